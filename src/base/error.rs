@@ -1,0 +1,88 @@
+//! Callers' mistakes. Numerical outcomes are not errors: they are values of [`Termination`](crate::Termination).
+
+use std::fmt;
+
+use super::Scalar;
+
+/// A mistake in the call: it names the argument and the number that is wrong.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Error {
+    /// The problem has no unknowns.
+    ZeroDimension {
+        /// The argument that says so.
+        argument: &'static str,
+    },
+    /// A slice has the wrong length.
+    Length {
+        /// The slice.
+        argument: &'static str,
+        /// The length that is needed.
+        expected: usize,
+        /// The length that was given.
+        found: usize,
+    },
+    /// A number is NaN or infinite.
+    NotFinite {
+        /// The argument, or the function whose result it is.
+        argument: &'static str,
+        /// Which component, for vectors.
+        index: Option<usize>,
+        /// The number.
+        value: f64,
+    },
+    /// A number lies outside its range.
+    OutOfRange {
+        /// The argument or option.
+        argument: &'static str,
+        /// The number.
+        value: f64,
+        /// The range, in words.
+        requirement: &'static str,
+    },
+}
+
+/// The result of a call that can be refused.
+pub type Result<V> = std::result::Result<V, Error>;
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::ZeroDimension { argument } => write!(f, "{argument} is zero: there is nothing to solve for"),
+            Error::Length { argument, expected, found } => {
+                write!(f, "{argument} has length {found}, but {expected} is needed")
+            }
+            Error::NotFinite { argument, index: Some(index), value } => {
+                write!(f, "{argument}[{index}] is {value}, but must be finite")
+            }
+            Error::NotFinite { argument, index: None, value } => {
+                write!(f, "{argument} is {value}, but must be finite")
+            }
+            Error::OutOfRange { argument, value, requirement } => {
+                write!(f, "{argument} is {value}, but must be {requirement}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+pub(crate) fn check_positive_dimension(argument: &'static str, dim: usize) -> Result<()> {
+    if dim == 0 { Err(Error::ZeroDimension { argument }) } else { Ok(()) }
+}
+
+pub(crate) fn check_length<T>(argument: &'static str, slice: &[T], expected: usize) -> Result<()> {
+    if slice.len() == expected { Ok(()) } else { Err(Error::Length { argument, expected, found: slice.len() }) }
+}
+
+pub(crate) fn check_finite<T: Scalar>(argument: &'static str, slice: &[T]) -> Result<()> {
+    match slice.iter().position(|v| !v.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(Error::NotFinite { argument, index: Some(index), value: slice[index].into() }),
+    }
+}
+
+/// Refuses `value` unless `holds`; `requirement` completes "must be …". NaN never holds.
+pub(crate) fn check_range(argument: &'static str, value: f64, holds: bool, requirement: &'static str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::OutOfRange { argument, value, requirement }) }
+}

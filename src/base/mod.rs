@@ -1,0 +1,10 @@
+//! Floor 0: the scalar type, vector kernels and errors. Everything above imports from here; it imports nothing.
+
+mod error;
+pub(crate) mod kernels;
+mod scalar;
+
+pub use error::{Error, Result};
+pub use scalar::Scalar;
+
+pub(crate) use error::{check_finite, check_length, check_positive_dimension, check_range};

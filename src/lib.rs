@@ -1,0 +1,9 @@
+//! Matrix-free second-order solvers.
+
+mod base;
+mod operator;
+#[cfg(feature = "problems")]
+pub mod problems;
+
+pub use base::*;
+pub use operator::*;

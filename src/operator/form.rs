@@ -1,0 +1,65 @@
+//! Writing down the matrix of an operator, for small d.
+
+use rayon::prelude::*;
+
+use super::SymmetricOperator;
+use crate::base::Scalar;
+
+/// Columns of the identity that go into one call of `apply_block`.
+const COLUMNS: usize = 16;
+
+/// Forms M by blocks of columns, on the calling thread.
+pub(super) fn form_by_blocks<T: Scalar, M: SymmetricOperator<T> + ?Sized>(operator: &M, matrix: &mut [T]) {
+    let dim = operator.dim();
+    assert_eq!(matrix.len(), dim * dim, "the matrix needs dim² numbers");
+    let mut identity = vec![T::zero(); dim * COLUMNS.min(dim)];
+    for (block, columns) in matrix.chunks_mut(dim * COLUMNS).enumerate() {
+        apply_to_identity(operator, block * COLUMNS, &mut identity, columns);
+    }
+}
+
+/// Forms M by blocks of columns, several blocks at once, for an operator that may be shared between threads. The same
+/// numbers as [`SymmetricOperator::form`], whatever the number of threads. Costs d products.
+///
+/// `matrix` receives d² numbers by columns.
+///
+/// ```
+/// use newton_krylov::{form_parallel, operator};
+///
+/// let m = operator(2, |v: &[f64], mv: &mut [f64]| {
+///     mv[0] = 2.0 * v[0] + v[1];
+///     mv[1] = v[0] + 3.0 * v[1];
+/// });
+/// let mut matrix = [0.0; 4];
+/// form_parallel(&m, &mut matrix);
+/// assert_eq!(matrix, [2.0, 1.0, 1.0, 3.0]);
+/// ```
+///
+/// # Panics
+/// If `matrix` does not hold d² numbers.
+pub fn form_parallel<T: Scalar>(operator: &(impl SymmetricOperator<T> + Sync), matrix: &mut [T]) {
+    let dim = operator.dim();
+    assert_eq!(matrix.len(), dim * dim, "the matrix needs dim² numbers");
+    matrix.par_chunks_mut(dim * COLUMNS).enumerate().for_each_init(
+        || vec![T::zero(); dim * COLUMNS.min(dim)],
+        |identity, (block, columns)| apply_to_identity(operator, block * COLUMNS, identity, columns),
+    );
+}
+
+/// columns ← M E for the columns `first..` of the identity. `identity` is zero before and after.
+fn apply_to_identity<T: Scalar, M: SymmetricOperator<T> + ?Sized>(
+    operator: &M,
+    first: usize,
+    identity: &mut [T],
+    columns: &mut [T],
+) {
+    let dim = operator.dim();
+    let count = columns.len() / dim;
+    for j in 0..count {
+        identity[j * dim + first + j] = T::one();
+    }
+    operator.apply_block(&identity[..count * dim], columns);
+    for j in 0..count {
+        identity[j * dim + first + j] = T::zero();
+    }
+}

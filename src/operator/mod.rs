@@ -1,0 +1,15 @@
+//! Floor 1: operators and objectives, how they are composed and counted, and what can be built from them.
+
+mod closures;
+mod compose;
+mod finite_difference;
+mod form;
+mod objective;
+mod symmetric;
+
+pub use closures::{ClosureObjective, FnOperator, objective, operator};
+pub use compose::{DiagonalOperator, Scaled, Shifted, ShiftedDiagonal, Sum};
+pub use finite_difference::{Difference, GradientObjective, objective_from_gradient};
+pub use form::form_parallel;
+pub use objective::{Expansion, Objective};
+pub use symmetric::SymmetricOperator;

@@ -1,0 +1,74 @@
+//! A symmetric matrix that is only ever seen through its products.
+
+use super::form::form_by_blocks;
+use crate::base::Scalar;
+
+/// A symmetric operator v ↦ Mv on ℝᵈ.
+///
+/// Only [`dim`](Self::dim) and [`apply`](Self::apply) are needed. The other methods say how to do several products at
+/// once and how to write down the whole matrix, for operators that have a cheaper way than one product after the other.
+///
+/// ```
+/// use newton_krylov::{SymmetricOperator, operator};
+///
+/// let m = operator(2, |v: &[f64], mv: &mut [f64]| {
+///     mv[0] = 2.0 * v[0] + v[1];
+///     mv[1] = v[0] + 3.0 * v[1];
+/// });
+/// let mut out = [0.0; 2];
+/// m.apply(&[1.0, 1.0], &mut out);
+/// assert_eq!(out, [3.0, 4.0]);
+/// ```
+pub trait SymmetricOperator<T> {
+    /// d, the number of rows and columns.
+    fn dim(&self) -> usize;
+
+    /// out ← Mv. Overwrites `out`, whose previous contents are arbitrary, without reading it. An operator that cannot
+    /// be evaluated writes NaN.
+    fn apply(&self, v: &[T], out: &mut [T]);
+
+    /// Products with several columns of length d, stored one after the other: out ← MV. One by one by default.
+    fn apply_block(&self, v: &[T], out: &mut [T]) {
+        let dim = self.dim();
+        for (v, out) in v.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {
+            self.apply(v, out);
+        }
+    }
+
+    /// Writes the whole matrix (d² numbers by columns, both triangles). By default through
+    /// [`apply_block`](Self::apply_block) with blocks of columns of the identity.
+    fn form(&self, matrix: &mut [T])
+    where
+        T: Scalar,
+    {
+        form_by_blocks(self, matrix);
+    }
+
+    /// The cost of [`form`](Self::form) in units of one product: d by default. An operator that overrides `form` says
+    /// here what that costs; the automatic choice of the dense path compares it with the products that a Krylov solve
+    /// takes, and reports count it as so many products.
+    fn forming_cost(&self) -> usize {
+        self.dim()
+    }
+}
+
+impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
+    fn dim(&self) -> usize {
+        (**self).dim()
+    }
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        (**self).apply(v, out);
+    }
+    fn apply_block(&self, v: &[T], out: &mut [T]) {
+        (**self).apply_block(v, out);
+    }
+    fn form(&self, matrix: &mut [T])
+    where
+        T: Scalar,
+    {
+        (**self).form(matrix);
+    }
+    fn forming_cost(&self) -> usize {
+        (**self).forming_cost()
+    }
+}

@@ -2,8 +2,11 @@
 
 mod base;
 mod operator;
+pub mod solver;
+pub mod step;
 #[cfg(feature = "problems")]
 pub mod problems;
 
 pub use base::*;
 pub use operator::*;
+pub use step::*;

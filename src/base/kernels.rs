@@ -313,9 +313,9 @@ mod tests {
 
     #[test]
     fn norms_survive_extreme_scales() {
-        assert_eq!(norm(&[3e200_f64, 4e200]), 5e200);
+        assert!((norm(&[3e200_f64, 4e200]) / 5e200 - 1.0).abs() < 1e-15);
         assert!((norm(&[3e-200_f64, 4e-200]) / 5e-200 - 1.0).abs() < 1e-15);
-        assert_eq!(norm(&[3e30_f32, 4e30]) as f32, 5e30);
+        assert!((norm(&[3e30_f32, 4e30]) / 5e30 - 1.0).abs() < 1e-7);
         assert_eq!(norm::<f64>(&[0.0; 3]), 0.0);
         assert_eq!(norm(&[1.0, f64::INFINITY]), f64::INFINITY);
         assert!(norm(&[1.0, f64::NAN, 2.0]).is_nan());

@@ -1,5 +1,6 @@
 //! Floor 0: the scalar type, vector kernels and errors. Everything above imports from here; it imports nothing.
 
+mod eigen;
 mod error;
 pub(crate) mod kernels;
 mod scalar;
@@ -7,4 +8,5 @@ mod scalar;
 pub use error::{Error, Result};
 pub use scalar::Scalar;
 
+pub(crate) use eigen::Eigen;
 pub(crate) use error::{check_finite, check_length, check_positive_dimension, check_range};

@@ -1,0 +1,108 @@
+//! Eigendecomposition of small symmetric matrices by faer, in memory that is kept between calls.
+
+use faer::diag::DiagMut;
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::evd::{ComputeEigenvectors, SelfAdjointEvdParams, self_adjoint_evd, self_adjoint_evd_scratch};
+use faer::{MatMut, MatRef, Par, Spec};
+
+/// A = QΘQᵀ with eigenvalues in rising order.
+pub struct Eigen {
+    values: Vec<f64>,
+    /// Eigenvectors by columns, `len × len`.
+    vectors: Vec<f64>,
+    len: usize,
+    scratch: MemBuffer,
+    scratch_bytes: usize,
+}
+
+impl Eigen {
+    pub fn new(capacity: usize) -> Self {
+        let mut eigen = Eigen {
+            values: vec![0.0; capacity],
+            vectors: vec![0.0; capacity * capacity],
+            len: 0,
+            scratch: MemBuffer::new(faer::dyn_stack::StackReq::EMPTY),
+            scratch_bytes: 0,
+        };
+        eigen.reserve(capacity);
+        eigen
+    }
+
+    fn reserve(&mut self, len: usize) {
+        let params: Spec<SelfAdjointEvdParams, f64> = Spec::default();
+        let request = self_adjoint_evd_scratch::<f64>(len, ComputeEigenvectors::Yes, Par::Seq, params);
+        if request.unaligned_bytes_required() > self.scratch_bytes {
+            self.scratch_bytes = request.unaligned_bytes_required();
+            self.scratch = MemBuffer::new(request);
+        }
+        if self.values.len() < len {
+            self.values.resize(len, 0.0);
+            self.vectors.resize(len * len, 0.0);
+        }
+    }
+
+    /// Decomposes the leading `len × len` block of a symmetric matrix stored by columns with the given stride; only its
+    /// lower triangle is read. Returns false if it is not finite or the iteration fails, and leaves no decomposition.
+    pub fn decompose(&mut self, matrix: &[f64], stride: usize, len: usize, parallel: Par) -> bool {
+        self.reserve(len);
+        self.len = 0;
+        if len == 0 || (0..len).any(|j| matrix[j * stride + j..j * stride + len].iter().any(|v| !v.is_finite())) {
+            return false;
+        }
+        let a = MatRef::from_column_major_slice_with_stride(&matrix[..(len - 1) * stride + len], len, len, stride);
+        let vectors = MatMut::from_column_major_slice_mut(&mut self.vectors[..len * len], len, len);
+        let values = DiagMut::from_slice_mut(&mut self.values[..len]);
+        let stack = MemStack::new(&mut self.scratch);
+        if self_adjoint_evd(a, values, Some(vectors), parallel, stack, Spec::default()).is_err() {
+            return false;
+        }
+        self.len = len;
+        true
+    }
+
+    /// Eigenvalues in rising order.
+    pub fn values(&self) -> &[f64] {
+        &self.values[..self.len]
+    }
+
+    /// out ← Qᵀx.
+    pub fn to_eigenbasis(&self, x: &[f64], out: &mut [f64]) {
+        for (j, out) in out.iter_mut().enumerate().take(self.len) {
+            let q = &self.vectors[j * self.len..(j + 1) * self.len];
+            *out = q.iter().zip(x).map(|(q, x)| q * x).sum();
+        }
+    }
+
+    /// out ← Qy.
+    pub fn from_eigenbasis(&self, y: &[f64], out: &mut [f64]) {
+        out[..self.len].fill(0.0);
+        for (j, y) in y.iter().enumerate().take(self.len) {
+            let q = &self.vectors[j * self.len..(j + 1) * self.len];
+            out.iter_mut().zip(q).for_each(|(out, q)| *out += q * y);
+        }
+    }
+
+    /// The eigenvector of the `j`-th lowest eigenvalue.
+    pub fn vector(&self, j: usize) -> &[f64] {
+        &self.vectors[j * self.len..(j + 1) * self.len]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn decomposes_a_strided_block() {
+        // [[2, 1], [1, 2]] in the corner of a 3-strided array; the upper triangle is not read.
+        let matrix = [2.0, 1.0, f64::NAN, f64::NAN, 2.0, f64::NAN];
+        let mut eigen = Eigen::new(1);
+        assert!(eigen.decompose(&matrix, 3, 2, Par::Seq));
+        assert!((eigen.values()[0] - 1.0).abs() < 1e-15 && (eigen.values()[1] - 3.0).abs() < 1e-15);
+        let (mut c, mut x) = ([0.0; 2], [0.0; 2]);
+        eigen.to_eigenbasis(&[0.3, 0.7], &mut c);
+        eigen.from_eigenbasis(&c, &mut x);
+        assert!((x[0] - 0.3).abs() < 1e-15 && (x[1] - 0.7).abs() < 1e-15);
+        assert!(!eigen.decompose(&[f64::NAN], 1, 1, Par::Seq));
+    }
+}

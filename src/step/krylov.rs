@@ -1,0 +1,229 @@
+//! A Krylov space with everything that its products tell, kept to answer any question without a further product.
+//!
+//! The space V (orthonormal columns) grows by preconditioned residuals, as in Davidson's method (Morgan & Scott, SIAM
+//! J. Sci. Stat. Comput. 7 (1986); for linear systems this is the flexible form of FOM, Saad, *Iterative Methods for
+//! Sparse Linear Systems* (2003), section 9.4). With no preconditioner and g as first direction V is the Krylov space
+//! of Lanczos' method. W = MV is stored as well, so that with G = VᵀW and the eigendecomposition of G
+//!
+//!   δ = Vy,   (G + λI) y = −Vᵀg,   r = (M + λI)δ + g = Wy + λVy + g
+//!
+//! answers every question of [`spectral`](super::spectral) with its true residual r, for any λ, Δ, σ or ε.
+//!
+//! Deviations from the textbook Lanczos process, and why: the basis is reorthogonalised in full (classical
+//! Gram–Schmidt, repeated where more than half of a vector cancelled: Daniel, Gragg, Kaufman & Stewart 1976; Giraud et
+//! al. 2005), since k stays small; G is held as a full matrix, since a preconditioner, a remembered first direction
+//! or an operator that is not quite symmetric make it so; radius and shift are measured in the Euclidean norm also with
+//! a preconditioner, which therefore changes the number of products but never the answer.
+
+use faer::Par;
+
+use super::spectral::{self, Answer, Indefinite, Question};
+use crate::base::{Eigen, Scalar, kernels, kernels::Columns};
+use crate::operator::SymmetricOperator;
+
+/// What became of an attempt to enlarge the space.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growth {
+    /// One product was made and the space has one more dimension.
+    Grown,
+    /// The direction lies in the space already (or is zero): no product was made.
+    Dependent,
+    /// One product was made and is not finite: the space is as before.
+    NotFinite,
+}
+
+/// The space, its products, and the answer last asked for. Storage: 2·capacity + 1 vectors of length d.
+pub struct KrylovSpace<T> {
+    dim: usize,
+    capacity: usize,
+    len: usize,
+    /// V, by columns.
+    basis: Vec<T>,
+    /// W = MV, by columns.
+    products: Vec<T>,
+    /// r, and the next direction.
+    work: Vec<T>,
+    /// G = VᵀMV by columns with stride `capacity`; both triangles.
+    projected: Vec<f64>,
+    /// Vᵀg.
+    linear: Vec<f64>,
+    eigen: Eigen,
+    /// Whether `eigen` is that of the present G.
+    decomposed: bool,
+    coefficients: Vec<f64>,
+    scratch: Vec<f64>,
+    scratch2: Vec<f64>,
+    /// The largest |vᵢᵀMvⱼ − vⱼᵀMvᵢ| / (‖Mvᵢ‖ + ‖Mvⱼ‖) met.
+    pub asymmetry: f64,
+}
+
+impl<T: Scalar> KrylovSpace<T> {
+    pub fn new(dim: usize, capacity: usize) -> Self {
+        let capacity = capacity.min(dim).max(1);
+        KrylovSpace {
+            dim,
+            capacity,
+            len: 0,
+            basis: vec![T::zero(); dim * capacity],
+            products: vec![T::zero(); dim * capacity],
+            work: vec![T::zero(); dim],
+            projected: vec![0.0; capacity * capacity],
+            linear: vec![0.0; capacity],
+            eigen: Eigen::new(capacity),
+            decomposed: false,
+            coefficients: vec![0.0; capacity],
+            scratch: vec![0.0; capacity],
+            scratch2: vec![0.0; capacity],
+            asymmetry: 0.0,
+        }
+    }
+
+    pub fn clear(&mut self) {
+        self.len = 0;
+        self.decomposed = false;
+        self.asymmetry = 0.0;
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.len == self.capacity
+    }
+
+    /// V.
+    pub fn basis(&self) -> Columns<'_, T> {
+        Columns::new(self.dim, &self.basis[..self.len * self.dim])
+    }
+
+    /// W = MV.
+    pub fn products(&self) -> Columns<'_, T> {
+        Columns::new(self.dim, &self.products[..self.len * self.dim])
+    }
+
+    /// G = VᵀMV, column `j`.
+    pub fn projected(&self, j: usize) -> &[f64] {
+        &self.projected[j * self.capacity..j * self.capacity + self.len]
+    }
+
+    /// The next direction, to be written before [`grow`](Self::grow); after [`residual`](Self::residual) it holds r.
+    pub fn direction(&mut self) -> &mut [T] {
+        &mut self.work
+    }
+
+    /// Orthonormalises [`direction`](Self::direction) against V, multiplies it by M and adds it. One product.
+    pub fn grow(&mut self, operator: &impl SymmetricOperator<T>, gradient: &[T]) -> Growth {
+        debug_assert!(!self.is_full());
+        let (dim, k, capacity) = (self.dim, self.len, self.capacity);
+        if !self.orthonormalise() {
+            return Growth::Dependent;
+        }
+        let (old_products, product) = self.products[..(k + 1) * dim].split_at_mut(k * dim);
+        self.basis[k * dim..(k + 1) * dim].copy_from_slice(&self.work);
+        let v = &self.basis[k * dim..(k + 1) * dim];
+        operator.apply(v, product);
+        let size = kernels::norm(product);
+        if !size.is_finite() {
+            return Growth::NotFinite;
+        }
+        let basis = Columns::new(dim, &self.basis[..(k + 1) * dim]);
+        let column = &mut self.scratch[..k + 1];
+        basis.transpose_times(product, column);
+        if k > 0 {
+            // Symmetry, for one inner product: v_kᵀ(M v_{k−1}) against v_{k−1}ᵀ(M v_k).
+            let previous = &old_products[(k - 1) * dim..];
+            let difference = (kernels::dot(v, previous) - column[k - 1]).abs();
+            let scale = size + kernels::norm(previous);
+            if scale > 0.0 {
+                self.asymmetry = self.asymmetry.max(difference / scale);
+            }
+        }
+        for (i, &value) in column.iter().enumerate() {
+            self.projected[k * capacity + i] = value;
+            self.projected[i * capacity + k] = value;
+        }
+        self.linear[k] = kernels::dot(v, gradient);
+        self.len += 1;
+        self.decomposed = false;
+        Growth::Grown
+    }
+
+    /// work ← work / ‖work‖ after removing its part in V. False if nothing is left.
+    fn orthonormalise(&mut self) -> bool {
+        let original = kernels::norm(&self.work);
+        if !(original > 0.0 && original.is_finite()) {
+            return false;
+        }
+        kernels::scale(original.recip(), &mut self.work);
+        let basis = Columns::new(self.dim, &self.basis[..self.len * self.dim]);
+        let mut size = 1.0;
+        if self.len > 0 {
+            let smallest = 16.0 * T::epsilon_f64();
+            for _ in 0..4 {
+                let h = &mut self.scratch[..self.len];
+                basis.transpose_times(&self.work, h);
+                basis.add_times(-1.0, h, &mut self.work);
+                let left = kernels::norm(&self.work);
+                let settled = left > 0.7 * size;
+                size = left;
+                if settled || size <= smallest {
+                    break;
+                }
+            }
+            if size <= smallest {
+                return false;
+            }
+        }
+        kernels::scale(size.recip(), &mut self.work);
+        true
+    }
+
+    /// Eigenvalues of G (Ritz values of M) in rising order; empty if there is none.
+    pub fn ritz_values(&mut self) -> &[f64] {
+        self.decompose();
+        self.eigen.values()
+    }
+
+    fn decompose(&mut self) -> bool {
+        if !self.decomposed {
+            self.decomposed = self.eigen.decompose(&self.projected, self.capacity, self.len, Par::Seq);
+        }
+        self.decomposed
+    }
+
+    /// Answers `question` in the space; the step is then had from [`step`](Self::step).
+    pub fn answer(&mut self, question: Question) -> Result<Answer, Indefinite> {
+        let k = self.len;
+        if !self.decompose() {
+            return Err(Indefinite { lowest: f64::NAN });
+        }
+        let (c, y) = (&mut self.scratch[..k], &mut self.scratch2[..k]);
+        self.eigen.to_eigenbasis(&self.linear[..k], c);
+        let answer = spectral::answer(question, self.eigen.values(), c, y)?;
+        self.eigen.from_eigenbasis(y, &mut self.coefficients[..k]);
+        Ok(answer)
+    }
+
+    /// δ ← Vy for the last answer.
+    pub fn step(&self, step: &mut [T]) {
+        self.basis().times(&self.coefficients[..self.len], step);
+    }
+
+    /// out ← Mδ for the last answer.
+    pub fn product(&self, out: &mut [T]) {
+        self.products().times(&self.coefficients[..self.len], out);
+    }
+
+    /// Computes r = (M + λI)δ + g for the last answer, leaves it in [`direction`](Self::direction), returns ‖r‖.
+    pub fn residual(&mut self, shift: f64, gradient: &[T]) -> f64 {
+        let (k, dim) = (self.len, self.dim);
+        let y = &self.coefficients[..k];
+        self.work.copy_from_slice(gradient);
+        Columns::new(dim, &self.products[..k * dim]).add_times(1.0, y, &mut self.work);
+        if shift != 0.0 {
+            Columns::new(dim, &self.basis[..k * dim]).add_times(shift, y, &mut self.work);
+        }
+        kernels::norm(&self.work)
+    }
+}

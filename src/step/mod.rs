@@ -1,0 +1,7 @@
+//! Floor 3: the step family. How the steps δ(λ), δ(Δ), δ(σ), δ(ε) come out of products.
+mod krylov;
+mod remembered;
+mod spectral;
+pub use krylov::{Growth, KrylovSpace};
+pub use remembered::RememberedModel;
+pub use spectral::{Answer, Indefinite, Question};

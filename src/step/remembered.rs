@@ -1,0 +1,298 @@
+//! Curvature that is already paid for: a model of M learnt from products and gradient differences.
+//!
+//!   B = γI + U(C − γI)Uᵀ
+//!
+//! with orthonormal U (d × m, m small), a symmetric m × m matrix C and one number γ for all that is not known. It is
+//! updated by pairs (s, y) that should satisfy Bs = y: products of earlier Krylov spaces (y = Ms) and the gradient
+//! difference of every step (y = ∇f(x+s) − ∇f(x), a product for free).
+//!
+//! The update is the symmetric rank-one formula (Nocedal & Wright, *Numerical Optimization* (2006), equation 6.24),
+//!
+//!   B ← B + zzᵀ / zᵀs,  z = y − Bs,
+//!
+//! which keeps negative curvature and, for a quadratic, all earlier pairs. Where its denominator is small against
+//! ‖z‖‖s‖ Powell's symmetric Broyden formula takes its place, whose change is bounded by 2‖z‖/‖s‖:
+//!
+//!   B ← B + (zsᵀ + szᵀ)/sᵀs − (zᵀs) ssᵀ/(sᵀs)².
+//!
+//! For d ≤ capacity, B is in effect a full matrix.
+
+use faer::Par;
+
+use super::spectral::{self, Answer, Question};
+use crate::base::{Eigen, Scalar, kernels, kernels::Columns};
+
+/// Least |zᵀs| / ‖z‖‖s‖ for the rank-one formula.
+const RANK_ONE: f64 = 0.05;
+
+/// The model. Storage: capacity + 2 vectors of length d.
+pub struct RememberedModel<T> {
+    dim: usize,
+    capacity: usize,
+    len: usize,
+    basis: Vec<T>,
+    /// C by columns with stride `capacity`.
+    core: Vec<f64>,
+    /// γ: curvature of the directions that U does not span. 0 while nothing is known.
+    exterior: f64,
+    eigen: Eigen,
+    decomposed: bool,
+    work: Vec<T>,
+    a: Vec<f64>,
+    b: Vec<f64>,
+    c: Vec<f64>,
+}
+
+impl<T: Scalar> RememberedModel<T> {
+    pub fn new(dim: usize, capacity: usize) -> Self {
+        let capacity = capacity.min(dim);
+        RememberedModel {
+            dim,
+            capacity,
+            len: 0,
+            basis: vec![T::zero(); dim * capacity],
+            core: vec![0.0; capacity * capacity],
+            exterior: 0.0,
+            eigen: Eigen::new(capacity),
+            decomposed: false,
+            work: vec![T::zero(); dim],
+            a: vec![0.0; capacity + 1],
+            b: vec![0.0; capacity + 1],
+            c: vec![0.0; capacity + 1],
+        }
+    }
+
+    /// Whether anything is known.
+    pub fn is_empty(&self) -> bool {
+        self.exterior == 0.0
+    }
+
+    /// γ.
+    pub fn exterior(&self) -> f64 {
+        self.exterior
+    }
+
+    /// Sets γ > 0.
+    pub fn set_exterior(&mut self, exterior: f64) {
+        if exterior > 0.0 && exterior.is_finite() {
+            self.exterior = exterior;
+        }
+    }
+
+    fn columns(&self) -> Columns<'_, T> {
+        Columns::new(self.dim, &self.basis[..self.len * self.dim])
+    }
+
+    fn decompose(&mut self) -> bool {
+        if !self.decomposed {
+            self.decomposed =
+                self.len == 0 || self.eigen.decompose(&self.core, self.capacity, self.len, Par::Seq);
+        }
+        self.decomposed
+    }
+
+    /// out ← Bv.
+    pub fn product(&mut self, v: &[T], out: &mut [T]) {
+        let m = self.len;
+        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
+        basis.transpose_times(v, &mut self.a[..m]);
+        for i in 0..m {
+            self.b[i] = -self.exterior * self.a[i];
+            for j in 0..m {
+                self.b[i] += self.core[j * self.capacity + i] * self.a[j];
+            }
+        }
+        kernels::scale_into(self.exterior, v, out);
+        basis.add_times(1.0, &self.b[..m], out);
+    }
+
+    /// r ← |B + λI|⁻¹ r, eigenvalues bounded away from 0: the preconditioner for (M + λI).
+    pub fn precondition(&mut self, shift: f64, r: &mut [T]) {
+        if self.is_empty() || !self.decompose() {
+            return;
+        }
+        let m = self.len;
+        let theta = self.eigen.values();
+        let largest = theta.iter().fold(self.exterior, |l, t| l.max(t.abs())) + shift;
+        let floor = 1e-10 * largest;
+        let outside = (self.exterior + shift).recip();
+        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
+        basis.transpose_times(r, &mut self.a[..m]);
+        self.eigen.to_eigenbasis(&self.a[..m], &mut self.b[..m]);
+        for i in 0..m {
+            self.b[i] *= (theta[i] + shift).abs().max(floor).recip() - outside;
+        }
+        self.eigen.from_eigenbasis(&self.b[..m], &mut self.a[..m]);
+        kernels::scale(outside, r);
+        basis.add_times(1.0, &self.a[..m], r);
+    }
+
+    /// Answers `question` about gᵀδ + ½δᵀBδ and writes the step. No product.
+    pub fn answer(&mut self, question: Question, gradient: &[T], step: &mut [T]) -> Option<Answer> {
+        if self.is_empty() || !self.decompose() {
+            return None;
+        }
+        let m = self.len;
+        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
+        // The gradient's part outside U is one more eigenvector, with eigenvalue γ.
+        basis.transpose_times(gradient, &mut self.a[..m]);
+        step.copy_from_slice(gradient);
+        basis.add_times(-1.0, &self.a[..m], step);
+        let outside = kernels::norm(step);
+        self.eigen.to_eigenbasis(&self.a[..m], &mut self.b[..m]);
+        let theta = self.eigen.values();
+        let place = theta.partition_point(|&t| t < self.exterior);
+        let total = if m < self.dim { m + 1 } else { m };
+        if total > m {
+            self.b.copy_within(place..m, place + 1);
+            self.b[place] = outside;
+            self.c[..place].copy_from_slice(&theta[..place]);
+            self.c[place] = self.exterior;
+            self.c[place + 1..=m].copy_from_slice(&theta[place..]);
+        } else {
+            self.c[..m].copy_from_slice(theta);
+        }
+        let answer = spectral::answer(question, &self.c[..total], &self.b[..total], &mut self.a[..total]).ok()?;
+        let along = if total > m && outside > 0.0 { self.a[place] / outside } else { 0.0 };
+        if total > m {
+            self.a.copy_within(place + 1..=m, place);
+        }
+        self.eigen.from_eigenbasis(&self.a[..m], &mut self.b[..m]);
+        kernels::scale(along, step);
+        basis.add_times(1.0, &self.b[..m], step);
+        Some(answer)
+    }
+
+    /// Makes Bs = y, as far as the update allows. `s` and `y` are finite.
+    pub fn learn(&mut self, s: &[T], y: &[T]) {
+        let ss = kernels::dot(s, s);
+        if !(ss > 0.0 && ss.is_finite()) {
+            return;
+        }
+        let norm_s = ss.sqrt();
+        if self.is_empty() {
+            let size = kernels::norm(y) / norm_s;
+            self.set_exterior(size);
+            if self.is_empty() {
+                return;
+            }
+        }
+        if self.capacity == 0 {
+            return;
+        }
+        if self.len + 2 > self.capacity && self.len < self.dim && self.capacity < self.dim {
+            self.compress();
+        }
+        // z = y − Bs
+        let mut z = std::mem::take(&mut self.work);
+        self.product(s, &mut z);
+        kernels::axpby(1.0, y, -1.0, &mut z);
+        let norm_z = kernels::norm(&z);
+        let zs = kernels::dot(&z, s);
+        if norm_z > 1e-14 * kernels::norm(y) && norm_z.is_finite() {
+            if zs.abs() >= RANK_ONE * norm_z * norm_s {
+                self.extend(&mut z);
+                let m = self.len;
+                // self.a holds z in the extended basis.
+                for j in 0..m {
+                    for i in 0..m {
+                        self.core[j * self.capacity + i] += self.a[i] * self.a[j] / zs;
+                    }
+                }
+            } else {
+                self.extend(&mut z);
+                let before = self.len;
+                self.b[..before].copy_from_slice(&self.a[..before]);
+                z.copy_from_slice(s);
+                self.extend(&mut z);
+                let m = self.len;
+                self.b[before..m].fill(0.0);
+                // self.b holds z, self.a holds s.
+                for j in 0..m {
+                    for i in 0..m {
+                        self.core[j * self.capacity + i] += (self.b[i] * self.a[j] + self.a[i] * self.b[j]) / ss
+                            - zs / ss * self.a[i] * self.a[j] / ss;
+                    }
+                }
+            }
+            self.decomposed = false;
+        }
+        self.work = z;
+    }
+
+    /// Adds the direction of `v` to U, if it is new; self.a ← Uᵀv in the new basis. Overwrites `v`.
+    fn extend(&mut self, v: &mut [T]) {
+        let m = self.len;
+        let size = kernels::norm(v);
+        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
+        basis.transpose_times(v, &mut self.a[..m]);
+        basis.add_times(-1.0, &self.a[..m], v);
+        let mut left = kernels::norm(v);
+        if left < 0.7 * size {
+            basis.transpose_times(v, &mut self.c[..m]);
+            basis.add_times(-1.0, &self.c[..m], v);
+            (0..m).for_each(|i| self.a[i] += self.c[i]);
+            left = kernels::norm(v);
+        }
+        if m < self.capacity && left > 1e-7 * size {
+            kernels::scale(left.recip(), v);
+            self.basis[m * self.dim..(m + 1) * self.dim].copy_from_slice(v);
+            for i in 0..m {
+                self.core[m * self.capacity + i] = 0.0;
+                self.core[i * self.capacity + m] = 0.0;
+            }
+            self.core[m * self.capacity + m] = self.exterior;
+            self.a[m] = left;
+            self.len += 1;
+        }
+    }
+
+    /// Forgets the eigenvectors of B whose eigenvalues are closest to γ, a quarter of all.
+    fn compress(&mut self) {
+        if !self.decompose() {
+            self.len = 0;
+            return;
+        }
+        let m = self.len;
+        let keep = m - (m / 4).max(2).min(m);
+        let theta = self.eigen.values();
+        let mut order: Vec<usize> = (0..m).collect();
+        let distance = |i: &usize| {
+            let ratio = theta[*i].abs().max(f64::MIN_POSITIVE) / self.exterior;
+            if theta[*i] < 0.0 { f64::INFINITY } else { ratio.ln().abs() }
+        };
+        order.sort_by(|i, j| distance(j).total_cmp(&distance(i)));
+        order.truncate(keep);
+        // U ← UQ, a block of rows at a time.
+        const ROWS: usize = 64;
+        let mut rows = vec![0.0; ROWS * keep];
+        for start in (0..self.dim).step_by(ROWS) {
+            let end = (start + ROWS).min(self.dim);
+            rows.fill(0.0);
+            for (column, &q) in order.iter().enumerate() {
+                let q = self.eigen.vector(q);
+                for (j, &q) in q.iter().enumerate() {
+                    let u = &self.basis[j * self.dim + start..j * self.dim + end];
+                    let target = &mut rows[column * ROWS..];
+                    for (target, &u) in target.iter_mut().zip(u) {
+                        *target += q * u.into();
+                    }
+                }
+            }
+            for column in 0..keep {
+                let u = &mut self.basis[column * self.dim + start..column * self.dim + end];
+                for (u, &v) in u.iter_mut().zip(&rows[column * ROWS..]) {
+                    *u = T::from_f64(v);
+                }
+            }
+        }
+        let values: Vec<f64> = order.iter().map(|&i| theta[i]).collect();
+        self.len = keep;
+        for j in 0..keep {
+            for i in 0..keep {
+                self.core[j * self.capacity + i] = if i == j { values[i] } else { 0.0 };
+            }
+        }
+        self.decomposed = false;
+    }
+}

@@ -1,0 +1,43 @@
+//! What is written by hand for each of the 35 functions.
+
+use super::Minimum;
+use crate::problems::number::Number;
+
+/// One function of the paper: its residuals, the transpose of their derivative, and what is known about it.
+///
+/// The slices carry the dimensions: `x` has n entries, `r` and `u` have m.
+pub(super) trait Function {
+    /// The paper's title for it.
+    const NAME: &'static str;
+    /// n where nothing else is asked for.
+    const N: usize;
+    /// n for a run with many unknowns, if n is free and more unknowns make sense.
+    const LARGE: Option<usize> = None;
+    /// Which n and m the paper allows, in words that complete "must be …".
+    const SIZES: &'static str;
+
+    /// m where nothing else is asked for.
+    fn terms(n: usize) -> usize;
+    /// Whether the paper allows n and m.
+    fn admits(n: usize, m: usize) -> bool {
+        n == Self::N && m == Self::terms(n)
+    }
+    /// r ← r(x).
+    fn residuals<V: Number>(x: &[V], r: &mut [V]);
+    /// out ← J(x)ᵀ u.
+    fn transpose<V: Number>(x: &[V], u: &[V], out: &mut [V]);
+    /// x₀.
+    fn start(n: usize) -> Vec<f64>;
+    /// What the paper says about minima for these n and m.
+    fn minima(n: usize, m: usize) -> Vec<Minimum>;
+}
+
+/// A minimum whose minimiser the paper gives.
+pub(super) fn at(value: f64, minimizer: &[f64]) -> Minimum {
+    Minimum { value, minimizer: Some(minimizer.to_vec()) }
+}
+
+/// A minimum whose minimiser the paper does not give, or that is only approached at infinity.
+pub(super) fn known(value: f64) -> Minimum {
+    Minimum { value, minimizer: None }
+}

@@ -1,0 +1,231 @@
+//! The numbers that residuals are written in: plain ones, and dual ones that carry a directional derivative.
+//!
+//! A dual number is a + bε with ε² = 0, so φ(a + bε) = φ(a) + φ′(a) b ε exactly: one evaluation of a function on
+//! x + vε gives its value and its derivative along v, without differences and without truncation error
+//! (Griewank & Walther, *Evaluating Derivatives*, 2nd ed. 2008, section 3.1, forward mode).
+
+use std::ops::{Add, AddAssign, Div, Mul, MulAssign, Neg, Sub, SubAssign};
+
+use crate::base::Scalar;
+
+/// What a residual needs of its numbers.
+pub(super) trait Number:
+    Copy
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+    + AddAssign
+    + SubAssign
+    + MulAssign
+{
+    /// A constant.
+    fn from_f64(value: f64) -> Self;
+    /// The number without its derivative: what comparisons look at.
+    fn value(self) -> f64;
+    /// eˣ.
+    fn exp(self) -> Self;
+    /// ln x.
+    fn ln(self) -> Self;
+    /// sin x.
+    fn sin(self) -> Self;
+    /// cos x.
+    fn cos(self) -> Self;
+    /// √x.
+    fn sqrt(self) -> Self;
+    /// arctan x.
+    fn atan(self) -> Self;
+    /// xᵏ.
+    fn powi(self, exponent: i32) -> Self;
+}
+
+impl<T: Scalar> Number for T {
+    #[inline]
+    fn from_f64(value: f64) -> Self {
+        <T as Scalar>::from_f64(value)
+    }
+    #[inline]
+    fn value(self) -> f64 {
+        self.into()
+    }
+    #[inline]
+    fn exp(self) -> Self {
+        num_traits::Float::exp(self)
+    }
+    #[inline]
+    fn ln(self) -> Self {
+        num_traits::Float::ln(self)
+    }
+    #[inline]
+    fn sin(self) -> Self {
+        num_traits::Float::sin(self)
+    }
+    #[inline]
+    fn cos(self) -> Self {
+        num_traits::Float::cos(self)
+    }
+    #[inline]
+    fn sqrt(self) -> Self {
+        num_traits::Float::sqrt(self)
+    }
+    #[inline]
+    fn atan(self) -> Self {
+        num_traits::Float::atan(self)
+    }
+    #[inline]
+    fn powi(self, exponent: i32) -> Self {
+        num_traits::Float::powi(self, exponent)
+    }
+}
+
+/// a + bε.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Dual<T> {
+    /// a, the value.
+    pub value: T,
+    /// b, the derivative along the direction that was put into the arguments.
+    pub slope: T,
+}
+
+impl<T: Scalar> Dual<T> {
+    /// φ(a) + slope(φ, a) b ε.
+    #[inline]
+    fn chain(self, value: T, derivative: T) -> Self {
+        Dual { value, slope: derivative * self.slope }
+    }
+}
+
+impl<T: Scalar> Add for Dual<T> {
+    type Output = Self;
+    #[inline]
+    fn add(self, other: Self) -> Self {
+        Dual { value: self.value + other.value, slope: self.slope + other.slope }
+    }
+}
+
+impl<T: Scalar> Sub for Dual<T> {
+    type Output = Self;
+    #[inline]
+    fn sub(self, other: Self) -> Self {
+        Dual { value: self.value - other.value, slope: self.slope - other.slope }
+    }
+}
+
+impl<T: Scalar> Mul for Dual<T> {
+    type Output = Self;
+    #[inline]
+    fn mul(self, other: Self) -> Self {
+        Dual { value: self.value * other.value, slope: self.slope * other.value + self.value * other.slope }
+    }
+}
+
+impl<T: Scalar> Div for Dual<T> {
+    type Output = Self;
+    #[inline]
+    fn div(self, other: Self) -> Self {
+        let value = self.value / other.value;
+        Dual { value, slope: (self.slope - value * other.slope) / other.value }
+    }
+}
+
+impl<T: Scalar> Neg for Dual<T> {
+    type Output = Self;
+    #[inline]
+    fn neg(self) -> Self {
+        Dual { value: -self.value, slope: -self.slope }
+    }
+}
+
+impl<T: Scalar> AddAssign for Dual<T> {
+    #[inline]
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+impl<T: Scalar> SubAssign for Dual<T> {
+    #[inline]
+    fn sub_assign(&mut self, other: Self) {
+        *self = *self - other;
+    }
+}
+
+impl<T: Scalar> MulAssign for Dual<T> {
+    #[inline]
+    fn mul_assign(&mut self, other: Self) {
+        *self = *self * other;
+    }
+}
+
+impl<T: Scalar> Number for Dual<T> {
+    #[inline]
+    fn from_f64(value: f64) -> Self {
+        Dual { value: <T as Scalar>::from_f64(value), slope: T::zero() }
+    }
+    #[inline]
+    fn value(self) -> f64 {
+        self.value.into()
+    }
+    #[inline]
+    fn exp(self) -> Self {
+        let e = self.value.exp();
+        self.chain(e, e)
+    }
+    #[inline]
+    fn ln(self) -> Self {
+        self.chain(self.value.ln(), self.value.recip())
+    }
+    #[inline]
+    fn sin(self) -> Self {
+        self.chain(self.value.sin(), self.value.cos())
+    }
+    #[inline]
+    fn cos(self) -> Self {
+        self.chain(self.value.cos(), -self.value.sin())
+    }
+    #[inline]
+    fn sqrt(self) -> Self {
+        let root = self.value.sqrt();
+        self.chain(root, (root + root).recip())
+    }
+    #[inline]
+    fn atan(self) -> Self {
+        self.chain(self.value.atan(), (T::one() + self.value * self.value).recip())
+    }
+    #[inline]
+    fn powi(self, exponent: i32) -> Self {
+        if exponent == 0 {
+            return Self::from_f64(1.0);
+        }
+        let lower = self.value.powi(exponent - 1);
+        self.chain(lower * self.value, <T as Scalar>::from_f64(f64::from(exponent)) * lower)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Dual, Number};
+
+    /// Every operation's slope against a central difference.
+    #[test]
+    fn slopes_are_derivatives() {
+        fn all<N: Number>(x: N) -> [N; 11] {
+            let c = N::from_f64(1.7);
+            let mut sum = x * c;
+            sum += x;
+            sum -= c;
+            sum *= x;
+            [x * x, c / x, x / (x + c), -x, sum, x.exp(), x.ln(), x.sin() * x.cos(), x.sqrt(), x.atan(), x.powi(3)]
+        }
+        let (x, h) = (0.8, 1e-6);
+        let (low, high) = (all(x - h), all(x + h));
+        for (i, dual) in all(Dual { value: x, slope: 1.0 }).into_iter().enumerate() {
+            let difference = (high[i] - low[i]) / (2.0 * h);
+            assert!((dual.slope - difference).abs() < 1e-8, "operation {i}: {} against {difference}", dual.slope);
+            assert_eq!(dual.value, all(x)[i]);
+        }
+        assert_eq!(Dual { value: 0.0, slope: 1.0 }.powi(0).slope, 0.0);
+        assert_eq!(Dual { value: 0.0, slope: 1.0 }.powi(1).slope, 1.0);
+    }
+}

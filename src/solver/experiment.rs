@@ -5,8 +5,8 @@ use crate::operator::*;
 use crate::step::*;
 
 #[derive(Clone, Debug)]
-pub struct Opt { pub mem: usize, pub cap: usize, pub eta: f64, pub trust: f64, pub ext: f64, pub verbose: bool, pub max_cost: usize, pub etamode: usize, pub fam: usize, pub ee: f64, pub maxm: usize }
-impl Default for Opt { fn default() -> Self { Opt { mem: 40, cap: 100, eta: 0.1, trust: 0.5, ext: 0.75, verbose: false, max_cost: 400000, etamode: 0, fam: 0, ee: 0.0, maxm: 1000 } } }
+pub struct Opt { pub mem: usize, pub cap: usize, pub eta: f64, pub trust: f64, pub ext: f64, pub verbose: bool, pub max_cost: usize, pub etamode: usize, pub fam: usize, pub ee: f64, pub maxm: usize, pub p1: f64, pub p2: f64, pub p3: f64, pub p4: f64, pub p5: f64, pub p6: f64 }
+impl Default for Opt { fn default() -> Self { Opt { mem: 40, cap: 100, eta: 0.1, trust: 0.5, ext: 0.75, verbose: false, max_cost: 400000, etamode: 0, fam: 0, ee: 0.0, maxm: 1000, p1: 0.0, p2: 0.0, p3: 0.0, p4: 0.0, p5: 0.0, p6: 0.0 } } }
 #[derive(Clone, Debug, Default)]
 pub struct Out { pub f: f64, pub g: f64, pub nf: usize, pub ng: usize, pub nh: usize, pub outer: usize, pub ok: bool, pub nrem: usize, pub why: &'static str }
 
@@ -22,6 +22,8 @@ pub fn run<T: Scalar>(obj: &impl Objective<T>, x0: &[T], o: &Opt) -> Out {
     let mut y = vec![T::zero(); d];
     let mut space = KrylovSpace::<T>::new(d, o.cap.min(d));
     let mut model = RememberedModel::<T>::new(d, o.mem);
+    model.gamma_mode = o.p1 as usize;
+    let mut ee = o.ee;
     let mut f = obj.value(&x);
     r.nf += 1;
     let mut radius = f64::INFINITY;
@@ -31,10 +33,12 @@ pub fn run<T: Scalar>(obj: &impl Objective<T>, x0: &[T], o: &Opt) -> Out {
     let mut from_model = false;
     let mut trust = true;
     let mut g0 = 0.0;
-    let mut eta: f64 = o.eta;
+    let mut eta: f64 = if o.p3 > 0.0 { o.p3 } else { o.eta };
     let mut gn_prev = f64::INFINITY;
     let mut cool = 0usize;
     let mut fails = 0usize;
+    let mut great = false;
+    let grow = if o.p4 > 0.0 { o.p4 } else { 4.0 };
     let (mut rate_m, mut rate_s, mut cost_prev) = (0.0, 0.0, 0usize);
     loop {
         let e = obj.expand(&x);
@@ -61,16 +65,18 @@ pub fn run<T: Scalar>(obj: &impl Objective<T>, x0: &[T], o: &Opt) -> Out {
                 learn_space(&mut model, &mut space);
             }
             model.learn(&step, &y);
+            if !from_model && o.p2 > 0.0 { ee = (o.p2 * err * err).clamp(1e-10, o.ee); }
+            great = on_boundary && ratio > o.ext;
             // radius
             let slope = kernels::dot(&g, &step);
             let denom = ft - f - slope;
             let alpha = if denom <= 0.0 { 4.0 } else { (-0.5 * slope / denom).max(0.25) };
             if ratio < 0.25 { radius = (alpha * ans_norm).min(0.5 * ans_norm).max(0.25*ans_norm); }
             else if ratio < 0.75 { radius = (alpha * ans_norm).clamp(0.25*radius, radius); }
-            else if on_boundary { radius = (alpha*ans_norm).clamp(radius, 4.0 * radius).max(2.0*radius); }
-            else { radius = radius.max((alpha*ans_norm).min(4.0*radius)); }
+            else if on_boundary { radius = (alpha*ans_norm).clamp(radius, grow * radius).max(2.0*radius); }
+            else { radius = radius.max((alpha*ans_norm).min(grow*radius)); }
             
-            if o.verbose { println!("{} f {:.6e} g {:.3e} {} ratio {:.3} |s| {:.2e} rad {:.2e} err {:.2e} {:.2e} k {} nh {}", r.outer, ft, gn, if from_model {"M"} else {"S"}, ratio, ans_norm, radius, err, err2, space.len(), r.nh); }
+            if o.verbose { println!("{} f {:.6e} g {:.3e} {} ratio {:.3} |s| {:.2e} rad {:.2e} err {:.2e} {:.2e} k {} nh {} nf {}", r.outer, ft, gn, if from_model {"M"} else {"S"}, ratio, ans_norm, radius, err, err2, space.len(), r.nh, r.nf); }
             trust = match o.fam { 0 => err < o.trust, 1 => err < o.trust && ratio > 0.25, 2 => ratio > o.trust, 3 => gn < o.trust * gn_prev || err < 0.3, _ => true };
             if from_model && ratio < 0.25 { fails += 1; cool = fails; }
             if from_model && ratio > 0.5 { fails = 0; }
@@ -95,6 +101,7 @@ pub fn run<T: Scalar>(obj: &impl Objective<T>, x0: &[T], o: &Opt) -> Out {
         r.outer += 1;
         let mut use_model = trust && o.mem > 0 && !model.is_empty() && radius.is_finite();
         let mut tries = 0;
+        let mut scaled = 1.0;
         let mut best: Option<(f64, f64, f64, bool)> = None;
         loop {
             tries += 1;
@@ -130,7 +137,7 @@ pub fn run<T: Scalar>(obj: &impl Objective<T>, x0: &[T], o: &Opt) -> Out {
                         model.precondition(a.shift, space.direction());
                         if o.ee > 0.0 {
                             let energy = kernels::dot(&y, space.direction());
-                            if energy <= 2.0 * o.ee * a.decrease() { break; }
+                            if energy <= 2.0 * ee * a.decrease() { break; }
                         }
                     }
                     match space.grow(&e, &g) {
@@ -149,7 +156,7 @@ pub fn run<T: Scalar>(obj: &impl Objective<T>, x0: &[T], o: &Opt) -> Out {
             let noise = 10.0 * T::epsilon_f64() * f.abs().max(fv.abs());
             let good = fv.is_finite() && (ared > 1e-4 * pred || (pred.abs() <= noise && ared.abs() <= noise));
             if let Some((bf, brad, _bn, _)) = best {
-                // extension attempt
+                // extension attempt (or shortening)
                 if !(good && fv < bf) {
                     // go back
                     radius = brad;
@@ -162,10 +169,30 @@ pub fn run<T: Scalar>(obj: &impl Objective<T>, x0: &[T], o: &Opt) -> Out {
             }
             if good {
                 ft = fv; ans_norm = ans.norm; on_boundary = ans.on_boundary;
-                if on_boundary && ared > o.ext * pred && tries < 20 && pred.abs() > noise {
+                if on_boundary && (r.outer == 1 || (o.maxm == 1000 && great) || o.maxm == 1) && ared > o.ext * pred && tries < 20 && pred.abs() > noise {
                     best = Some((fv, radius, ans.norm, ans.on_boundary));
                     radius *= 2.0;
                     continue;
+                }
+                if best.is_none() && pred.abs() > noise && o.p6 > 0.0 && ared < o.p6 * pred {
+                    let alpha = (-0.5 * ans.slope / (fv - f - ans.slope)).clamp(0.1, 0.7);
+                    best = Some((fv, radius, ans.norm, ans.on_boundary));
+                    radius = alpha * ans.norm;
+                    continue;
+                }
+                if !on_boundary && pred.abs() > noise && o.p5 > 0.0 && ared > o.p5 * pred {
+                    let denom = fv - f - ans.slope;
+                    let alpha = if denom > 0.0 { (-0.5 * ans.slope / denom).min(4.0) } else { 4.0 };
+                    kernels::add_scaled(&x, alpha, &step, &mut y);
+                    let f2 = obj.value(&y);
+                    r.nf += 1;
+                    if f2 < ft {
+                        scaled = alpha;
+                        pred = -(alpha * ans.slope + 0.5 * alpha * alpha * ans.curvature);
+                        ft = f2; ans_norm = alpha * ans.norm;
+                        xt.copy_from_slice(&y);
+                        kernels::scale(alpha, &mut step);
+                    }
                 }
                 break;
             }
@@ -179,6 +206,7 @@ pub fn run<T: Scalar>(obj: &impl Objective<T>, x0: &[T], o: &Opt) -> Out {
         }
         if from_model { r.nrem += 1; model.product(&step, &mut pg); } else {
             space.product(&mut pg);
+            if scaled != 1.0 { kernels::scale(scaled, &mut pg); }
         }
         drop(e);
         std::mem::swap(&mut x, &mut xt);

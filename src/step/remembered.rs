@@ -35,6 +35,7 @@ pub struct RememberedModel<T> {
     core: Vec<f64>,
     /// γ: curvature of the directions that U does not span. 0 while nothing is known.
     exterior: f64,
+    pub gamma_mode: usize,
     eigen: Eigen,
     decomposed: bool,
     work: Vec<T>,
@@ -53,6 +54,7 @@ impl<T: Scalar> RememberedModel<T> {
             basis: vec![T::zero(); dim * capacity],
             core: vec![0.0; capacity * capacity],
             exterior: 0.0,
+            gamma_mode: 0,
             eigen: Eigen::new(capacity),
             decomposed: false,
             work: vec![T::zero(); dim],
@@ -189,6 +191,30 @@ impl<T: Scalar> RememberedModel<T> {
         kernels::axpby(1.0, y, -1.0, &mut z);
         let norm_z = kernels::norm(&z);
         let zs = kernels::dot(&z, s);
+        if self.len < self.dim && self.gamma_mode > 0 {
+            let inside: f64 = self.a[..self.len].iter().map(|a| a * a).sum();
+            let outside = ss - inside;
+            if outside > 0.01 * ss {
+                // zᵀs⊥ = zᵀs − zᵀUUᵀs
+                let m = self.len;
+                let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
+                self.b[..m].copy_from_slice(&self.a[..m]);
+                basis.transpose_times(&z, &mut self.c[..m]);
+                let zin: f64 = self.b[..m].iter().zip(&self.c[..m]).map(|(a, b)| a * b).sum();
+                let estimate = self.exterior + (zs - zin) / outside;
+                let old = self.exterior;
+                if estimate > 1e-12 * old && estimate.is_finite() {
+                    let new = if self.gamma_mode == 1 { estimate } else if self.gamma_mode == 2 { (estimate * old).sqrt() } else { estimate.min(old) };
+                    self.exterior = new;
+                    self.decomposed = false;
+                    // z changes by (old - new) s_perp
+                    kernels::axpy(old - new, s, &mut z);
+                    basis.add_times(new - old, &self.b[..m], &mut z);
+                }
+            }
+        }
+        let norm_z = kernels::norm(&z).min(norm_z * 0.0 + kernels::norm(&z));
+        let zs = { let _ = zs; kernels::dot(&z, s) };
         if norm_z > 1e-14 * kernels::norm(y) && norm_z.is_finite() {
             if zs.abs() >= RANK_ONE * norm_z * norm_s {
                 self.extend(&mut z);

@@ -172,7 +172,7 @@ fn points(start: Vec<f64>) -> [Vec<f64>; 2] {
 }
 
 fn label(problem: &MoreGarbowHillstrom) -> String {
-    format!("({}) {} n = {} m = {}", problem.number(), problem.name(), problem.unknowns(), problem.terms())
+    format!("{problem}, m = {}", problem.terms())
 }
 
 /// The step of difference quotients: polynomials of degree 50 bend within less than the others.
@@ -318,6 +318,8 @@ fn dimensions_and_starts_follow_the_paper() {
         assert!(start.iter().zip(&scaled).all(|(x, s)| *s == if zero { 10.0 } else { 10.0 * x }));
         assert_eq!(problem.scaled_start::<f64>(1.0), start);
     }
+    assert_eq!(all[20].to_string(), "(21) Extended Rosenbrock, n = 10");
+    assert_eq!(ChainedRosenbrock::new(7).unwrap().to_string(), "Chained Rosenbrock, n = 7");
     for problem in MoreGarbowHillstrom::large() {
         assert!(problem.unknowns() >= 50 && problem.value(&problem.start::<f64>()).is_finite(), "{}", label(&problem));
     }

@@ -6,6 +6,8 @@
 //! of Computation* 32 (1978) 839–851, with constant coefficients: one curved valley through all unknowns, so that a
 //! method follows it for a number of steps that grows with n.
 
+use std::fmt;
+
 use crate::base::{Error, Result, Scalar};
 use crate::operator::{Expansion, Objective, SymmetricOperator};
 
@@ -39,6 +41,13 @@ impl ChainedRosenbrock {
     /// The standard starting point (−1.2, 1, −1.2, 1, …).
     pub fn start<T: Scalar>(&self) -> Vec<T> {
         (0..self.n).map(|i| T::from_f64(if i % 2 == 0 { -1.2 } else { 1.0 })).collect()
+    }
+}
+
+/// Name and n: "Chained Rosenbrock, n = 100".
+impl fmt::Display for ChainedRosenbrock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Chained Rosenbrock, n = {}", self.n)
     }
 }
 

@@ -1,6 +1,18 @@
 //! Reference problems with known answers (feature `problems`): templates for users, truth for tests and benches.
+//!
+//! | problem | unknowns | truth |
+//! | --- | --- | --- |
+//! | [`MoreGarbowHillstrom`]: 35 sums of squares | 2 to 1000 | published minima |
+//! | [`ChainedRosenbrock`]: one long curved valley | any | F = 0 at (1, …, 1) |
+//! | [`GinzburgLandau`]: a nonlinear elliptic equation on a cube | 10⁶ and more | manufactured solutions |
+//!
+//! All are [`Objective`](crate::Objective)s for `f32` and `f64` with exact gradients and Hessian products.
 
+mod chained_rosenbrock;
 mod more_garbow_hillstrom;
 mod number;
+mod pde_energy;
 
+pub use chained_rosenbrock::ChainedRosenbrock;
 pub use more_garbow_hillstrom::{Minimum, MoreGarbowHillstrom};
+pub use pde_energy::GinzburgLandau;

@@ -12,6 +12,7 @@
 //! and CUTEst do. Exponentials may overflow far from the start: then values are infinite or NaN, as they come.
 
 use std::cell::RefCell;
+use std::fmt;
 
 use super::number::{Dual, Number};
 use crate::base::{Error, Result, Scalar, kernels};
@@ -192,6 +193,13 @@ impl MoreGarbowHillstrom {
 
     fn transpose<V: Number>(&self, x: &[V], u: &[V], out: &mut [V]) {
         with_function!(self.number, F => F::transpose(x, u, out));
+    }
+}
+
+/// Number, name and n: "(21) Extended Rosenbrock, n = 10".
+impl fmt::Display for MoreGarbowHillstrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "({}) {}, n = {}", self.number, self.name(), self.n)
     }
 }
 

@@ -7,7 +7,9 @@
 //! with σ(m) = 1/(1 + exp(−m)). Lin, Weng & Keerthi, *Trust region Newton method for large-scale logistic regression*,
 //! JMLR 9 (2008), section 2; it is the primal problem that LIBLINEAR solves with `-s 0`.
 //!
-//! A product reads X once: row by row, tᵢ = C Dᵢ xᵢᵀv and then Hv ← Hv + tᵢ xᵢ while the row is in cache.
+//! A product reads X once: row by row, tᵢ = Dᵢ xᵢᵀv and then s ← s + tᵢ xᵢ while the row is in cache; Hv = v + C s. Keeping
+//! X by columns as well, for sums without accumulators, takes half as long again on wide sparse data: it reads twice as
+//! much. Rows are kept in the order of their lengths, which saves a sixth of the time where lengths differ.
 
 use std::cell::{OnceCell, RefCell};
 use std::ops::Range;
@@ -20,8 +22,10 @@ use super::{LabeledRows, SparseRows};
 use crate::base::{Result, Scalar, check_finite, check_length, check_range, kernels};
 use crate::operator::{Expansion, Objective, SymmetricOperator};
 
-/// Columns that go through the data together in [`apply_block`](SymmetricOperator::apply_block).
+/// Columns of V that go through the data together in [`apply_block`](SymmetricOperator::apply_block).
 const TOGETHER: usize = 4;
+/// Unknowns up to which they do: four columns and their four sums then stay in a level-2 cache.
+const TOGETHER_UP_TO: usize = 1 << 14;
 /// Rows whose losses are added up in one piece.
 const ROWS: usize = 512;
 
@@ -80,6 +84,12 @@ impl<T: Scalar> LogisticRegression<T> {
             check_range("labels", label.into(), label.abs() == T::one(), "1 or -1")?;
         }
         check_range("c", c, c > 0.0 && c.is_finite(), "positive and finite")?;
+        // The loop over a row then ends where the loop over the row before it did, and is predicted.
+        let mut order: Vec<usize> = (0..features.rows()).collect();
+        order.sort_by_key(|&i| features.row(i).0.len());
+        let sorted = order.is_sorted();
+        let features = if sorted { features } else { features.reorder(&order) };
+        let labels = if sorted { labels } else { order.iter().map(|&i| labels[i]).collect() };
         let entries = |i| features.row(i).0.len();
         let blocks = features.blocks(features.cols(), entries);
         let forming: f64 = (0..features.rows()).map(|i| 0.5 * (entries(i) as f64).powi(2)).sum();
@@ -95,17 +105,20 @@ impl<T: Scalar> LogisticRegression<T> {
         LogisticRegression::new(set.features, set.labels, c)
     }
 
-    /// The features, a row for every sample.
+    /// The features, a row for every sample: the rows that were given, by rising number of non-zeros.
     pub fn features(&self) -> &SparseRows<T> {
         &self.features
     }
 
-    /// The class of every row, +1 or −1.
+    /// The class of every row of [`features`](Self::features), +1 or −1.
     pub fn labels(&self) -> &[T] {
         &self.labels
     }
 
     /// The share of rows on the right side, wᵀx ≥ 0 counting as +1. Costs half a product.
+    ///
+    /// # Panics
+    /// If `w` is shorter than a row needs.
     pub fn accuracy(&self, w: &[T]) -> f64 {
         let right = |i: &usize| {
             let (columns, values) = self.features.row(*i);
@@ -199,7 +212,16 @@ pub struct LogisticExpansion<'a, T> {
     problem: &'a LogisticRegression<T>,
     w: &'a [T],
     terms: OnceCell<Arc<RowTerms<T>>>,
-    scratch: RefCell<Vec<f64>>,
+    scratch: RefCell<Scratch>,
+}
+
+/// Room for products.
+#[derive(Default)]
+struct Scratch {
+    /// The accumulators of all blocks.
+    sums: Vec<f64>,
+    /// Columns side by side, so that a row's index fetches all of them at once.
+    together: Vec<f64>,
 }
 
 impl<T: Scalar> LogisticExpansion<'_, T> {
@@ -210,7 +232,7 @@ impl<T: Scalar> LogisticExpansion<'_, T> {
     /// out ← diag H(w) = 1 + C Σᵢ Dᵢ xᵢ∘xᵢ. Costs a product.
     pub fn hessian_diagonal(&self, out: &mut [T]) {
         let LogisticRegression { features, blocks, c, .. } = self.problem;
-        let sums = &mut *self.scratch.borrow_mut();
+        let Scratch { sums, .. } = &mut *self.scratch.borrow_mut();
         let curvature = &self.terms().curvature;
         features.sum_rows(blocks, sums, features.cols(), |i, columns, values, sum: &mut [[f64; 1]]| {
             for (&column, &value) in columns.iter().zip(values) {
@@ -227,11 +249,15 @@ impl<T: Scalar> LogisticExpansion<'_, T> {
     fn apply_together<const K: usize>(&self, v: &[T], out: &mut [T]) {
         let LogisticRegression { features, blocks, c, .. } = self.problem;
         let dim = features.cols();
-        let sums = &mut *self.scratch.borrow_mut();
+        let Scratch { sums, together } = &mut *self.scratch.borrow_mut();
         let curvature = &self.terms().curvature;
-        // Columns side by side, so that a row's index fetches all of them at once.
-        let together: Vec<[f64; K]> =
-            if K == 1 { vec![] } else { (0..dim).map(|j| std::array::from_fn(|k| v[k * dim + j].into())).collect() };
+        if K > 1 {
+            together.resize(dim * K, 0.0);
+            for (j, row) in together.as_chunks_mut::<K>().0.iter_mut().enumerate() {
+                *row = std::array::from_fn(|k| v[k * dim + j].into());
+            }
+        }
+        let (together, _) = together.as_chunks::<K>();
         features.sum_rows(blocks, sums, dim, |i, columns, values, sum: &mut [[f64; K]]| {
             let product = if K == 1 {
                 row_times(columns, values, |j| [v[j].into(); K])
@@ -260,7 +286,7 @@ impl<T: Scalar> SymmetricOperator<T> for LogisticExpansion<'_, T> {
 
     fn apply_block(&self, v: &[T], out: &mut [T]) {
         let block = self.dim() * TOGETHER;
-        let whole = v.len() / block * block;
+        let whole = if self.dim() <= TOGETHER_UP_TO { v.len() / block * block } else { 0 };
         for (v, out) in v[..whole].chunks(block).zip(out[..whole].chunks_mut(block)) {
             self.apply_together::<TOGETHER>(v, out);
         }
@@ -306,7 +332,7 @@ impl<T: Scalar> Expansion<T> for LogisticExpansion<'_, T> {
 
     fn gradient(&self, out: &mut [T]) {
         let LogisticRegression { features, blocks, c, .. } = self.problem;
-        let sums = &mut *self.scratch.borrow_mut();
+        let Scratch { sums, .. } = &mut *self.scratch.borrow_mut();
         let residual = &self.terms().residual;
         features.sum_rows(blocks, sums, features.cols(), |i, columns, values, sum: &mut [[f64; 1]]| {
             add_row([residual[i]], columns, values, sum);

@@ -13,9 +13,11 @@ use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dim
 /// Non-zeros below which everything runs on the calling thread.
 const SERIAL: usize = 1 << 14;
 /// Non-zeros of a block for every number of its accumulator: what adding the accumulators up may cost.
-const WORK_PER_ACCUMULATED: usize = 8;
+const WORK_PER_ACCUMULATED: usize = 4;
 /// The largest number of blocks, and so of threads that can share a product.
 const MAX_BLOCKS: usize = 16;
+/// Numbers that all accumulators may have together (64 MiB), unless there is only one.
+const ACCUMULATED: usize = 1 << 23;
 /// Columns of the output that are added up at once.
 const COLUMNS: usize = 2048;
 
@@ -116,11 +118,26 @@ impl<T: Scalar> SparseRows<T> {
         self
     }
 
+    /// The matrix with its rows in the given order.
+    pub(super) fn reorder(&self, order: &[usize]) -> Self {
+        let mut row_starts = Vec::with_capacity(self.row_starts.len());
+        let mut columns = Vec::with_capacity(self.columns.len());
+        let mut values = Vec::with_capacity(self.values.len());
+        row_starts.push(0);
+        for &i in order {
+            let (row_columns, row_values) = self.row(i);
+            columns.extend_from_slice(row_columns);
+            values.extend_from_slice(row_values);
+            row_starts.push(values.len());
+        }
+        SparseRows { row_starts, columns, values, cols: self.cols }
+    }
+
     /// Cuts the rows into blocks of about equal work for accumulators of `length` numbers, where row i costs `work(i)`.
     pub(super) fn blocks(&self, length: usize, work: impl Fn(usize) -> usize) -> Vec<Range<usize>> {
         let total: usize = (0..self.rows()).map(&work).sum();
-        let count =
-            if total < SERIAL { 1 } else { (total / (WORK_PER_ACCUMULATED * length).max(1)).clamp(1, MAX_BLOCKS) };
+        let most = MAX_BLOCKS.min(ACCUMULATED / length).max(1);
+        let count = if total < SERIAL { 1 } else { (total / (WORK_PER_ACCUMULATED * length)).clamp(1, most) };
         let mut blocks = Vec::with_capacity(count);
         let (mut start, mut done) = (0, 0);
         for i in 0..self.rows() {
@@ -134,8 +151,8 @@ impl<T: Scalar> SparseRows<T> {
         blocks
     }
 
-    /// sum ← Σᵢ of what `add(i, columns, values, sum)` adds for every row i, with one accumulator of `length` entries
-    /// for every block; then `finish(first, totals)` receives the totals by pieces.
+    /// The sum over all rows i of what `add(i, columns, values, sum)` adds, with an accumulator of `length` entries for
+    /// every block. The sum is left at the beginning of `accumulators`, which grow if they are too short.
     pub(super) fn sum_rows<const K: usize>(
         &self,
         blocks: &[Range<usize>],
@@ -212,11 +229,21 @@ pub(super) fn row_times<T: Scalar, const K: usize>(
 /// sum ← sum + a x for a sparse row x and K factors a.
 #[inline]
 pub(super) fn add_row<T: Scalar, const K: usize>(a: [f64; K], columns: &[u32], values: &[T], sum: &mut [[f64; K]]) {
-    for (&column, &value) in columns.iter().zip(values) {
+    let mut add = |column: u32, value: T| {
         let x: f64 = value.into();
         let sum = &mut sum[column as usize];
         for k in 0..K {
             sum[k] += a[k] * x;
         }
+    };
+    let (columns4, last_columns) = columns.as_chunks::<4>();
+    let (values4, last_values) = values.as_chunks::<4>();
+    for (columns, values) in columns4.iter().zip(values4) {
+        for lane in 0..4 {
+            add(columns[lane], values[lane]);
+        }
+    }
+    for (&column, &value) in last_columns.iter().zip(last_values) {
+        add(column, value);
     }
 }

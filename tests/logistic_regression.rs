@@ -216,10 +216,10 @@ fn the_minimum_of_heart_scale_is_the_known_one() {
         }
         w.iter_mut().zip(&g).for_each(|(w, g)| *w -= g);
     }
-    // LIBLINEAR -s 0 -c 1 -B -1 -e 1e-12.
-    assert!((problem.value(&w) - 98.226_799_508_14).abs() < 1e-10);
+    // LIBLINEAR 2.50 with -s 0 -c 1 -B -1 -e 1e-10: value and count of right rows at its answer.
+    assert!((problem.value(&w) - 98.226_799_508_136_8).abs() < 1e-11);
     assert!(gradient(&problem, &w).iter().all(|g| g.abs() < 1e-12));
-    assert_eq!(problem.accuracy(&w), 229.0 / 270.0);
+    assert_eq!(problem.accuracy(&w), 226.0 / 270.0);
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn the_generated_set_is_the_same_everywhere() {
     assert!(features.row(0).0.windows(2).all(|pair| pair[0] < pair[1]));
     let positive = labels.iter().filter(|&&l| l > 0.0).count();
     let checksum = (0..2000).flat_map(|i| features.row(i).1).fold(0_u64, |sum, v| sum.rotate_left(7) ^ v.to_bits());
-    assert_eq!((features.nonzeros(), positive, checksum), (0, 0, 0));
+    assert_eq!((features.nonzeros(), positive, checksum), (63_412, 837, 12_863_437_945_074_898_132));
 }
 
 #[test]

@@ -1,0 +1,265 @@
+//! Trains a linear classifier: L2-regularised logistic regression on a set in LIBSVM format.
+//!
+//!     cargo run --release --example logistic_regression                       # a small set that comes along
+//!     cargo run --release --example logistic_regression -- a9a --test a9a.t --solver trust-region
+//!     cargo run --release --example logistic_regression -- --generate --tolerance 1e-8
+//!
+//! Without `--solver` all three solvers run and are compared.
+
+use std::fmt::Display;
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+use std::str::FromStr;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use newton_krylov::problems::{LabeledRows, LogisticRegression, generate_wide_sparse, parse_libsvm, read_libsvm_file};
+use newton_krylov::{CubicRegularization, Inner, NewtonCg, Objective, Progress, Report, Stopping, TrustRegion};
+
+const USAGE: &str = "\
+usage: logistic_regression [PATH] [options]
+  PATH                a set in LIBSVM format; without it, the heart_scale set that comes along
+  --generate          instead, the wide sparse set: 200,000 rows, 50,000 features, 8.3 million non-zeros
+  --test PATH         a second set, to measure the accuracy on
+  --c NUMBER          weight C of the losses                                   [1]
+  --solver NAME       trust-region, newton-cg or cubic                         [compare all]
+  --inner NAME        auto, krylov or dense                                    [auto]
+  --tolerance NUMBER  stop at |gradient| <= tolerance * |gradient at zero|     [1e-6]
+  --json              end with a line of JSON for every solver, the default solver's last
+  --help              this text";
+
+/// f at the minimiser for heart_scale and C = 1, by LIBLINEAR 2.50 (`-s 0 -c 1 -B -1 -e 1e-10`).
+const HEART_MINIMUM: f64 = 98.226_799_508_136_8;
+
+struct Options {
+    path: Option<String>,
+    generate: bool,
+    test: Option<String>,
+    c: f64,
+    solver: Option<Solver>,
+    inner: Inner,
+    tolerance: f64,
+    json: bool,
+    help: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Solver {
+    TrustRegion,
+    NewtonCg,
+    Cubic,
+}
+
+impl Solver {
+    /// All of them, the default last.
+    const ALL: [Solver; 3] = [Solver::NewtonCg, Solver::Cubic, Solver::TrustRegion];
+
+    fn name(self) -> &'static str {
+        match self {
+            Solver::TrustRegion => "trust-region",
+            Solver::NewtonCg => "newton-cg",
+            Solver::Cubic => "cubic",
+        }
+    }
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+        let mut options = Options {
+            path: None,
+            generate: false,
+            test: None,
+            c: 1.0,
+            solver: None,
+            inner: Inner::Automatic,
+            tolerance: 1e-6,
+            json: false,
+            help: false,
+        };
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--generate" => options.generate = true,
+                "--json" => options.json = true,
+                "--help" | "-h" => options.help = true,
+                "--test" => options.test = Some(value()?),
+                "--c" => options.c = positive("--c", &value()?)?,
+                "--tolerance" => options.tolerance = positive("--tolerance", &value()?)?,
+                "--solver" => {
+                    let name = value()?;
+                    let solver = Solver::ALL.into_iter().find(|solver| solver.name() == name);
+                    let unknown = || format!("--solver {name} is not one of trust-region, newton-cg, cubic");
+                    options.solver = Some(solver.ok_or_else(unknown)?);
+                }
+                "--inner" => {
+                    options.inner = match value()?.as_str() {
+                        "auto" => Inner::Automatic,
+                        "krylov" => Inner::Krylov,
+                        "dense" => Inner::Dense,
+                        other => return Err(format!("--inner {other} is not one of auto, krylov, dense")),
+                    }
+                }
+                option if option.starts_with('-') => return Err(format!("unknown option {option}")),
+                _ if options.path.is_some() => return Err(format!("a second path, {argument}")),
+                _ => options.path = Some(argument),
+            }
+        }
+        if options.generate && options.path.is_some() {
+            return Err("--generate and a path exclude each other".into());
+        }
+        Ok(options)
+    }
+}
+
+fn positive(option: &str, text: &str) -> Result<f64, String> {
+    match f64::from_str(text) {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        _ => Err(format!("{option} {text} is not a positive number")),
+    }
+}
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("error: {message}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    if options.help {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    match train(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether every solver converged.
+fn train(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
+    let mut set: LabeledRows<f64> = match &options.path {
+        Some(path) => read_libsvm_file(path)?,
+        None if options.generate => generate_wide_sparse(200_000, 50_000, 20_240_601)?,
+        None => parse_libsvm(include_str!("../tests/data/heart_scale"))?,
+    };
+    // Either set may lack the last features of the other.
+    let test: Option<LabeledRows<f64>> = options.test.as_ref().map(read_libsvm_file).transpose()?;
+    let cols = test.as_ref().map_or(0, |test| test.features.cols()).max(set.features.cols());
+    set.features = set.features.widen(cols);
+    let test =
+        test.map(|test| LogisticRegression::new(test.features.widen(cols), test.labels, options.c)).transpose()?;
+
+    let problem = LogisticRegression::from_labeled(set, options.c)?;
+    let x = problem.features();
+    println!("{} rows, {} features, {} non-zeros, C = {}\n", x.rows(), x.cols(), x.nonzeros(), options.c);
+
+    let solvers = options.solver.map_or(Solver::ALL.to_vec(), |solver| vec![solver]);
+    let mut reports = vec![];
+    for solver in solvers {
+        reports.push((solver, run(solver, options, &problem)?));
+    }
+    if let [(_, report)] = &reports[..] {
+        println!("{report}\n");
+    } else {
+        print_comparison(&reports);
+    }
+    let (_, best) = reports.last().expect("at least one solver ran");
+    println!("training accuracy  {:.4} %", 100.0 * problem.accuracy(&best.x));
+    if let Some(test) = &test {
+        println!("test accuracy      {:.4} %", 100.0 * test.accuracy(&best.x));
+    }
+    if options.path.is_none() && !options.generate && options.c == 1.0 {
+        check_minimum(&reports);
+    }
+    if options.json {
+        reports.iter().for_each(|(solver, report)| println!("{}", json(*solver, report)));
+    }
+    Ok(reports.iter().all(|(_, report)| report.termination.converged()))
+}
+
+/// Minimises from zero, with a bar on standard error that counts the digits of the gradient.
+fn run(solver: Solver, options: &Options, problem: &LogisticRegression<f64>) -> newton_krylov::Result<Report<f64>> {
+    let start = vec![0.0; problem.dim()];
+    let stopping = Stopping { gradient_relative: options.tolerance, ..Default::default() };
+    let inner = options.inner;
+    // Place for `--preconditioner diagonal`: `problem.hessian_diagonal(w, out)` writes diag H(w).
+
+    let style = ProgressStyle::with_template("{prefix:>12} [{bar:30}] {msg}  {elapsed}").expect("a valid template");
+    let bar = ProgressBar::new(1000).with_style(style.progress_chars("=> ")).with_prefix(solver.name());
+    let mut first = None;
+    let observe = |progress: &Progress<f64>| {
+        let relative = progress.gradient_norm / *first.get_or_insert(progress.gradient_norm);
+        bar.set_position((1000.0 * relative.ln() / options.tolerance.ln()).clamp(0.0, 1000.0) as u64);
+        bar.set_message(format!(
+            "iteration {}, value {:.8e}, relative gradient {relative:.1e}, {} products",
+            progress.iteration, progress.value, progress.counts.products
+        ));
+        ControlFlow::Continue(())
+    };
+    let report = match solver {
+        Solver::TrustRegion => {
+            TrustRegion { stopping, inner, ..Default::default() }.minimize_with(problem, &start, observe)
+        }
+        Solver::NewtonCg => NewtonCg { stopping, inner, ..Default::default() }.minimize_with(problem, &start, observe),
+        Solver::Cubic => {
+            CubicRegularization { stopping, inner, ..Default::default() }.minimize_with(problem, &start, observe)
+        }
+    };
+    bar.finish_and_clear();
+    report
+}
+
+fn print_comparison(reports: &[(Solver, Report<f64>)]) {
+    let line = |cells: [&dyn Display; 7]| {
+        let [solver, value, gradient, values, gradients, products, seconds] = cells;
+        println!("{solver:<13}{value:>20}{gradient:>12}{values:>8}{gradients:>11}{products:>10}{seconds:>11}");
+    };
+    line([&"solver", &"value", &"rel. grad.", &"values", &"gradients", &"products", &"seconds"]);
+    for (solver, report) in reports {
+        line([
+            &solver.name(),
+            &format!("{:.10e}", report.value),
+            &format!("{:.2e}", relative_gradient(report)),
+            &report.counts.values,
+            &report.counts.gradients,
+            &report.counts.products,
+            &format!("{:.4}", report.seconds),
+        ]);
+    }
+    println!();
+    for (solver, report) in reports {
+        println!("{:<13}{}", solver.name(), report.termination);
+    }
+    println!();
+}
+
+fn relative_gradient(report: &Report<f64>) -> f64 {
+    report.gradient_norm / report.initial_gradient_norm
+}
+
+fn json(solver: Solver, report: &Report<f64>) -> serde_json::Value {
+    serde_json::json!({
+        "solver": solver.name(),
+        "value": report.value,
+        "gradient_norm": report.gradient_norm,
+        "relative_gradient": relative_gradient(report),
+        "values": report.counts.values,
+        "gradients": report.counts.gradients,
+        "products": report.counts.products,
+        "seconds": report.seconds,
+        "termination": report.termination.to_string(),
+    })
+}
+
+/// H ⪰ I, so no point is more than ½‖∇f‖² above the minimum.
+fn check_minimum(reports: &[(Solver, Report<f64>)]) {
+    for (solver, report) in reports {
+        let above = report.value - HEART_MINIMUM;
+        let bound = 0.5 * report.gradient_norm.powi(2) + 1e-10;
+        assert!((-1e-10..=bound).contains(&above), "{}: {above:e} above the minimum", solver.name());
+    }
+}

@@ -2,6 +2,7 @@
 
 mod error;
 pub(crate) mod kernels;
+pub(crate) mod random;
 mod scalar;
 
 pub use error::{Error, Result};

@@ -207,16 +207,25 @@ impl fmt::Display for Finding {
                 write!(f, "the same {name} asked for twice differs: fix the seed, the batch or the order of summation")
             }
             Outcome::StalePoint => {
-                write!(f, "the {name} is that of another point: compute it from the x it is asked for, not from a cache")
+                write!(
+                    f,
+                    "the {name} is that of another point: compute it from the x it is asked for, not from a cache"
+                )
             }
             Outcome::ValueDiffers => {
                 write!(f, "the {name} differs from the {below} by {error:.1e} relative: both must be f(x)")
             }
             Outcome::Nonlinear => {
-                write!(f, "M(αu + βv) differs from αMu + βMv by {error:.1e} relative: look for v where it is not a factor")
+                write!(
+                    f,
+                    "M(αu + βv) differs from αMu + βMv by {error:.1e} relative: look for v where it is not a factor"
+                )
             }
             Outcome::Asymmetric => {
-                write!(f, "uᵀMv differs from vᵀMu by {error:.1e} relative: look for swapped indices or a missing transpose")
+                write!(
+                    f,
+                    "uᵀMv differs from vᵀMu by {error:.1e} relative: look for swapped indices or a missing transpose"
+                )
             }
             Outcome::OppositeSign => {
                 write!(f, "the {name} looks like −1 × the derivative of the {below}: change its sign")
@@ -252,6 +261,8 @@ pub(super) fn write_table(f: &mut fmt::Formatter<'_>, rows: &[(&Finding, String)
             write!(f, "  {:>8}  {:>9}", "-", "-")?;
         } else if finding.tolerance == 0.0 {
             write!(f, "  {:>8}  {:>9}", "0", "exact")?;
+        } else if finding.error == 0.0 {
+            write!(f, "  {:>8}  {:>9.1e}", "0", finding.tolerance)?;
         } else {
             write!(f, "  {:>8.1e}  {:>9.1e}", finding.error, finding.tolerance)?;
         }

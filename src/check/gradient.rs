@@ -65,7 +65,8 @@ pub(super) fn compare<T: Scalar>(
         }
     }
     let (sweeps, directions): (Vec<Sweep>, Vec<Vec<T>>) = sweeps.into_iter().unzip();
-    let worst_direction = sweeps.iter().zip(&directions).find(|(s, _)| !s.passed()).map(|(s, v)| (s.best, v.clone()));
+    let worst_direction =
+        sweeps.iter().zip(&directions).find(|(s, _)| !s.passed()).map(|(s, v)| (s.steadiest, v.clone()));
     sweep::conclude::<T>(Property::Gradient, x.len(), sweeps, |_| {
         let mut elsewhere = vec![T::zero(); x.len()];
         let y: Vec<T> = x.iter().zip(&directions[0]).map(|(&x, &v)| x + v / T::from_f64(8.0)).collect();

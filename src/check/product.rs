@@ -81,7 +81,7 @@ pub(super) fn compare<T: Scalar>(
         return sweep::conclude::<T>(Property::Product, dim, sweeps, |_| Outcome::Passed);
     };
     let (v, product) = &rays[worst];
-    let component = line.worst_component(sweeps[worst].best.remainder.step, v, product);
+    let component = line.worst_component(sweeps[worst].steadiest.remainder.step, v, product);
 
     // Does the product follow the point at all?
     let mut there = vec![T::zero(); dim];

@@ -8,6 +8,7 @@
 //! until rounding, N, takes over. An error e of DF·v makes ρ₂ ≥ |e|h, so (ρ₂ + N)/h bounds |e| at every step; the step
 //! where the bound is least decides. There ρ₂ ≈ N/2 for a right derivative (ρ₂ = Ah³ balances N), so the derivative
 //! passes if ρ₂ is within a small multiple of N, or within the tolerance of the change of F; for a wrong one ρ₂ ≫ N.
+//! For a wrong one the error is read off where ρ₂/h is steadiest, since at large steps Ah³ may cancel a part of it.
 //! N is measured, with steps of some units in the last place of x, where ρ₂ is nothing but rounding.
 
 use super::Outcome;
@@ -66,9 +67,10 @@ pub(super) struct Sample {
 /// The sweep along one direction.
 pub(super) struct Sweep {
     pub samples: Vec<Sample>,
-    /// The sample with the least bound on the error; its rounding is the measured one.
-    pub best: Sample,
-    /// The relative error there, and what is allowed.
+    /// The sample where the error of a wrong derivative shows most clearly; its rounding is the measured one.
+    pub steadiest: Sample,
+    /// The relative error where the bound on it is least (of a wrong derivative: where it is steadiest), and what is
+    /// allowed.
     pub error: f64,
     pub allowed: f64,
     /// Whether F never changes beyond rounding.
@@ -126,15 +128,23 @@ pub(super) fn sweep<T: Scalar>(
         step /= 4.0;
     }
     let best = best?;
-    let relative = |numerator: f64| if numerator == 0.0 { 0.0 } else { numerator / best.change };
+    let relative = |numerator: f64, s: &Sample| if numerator == 0.0 { 0.0 } else { numerator / s.change };
+    let allowed = relative(ROUNDING * best.rounding, &best).max(tolerance);
+    let mut error = relative(best.remainder.central, &best);
+    let steadiest = steadiest(&samples).unwrap_or(best);
+    if error > allowed {
+        error = error.max(relative(steadiest.remainder.central, &steadiest));
+    }
     let only_rounding = samples.iter().all(|s| s.change <= CLEAR * s.rounding);
-    Some(Sweep {
-        error: relative(best.remainder.central),
-        allowed: relative(ROUNDING * best.rounding).max(tolerance),
-        samples,
-        best,
-        only_rounding,
-    })
+    Some(Sweep { samples, steadiest, error, allowed, only_rounding })
+}
+
+/// The sample whose ρ₂/h differs least from that of the step before, rounding included.
+fn steadiest(samples: &[Sample]) -> Option<Sample> {
+    let slope = |s: &Sample| s.remainder.central / s.remainder.step;
+    let unrest =
+        |pair: &[Sample]| (slope(&pair[1]) - slope(&pair[0])).abs() + pair[1].rounding / pair[1].remainder.step;
+    samples.windows(2).min_by(|a, b| unrest(a).total_cmp(&unrest(b))).map(|pair| pair[1])
 }
 
 /// max(‖x‖∞, 1) in units of ‖x‖∞, as a power of 4 that is not absurd.
@@ -150,12 +160,15 @@ fn unit<T: Scalar>(x: &[T]) -> f64 {
 }
 
 /// A random direction in the unit of x: random signs times magnitudes between ½ and 3/2, so that no component is
-/// overlooked. Every second direction moves each component in proportion to its own size.
+/// overlooked. Every second direction moves each component in proportion to its own size; every one does where the
+/// sizes differ by more than 1/tolerance (10⁶ for `f64`), since the components then have different units.
 pub(super) fn direction<T: Scalar>(x: &[T], number: usize, random: &mut SplitMix64) -> Vec<T> {
     let unit = unit(x);
+    let sizes = x.iter().map(|x| x.abs().into()).filter(|&size: &f64| size > 0.0);
+    let mixed = sizes.fold(unit, f64::min) < super::tolerance::<T>() * unit;
     let component = |&x: &T| {
         let x: f64 = x.into();
-        let scale = if number % 2 == 0 || x == 0.0 { unit } else { x.abs() };
+        let scale = if x == 0.0 || (number % 2 == 0 && !mixed) { unit } else { x.abs() };
         T::from_f64(scale * random.rademacher() * (0.5 + random.uniform()))
     };
     x.iter().map(component).collect()
@@ -166,8 +179,8 @@ pub(super) fn direction<T: Scalar>(x: &[T], number: usize, random: &mut SplitMix
 fn common_factor(sweeps: &[Sweep], dim: usize, tolerance: f64) -> Option<f64> {
     let tolerance = tolerance.sqrt();
     let near = |a: f64, b: f64| (a - b).abs() <= tolerance * b.abs().max(1e-3);
-    let factor = sweeps.first()?.best.factor;
-    let agree = sweeps.iter().all(|s| near(s.best.factor, factor) && s.best.misfit <= tolerance);
+    let factor = sweeps.first()?.steadiest.factor;
+    let agree = sweeps.iter().all(|s| near(s.steadiest.factor, factor) && s.steadiest.misfit <= tolerance);
     let simple = [-1.0, 0.0, 0.5, -0.5, 2.0, -2.0].into_iter().find(|&simple| near(factor, simple));
     if !agree {
         None

@@ -121,8 +121,7 @@ impl<'a, T: Scalar, O: Objective<T>> Line<'a, T, O> {
             remainder,
             change,
             rounding: 4.0 * T::epsilon_f64() * (largest + change),
-            factor: predicted / observed,
-            misfit: 0.0,
+            products: [predicted * predicted, predicted * observed, observed * observed].map(|p| p / change / change),
         })
     }
 

@@ -138,14 +138,10 @@ impl<'a, T: Scalar, O: Objective<T>> Line<'a, T, O> {
 
         kernels::add_scaled(&self.forward, -1.0, &self.backward, difference);
         let observed = kernels::norm(difference);
-        let factor = 2.0 * h * (kernels::dot(product, difference) / observed) / observed;
+        let inner = 2.0 * h * kernels::dot(product, difference);
         kernels::axpy(-2.0 * h, product, difference);
         let central = 0.5 * kernels::norm(difference);
-        // ‖2hMv − κD‖ with D the difference: ‖D − 2hMv‖² = ‖2hMv − κD‖² + (1 − κ)²‖D‖².
         let predicted = 2.0 * h * kernels::norm(product);
-        let apart = (4.0 * central * central - ((1.0 - factor) * observed).powi(2)).max(0.0).sqrt();
-        let misfit = if predicted == 0.0 { 0.0 } else { apart / predicted };
-
         let change = 0.5 * (predicted + forward_change + backward_change);
         let largest = kernels::norm(self.gradient).max(kernels::norm(&self.forward)).max(kernels::norm(&self.backward));
         let finite = one_sided.is_finite() && central.is_finite() && change.is_finite();
@@ -153,8 +149,7 @@ impl<'a, T: Scalar, O: Objective<T>> Line<'a, T, O> {
             remainder: Remainder { step: h, one_sided, central },
             change,
             rounding: 4.0 * T::epsilon_f64() * (largest + change),
-            factor,
-            misfit,
+            products: [predicted * predicted, inner, observed * observed].map(|p| p / (2.0 * change) / (2.0 * change)),
         })
     }
 

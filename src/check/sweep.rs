@@ -23,7 +23,7 @@ const ROUNDING: f64 = 16.0;
 const CLEAR: f64 = 10.0;
 /// Points in the fit of the order: the last ones before rounding.
 const FITTED: usize = 6;
-/// A sweep ends when the bound on the error is so much worse than the best.
+/// A sweep ends when rounding alone makes the bound on the error so much worse than the best.
 const HOPELESS: f64 = 1e3;
 
 /// One step of a sweep.
@@ -58,10 +58,16 @@ pub(super) struct Sample {
     pub change: f64,
     /// The rounding to be expected from the size of F.
     pub rounding: f64,
-    /// The multiple of the true derivative that DF·v looks like.
-    pub factor: f64,
-    /// The relative distance of DF·v to that multiple.
-    pub misfit: f64,
+    /// ‖P‖², PᵀD and ‖D‖² over `change`², of the prediction P = h DF·v and D = ½(F(x + hv) − F(x − hv)).
+    pub products: [f64; 3],
+}
+
+impl Sample {
+    /// ‖P − κD‖² over `change`².
+    fn misfit(&self, factor: f64) -> f64 {
+        let [pp, pd, dd] = self.products;
+        pp - 2.0 * factor * pd + factor * factor * dd
+    }
 }
 
 /// The sweep along one direction.
@@ -121,7 +127,7 @@ pub(super) fn sweep<T: Scalar>(
             let least = best.as_ref().map_or(f64::INFINITY, bound);
             if bound(&sample) < least || best.is_none() {
                 best = Some(sample);
-            } else if bound(&sample) > HOPELESS * least {
+            } else if sample.rounding / step > HOPELESS * least {
                 break;
             }
         }
@@ -174,21 +180,18 @@ pub(super) fn direction<T: Scalar>(x: &[T], number: usize, random: &mut SplitMix
     x.iter().map(component).collect()
 }
 
-/// −1, 0, ±½, ±2, or any other multiple on which all directions agree. In one dimension every derivative is a multiple
-/// of every other, so only the former count.
+/// The κ of the least squares fit P ≈ κD over all directions, if it leaves next to nothing of the error: −1, 0, ±½, ±2, or
+/// any other. In one dimension every derivative is a multiple of every other, so only the former count.
 fn common_factor(sweeps: &[Sweep], dim: usize, tolerance: f64) -> Option<f64> {
-    let tolerance = tolerance.sqrt();
-    let near = |a: f64, b: f64| (a - b).abs() <= tolerance * b.abs().max(1e-3);
-    let factor = sweeps.first()?.steadiest.factor;
-    let agree = sweeps.iter().all(|s| near(s.steadiest.factor, factor) && s.steadiest.misfit <= tolerance);
-    let simple = [-1.0, 0.0, 0.5, -0.5, 2.0, -2.0].into_iter().find(|&simple| near(factor, simple));
-    if !agree {
-        None
-    } else if dim > 1 && sweeps.len() > 1 {
-        simple.or(Some(factor))
-    } else {
-        simple
+    let sum = |i: usize| sweeps.iter().map(|s| s.steadiest.products[i]).sum::<f64>();
+    let factor = sum(1) / sum(2);
+    let worst = |factor: f64| sweeps.iter().map(|s| s.steadiest.misfit(factor)).fold(0.0, f64::max);
+    if !factor.is_finite() || worst(factor) > tolerance * worst(1.0) {
+        return None;
     }
+    let near = |simple: &f64| (factor - simple).abs() <= tolerance.sqrt() * simple.abs().max(1e-3);
+    let simple = [-1.0, 0.0, 0.5, -0.5, 2.0, -2.0].into_iter().find(near);
+    if dim > 1 && sweeps.len() > 1 { simple.or(Some(factor)) } else { simple }
 }
 
 /// The verdict over all directions. `otherwise` names what is wrong where it is not a multiple of the derivative.

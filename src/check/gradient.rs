@@ -8,7 +8,7 @@ use crate::operator::{Expansion, Objective, SymmetricOperator};
 
 /// Compares the gradient at `x` with differences of the value over a sweep of steps, in three random directions.
 ///
-/// Costs about 120 values and 10 gradients for `f64` (60 for `f32`; at most 280), and 4 log₂ d values more to single out
+/// Costs about 120 values and 10 gradients for `f64` (80 values for `f32`; at most 290), and 4 log₂ d values more to single out
 /// a wrong component.
 ///
 /// ```

@@ -56,8 +56,9 @@ use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dim
 
 /// The relative error that every check allows, ε^⅜: 1.3e-6 for `f64`, 2.5e-3 for `f32`.
 ///
-/// Derivatives that are themselves forward differences (an error of ε^½) still pass; a wrong component among thousands
-/// does not.
+/// Derivatives that are themselves forward differences (an error near ε^½) usually still pass. What is missed: a wrong
+/// component of the gradient whose error is below about this fraction of ‖∇f‖. In `f64` that is next to nothing; in
+/// `f32` it may be a whole component that is much smaller than the others, so check in `f64` where you can.
 pub fn tolerance<T: Scalar>() -> f64 {
     T::epsilon_f64().powf(0.375)
 }

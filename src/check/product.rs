@@ -12,7 +12,7 @@ use crate::operator::{Expansion, Objective, SymmetricOperator};
 /// The remainder falls as h² for the Hessian and as h for anything else. What else it is follows from the product
 /// itself: [`Outcome::Approximation`] is symmetric and shows no negative curvature, as Gauss–Newton and Fisher products.
 ///
-/// Costs about 120 gradients and 6 products for `f64` (60 gradients for `f32`; at most 280), and 31 products more to
+/// Costs about 120 gradients and 6 products for `f64` (80 gradients for `f32`; at most 290), and 29 products more to
 /// name what is wrong.
 ///
 /// ```

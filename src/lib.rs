@@ -1,6 +1,7 @@
 //! Matrix-free second-order solvers.
 
 mod base;
+pub mod check;
 mod operator;
 pub mod solver;
 pub mod step;

@@ -2,6 +2,7 @@
 
 mod base;
 pub mod check;
+mod curvature;
 mod operator;
 pub mod solver;
 pub mod step;
@@ -9,5 +10,6 @@ pub mod step;
 pub mod problems;
 
 pub use base::*;
+pub use curvature::*;
 pub use operator::*;
 pub use step::*;

@@ -166,6 +166,34 @@ pub fn scale<T: Scalar>(alpha: f64, y: &mut [T]) {
     for_blocks(y, &|_, y| y.iter_mut().for_each(|y| *y *= alpha));
 }
 
+/// pᵀp and pᵀq, in one pass.
+pub fn norm_and_dot<T: Scalar>(p: &[T], q: &[T]) -> (f64, f64) {
+    let [pp, pq] = tree_sum(p.len(), &|r| {
+        let (p, q) = (&p[r.clone()], &q[r]);
+        [lanes(p.len(), |i| p[i].into() * p[i].into()), lanes(p.len(), |i| p[i].into() * q[i].into())]
+    });
+    (pp, pq)
+}
+
+/// z ← z + αp and r ← r + α(q + λp), in one pass: the two updates of conjugate gradients, q being Mp.
+pub fn conjugate_gradient_update<T: Scalar>(alpha: f64, lambda: f64, p: &[T], q: &[T], z: &mut [T], r: &mut [T]) {
+    fn node<T: Scalar>(alpha: T, lambda: T, p: &[T], q: &[T], z: &mut [T], r: &mut [T]) {
+        if z.len() >= PARALLEL {
+            let middle = z.len().div_ceil(BLOCK) / 2 * BLOCK;
+            let ((p, p2), (q, q2)) = (p.split_at(middle), q.split_at(middle));
+            let ((z, z2), (r, r2)) = (z.split_at_mut(middle), r.split_at_mut(middle));
+            rayon::join(|| node(alpha, lambda, p, q, z, r), || node(alpha, lambda, p2, q2, z2, r2));
+            return;
+        }
+        for i in 0..z.len() {
+            z[i] += alpha * p[i];
+            r[i] += alpha * (q[i] + lambda * p[i]);
+        }
+    }
+    let n = z.len();
+    node(T::from_f64(alpha), T::from_f64(lambda), &p[..n], &q[..n], z, &mut r[..n]);
+}
+
 /// Columns of length `dim`, one after the other: a basis, or its products.
 #[derive(Clone, Copy)]
 pub struct Columns<'a, T> {

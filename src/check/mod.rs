@@ -34,7 +34,6 @@
 //! # Ok::<(), newton_krylov::Error>(())
 //! ```
 
-mod counted;
 mod curvature;
 mod evaluation;
 mod finding;

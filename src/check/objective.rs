@@ -2,14 +2,13 @@
 
 use std::fmt;
 
-use super::counted::{Calls, Counted};
 use super::evaluation::{evaluate, same_bits};
 use super::finding::{write_failures, write_table};
 use super::operator::{self, OperatorVerdict};
 use super::sweep::{self, TaylorTest, unmeasured};
 use super::{Finding, Outcome, Property, check_point, gradient, product, tolerance};
 use crate::base::{Result, Scalar, random::SplitMix64};
-use crate::operator::{Expansion, Objective, SymmetricOperator};
+use crate::operator::{Counted, Expansion, Objective, SymmetricOperator};
 
 /// What was found about an objective.
 ///
@@ -73,7 +72,7 @@ pub fn objective<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) -
     let dim = objective.dim();
     check_point(dim, x)?;
     let random = &mut SplitMix64::new(seed);
-    let objective = &Counted { objective, calls: Calls::default() };
+    let objective = &Counted::new(objective);
     let mut verdict = Verdict::skipped();
     let expansion = objective.expand(x);
     if expansion.dim() != dim {
@@ -130,9 +129,10 @@ pub fn objective<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) -
     if verdict.gradient_evaluation.passed() && gradient_is_right && linear {
         verdict.product = product::compare(objective, x, &gradient_at_x.output, random);
     }
-    verdict.values = objective.calls.values.get();
-    verdict.gradients = objective.calls.gradients.get();
-    verdict.products = objective.calls.products.get();
+    let counts = objective.counts();
+    verdict.values = counts.values;
+    verdict.gradients = counts.gradients;
+    verdict.products = counts.products;
     Ok(verdict)
 }
 

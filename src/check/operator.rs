@@ -2,13 +2,12 @@
 
 use std::fmt;
 
-use super::counted::{Calls, CountedAt};
 use super::curvature::{self, Curvature};
 use super::evaluation::evaluate;
 use super::finding::{write_failures, write_table};
 use super::{Finding, Outcome, Property, tolerance};
 use crate::base::{Result, Scalar, check_positive_dimension, kernels, random::SplitMix64};
-use crate::operator::SymmetricOperator;
+use crate::operator::{Counted, SymmetricOperator};
 
 /// Pairs of vectors for linearity and symmetry.
 const PAIRS: usize = 3;
@@ -54,8 +53,7 @@ pub fn operator<T: Scalar>(operator: &impl SymmetricOperator<T>, seed: u64) -> R
 
 /// The checks themselves, for a positive dimension.
 pub(super) fn check<T: Scalar>(operator: &impl SymmetricOperator<T>, random: &mut SplitMix64) -> OperatorVerdict {
-    let calls = Calls::default();
-    let operator = CountedAt { expansion: operator, calls: &calls };
+    let operator = Counted::new(operator);
     let dim = operator.dim();
     let mut vector = || -> Vec<T> { (0..dim).map(|_| T::from_f64(random.normal())).collect() };
     let product = |v: &[T]| {
@@ -91,7 +89,7 @@ pub(super) fn check<T: Scalar>(operator: &impl SymmetricOperator<T>, random: &mu
             verdict.curvature = curvature::probe(&operator, random);
         }
     }
-    verdict.products = calls.products.get();
+    verdict.products = operator.counts().products;
     verdict
 }
 

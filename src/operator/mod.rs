@@ -2,6 +2,7 @@
 
 mod closures;
 mod compose;
+mod counted;
 mod finite_difference;
 mod form;
 mod objective;
@@ -9,6 +10,7 @@ mod symmetric;
 
 pub use closures::{ClosureObjective, FnOperator, objective, operator};
 pub use compose::{DiagonalOperator, Scaled, Shifted, ShiftedDiagonal, Sum};
+pub use counted::{Counted, Counts};
 pub use finite_difference::{Difference, GradientObjective, objective_from_gradient};
 pub use form::form_parallel;
 pub use objective::{Expansion, Objective};

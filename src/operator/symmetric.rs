@@ -50,6 +50,15 @@ pub trait SymmetricOperator<T> {
     fn forming_cost(&self) -> usize {
         self.dim()
     }
+
+    /// r ← P⁻¹r with a symmetric positive definite P ≈ M + shift·I, if the operator knows one; `false`, and `r` is as
+    /// before, if it does not (the default). Solvers use it to choose where a Krylov space grows; it changes the number
+    /// of products that an answer takes, never the answer. [`Preconditioned`](crate::Preconditioned) adds one to any
+    /// operator.
+    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+        let _ = (shift, r);
+        false
+    }
 }
 
 impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
@@ -70,5 +79,8 @@ impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
     }
     fn forming_cost(&self) -> usize {
         (**self).forming_cost()
+    }
+    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+        (**self).precondition(shift, r)
     }
 }

@@ -102,11 +102,6 @@ impl<T: Scalar> KrylovSpace<T> {
         Columns::new(self.dim, &self.products[..self.len * self.dim])
     }
 
-    /// G = VᵀMV, column `j`.
-    pub fn projected(&self, j: usize) -> &[f64] {
-        &self.projected[j * self.capacity..j * self.capacity + self.len]
-    }
-
     /// The next direction, to be written before [`grow`](Self::grow); after [`residual`](Self::residual) it holds r.
     pub fn direction(&mut self) -> &mut [T] {
         &mut self.work
@@ -119,22 +114,55 @@ impl<T: Scalar> KrylovSpace<T> {
         if !self.orthonormalise() {
             return Growth::Dependent;
         }
-        let (old_products, product) = self.products[..(k + 1) * dim].split_at_mut(k * dim);
         self.basis[k * dim..(k + 1) * dim].copy_from_slice(&self.work);
         let v = &self.basis[k * dim..(k + 1) * dim];
+        let product = &mut self.products[k * dim..(k + 1) * dim];
         operator.apply(v, product);
-        let size = kernels::norm(product);
-        if !size.is_finite() {
+        if !kernels::norm(product).is_finite() {
             return Growth::NotFinite;
         }
+        self.project(gradient);
+        Growth::Grown
+    }
+
+    /// Adds a direction whose product is known: both are overwritten. No product.
+    pub fn adopt(&mut self, direction: &mut [T], product: &mut [T], gradient: &[T]) {
+        let (dim, k) = (self.dim, self.len);
+        if k == self.capacity {
+            return;
+        }
+        let original = kernels::norm(direction);
+        let basis = Columns::new(dim, &self.basis[..k * dim]);
+        let products = Columns::new(dim, &self.products[..k * dim]);
+        for _ in 0..2 {
+            let h = &mut self.scratch[..k];
+            basis.transpose_times(direction, h);
+            basis.add_times(-1.0, h, direction);
+            products.add_times(-1.0, h, product);
+        }
+        let left = kernels::norm(direction);
+        // The product loses as many digits as the direction.
+        if !(left > 1e-4 * original && left.is_finite()) {
+            return;
+        }
+        kernels::scale_into(left.recip(), direction, &mut self.basis[k * dim..(k + 1) * dim]);
+        kernels::scale_into(left.recip(), product, &mut self.products[k * dim..(k + 1) * dim]);
+        self.project(gradient);
+    }
+
+    /// Extends G and Vᵀg by the column that has been written behind the basis.
+    fn project(&mut self, gradient: &[T]) {
+        let (dim, k, capacity) = (self.dim, self.len, self.capacity);
         let basis = Columns::new(dim, &self.basis[..(k + 1) * dim]);
+        let products = Columns::new(dim, &self.products[..(k + 1) * dim]);
+        let (v, product) = (basis.column(k), products.column(k));
         let column = &mut self.scratch[..k + 1];
         basis.transpose_times(product, column);
         if k > 0 {
             // Symmetry, for one inner product: v_kᵀ(M v_{k−1}) against v_{k−1}ᵀ(M v_k).
-            let previous = &old_products[(k - 1) * dim..];
+            let previous = products.column(k - 1);
             let difference = (kernels::dot(v, previous) - column[k - 1]).abs();
-            let scale = size + kernels::norm(previous);
+            let scale = kernels::norm(product) + kernels::norm(previous);
             if scale > 0.0 {
                 self.asymmetry = self.asymmetry.max(difference / scale);
             }
@@ -146,7 +174,6 @@ impl<T: Scalar> KrylovSpace<T> {
         self.linear[k] = kernels::dot(v, gradient);
         self.len += 1;
         self.decomposed = false;
-        Growth::Grown
     }
 
     /// work ← work / ‖work‖ after removing its part in V. False if nothing is left.
@@ -203,6 +230,17 @@ impl<T: Scalar> KrylovSpace<T> {
         let answer = spectral::answer(question, self.eigen.values(), c, y)?;
         self.eigen.from_eigenbasis(y, &mut self.coefficients[..k]);
         Ok(answer)
+    }
+
+    /// out ← the unit vector in the space along which the curvature is lowest; returns that curvature. `None` for an
+    /// empty space.
+    pub fn lowest_direction(&mut self, out: &mut [T]) -> Option<f64> {
+        if !self.decompose() {
+            return None;
+        }
+        let basis = Columns::new(self.dim, &self.basis[..self.len * self.dim]);
+        basis.times(self.eigen.vector(0), out);
+        Some(self.eigen.values()[0])
     }
 
     /// δ ← Vy for the last answer.

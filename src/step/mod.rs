@@ -1,4 +1,6 @@
 //! Floor 3: the step family. How the steps δ(λ), δ(Δ), δ(σ), δ(ε) come out of products.
+mod conjugate_gradient;
+mod dense;
 mod krylov;
 mod remembered;
 mod spectral;

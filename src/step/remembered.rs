@@ -35,7 +35,6 @@ pub struct RememberedModel<T> {
     core: Vec<f64>,
     /// γ: curvature of the directions that U does not span. 0 while nothing is known.
     exterior: f64,
-    pub gamma_mode: usize,
     eigen: Eigen,
     decomposed: bool,
     work: Vec<T>,
@@ -54,7 +53,6 @@ impl<T: Scalar> RememberedModel<T> {
             basis: vec![T::zero(); dim * capacity],
             core: vec![0.0; capacity * capacity],
             exterior: 0.0,
-            gamma_mode: 0,
             eigen: Eigen::new(capacity),
             decomposed: false,
             work: vec![T::zero(); dim],
@@ -189,35 +187,12 @@ impl<T: Scalar> RememberedModel<T> {
         let mut z = std::mem::take(&mut self.work);
         self.product(s, &mut z);
         kernels::axpby(1.0, y, -1.0, &mut z);
+        self.adapt_exterior(s, ss, &mut z);
         let norm_z = kernels::norm(&z);
         let zs = kernels::dot(&z, s);
-        if self.len < self.dim && self.gamma_mode > 0 {
-            let inside: f64 = self.a[..self.len].iter().map(|a| a * a).sum();
-            let outside = ss - inside;
-            if outside > 0.01 * ss {
-                // zᵀs⊥ = zᵀs − zᵀUUᵀs
-                let m = self.len;
-                let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
-                self.b[..m].copy_from_slice(&self.a[..m]);
-                basis.transpose_times(&z, &mut self.c[..m]);
-                let zin: f64 = self.b[..m].iter().zip(&self.c[..m]).map(|(a, b)| a * b).sum();
-                let estimate = self.exterior + (zs - zin) / outside;
-                let old = self.exterior;
-                if estimate > 1e-12 * old && estimate.is_finite() {
-                    let new = if self.gamma_mode == 1 { estimate } else if self.gamma_mode == 2 { (estimate * old).sqrt() } else { estimate.min(old) };
-                    self.exterior = new;
-                    self.decomposed = false;
-                    // z changes by (old - new) s_perp
-                    kernels::axpy(old - new, s, &mut z);
-                    basis.add_times(new - old, &self.b[..m], &mut z);
-                }
-            }
-        }
-        let norm_z = kernels::norm(&z).min(norm_z * 0.0 + kernels::norm(&z));
-        let zs = { let _ = zs; kernels::dot(&z, s) };
         if norm_z > 1e-14 * kernels::norm(y) && norm_z.is_finite() {
+            self.extend(&mut z);
             if zs.abs() >= RANK_ONE * norm_z * norm_s {
-                self.extend(&mut z);
                 let m = self.len;
                 // self.a holds z in the extended basis.
                 for j in 0..m {
@@ -226,7 +201,6 @@ impl<T: Scalar> RememberedModel<T> {
                     }
                 }
             } else {
-                self.extend(&mut z);
                 let before = self.len;
                 self.b[..before].copy_from_slice(&self.a[..before]);
                 z.copy_from_slice(s);
@@ -244,6 +218,28 @@ impl<T: Scalar> RememberedModel<T> {
             self.decomposed = false;
         }
         self.work = z;
+    }
+
+    /// Moves γ halfway (geometrically) to the curvature that `s` shows outside U; z = y − Bs follows. Expects Uᵀs in
+    /// `self.a`.
+    fn adapt_exterior(&mut self, s: &[T], ss: f64, z: &mut [T]) {
+        let m = self.len;
+        let outside = ss - self.a[..m].iter().map(|a| a * a).sum::<f64>();
+        if m == self.dim || outside <= 0.01 * ss {
+            return;
+        }
+        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
+        basis.transpose_times(z, &mut self.c[..m]);
+        let inside: f64 = self.a[..m].iter().zip(&self.c[..m]).map(|(a, c)| a * c).sum();
+        let old = self.exterior;
+        let observed = old + (kernels::dot(z, s) - inside) / outside;
+        if observed > 1e-12 * old && observed.is_finite() {
+            self.exterior = (observed * old).sqrt();
+            self.decomposed = false;
+            let change = old - self.exterior;
+            kernels::axpy(change, s, z);
+            basis.add_times(-change, &self.a[..m], z);
+        }
     }
 
     /// Adds the direction of `v` to U, if it is new; self.a ← Uᵀv in the new basis. Overwrites `v`.

@@ -1,4 +1,4 @@
-//! The four questions about a quadratic model, answered from an eigendecomposition.
+//! The questions about a quadratic model, answered from an eigendecomposition.
 //!
 //! In an orthonormal eigenbasis of the (projected) metric, with eigenvalues θᵢ in rising order and gradient components
 //! cᵢ, every step is yᵢ = −cᵢ / (θᵢ + λ), and the questions differ only in the λ they choose:
@@ -7,7 +7,8 @@
 //! - trust region: the λ ≥ max(0, −θ₁) with ‖y‖ = Δ, or 0 where the step is interior (Moré & Sorensen, SIAM J. Sci.
 //!   Stat. Comput. 4 (1983), section 3: Newton's method on 1/‖y(λ)‖ − 1/Δ, which converges from the left);
 //! - cubic: the λ ≥ max(0, −θ₁) with λ = σ‖y‖ (Cartis, Gould & Toint, Math. Program. 127 (2011), section 6.1);
-//! - metric ball: y = −α c / θ with α = ε / √(Σ cᵢ²/θᵢ) (Pierrot, Perrin-Gilbert & Sigaud, section 3).
+//! - metric ball: y = −α c / θ with α = ε / √(Σ cᵢ²/θᵢ) (Pierrot, Perrin-Gilbert & Sigaud, section 3);
+//! - saddle-free: y = −c / |θ| (Greenstadt, Math. Comp. 21 (1967); Dauphin et al., NIPS 2014).
 //!
 //! In the hard case (c has no component along the lowest eigenvectors and the step at λ = −θ₁ is too short) the step
 //! is lengthened along the lowest eigenvector. Shifts are held as λ = μ + max(0, −θ₁) with μ ≥ 0, so that the divisors
@@ -24,6 +25,9 @@ pub enum Question {
     Cubic(f64),
     /// argmin gᵀδ subject to δᵀMδ ≤ ε² for ε > 0.
     MetricBall(f64),
+    /// −|M|⁻¹g, at most so long: the Newton step with the negative eigenvalues' signs turned, a direction of descent
+    /// also where M is indefinite.
+    SaddleFree(f64),
 }
 
 /// The answer to a [`Question`]: which step it is and what the quadratic model says of it.
@@ -80,6 +84,7 @@ pub(crate) fn answer(question: Question, theta: &[f64], c: &[f64], y: &mut [f64]
             y.iter_mut().for_each(|y| *y *= alpha);
             Ok(evaluate(theta, c, y, 0.0, norm, true, false))
         }
+        Question::SaddleFree(longest) => Ok(saddle_free(theta, c, y, longest)),
     }
 }
 
@@ -183,6 +188,23 @@ fn cubic(theta: &[f64], c: &[f64], y: &mut [f64], weight: f64) -> Answer {
     });
     let norm = step(theta, c, mu, y);
     evaluate(theta, c, y, mu - base, norm, true, false)
+}
+
+/// −|M|⁻¹g, scaled down to `longest`. Eigenvalues below 10⁻¹⁰ of the largest count as that.
+fn saddle_free(theta: &[f64], c: &[f64], y: &mut [f64], longest: f64) -> Answer {
+    let size = length(c.iter().copied());
+    let largest = theta.iter().fold(0.0, |l: f64, t| l.max(t.abs()));
+    let least = (1e-10 * largest).max(size / f64::MAX.sqrt());
+    for ((y, &theta), &c) in y.iter_mut().zip(theta).zip(c) {
+        *y = if c == 0.0 { 0.0 } else { -c / theta.abs().max(least) };
+    }
+    let mut norm = length(y.iter().copied());
+    let too_long = norm > longest;
+    if too_long {
+        y.iter_mut().for_each(|y| *y *= longest / norm);
+        norm = longest;
+    }
+    evaluate(theta, c, y, 0.0, norm, too_long, false)
 }
 
 /// The hard case: adds the lowest eigenvector until ‖y‖ = `target`; of the two signs the one along −c.

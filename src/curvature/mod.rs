@@ -1,0 +1,7 @@
+//! Floor 2: curvature that is known beforehand.
+
+mod diagonal;
+mod preconditioned;
+
+pub use diagonal::{DiagonalPreconditioner, estimate_diagonal};
+pub use preconditioned::{Preconditioned, PreconditionedObjective, Preconditioner, with_diagonal, with_preconditioner};

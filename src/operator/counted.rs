@@ -1,0 +1,139 @@
+//! Exact counts of values, gradients and products: the currency of this field.
+
+use std::cell::Cell;
+use std::fmt;
+
+use super::{Expansion, Objective, SymmetricOperator};
+use crate::base::Scalar;
+
+/// How often an objective or operator was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Counts {
+    /// Values f(x).
+    pub values: usize,
+    /// Gradients ∇f(x).
+    pub gradients: usize,
+    /// Products Mv. Forming a whole matrix counts as [`SymmetricOperator::forming_cost`] products (d by default).
+    pub products: usize,
+}
+
+impl fmt::Display for Counts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} values, {} gradients, {} products", self.values, self.gradients, self.products)
+    }
+}
+
+/// An objective or operator that counts what is asked of it.
+///
+/// ```
+/// use newton_krylov::{Counted, SymmetricOperator, operator};
+///
+/// let m = Counted::new(operator(2, |v: &[f64], out: &mut [f64]| out.copy_from_slice(v)));
+/// m.apply(&[1.0, 2.0], &mut [0.0; 2]);
+/// assert_eq!(m.counts().products, 1);
+/// ```
+#[derive(Debug, Default)]
+pub struct Counted<O> {
+    inner: O,
+    counts: Cell<Counts>,
+}
+
+impl<O> Counted<O> {
+    /// Counts the calls of `inner` from now on.
+    pub fn new(inner: O) -> Self {
+        Counted { inner, counts: Cell::default() }
+    }
+
+    /// The calls so far.
+    pub fn counts(&self) -> Counts {
+        self.counts.get()
+    }
+}
+
+fn record(counts: &Cell<Counts>, change: impl FnOnce(&mut Counts)) {
+    let mut now = counts.get();
+    change(&mut now);
+    counts.set(now);
+}
+
+impl<T, O: Objective<T>> Objective<T> for Counted<O> {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+    fn value(&self, x: &[T]) -> f64 {
+        record(&self.counts, |c| c.values += 1);
+        self.inner.value(x)
+    }
+    fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
+        CountedView { inner: self.inner.expand(x), counts: &self.counts }
+    }
+}
+
+impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        CountedView { inner: &self.inner, counts: &self.counts }.apply(v, out);
+    }
+    fn apply_block(&self, v: &[T], out: &mut [T]) {
+        CountedView { inner: &self.inner, counts: &self.counts }.apply_block(v, out);
+    }
+    fn form(&self, matrix: &mut [T])
+    where
+        T: Scalar,
+    {
+        CountedView { inner: &self.inner, counts: &self.counts }.form(matrix);
+    }
+    fn forming_cost(&self) -> usize {
+        self.inner.forming_cost()
+    }
+    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+        self.inner.precondition(shift, r)
+    }
+}
+
+/// An operator or expansion whose calls are added to counts kept elsewhere.
+struct CountedView<'c, E> {
+    inner: E,
+    counts: &'c Cell<Counts>,
+}
+
+impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        record(self.counts, |c| c.products += 1);
+        self.inner.apply(v, out);
+    }
+    fn apply_block(&self, v: &[T], out: &mut [T]) {
+        record(self.counts, |c| c.products += v.len() / self.inner.dim().max(1));
+        self.inner.apply_block(v, out);
+    }
+    fn form(&self, matrix: &mut [T])
+    where
+        T: Scalar,
+    {
+        record(self.counts, |c| c.products += self.inner.forming_cost());
+        self.inner.form(matrix);
+    }
+    fn forming_cost(&self) -> usize {
+        self.inner.forming_cost()
+    }
+    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+        self.inner.precondition(shift, r)
+    }
+}
+
+impl<T, E: Expansion<T>> Expansion<T> for CountedView<'_, E> {
+    fn value(&self) -> f64 {
+        record(self.counts, |c| c.values += 1);
+        self.inner.value()
+    }
+    fn gradient(&self, out: &mut [T]) {
+        record(self.counts, |c| c.gradients += 1);
+        self.inner.gradient(out);
+    }
+}

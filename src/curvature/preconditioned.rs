@@ -4,6 +4,8 @@
 //! grows. Radius, damping and residual stay in the Euclidean norm, so answers do not depend on it; only where memory is
 //! so short that conjugate gradients take over does it also define the norm that they minimise in.
 
+use std::marker::PhantomData;
+
 use super::DiagonalPreconditioner;
 use crate::base::{Result, Scalar, check_length};
 use crate::operator::{Expansion, Objective, SymmetricOperator};
@@ -79,12 +81,13 @@ impl<T, M: Expansion<T>, P: Preconditioner<T>> Expansion<T> for Preconditioned<M
 
 /// An objective whose expansions have a preconditioner; see [`with_preconditioner`] and [`with_diagonal`].
 #[derive(Clone, Debug)]
-pub struct PreconditionedObjective<O, F> {
+pub struct PreconditionedObjective<O, P, F> {
     objective: O,
     preconditioner_at: F,
+    preconditioner: PhantomData<fn() -> P>,
 }
 
-impl<T, O, P, F> Objective<T> for PreconditionedObjective<O, F>
+impl<T, O, P, F> Objective<T> for PreconditionedObjective<O, P, F>
 where
     O: Objective<T>,
     P: Preconditioner<T>,
@@ -102,13 +105,13 @@ where
 }
 
 /// The objective with the preconditioner that `preconditioner_at(x)` makes for every point x.
-pub fn with_preconditioner<T, O, P, F>(objective: O, preconditioner_at: F) -> PreconditionedObjective<O, F>
+pub fn with_preconditioner<T, O, P, F>(objective: O, preconditioner_at: F) -> PreconditionedObjective<O, P, F>
 where
     O: Objective<T>,
     P: Preconditioner<T>,
     F: Fn(&[T]) -> P,
 {
-    PreconditionedObjective { objective, preconditioner_at }
+    PreconditionedObjective { objective, preconditioner_at, preconditioner: PhantomData }
 }
 
 /// The objective preconditioned by the diagonal of its Hessian, which `diagonal(x, d)` writes to `d` at every point.
@@ -133,7 +136,7 @@ where
 pub fn with_diagonal<T, O, F>(
     objective: O,
     diagonal: F,
-) -> PreconditionedObjective<O, impl Fn(&[T]) -> DiagonalPreconditioner<T>>
+) -> PreconditionedObjective<O, DiagonalPreconditioner<T>, impl Fn(&[T]) -> DiagonalPreconditioner<T>>
 where
     T: Scalar,
     O: Objective<T>,

@@ -22,7 +22,6 @@ pub fn run<T: Scalar>(obj: &impl Objective<T>, x0: &[T], o: &Opt) -> Out {
     let mut y = vec![T::zero(); d];
     let mut space = KrylovSpace::<T>::new(d, o.cap.min(d));
     let mut model = RememberedModel::<T>::new(d, o.mem);
-    model.gamma_mode = o.p1 as usize;
     let mut ee = o.ee;
     let mut f = obj.value(&x);
     r.nf += 1;

@@ -64,7 +64,12 @@ pub struct Minimum {
     pub minimizer: Option<Vec<f64>>,
 }
 
-/// One of the 35 functions, with its dimensions; see the [module](self) for the equations.
+/// One of the 35 functions F(x) = Σᵢ rᵢ(x)² of Moré, Garbow & Hillstrom (1981), with its dimensions.
+///
+/// There is no factor ½: ∇F = 2Jᵀr. Hessian products are exact, from dual numbers; an expansion keeps r and room for
+/// them, so that a product allocates nothing. Where exponentials overflow, values are infinite or NaN.
+///
+/// For solvers of least-squares problems there are the [`residuals`](Self::residuals), Jv and Jᵀu themselves.
 ///
 /// ```
 /// use newton_krylov::{Expansion, Objective, problems::MoreGarbowHillstrom};

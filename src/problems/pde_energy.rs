@@ -34,9 +34,9 @@ const PARALLEL: usize = 1 << 16;
 /// The Ginzburg–Landau energy ∫ ½|∇u|² + (κ/4)(u² − 1)² − f u on the unit cube, u = 0 on its boundary, by second-order
 /// finite differences on N³ inner points with spacing h = 1/(N + 1).
 ///
-/// E_h(u) = h³ Σ \[½|Du|² + (κ/4)(u² − 1)² − f u\]
-/// ∇E_h(u) = h³ (A u + κ (u³ − u) − f), with the seven-point A ≈ −Δ
-/// ∇²E_h(u) v = h³ (A v + κ (3u² − 1) v)
+/// - E_h(u) = h³ Σ \[½|Du|² + (κ/4)(u² − 1)² − f u\]
+/// - ∇E_h(u) = h³ (A u + κ (u³ − u) − f), with the seven-point A ≈ −Δ
+/// - ∇²E_h(u) v = h³ (A v + κ (3u² − 1) v)
 ///
 /// Bounded below; strictly convex for κ < 12 sin²(πh/2)/h² ≈ 29.6; with a larger κ the Hessian is indefinite near
 /// u = 0. f is made for a chosen u*, the [`truth`](Self::truth). Because of the h³, which makes E_h tend to the integral,

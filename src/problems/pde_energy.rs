@@ -39,8 +39,8 @@ const PARALLEL: usize = 1 << 16;
 /// - ∇²E_h(u) v = h³ (A v + κ (3u² − 1) v)
 ///
 /// Bounded below; strictly convex for κ < 12 sin²(πh/2)/h² ≈ 29.6; with a larger κ the Hessian is indefinite near
-/// u = 0. f is made for a chosen u*, the [`truth`](Self::truth). Because of the h³, which makes E_h tend to the integral,
-/// gradients are small: ‖∇E_h‖₂ is of the order h^(3/2).
+/// u = 0. f is made for a chosen u*, the [`truth`](Self::truth). The factor h³, with which E_h tends to the integral,
+/// makes gradients small: ‖∇E_h‖₂ is of the order h^(3/2).
 ///
 /// Evaluation is parallel, bitwise the same for any number of threads, and allocates nothing.
 ///

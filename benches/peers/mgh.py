@@ -14,9 +14,10 @@ whatever the solver's own stopping rule would say: those rules are switched off.
     values + gradients + 2 products,
 
 and a run that reaches CAP, stops by itself, raises an error or takes longer than SECONDS has not solved the problem.
-A point is evaluated as often as the solver asks for it. Starts are x0, 10 x0, 100 x0; where x0 = 0 (Watson), every
-component of a scaled start is the factor, as in Algorithm 566. For chained Rosenbrock, which has no such tradition,
-only x0 is run.
+A point is evaluated as often as the solver asks for it. Runs whose start is already good enough, or where F or its
+gradient is not finite at the start, are left out. Starts are x0, 10 x0, 100 x0; where x0 = 0 (Watson), every
+component of a scaled start is the factor, as in Algorithm 566. The runs of --large and --chained are from x0 only.
+Options are SciPy's defaults otherwise; its trust regions are never larger than 1000, which Brown badly scaled feels.
 
 --crate COMMAND runs a command that prints one JSON object a line, with
 
@@ -113,6 +114,14 @@ class Problems:
 
 class Stop(Exception):
     """Ends a run from inside a callback; the argument says whether the problem is solved."""
+
+
+def worth_running(problems, index, factor):
+    """Whether a start asks anything of a solver: finite, and not already stationary."""
+    start = problems.start(index, factor)
+    with np.errstate(all="ignore"):
+        size = np.linalg.norm(problems.gradient(index, start))
+    return math.isfinite(problems.value(index, start)) and math.isfinite(size) and size > TOLERANCE
 
 
 class Counter:
@@ -224,27 +233,27 @@ def table(records, title):
         runs.setdefault((r["problem"], float(r["start"])), {})[r["solver"]] = r
     runs = {key: row for key, row in runs.items() if len(row) == len(solvers)}
     width = max(len(name) for name, _ in runs) + 2
-    lines = [title, "", f"{'problem':{width}}{'start':>6}" + "".join(f"{s:>22}" for s in solvers)]
+    lines = [title, "", f"{'problem':{width}}{'start':>6}" + "".join(f"{s:>28}" for s in solvers)]
 
     def cell(r):
         text = f"{r['values']}+{r['gradients']}+2*{r['products']}={r['cost']}"
         return text if r["solved"] else f"[{text}]"
 
     for (name, factor), row in runs.items():
-        lines.append(f"{name:{width}}{factor:>5g}x" + "".join(f"{cell(row[s]):>22}" for s in solvers))
+        lines.append(f"{name:{width}}{factor:>5g}x" + "".join(f"{cell(row[s]):>28}" for s in solvers))
 
     lines += ["", f"{'solved, of ' + str(len(runs)):{width + 6}}"]
-    lines[-1] += "".join(f"{sum(row[s]['solved'] for row in runs.values()):>22}" for s in solvers)
+    lines[-1] += "".join(f"{sum(row[s]['solved'] for row in runs.values()):>28}" for s in solvers)
     second = [s for s in solvers if s != FIRST_ORDER]
     common = [row for row in runs.values() if all(row[s]["solved"] for s in second)]
     lines.append(f"{'geometric mean over ' + str(len(common)):{width + 6}}")
     for s in solvers:
         mean = geometric_mean(row[s]["cost"] for row in common if row[s]["solved"])
-        lines[-1] += f"{f'{mean:.1f}' + ('*' if s == FIRST_ORDER else ''):>22}"
+        lines[-1] += f"{f'{mean:.1f}' + ('*' if s == FIRST_ORDER else ''):>28}"
 
     everywhere = [row for row in runs.values() if all(row[s]["solved"] for s in solvers)]
     lines.append(f"{'geometric mean over ' + str(len(everywhere)) + ', all':{width + 6}}")
-    lines[-1] += "".join(f"{geometric_mean(row[s]['cost'] for row in everywhere):>22.1f}" for s in solvers)
+    lines[-1] += "".join(f"{geometric_mean(row[s]['cost'] for row in everywhere):>28.1f}" for s in solvers)
 
     peers = [s for s in second if s in SOLVERS]
     for s in (s for s in solvers if s not in SOLVERS):
@@ -290,6 +299,9 @@ def main():
             for index in problems.indices:
                 kind = problems.set(index)
                 if kind not in sets or (kind != "mgh" and factor != 1):
+                    continue
+                if not worth_running(problems, index, factor):
+                    print(f"left out: {problems.name(index)} from {factor:g} x0", file=sys.stderr)
                     continue
                 records += [run(problems, index, factor, solver) for solver in SOLVERS]
     if arguments.crate:

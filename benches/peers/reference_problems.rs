@@ -1,7 +1,8 @@
 //! The reference problems behind a C ABI, so that solvers in other languages run on the same functions, bit for bit.
 //!
-//! Problems are numbered from 0 to `reference_problem_count() − 1`: the 35 Moré–Garbow–Hillstrom functions (set 0), those
-//! with many unknowns (set 1), chained Rosenbrock (set 2). Pointers must be valid for n numbers. `mgh.py` loads it.
+//! Problems are numbered from 0 to `reference_problem_count() − 1`: the 35 Moré–Garbow–Hillstrom functions (set 0),
+//! those with many unknowns (set 1), chained Rosenbrock (set 2). Pointers must be valid for n numbers. `mgh.py` loads
+//! it.
 
 #![allow(unsafe_code)]
 

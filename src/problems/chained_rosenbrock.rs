@@ -11,7 +11,7 @@ use std::fmt;
 use crate::base::{Error, Result, Scalar};
 use crate::operator::{Expansion, Objective, SymmetricOperator};
 
-/// The chained Rosenbrock function in n ≥ 2 unknowns; see the [module](self) for the equation.
+/// The chained Rosenbrock function Σᵢ₌₁ⁿ⁻¹ 100 (xᵢ₊₁ − xᵢ²)² + (1 − xᵢ)² in n ≥ 2 unknowns, after Toint (1978).
 ///
 /// F = 0 at (1, …, 1). For 4 ≤ n ≤ 30 there is a second minimum with F near 4, close to (−1, 1, …, 1) (Shang & Qiu,
 /// "A note on the extended Rosenbrock function", *Evolutionary Computation* 14 (2006) 119–126).

@@ -218,7 +218,7 @@ mod tests {
             sum *= x;
             [x * x, c / x, x / (x + c), -x, sum, x.exp(), x.ln(), x.sin() * x.cos(), x.sqrt(), x.atan(), x.powi(3)]
         }
-        let (x, h) = (0.8, 1e-6);
+        let (x, h): (f64, f64) = (0.8, 1e-6);
         let (low, high) = (all(x - h), all(x + h));
         for (i, dual) in all(Dual { value: x, slope: 1.0 }).into_iter().enumerate() {
             let difference = (high[i] - low[i]) / (2.0 * h);

@@ -31,7 +31,18 @@ use crate::operator::{Expansion, Objective, SymmetricOperator};
 /// Unknowns from which planes are worked on in parallel.
 const PARALLEL: usize = 1 << 16;
 
-/// The energy E_h with its source f and its truth u*; see the [module](self) for the equations.
+/// The Ginzburg–Landau energy ∫ ½|∇u|² + (κ/4)(u² − 1)² − f u on the unit cube, u = 0 on its boundary, by second-order
+/// finite differences on N³ inner points with spacing h = 1/(N + 1).
+///
+/// - E_h(u) = h³ Σ \[½|Du|² + (κ/4)(u² − 1)² − f u\]
+/// - ∇E_h(u) = h³ (A u + κ (u³ − u) − f), with the seven-point A ≈ −Δ
+/// - ∇²E_h(u) v = h³ (A v + κ (3u² − 1) v)
+///
+/// Bounded below; strictly convex for κ < 12 sin²(πh/2)/h² ≈ 29.6; with a larger κ the Hessian is indefinite near
+/// u = 0. f is made for a chosen u*, the [`truth`](Self::truth). The factor h³, with which E_h tends to the integral,
+/// makes gradients small: ‖∇E_h‖₂ is of the order h^(3/2).
+///
+/// Evaluation is parallel, bitwise the same for any number of threads, and allocates nothing.
 ///
 /// An unknown u(x, y, z) at ((i + 1)h, (j + 1)h, (k + 1)h) has the index (kN + j)N + i.
 ///

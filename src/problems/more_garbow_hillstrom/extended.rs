@@ -82,7 +82,7 @@ impl Function for ExtendedRosenbrock {
         n
     }
     fn admits(n: usize, m: usize) -> bool {
-        n >= 2 && n % 2 == 0 && m == n
+        n >= 2 && n.is_multiple_of(2) && m == n
     }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
@@ -119,7 +119,7 @@ impl Function for ExtendedPowell {
         n
     }
     fn admits(n: usize, m: usize) -> bool {
-        n >= 4 && n % 4 == 0 && m == n
+        n >= 4 && n.is_multiple_of(4) && m == n
     }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;

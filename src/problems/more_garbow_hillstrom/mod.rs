@@ -20,6 +20,7 @@ use crate::operator::{Expansion, Objective, SymmetricOperator};
 use function::Function;
 
 mod discretised;
+mod exponentials;
 mod extended;
 mod fits;
 mod fixed;
@@ -33,7 +34,8 @@ macro_rules! with_function {
             1 fixed::Rosenbrock, 2 fixed::FreudensteinRoth, 3 fixed::PowellBadlyScaled, 4 fixed::BrownBadlyScaled,
             5 fixed::Beale, 6 fixed::JennrichSampson, 7 fixed::HelicalValley, 8 fits::Bard, 9 fits::Gaussian,
             10 fits::Meyer, 11 fits::Gulf, 12 fits::Box3, 13 fixed::PowellSingular, 14 fixed::Wood,
-            15 fits::KowalikOsborne, 16 fits::BrownDennis, 17 fits::Osborne1, 18 fits::BiggsExp6, 19 fits::Osborne2,
+            15 fits::KowalikOsborne, 16 fits::BrownDennis, 17 exponentials::Osborne1, 18 exponentials::BiggsExp6,
+            19 exponentials::Osborne2,
             20 extended::Watson, 21 extended::ExtendedRosenbrock, 22 extended::ExtendedPowell, 23 extended::Penalty1,
             24 extended::Penalty2, 25 extended::VariablyDimensioned, 26 extended::Trigonometric,
             27 extended::BrownAlmostLinear, 28 discretised::DiscreteBoundaryValue,
@@ -64,14 +66,19 @@ pub struct Minimum {
     pub minimizer: Option<Vec<f64>>,
 }
 
-/// One of the 35 functions, with its dimensions; see the [module](self) for the equations.
+/// One of the 35 functions F(x) = Σᵢ rᵢ(x)² of Moré, Garbow & Hillstrom (1981), with its dimensions.
+///
+/// There is no factor ½: ∇F = 2Jᵀr. Hessian products are exact, from dual numbers; an expansion keeps r and room for
+/// them, so that a product allocates nothing. Where exponentials overflow, values are infinite or NaN.
+///
+/// For solvers of least-squares problems there are the [`residuals`](Self::residuals), Jv and Jᵀu themselves.
 ///
 /// ```
 /// use newton_krylov::{Expansion, Objective, problems::MoreGarbowHillstrom};
 ///
 /// let problem = MoreGarbowHillstrom::new(21, 1000)?;
 /// assert_eq!(problem.name(), "Extended Rosenbrock");
-/// let x = problem.start();
+/// let x: Vec<f64> = problem.start();
 /// assert!((problem.value(&x) - 500.0 * 24.2).abs() < 1e-9);
 /// let mut gradient = vec![0.0; 1000];
 /// problem.expand(&x).gradient(&mut gradient);

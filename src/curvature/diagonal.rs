@@ -61,11 +61,7 @@ impl<T: Scalar> Preconditioner<T> for DiagonalPreconditioner<T> {
 ///
 /// # Errors
 /// If the operator has no dimension, `probes` is 0, or a product is not finite.
-pub fn estimate_diagonal<T: Scalar>(
-    operator: &impl SymmetricOperator<T>,
-    probes: usize,
-    seed: u64,
-) -> Result<Vec<T>> {
+pub fn estimate_diagonal<T: Scalar>(operator: &impl SymmetricOperator<T>, probes: usize, seed: u64) -> Result<Vec<T>> {
     let dim = operator.dim();
     check_positive_dimension("the operator's dimension", dim)?;
     if probes == 0 {

@@ -1,2 +1,14 @@
-//! Floor 5
-pub mod experiment;
+//! Floor 5: solvers.
+
+mod cubic_regularization;
+mod escape;
+mod globalisation;
+mod memory;
+mod newton;
+mod newton_cg;
+mod trust_region;
+
+pub use cubic_regularization::CubicRegularization;
+pub use memory::Memory;
+pub use newton_cg::NewtonCg;
+pub use trust_region::TrustRegion;

@@ -63,7 +63,8 @@ pub struct Accuracy {
 /// What an inner solve needs from outside: remembered curvature, and how many products it may make.
 pub struct Resources<'r, T> {
     pub remembered: Option<&'r mut RememberedModel<T>>,
-    pub products_left: usize,
+    /// Whether another product is allowed; asked before each.
+    pub more: &'r dyn Fn() -> bool,
 }
 
 /// The paths and their workspaces.
@@ -197,7 +198,7 @@ impl<T: Scalar> StepFamily<T> {
             if accurate {
                 return Ok((answer, InnerStop::Accurate));
             }
-            if self.made >= resources.products_left {
+            if !(resources.more)() {
                 return Ok((answer, InnerStop::Limit));
             }
             if self.krylov.len() >= self.columns {
@@ -237,7 +238,7 @@ impl<T: Scalar> StepFamily<T> {
         let dim = self.dim;
         let radius = if let Question::Radius(radius) = question { radius } else { f64::INFINITY };
         let cg = self.conjugate_gradient.get_or_insert_with(|| ConjugateGradient::new(dim));
-        let (shift, limit) = (answer.shift, resources.products_left);
+        let (shift, more) = (answer.shift, resources.more);
         let made = std::cell::Cell::new(self.made);
         let counted = CountingView { operator, made: &made };
         let truncation = cg.solve(
@@ -247,7 +248,7 @@ impl<T: Scalar> StepFamily<T> {
             tolerance,
             radius,
             |r| precondition(operator, resources, shift, r),
-            || made.get() < limit,
+            more,
         );
         self.made = made.get();
         // Mz = (r − r₀) − λz

@@ -5,7 +5,8 @@ mod family;
 mod krylov;
 mod remembered;
 mod spectral;
-pub use family::{Accuracy, Inner, InnerStop, Resources, StepFamily};
-pub use krylov::{Growth, KrylovSpace};
-pub use remembered::RememberedModel;
+pub use family::{Inner, InnerStop};
 pub use spectral::{Answer, Indefinite, Question};
+
+pub(crate) use family::{Accuracy, Resources, StepFamily};
+pub(crate) use remembered::RememberedModel;

@@ -19,6 +19,7 @@
 
 use faer::Par;
 
+use super::krylov::KrylovSpace;
 use super::spectral::{self, Answer, Question};
 use crate::base::{Eigen, Scalar, kernels, kernels::Columns};
 
@@ -85,8 +86,7 @@ impl<T: Scalar> RememberedModel<T> {
 
     fn decompose(&mut self) -> bool {
         if !self.decomposed {
-            self.decomposed =
-                self.len == 0 || self.eigen.decompose(&self.core, self.capacity, self.len, Par::Seq);
+            self.decomposed = self.len == 0 || self.eigen.decompose(&self.core, self.capacity, self.len, Par::Seq);
         }
         self.decomposed
     }
@@ -163,6 +163,26 @@ impl<T: Scalar> RememberedModel<T> {
         Some(answer)
     }
 
+    /// Learns every product of a Krylov space. The first one met sets γ, to the geometric mean of its Ritz values.
+    pub fn learn_space(&mut self, space: &mut KrylovSpace<T>) {
+        if space.len() == 0 {
+            return;
+        }
+        if self.is_empty() {
+            let theta = space.ritz_values();
+            let logarithms: f64 = theta.iter().map(|t| t.abs().max(f64::MIN_POSITIVE).ln()).sum();
+            self.set_exterior((logarithms / theta.len() as f64).exp());
+        }
+        for j in 0..space.len() {
+            self.learn(space.basis().column(j), space.products().column(j));
+        }
+    }
+
+    /// Storage in vectors of length d.
+    pub fn vectors(&self) -> usize {
+        self.capacity + 1
+    }
+
     /// Makes Bs = y, as far as the update allows. `s` and `y` are finite.
     pub fn learn(&mut self, s: &[T], y: &[T]) {
         let ss = kernels::dot(s, s);
@@ -210,8 +230,8 @@ impl<T: Scalar> RememberedModel<T> {
                 // self.b holds z, self.a holds s.
                 for j in 0..m {
                     for i in 0..m {
-                        self.core[j * self.capacity + i] += (self.b[i] * self.a[j] + self.a[i] * self.b[j]) / ss
-                            - zs / ss * self.a[i] * self.a[j] / ss;
+                        self.core[j * self.capacity + i] +=
+                            (self.b[i] * self.a[j] + self.a[i] * self.b[j]) / ss - zs / ss * self.a[i] * self.a[j] / ss;
                     }
                 }
             }

@@ -226,9 +226,19 @@ fn newton(mut left: f64, mut right: f64, f: impl Fn(f64) -> (f64, f64)) -> f64 {
         if value.abs() <= 1e-13 {
             return mu;
         }
-        if value > 0.0 { left = mu } else { right = mu }
+        if value > 0.0 {
+            left = mu
+        } else {
+            right = mu
+        }
         let inside = next > left && next < right;
-        let next = if inside { next } else if left > 0.0 { (left * right).sqrt() } else { 0.5 * (left + right) };
+        let next = if inside {
+            next
+        } else if left > 0.0 {
+            (left * right).sqrt()
+        } else {
+            0.5 * (left + right)
+        };
         if (next - mu).abs() <= 2.0 * f64::EPSILON * mu {
             return next;
         }
@@ -246,7 +256,10 @@ mod tests {
         let scale = c.iter().map(|c| c.abs()).fold(1e-300, f64::max);
         for i in 0..c.len() {
             let residual = (theta[i] + answer.shift) * y[i] + c[i];
-            assert!(residual.abs() <= 1e-9 * scale.max(theta[i].abs() * answer.norm), "{theta:?} {c:?} {answer:?} {residual}");
+            assert!(
+                residual.abs() <= 1e-9 * scale.max(theta[i].abs() * answer.norm),
+                "{theta:?} {c:?} {answer:?} {residual}"
+            );
         }
         assert!(theta[0] + answer.shift >= -1e-12 * theta[0].abs());
     }
@@ -265,7 +278,10 @@ mod tests {
                     assert!(a.shift <= 1e-12 || (a.norm / size - 1.0).abs() < 1e-9, "{theta:?} {c:?} {size} {a:?}");
                     let a = answer(Question::Cubic(size), theta, &c, &mut y).unwrap();
                     check(theta, &c, &y, &a);
-                    assert!((a.shift - size * a.norm).abs() <= 1e-8 * (a.shift + size * a.norm), "{theta:?} {c:?} {size} {a:?}");
+                    assert!(
+                        (a.shift - size * a.norm).abs() <= 1e-8 * (a.shift + size * a.norm),
+                        "{theta:?} {c:?} {size} {a:?}"
+                    );
                 }
             }
         }

@@ -1,0 +1,54 @@
+//! How good a step is: the actual against the predicted decrease, safe against rounding.
+//!
+//!   ρ = (f(x) − f(x + δ)) / (−gᵀδ − ½δᵀMδ)
+//!
+//! (Conn, Gould & Toint, *Trust-Region Methods* (2000), section 6.1). Near a minimum both differences drown in the
+//! rounding of f. Where neither is larger than that, the actual decrease is taken from the gradients instead,
+//! −½ (g + g₊)ᵀδ, the trapezoidal rule, whose rounding error is relative to the decrease and not to f. It is the idea
+//! behind the approximate Wolfe conditions of Hager & Zhang (SIAM J. Optim. 16 (2005)).
+
+/// Multiples of ε|f| that count as rounding of f.
+const ROUNDING: f64 = 10.0;
+
+/// The size of rounding in a difference of these two values, for vectors with unit roundoff `epsilon`.
+pub(crate) fn rounding(epsilon: f64, before: f64, after: f64) -> f64 {
+    ROUNDING * epsilon * before.abs().max(after.abs())
+}
+
+/// What the values say of a trial step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Verdict {
+    /// ρ, the values differ clearly. −∞ where f(x + δ) is not finite.
+    Ratio(f64),
+    /// Actual and predicted decrease are both within rounding: the gradient at the new point has to decide.
+    Rounding,
+}
+
+/// Compares the actual with the predicted decrease.
+pub(crate) fn judge(epsilon: f64, before: f64, after: f64, predicted: f64) -> Verdict {
+    if after == f64::NEG_INFINITY {
+        return Verdict::Ratio(f64::INFINITY);
+    }
+    if !after.is_finite() {
+        return Verdict::Ratio(f64::NEG_INFINITY);
+    }
+    let noise = rounding(epsilon, before, after);
+    let actual = before - after;
+    if predicted <= noise && actual.abs() <= noise { Verdict::Rounding } else { Verdict::Ratio(actual / predicted) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_decide_where_they_can() {
+        assert_eq!(judge(f64::EPSILON, 2.0, 1.0, 2.0), Verdict::Ratio(0.5));
+        assert_eq!(judge(f64::EPSILON, 2.0, f64::NAN, 2.0), Verdict::Ratio(f64::NEG_INFINITY));
+        assert_eq!(judge(f64::EPSILON, 2.0, f64::INFINITY, 2.0), Verdict::Ratio(f64::NEG_INFINITY));
+        assert_eq!(judge(f64::EPSILON, 1e8, 1e8 + 1e-8, 1e-9), Verdict::Rounding);
+        // A clear increase is never rounding, however little was predicted.
+        assert!(matches!(judge(f64::EPSILON, 1.0, 1.1, 1e-20), Verdict::Ratio(r) if r < 0.0));
+        assert_eq!(judge(f32::EPSILON as f64, 1.0, 1.0 + 1e-6, 1e-7), Verdict::Rounding);
+    }
+}

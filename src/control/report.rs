@@ -1,0 +1,134 @@
+//! What a run reports: while it runs, and at its end.
+
+use std::fmt;
+
+use super::Termination;
+use crate::base::Scalar;
+use crate::operator::Counts;
+use crate::step::InnerStop;
+
+/// One outer iteration: the accepted step and what led to it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Iteration {
+    /// f after the step.
+    pub value: f64,
+    /// ‖∇f‖₂ after the step.
+    pub gradient_norm: f64,
+    /// ‖δ‖₂.
+    pub step_norm: f64,
+    /// The actual over the predicted decrease.
+    pub ratio: f64,
+    /// What limits the step: the radius Δ (trust region), the weight σ (cubic regularisation) or the step length α
+    /// (line search), as it was for this step.
+    pub control: f64,
+    /// λ, with (M + λI)δ = −g.
+    pub shift: f64,
+    /// Trial points that were rejected before.
+    pub rejected: usize,
+    /// Products made at the point that the step starts from.
+    pub products: usize,
+    /// How the inner solve ended.
+    pub inner: InnerStop,
+    /// The lowest Ritz value met at that point, NaN without products. Negative: f curves downwards there.
+    pub lowest_ritz_value: f64,
+}
+
+/// A running minimisation, as an observer sees it after every iteration, the start included.
+#[derive(Clone, Copy, Debug)]
+pub struct Progress<'a, T> {
+    /// Iterations so far.
+    pub iteration: usize,
+    /// x.
+    pub x: &'a [T],
+    /// f(x).
+    pub value: f64,
+    /// ∇f(x).
+    pub gradient: &'a [T],
+    /// ‖∇f(x)‖₂.
+    pub gradient_norm: f64,
+    /// Values, gradients and products so far.
+    pub counts: Counts,
+    /// Seconds so far.
+    pub seconds: f64,
+    /// The iteration that led here; `None` at the start.
+    pub last: Option<&'a Iteration>,
+}
+
+/// The result of a run.
+///
+/// `Display` prints it as an aligned table, `{:#}` with every iteration.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Report<T> {
+    /// The best point found.
+    pub x: Vec<T>,
+    /// f(x).
+    pub value: f64,
+    /// ‖∇f(x)‖₂.
+    pub gradient_norm: f64,
+    /// f(x₀).
+    pub initial_value: f64,
+    /// ‖∇f(x₀)‖₂.
+    pub initial_gradient_norm: f64,
+    /// Values, gradients and products of the whole run, exactly.
+    pub counts: Counts,
+    /// Why the run ended.
+    pub termination: Termination,
+    /// Wall time in seconds, callbacks included.
+    pub seconds: f64,
+    /// Storage in vectors of length d, x included; multiply by d and the size of `T` for bytes.
+    pub memory_vectors: usize,
+    /// The largest relative difference between uᵀMv and vᵀMu met in passing.
+    pub asymmetry: f64,
+    /// One entry for every accepted step.
+    pub history: Vec<Iteration>,
+}
+
+impl<T: Scalar> Report<T> {
+    /// Accepted steps.
+    pub fn iterations(&self) -> usize {
+        self.history.len()
+    }
+}
+
+impl<T: Scalar> fmt::Display for Report<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if f.alternate() {
+            writeln!(
+                f,
+                "{:>6} {:>16} {:>10} {:>10} {:>8} {:>10} {:>10} {:>8} {:>5} inner",
+                "step", "value", "|gradient|", "|step|", "ratio", "control", "shift", "products", "rej."
+            )?;
+            for (i, it) in self.history.iter().enumerate() {
+                writeln!(
+                    f,
+                    "{:>6} {:>16.9e} {:>10.3e} {:>10.3e} {:>8.3} {:>10.3e} {:>10.3e} {:>8} {:>5} {:?}",
+                    i + 1,
+                    it.value,
+                    it.gradient_norm,
+                    it.step_norm,
+                    it.ratio,
+                    it.control,
+                    it.shift,
+                    it.products,
+                    it.rejected,
+                    it.inner
+                )?;
+            }
+        }
+        let remembered = self.history.iter().filter(|i| i.inner == InnerStop::Remembered).count();
+        writeln!(f, "{:<15} {}", "termination", self.termination)?;
+        writeln!(f, "{:<15} {:.12e}", "value", self.value)?;
+        writeln!(
+            f,
+            "{:<15} {:.3e}  (at the start {:.3e})",
+            "gradient norm", self.gradient_norm, self.initial_gradient_norm
+        )?;
+        writeln!(f, "{:<15} {}, {} of them without a product", "iterations", self.iterations(), remembered)?;
+        writeln!(f, "{:<15} {}", "evaluations", self.counts)?;
+        writeln!(f, "{:<15} {} vectors of {} unknowns", "memory", self.memory_vectors, self.x.len())?;
+        writeln!(f, "{:<15} {:.3} s", "time", self.seconds)?;
+        write!(f, "{:<15} {}", "advice", self.termination.advice())
+    }
+}

@@ -1,0 +1,94 @@
+//! When a run ends: the tests of convergence and the limits.
+
+use std::time::Duration;
+
+use super::Termination;
+use crate::base::{Result, Scalar, check_range};
+use crate::operator::Counts;
+
+/// When a run ends. Every test is off at 0 (or at its default, for limits), except the relative gradient test.
+///
+/// ```
+/// use newton_krylov::{Stopping, TrustRegion};
+///
+/// let solver = TrustRegion {
+///     stopping: Stopping { gradient_relative: 1e-6, max_products: 10_000, ..Stopping::default() },
+///     ..TrustRegion::default()
+/// };
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Stopping {
+    /// Converged when ‖∇f(x)‖₂ ≤ this × ‖∇f(x₀)‖₂. Default 1e-8, near √ε: there the error in f is of the order of its
+    /// rounding. Values below 8ε of the vector type count as 8ε (1e-6 for `f32`).
+    pub gradient_relative: f64,
+    /// Converged when ‖∇f(x)‖₂ ≤ this, in units of f per unit of x. Default 0: off, since it depends on those units.
+    pub gradient_absolute: f64,
+    /// Ends when an accepted step has ‖δ‖₂ ≤ this × ‖x‖₂. Default 0: off.
+    pub step: f64,
+    /// Ends when an accepted step lowers f by at most this × |f|. Default 0: off.
+    pub decrease: f64,
+    /// Ends when f(x) ≤ this. Default −∞: off.
+    pub target_value: f64,
+    /// Most outer iterations. Default: no limit.
+    pub max_iterations: usize,
+    /// Most values. Default: no limit.
+    pub max_values: usize,
+    /// Most gradients. Default: no limit.
+    pub max_gradients: usize,
+    /// Most products. Inner solves are cut short to keep it. Default: no limit.
+    pub max_products: usize,
+    /// Most wall time; looked at between inner iterations. Default: no limit.
+    pub max_time: Option<Duration>,
+}
+
+impl Default for Stopping {
+    fn default() -> Self {
+        Stopping {
+            gradient_relative: 1e-8,
+            gradient_absolute: 0.0,
+            step: 0.0,
+            decrease: 0.0,
+            target_value: f64::NEG_INFINITY,
+            max_iterations: usize::MAX,
+            max_values: usize::MAX,
+            max_gradients: usize::MAX,
+            max_products: usize::MAX,
+            max_time: None,
+        }
+    }
+}
+
+impl Stopping {
+    pub(crate) fn check(&self) -> Result<()> {
+        let not_negative = |argument, value: f64| check_range(argument, value, value >= 0.0, "at least 0");
+        not_negative("stopping.gradient_relative", self.gradient_relative)?;
+        not_negative("stopping.gradient_absolute", self.gradient_absolute)?;
+        not_negative("stopping.step", self.step)?;
+        not_negative("stopping.decrease", self.decrease)?;
+        let target = self.target_value;
+        check_range("stopping.target_value", target, !target.is_nan(), "a number or −∞")
+    }
+
+    /// The gradient norm that counts as zero.
+    pub(crate) fn gradient_tolerance<T: Scalar>(&self, initial: f64) -> f64 {
+        (self.gradient_relative.max(8.0 * T::epsilon_f64()) * initial).max(self.gradient_absolute)
+    }
+
+    /// The limit that has been reached, if one has.
+    pub(crate) fn limit(&self, iterations: usize, counts: Counts, elapsed: Duration) -> Option<Termination> {
+        if iterations >= self.max_iterations {
+            Some(Termination::MaxIterations)
+        } else if counts.values >= self.max_values {
+            Some(Termination::MaxValues)
+        } else if counts.gradients >= self.max_gradients {
+            Some(Termination::MaxGradients)
+        } else if counts.products >= self.max_products {
+            Some(Termination::MaxProducts)
+        } else if self.max_time.is_some_and(|most| elapsed >= most) {
+            Some(Termination::MaxTime)
+        } else {
+            None
+        }
+    }
+}

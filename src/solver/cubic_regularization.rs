@@ -1,0 +1,148 @@
+//! Adaptive cubic regularisation: Cartis, Gould & Toint, Math. Program. 127 (2011), algorithm 2.1 (ARC).
+//!
+//! The weight σ falls where the cubic model was right and grows where it was not, by the ratio
+//! ρ = (f(x) − f(x + δ)) / (−gᵀδ − ½δᵀMδ − ⅓σ‖δ‖³). We differ in two ways: how much it grows comes from the parabola through
+//! the values met (as in Gould, Porcelli & Toint, Comput. Optim. Appl. 53 (2012), but simpler), and a well-predicted
+//! step is tried again with a smaller weight before it is taken, which costs a value and no product.
+
+use std::ops::ControlFlow;
+
+use super::globalisation::{Globalisation, Scales, Trial};
+use super::memory::Memory;
+use super::newton::{Settings, minimize};
+use crate::base::{Result, Scalar};
+use crate::control::{Progress, Report, Stopping};
+use crate::operator::Objective;
+use crate::step::{Answer, Inner, Question};
+
+/// Least ratio at which a step is taken.
+const ACCEPT: f64 = 1e-4;
+/// Below this ratio the weight grows (η₁ of the paper, section 7).
+const POOR: f64 = 0.1;
+/// Above this ratio it falls (η₂).
+const GOOD: f64 = 0.9;
+
+/// Minimises by adaptive cubic regularisation.
+///
+/// At x with gradient g the step is argmin gᵀδ + ½δᵀMδ + ⅓σ‖δ‖³ in a Krylov space (or, for small d, with the matrix:
+/// [`Inner`]). Of all methods here it has the best bound on its number of iterations, O(ε^(−3/2)) to ‖g‖ ≤ ε; in
+/// practice [`TrustRegion`](crate::TrustRegion) needs about as many.
+///
+/// ```
+/// use newton_krylov::{CubicRegularization, objective};
+///
+/// // A saddle at the origin, minima at (0, ±1).
+/// let f = objective(
+///     2,
+///     |x: &[f64]| x[0] * x[0] + (x[1] * x[1] - 1.0).powi(2),
+///     |x, g| {
+///         g[0] = 2.0 * x[0];
+///         g[1] = 4.0 * x[1] * (x[1] * x[1] - 1.0);
+///     },
+///     |x, v, hv| {
+///         hv[0] = 2.0 * v[0];
+///         hv[1] = (12.0 * x[1] * x[1] - 4.0) * v[1];
+///     },
+/// );
+/// let report = CubicRegularization::default().minimize(&f, &[1.0, 1e-3])?;
+/// assert!(report.termination.converged() && report.value < 1e-12);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct CubicRegularization {
+    /// When the run ends.
+    pub stopping: Stopping,
+    /// Which path answers: Krylov or dense.
+    pub inner: Inner,
+    /// Storage.
+    pub memory: Memory,
+}
+
+impl CubicRegularization {
+    /// Minimises `objective` from `x0`.
+    ///
+    /// # Errors
+    /// For zero unknowns, a wrong length, NaN or ∞ in `x0` or in an option, or where value or gradient at `x0` is not
+    /// finite. Everything that happens later is a [`Termination`](crate::Termination) in the report.
+    pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, x0: &[T]) -> Result<Report<T>> {
+        self.minimize_with(objective, x0, |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
+    ///
+    /// # Errors
+    /// As [`minimize`](Self::minimize).
+    pub fn minimize_with<T: Scalar>(
+        &self,
+        objective: &impl Objective<T>,
+        x0: &[T],
+        observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+    ) -> Result<Report<T>> {
+        let settings = Settings { stopping: &self.stopping, inner: self.inner, memory: self.memory };
+        minimize(objective, x0, settings, Weight(0.0), observer)
+    }
+
+    /// The most vectors of length `dim` that a run on the Krylov path stores; times `dim` and the size of `T` in bytes.
+    pub fn memory_vectors<T: Scalar>(&self, dim: usize) -> usize {
+        self.memory.most_vectors(dim, size_of::<T>())
+    }
+}
+
+/// σ.
+struct Weight(f64);
+
+impl Globalisation for Weight {
+    fn start(&mut self, scales: Scales) {
+        // λ = σ‖δ‖ is a tenth of the curvature at the length ‖g‖/κ.
+        let length = scales.length();
+        self.0 = 0.1 * scales.gradient_norm / (length * length);
+    }
+
+    fn question(&self) -> Question {
+        Question::Cubic(self.0)
+    }
+
+    fn control(&self) -> f64 {
+        self.0
+    }
+
+    fn restore(&mut self, control: f64) {
+        self.0 = control;
+    }
+
+    fn predicted(&self, answer: &Answer) -> f64 {
+        answer.decrease() - self.0 * answer.norm.powi(3) / 3.0
+    }
+
+    fn acceptable(&self, trial: &Trial) -> bool {
+        trial.ratio > ACCEPT
+    }
+
+    fn shorten(&mut self, trial: &Trial) {
+        // In one dimension (κ + λ)δ = −g; for a step α times as long λ = (κ + λ)/α − κ and σ = λ/‖αδ‖. With κ unknown, the
+        // larger of that for κ = 0 (all was regularisation) and for λ = 0 (none was).
+        let (alpha, norm) = (trial.shortening(), trial.norm());
+        let stiffness = -trial.answer.slope / (norm * norm);
+        let from_newton = (1.0 / alpha - 1.0) * stiffness / (alpha * norm);
+        self.0 = from_newton.max(self.0 * 2.0);
+    }
+
+    fn lengthen(&mut self, trial: &Trial) -> bool {
+        // Only where the cubic term holds the step back: λ‖δ‖² against −gᵀδ.
+        let held_back = trial.answer.shift * trial.answer.norm.powi(2) > 0.1 * -trial.answer.slope;
+        let promising = held_back && trial.ratio > GOOD;
+        if promising {
+            self.0 *= 0.25;
+        }
+        promising
+    }
+
+    fn taken(&mut self, trial: &Trial) {
+        if trial.ratio > GOOD {
+            self.0 *= if trial.ratio < 2.0 { 0.25 } else { 0.5 };
+        } else if trial.ratio < POOR {
+            self.0 *= 2.0;
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! How long a step may be, and what happens when it fails: the part in which the solvers differ.
+
+use crate::step::{Answer, Question};
+
+/// The scales at the start, from which the first radius, weight or length comes. Nothing here depends on the units of
+/// f, and on those of x only where there is nothing else to go by.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scales {
+    /// ‖g‖.
+    pub gradient_norm: f64,
+    /// |vᵀMv| for the first direction v of the space; 0 if nothing is known.
+    pub curvature: f64,
+    /// ‖x‖, or 1 at the origin.
+    pub point: f64,
+}
+
+impl Scales {
+    /// ‖g‖ / |vᵀMv|, the length of the step to the minimum along −g; ‖x‖ where there is no curvature.
+    pub fn length(&self) -> f64 {
+        let length = self.gradient_norm / self.curvature;
+        if length.is_finite() && length > 0.0 { length } else { self.point }
+    }
+}
+
+/// A trial step and what became of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Trial {
+    /// The model's answer.
+    pub answer: Answer,
+    /// The factor on its step.
+    pub length: f64,
+    /// f(x).
+    pub before: f64,
+    /// f(x + δ).
+    pub after: f64,
+    /// The decrease that the model predicts for the step.
+    pub predicted: f64,
+    /// Actual over predicted decrease; −∞ where f(x + δ) is not finite.
+    pub ratio: f64,
+}
+
+impl Trial {
+    /// ‖δ‖.
+    pub fn norm(&self) -> f64 {
+        self.length * self.answer.norm
+    }
+
+    /// Where the parabola through f(x), gᵀδ and f(x + δ) has its minimum, in units of δ; `None` if it has none.
+    pub fn interpolated(&self) -> Option<f64> {
+        let slope = self.length * self.answer.slope;
+        let bend = self.after - self.before - slope;
+        (self.after.is_finite() && bend > 0.0).then(|| -0.5 * slope / bend)
+    }
+
+    /// The factor by which a step that failed is shortened, between 0.1 and 0.5.
+    pub fn shortening(&self) -> f64 {
+        self.interpolated().unwrap_or(0.25).clamp(0.1, 0.5)
+    }
+}
+
+/// A rule for the length of steps.
+pub(super) trait Globalisation {
+    /// Sets the first radius, weight or length.
+    fn start(&mut self, scales: Scales);
+    /// What to ask of the model.
+    fn question(&self) -> Question;
+    /// The factor on the answer's step, for line searches.
+    fn length(&self) -> f64 {
+        1.0
+    }
+    /// Δ, σ or α: for the history, and to come back to.
+    fn control(&self) -> f64;
+    /// Comes back to an earlier Δ, σ or α.
+    fn restore(&mut self, control: f64);
+    /// The decrease that the model predicts for the step.
+    fn predicted(&self, answer: &Answer) -> f64 {
+        answer.decrease()
+    }
+    /// Whether the trial decreases f enough.
+    fn acceptable(&self, trial: &Trial) -> bool;
+    /// After a trial that does not: shortens.
+    fn shorten(&mut self, trial: &Trial);
+    /// After a trial that does: if a longer step promises more, asks for it and returns true.
+    fn lengthen(&mut self, trial: &Trial) -> bool;
+    /// After a step was taken: prepares the next.
+    fn taken(&mut self, trial: &Trial);
+}

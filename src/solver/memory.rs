@@ -1,0 +1,77 @@
+//! How many vectors a run may store, and for what.
+
+/// Vectors that a run needs besides basis and remembered curvature: x, the trial point, δ, Mδ, two gradients and their
+/// difference, four more in the workspaces, five for conjugate gradients.
+const FIXED: usize = 16;
+/// The default budget in bytes, where fewer vectors than [`MOST`] fit.
+const BYTES: usize = 1 << 29;
+/// The default budget in vectors: more than this has not paid in products on any problem measured.
+const MOST: usize = FIXED + 80 + 200;
+
+/// Memory for vectors of length d.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Memory {
+    /// 296 vectors, or as many as 512 MiB hold, but at least 20.
+    #[default]
+    Automatic,
+    /// At most so many vectors of length d, at least 20.
+    Vectors(usize),
+    /// As [`Vectors`](Self::Vectors), with nothing remembered between outer iterations: every step is taken from
+    /// products at its own point, as in the textbooks.
+    Forgetful(usize),
+}
+
+/// How the memory is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// Basis vectors of the Krylov space; each needs a second vector for its product.
+    pub columns: usize,
+    /// Vectors of the remembered model.
+    pub remembered: usize,
+}
+
+impl Memory {
+    /// The vectors that a run with `dim` unknowns of `size` bytes may store.
+    pub(super) fn vectors(self, dim: usize, size: usize) -> usize {
+        match self {
+            Memory::Automatic => (BYTES / (dim * size)).min(MOST).max(FIXED + 4),
+            Memory::Vectors(most) | Memory::Forgetful(most) => most.max(FIXED + 4),
+        }
+    }
+
+    /// The vectors that a run on the Krylov path stores at most.
+    pub(super) fn most_vectors(self, dim: usize, size: usize) -> usize {
+        let plan = self.plan(dim.max(1), size);
+        FIXED + 2 * plan.columns + plan.remembered
+    }
+
+    pub(super) fn plan(self, dim: usize, size: usize) -> Plan {
+        let vectors = self.vectors(dim, size) - FIXED;
+        let remembered = match self {
+            Memory::Forgetful(_) => 0,
+            _ => (vectors * 2 / 7).min(dim),
+        };
+        Plan { columns: ((vectors - remembered) / 2).clamp(1, dim), remembered }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plans_fit_their_budget() {
+        for dim in [1, 2, 100, 1_000_000, 10_000_000] {
+            for memory in [Memory::Automatic, Memory::Vectors(0), Memory::Vectors(57), Memory::Forgetful(100)] {
+                let plan = memory.plan(dim, 8);
+                assert!(
+                    FIXED + 2 * plan.columns + plan.remembered <= memory.vectors(dim, 8),
+                    "{dim} {memory:?} {plan:?}"
+                );
+            }
+        }
+        assert_eq!(Memory::Automatic.vectors(1_000_000, 8), 67);
+        assert_eq!(Memory::Automatic.plan(1000, 8), Plan { columns: 100, remembered: 80 });
+    }
+}

@@ -1,0 +1,537 @@
+//! The loop that all second-order solvers share.
+//!
+//! From x with gradient g, until the gradient is small:
+//!
+//! 1. A step: from remembered curvature, without a product, where that predicted the last gradient well; otherwise from
+//!    products at x, a space that starts with the remembered step and grows until the model's remaining decrease is
+//!    small.
+//! 2. A trial: f(x + δ). A step that fails is shortened, one that the model describes well is lengthened, as the
+//!    [`Globalisation`] says; the space answers the new question without a product.
+//! 3. The gradient at the new point judges the step where f is too noisy to, and teaches the remembered model by
+//!    y = g₊ − g, which costs nothing.
+//!
+//! The forcing term follows the nonlinearity that was met: with e = ‖g₊ − g − Mδ‖ / ‖g₊ − g‖ the next model is minimised
+//! until what is left is min(0.1, e²) of its decrease. This is Eisenstat & Walker's first choice (SIAM J. Sci. Comput.
+//! 17 (1996)), squared since it bounds an energy and not a residual.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use super::escape::escape;
+use super::globalisation::{Globalisation, Scales, Trial};
+use super::memory::Memory;
+use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, kernels};
+use crate::control::{Evaluation, Iteration, Progress, Report, Stopping, Termination, Verdict, judge};
+use crate::operator::{Counted, Expansion, Objective};
+use crate::step::{Accuracy, Answer, Inner, InnerStop, RememberedModel, Resources, StepFamily};
+
+/// The largest share of the model's decrease that an inner solve may leave, and the largest relative residual.
+const LOOSEST: f64 = 0.1;
+/// The smallest such share: rounding has the say below.
+const TIGHTEST: f64 = 1e-10;
+/// A remembered step is taken where ‖g₊ − g − Mδ‖ was at most this fraction of ‖g₊ − g‖ …
+const PREDICTED: f64 = 0.3;
+/// … or where the last step left at most this fraction of the gradient.
+const REDUCED: f64 = 0.5;
+/// Times that one step may be lengthened.
+const MOST_LENGTHENINGS: usize = 20;
+/// Rejections of one step, each at least halving it, after which it is given up.
+const MOST_REJECTIONS: usize = 200;
+/// Rejections in a row at which the ratio does not move although the step shrinks: f and ∇f do not fit together.
+const MOST_EQUAL_RATIOS: usize = 6;
+/// Steps in a row, within rounding of f, that do not lower the gradient.
+const MOST_ROUNDING_STEPS: usize = 4;
+/// Points in a row at which products are not finite.
+const MOST_FAILURES: usize = 20;
+
+/// What the solvers have in common.
+pub(super) struct Settings<'s> {
+    pub stopping: &'s Stopping,
+    pub inner: Inner,
+    pub memory: Memory,
+}
+
+/// Minimises `objective` from `x0`.
+pub(super) fn minimize<T: Scalar>(
+    objective: &impl Objective<T>,
+    x0: &[T],
+    settings: Settings<'_>,
+    globalisation: impl Globalisation,
+    mut observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+) -> Result<Report<T>> {
+    let dim = objective.dim();
+    check_positive_dimension("the objective's dimension", dim)?;
+    check_length("x0", x0, dim)?;
+    check_finite("x0", x0)?;
+    settings.stopping.check()?;
+
+    let objective = Counted::new(objective);
+    let mut x = x0.to_vec();
+    let mut run = Run::new(&objective, settings, globalisation, dim);
+    run.value = objective.value(&x);
+    if !run.value.is_finite() {
+        return Err(Error::NotFinite { argument: "the value at x0", index: None, value: run.value });
+    }
+    run.initial_value = run.value;
+    let termination = loop {
+        let expansion = objective.expand(&x);
+        match run.arrive(&expansion, &x, &mut observer)? {
+            Arrival::Stay => {
+                if let Err(termination) = run.find_step(&expansion, &x) {
+                    break termination;
+                }
+            }
+            Arrival::Move => {}
+            Arrival::End(termination) => break termination,
+        }
+        drop(expansion);
+        std::mem::swap(&mut x, &mut run.other_x);
+    };
+    Ok(run.report(x, termination))
+}
+
+/// What to do at a point.
+enum Arrival {
+    /// Look for a step from here.
+    Stay,
+    /// Go to `other_x`.
+    Move,
+    /// This is the end.
+    End(Termination),
+}
+
+/// A step that was taken, until the gradient at its end has judged it.
+struct Pending {
+    trial: Trial,
+    verdict: Verdict,
+    inner: InnerStop,
+    control: f64,
+}
+
+/// The state of a run, apart from x itself, which expansions borrow.
+struct Run<'r, T, O, G> {
+    objective: &'r Counted<&'r O>,
+    settings: Settings<'r>,
+    globalisation: G,
+    started: Instant,
+    value: f64,
+    initial_value: f64,
+    gradient_norm: f64,
+    initial_gradient_norm: f64,
+    gradient: Vec<T>,
+    /// The point that a step leads to; after the move, the point that it came from.
+    other_x: Vec<T>,
+    step: Vec<T>,
+    /// Mδ, then the error of the predicted gradient.
+    product: Vec<T>,
+    new_gradient: Vec<T>,
+    family: StepFamily<T>,
+    remembered: RememberedModel<T>,
+    pending: Option<Pending>,
+    /// Whether the globalisation knows its scale.
+    scaled: bool,
+    /// Whether the next step may be taken from remembered curvature.
+    trust_memory: bool,
+    /// The share of the model's decrease that the next inner solve may leave.
+    leave: f64,
+    /// Rejections since the last step.
+    rejected: usize,
+    /// Whether all of them were for want of a finite number, and which.
+    not_finite: Option<Evaluation>,
+    rounding_steps: usize,
+    least_gradient: f64,
+    failures: usize,
+    asymmetry: f64,
+    history: Vec<Iteration>,
+}
+
+impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
+    fn new(objective: &'r Counted<&'r O>, settings: Settings<'r>, globalisation: G, dim: usize) -> Self {
+        let plan = settings.memory.plan(dim, size_of::<T>());
+        let zeros = || vec![T::zero(); dim];
+        Run {
+            objective,
+            settings,
+            globalisation,
+            started: Instant::now(),
+            value: f64::NAN,
+            initial_value: f64::NAN,
+            gradient_norm: f64::NAN,
+            initial_gradient_norm: f64::NAN,
+            gradient: zeros(),
+            other_x: zeros(),
+            step: zeros(),
+            product: zeros(),
+            new_gradient: zeros(),
+            family: StepFamily::new(dim, plan.columns),
+            remembered: RememberedModel::new(dim, plan.remembered),
+            pending: None,
+            scaled: false,
+            trust_memory: false,
+            leave: LOOSEST,
+            rejected: 0,
+            not_finite: None,
+            rounding_steps: 0,
+            least_gradient: f64::INFINITY,
+            failures: 0,
+            asymmetry: 0.0,
+            history: Vec::new(),
+        }
+    }
+
+    /// Part 3: computes the gradient at x, judges the step that led there and learns from it; then asks whether the run
+    /// is over.
+    fn arrive(
+        &mut self,
+        expansion: &impl Expansion<T>,
+        x: &[T],
+        observer: &mut impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+    ) -> Result<Arrival> {
+        match self.pending.take() {
+            None if !self.gradient_norm.is_nan() => return Ok(Arrival::Stay), // back from a step that failed
+            None => {
+                expansion.gradient(&mut self.gradient);
+                check_finite("the gradient at x0", &self.gradient)?;
+                self.gradient_norm = kernels::norm(&self.gradient);
+                self.initial_gradient_norm = self.gradient_norm;
+            }
+            Some(mut pending) => {
+                expansion.gradient(&mut self.new_gradient);
+                let norm = kernels::norm(&self.new_gradient);
+                if pending.verdict == Verdict::Rounding {
+                    let slopes =
+                        kernels::dot(&self.gradient, &self.step) + kernels::dot(&self.new_gradient, &self.step);
+                    pending.trial.ratio = -0.5 * slopes / pending.trial.predicted;
+                }
+                if !norm.is_finite() {
+                    pending.trial.ratio = f64::NEG_INFINITY;
+                    self.reject(&pending.trial, Evaluation::Gradient);
+                    return Ok(Arrival::Move);
+                }
+                if pending.verdict == Verdict::Rounding && norm > self.gradient_norm && pending.trial.ratio <= 0.0 {
+                    self.rounding_steps += 1;
+                    self.reject(&pending.trial, Evaluation::Value);
+                    self.not_finite = None;
+                    return Ok(Arrival::Move);
+                }
+                self.learn(&pending, norm);
+            }
+        }
+        self.least_gradient = self.least_gradient.min(self.gradient_norm);
+        let progress = Progress {
+            iteration: self.history.len(),
+            x,
+            value: self.value,
+            gradient: &self.gradient,
+            gradient_norm: self.gradient_norm,
+            counts: self.objective.counts(),
+            seconds: self.started.elapsed().as_secs_f64(),
+            last: self.history.last(),
+        };
+        let stop = observer(&progress).is_break();
+        match self.finished(x) {
+            Some(Termination::GradientTolerance) if self.gradient_norm == 0.0 => {
+                // Stationary to the last bit: perhaps a saddle, with a way down that no gradient shows.
+                match escape(self.objective, expansion, x, self.value, &mut self.family, &mut self.other_x) {
+                    Some(lower) => {
+                        self.value = lower;
+                        self.gradient_norm = f64::NAN;
+                        self.family.clear();
+                        Ok(Arrival::Move)
+                    }
+                    None => Ok(Arrival::End(Termination::GradientTolerance)),
+                }
+            }
+            Some(termination) => Ok(Arrival::End(termination)),
+            None if stop => Ok(Arrival::End(Termination::Observer)),
+            None => Ok(Arrival::Stay),
+        }
+    }
+
+    /// Takes over the gradient at the new point: the history, the remembered model, the radius and the forcing term.
+    fn learn(&mut self, pending: &Pending, norm: f64) {
+        let Pending { trial, verdict, inner, control } = *pending;
+        let lowest = self.family.ritz_values().first().copied().unwrap_or(f64::NAN);
+        self.history.push(Iteration {
+            value: trial.after,
+            gradient_norm: norm,
+            step_norm: trial.norm(),
+            ratio: trial.ratio,
+            control,
+            shift: trial.answer.shift,
+            rejected: self.rejected,
+            products: self.family.products_made(),
+            inner,
+            lowest_ritz_value: lowest,
+        });
+        self.asymmetry = self.asymmetry.max(self.family.asymmetry());
+        // From here on `gradient` is the new one, and `new_gradient` holds the change y.
+        std::mem::swap(&mut self.gradient, &mut self.new_gradient);
+        kernels::axpby(1.0, &self.gradient, -1.0, &mut self.new_gradient);
+        let change = &self.new_gradient;
+        kernels::axpby(1.0, change, -1.0, &mut self.product);
+        let error = kernels::norm(&self.product) / kernels::norm(change).max(f64::MIN_POSITIVE);
+        self.remembered.learn_space(self.family.krylov());
+        self.remembered.learn(&self.step, change);
+        self.globalisation.taken(&trial);
+        if inner != InnerStop::Remembered {
+            self.leave = (error * error).clamp(TIGHTEST, LOOSEST);
+        }
+        self.trust_memory = error <= PREDICTED || norm <= REDUCED * self.gradient_norm;
+        self.rounding_steps = match verdict {
+            Verdict::Rounding if norm > 0.9 * self.least_gradient => self.rounding_steps + 1,
+            _ => 0,
+        };
+        self.value = trial.after;
+        self.gradient_norm = norm;
+        self.rejected = 0;
+        self.not_finite = None;
+        self.family.clear();
+    }
+
+    /// Whether the run is over at x.
+    fn finished(&self, x: &[T]) -> Option<Termination> {
+        let stopping = self.settings.stopping;
+        if self.gradient_norm <= stopping.gradient_tolerance::<T>(self.initial_gradient_norm) {
+            return Some(Termination::GradientTolerance);
+        }
+        if self.value <= stopping.target_value {
+            return Some(Termination::TargetValue);
+        }
+        if let Some(last) = self.history.last() {
+            let before = self.history.len().checked_sub(2).map_or(self.initial_value, |i| self.history[i].value);
+            if stopping.decrease > 0.0 && before - last.value <= stopping.decrease * last.value.abs() {
+                return Some(Termination::DecreaseTolerance);
+            }
+            if stopping.step > 0.0 && last.step_norm <= stopping.step * kernels::norm(x) {
+                return Some(Termination::StepTolerance);
+            }
+        }
+        if self.rounding_steps >= MOST_ROUNDING_STEPS {
+            return Some(self.stalled(Termination::Stalled));
+        }
+        self.limit()
+    }
+
+    fn limit(&self) -> Option<Termination> {
+        self.settings.stopping.limit(self.history.len(), self.objective.counts(), self.started.elapsed())
+    }
+
+    /// Parts 1 and 2: finds a step that decreases f, or says why there is none.
+    fn find_step(&mut self, expansion: &impl Expansion<T>, x: &[T]) -> std::result::Result<(), Termination> {
+        if self.rounding_steps >= MOST_ROUNDING_STEPS {
+            return Err(self.stalled(Termination::Stalled));
+        }
+        let mut longer_than: Option<(Trial, f64)> = None;
+        let mut lengthened = 0;
+        let (mut last_ratio, mut last_norm, mut equal_ratios) = (f64::NAN, f64::INFINITY, 0);
+        loop {
+            let (answer, inner) = self.answer(expansion, x)?;
+            let trial = self.evaluate(x, answer)?;
+            let verdict = judge(T::epsilon_f64(), self.value, trial.after, trial.predicted);
+            let control = self.globalisation.control();
+            let good = match verdict {
+                Verdict::Rounding => longer_than.is_none(),
+                Verdict::Ratio(_) => self.globalisation.acceptable(&trial),
+            };
+            if let Some((shorter, its_control)) = longer_than {
+                if !(good && trial.after < shorter.after) {
+                    // The step before was the better one; the model gives it again for nothing.
+                    self.globalisation.restore(its_control);
+                    let (answer, inner) = self.answer(expansion, x)?;
+                    self.displace(x, answer);
+                    self.pending = Some(Pending {
+                        trial: shorter,
+                        verdict: Verdict::Ratio(shorter.ratio),
+                        inner,
+                        control: its_control,
+                    });
+                    return Ok(());
+                }
+            }
+            if good {
+                if trial.after == f64::NEG_INFINITY {
+                    return Err(Termination::Unbounded);
+                }
+                let try_longer = verdict != Verdict::Rounding && lengthened < MOST_LENGTHENINGS;
+                if try_longer && self.globalisation.lengthen(&trial) {
+                    longer_than = Some((trial, control));
+                    lengthened += 1;
+                    continue;
+                }
+                self.pending = Some(Pending { trial, verdict, inner, control });
+                return Ok(());
+            }
+            let ratio = trial.ratio;
+            let equal =
+                ratio <= 0.0 && (ratio - last_ratio).abs() <= 0.1 * (1.0 - ratio) && trial.norm() < 0.7 * last_norm;
+            equal_ratios = if equal { equal_ratios + 1 } else { 0 };
+            (last_ratio, last_norm) = (ratio, trial.norm());
+            if equal_ratios >= MOST_EQUAL_RATIOS {
+                return Err(self.stalled(Termination::InconsistentGradient));
+            }
+            self.reject(&trial, Evaluation::Value);
+            if self.rejected >= MOST_REJECTIONS || trial.norm() <= T::epsilon_f64() * 0.01 * kernels::norm(x) {
+                return Err(self.stalled(Termination::Stalled));
+            }
+        }
+    }
+
+    /// Answers the globalisation's question, from remembered curvature where that is trusted, otherwise from products
+    /// at x. The step is then in `step`, Mδ in `product`.
+    fn answer(
+        &mut self,
+        expansion: &impl Expansion<T>,
+        x: &[T],
+    ) -> std::result::Result<(Answer, InnerStop), Termination> {
+        if let Some(limit) = self.limit() {
+            return Err(limit);
+        }
+        if self.trust_memory && self.scaled {
+            if let Some(answer) = self.remembered.answer(self.globalisation.question(), &self.gradient, &mut self.step)
+                && answer.decrease() > 0.0
+            {
+                self.remembered.product(&self.step, &mut self.product);
+                return Ok((answer, InnerStop::Remembered));
+            }
+            self.trust_memory = false;
+        }
+        if self.family.is_empty() && !self.enter(expansion) {
+            return self.without_products(x);
+        }
+        if !self.scaled {
+            let curvature = self.family.ritz_values().first().map_or(0.0, |theta| theta.abs());
+            self.scale(x, curvature);
+        }
+        let (objective, stopping, started) = (self.objective, self.settings.stopping, self.started);
+        let more = || {
+            objective.counts().products < stopping.max_products
+                && stopping.max_time.is_none_or(|most| started.elapsed() < most)
+        };
+        let resources = Resources { remembered: Some(&mut self.remembered), more: &more };
+        let accuracy = Accuracy { residual: LOOSEST.min(self.leave.sqrt()), energy: self.leave };
+        let question = self.globalisation.question();
+        match self.family.refine(expansion, &self.gradient, question, accuracy, resources) {
+            Ok((answer, stop)) => {
+                self.family.step(&mut self.step);
+                self.family.product(&mut self.product);
+                Ok((answer, stop))
+            }
+            Err(_) => self.without_products(x),
+        }
+    }
+
+    /// Makes the first product at this point, or forms the matrix; false if that is not finite.
+    fn enter(&mut self, expansion: &impl Expansion<T>) -> bool {
+        let entered = if self.family.prefers_dense(self.settings.inner, expansion) {
+            self.family.form(expansion, &self.gradient)
+        } else {
+            let Run { family, remembered, globalisation, gradient, scaled, .. } = self;
+            family.start(expansion, gradient, |first| {
+                *scaled && remembered.answer(globalisation.question(), gradient, first).is_some()
+            })
+        };
+        self.failures = if entered { 0 } else { self.failures + 1 };
+        entered
+    }
+
+    fn scale(&mut self, x: &[T], curvature: f64) {
+        let point = kernels::norm(x);
+        let point = if point > 0.0 { point } else { 1.0 };
+        self.globalisation.start(Scales { gradient_norm: self.gradient_norm, curvature, point });
+        self.scaled = true;
+    }
+
+    /// The answer where products are not finite: remembered curvature, or else steepest descent.
+    fn without_products(&mut self, x: &[T]) -> std::result::Result<(Answer, InnerStop), Termination> {
+        if self.failures > MOST_FAILURES {
+            return Err(Termination::NotFinite(Evaluation::Product));
+        }
+        if !self.scaled {
+            self.scale(x, 0.0);
+        }
+        if self.remembered.is_empty() {
+            let point = kernels::norm(x);
+            self.remembered.set_exterior(self.gradient_norm / if point > 0.0 { point } else { 1.0 });
+        }
+        match self.remembered.answer(self.globalisation.question(), &self.gradient, &mut self.step) {
+            Some(answer) if answer.decrease() > 0.0 => {
+                self.remembered.product(&self.step, &mut self.product);
+                Ok((answer, InnerStop::NotFinite))
+            }
+            _ => Err(Termination::NotFinite(Evaluation::Product)),
+        }
+    }
+
+    /// Scales the step by the globalisation's length and moves `other_x` to its end.
+    fn displace(&mut self, x: &[T], _answer: Answer) {
+        let length = self.globalisation.length();
+        if length != 1.0 {
+            kernels::scale(length, &mut self.step);
+            kernels::scale(length, &mut self.product);
+        }
+        kernels::add_scaled(x, 1.0, &self.step, &mut self.other_x);
+    }
+
+    /// f at the end of the step.
+    fn evaluate(&mut self, x: &[T], answer: Answer) -> std::result::Result<Trial, Termination> {
+        self.displace(x, answer);
+        let predicted = self.globalisation.predicted(&answer);
+        if !(predicted > 0.0) || !answer.norm.is_finite() {
+            return Err(self.stalled(Termination::Stalled));
+        }
+        let inside = kernels::all_finite(&self.other_x);
+        if !inside && kernels::norm(x) > T::max_value().into().sqrt() {
+            return Err(Termination::Unbounded);
+        }
+        let after = if inside { self.objective.value(&self.other_x) } else { f64::NAN };
+        let ratio = match judge(T::epsilon_f64(), self.value, after, predicted) {
+            Verdict::Ratio(ratio) => ratio,
+            Verdict::Rounding => (self.value - after) / predicted,
+        };
+        let length = self.globalisation.length();
+        Ok(Trial { answer, length, before: self.value, after, predicted, ratio })
+    }
+
+    /// Counts a step that failed and shortens the next. A remembered step that failed is not shortened: products at
+    /// this point will say more.
+    fn reject(&mut self, trial: &Trial, evaluation: Evaluation) {
+        if trial.ratio != f64::NEG_INFINITY {
+            self.not_finite = None;
+        } else if self.rejected == 0 || self.not_finite.is_some() {
+            self.not_finite = Some(evaluation);
+        }
+        self.rejected += 1;
+        if !(self.trust_memory && self.family.is_empty()) {
+            self.globalisation.shorten(trial);
+        }
+        self.trust_memory = false;
+    }
+
+    /// The reason to give when no step is to be found.
+    fn stalled(&self, otherwise: Termination) -> Termination {
+        let asymmetry = self.asymmetry.max(self.family.asymmetry());
+        match self.not_finite {
+            Some(evaluation) => Termination::NotFinite(evaluation),
+            None if asymmetry > T::epsilon_f64().powf(0.25) => Termination::Asymmetric,
+            None => otherwise,
+        }
+    }
+
+    fn report(self, x: Vec<T>, termination: Termination) -> Report<T> {
+        let vectors = 8 + self.family.vectors() + self.remembered.vectors();
+        Report {
+            x,
+            value: self.value,
+            gradient_norm: self.gradient_norm,
+            initial_value: self.initial_value,
+            initial_gradient_norm: self.initial_gradient_norm,
+            counts: self.objective.counts(),
+            termination,
+            seconds: self.started.elapsed().as_secs_f64(),
+            memory_vectors: vectors,
+            asymmetry: self.asymmetry,
+            history: self.history,
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Newton's method with a line search along saddle-free directions.
+//!
+//! The direction is −|M|⁻¹g in a Krylov space: the truncated Newton direction of Dembo & Steihaug (Math. Program. 26
+//! (1983)) where the space is convex, and where it is not a direction of descent that follows negative curvature
+//! downwards in proportion (Greenstadt 1967; Dauphin et al. 2014). The line search starts at 1, backtracks by quadratic
+//! interpolation to Armijo's condition (Nocedal & Wright, *Numerical Optimization* (2006), section 3.1), and doubles the
+//! length while f keeps falling as fast as the model where the model has no minimum along the direction.
+
+use std::ops::ControlFlow;
+
+use super::globalisation::{Globalisation, Scales, Trial};
+use super::memory::Memory;
+use super::newton::{Settings, minimize};
+use crate::base::{Result, Scalar};
+use crate::control::{Progress, Report, Stopping};
+use crate::operator::Objective;
+use crate::step::{Answer, Inner, Question};
+
+/// Armijo's constant: the share of the slope that the decrease must keep (Nocedal & Wright, section 3.1).
+const ARMIJO: f64 = 1e-4;
+/// Ratio of actual to predicted decrease above which a longer step is tried.
+const GOOD: f64 = 0.75;
+
+/// Minimises by Newton's method with a line search; directions of negative curvature are used.
+///
+/// Cheapest per iteration where the problem is convex, as in (regularised) maximum likelihood;
+/// [`TrustRegion`](crate::TrustRegion) is the safer choice elsewhere.
+///
+/// ```
+/// use newton_krylov::{NewtonCg, objective};
+///
+/// let f = objective(
+///     3,
+///     |x: &[f64]| x.iter().map(|x| x.exp() - x).sum::<f64>(),
+///     |x, g| (0..3).for_each(|i| g[i] = x[i].exp() - 1.0),
+///     |x, v, hv| (0..3).for_each(|i| hv[i] = x[i].exp() * v[i]),
+/// );
+/// let report = NewtonCg::default().minimize(&f, &[2.0, -1.0, 0.5])?;
+/// assert!(report.termination.converged());
+/// assert!(report.x.iter().all(|x| x.abs() < 1e-7));
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct NewtonCg {
+    /// When the run ends.
+    pub stopping: Stopping,
+    /// Which path answers: Krylov or dense.
+    pub inner: Inner,
+    /// Storage.
+    pub memory: Memory,
+}
+
+impl NewtonCg {
+    /// Minimises `objective` from `x0`.
+    ///
+    /// # Errors
+    /// For zero unknowns, a wrong length, NaN or ∞ in `x0` or in an option, or where value or gradient at `x0` is not
+    /// finite. Everything that happens later is a [`Termination`](crate::Termination) in the report.
+    pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, x0: &[T]) -> Result<Report<T>> {
+        self.minimize_with(objective, x0, |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
+    ///
+    /// # Errors
+    /// As [`minimize`](Self::minimize).
+    pub fn minimize_with<T: Scalar>(
+        &self,
+        objective: &impl Objective<T>,
+        x0: &[T],
+        observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+    ) -> Result<Report<T>> {
+        let settings = Settings { stopping: &self.stopping, inner: self.inner, memory: self.memory };
+        minimize(objective, x0, settings, LineSearch { length: 1.0, longest: f64::INFINITY }, observer)
+    }
+
+    /// The most vectors of length `dim` that a run on the Krylov path stores; times `dim` and the size of `T` in bytes.
+    pub fn memory_vectors<T: Scalar>(&self, dim: usize) -> usize {
+        self.memory.most_vectors(dim, size_of::<T>())
+    }
+}
+
+/// The step length α, and a bound on ‖δ‖ for directions along which there is no curvature.
+struct LineSearch {
+    length: f64,
+    longest: f64,
+}
+
+impl Globalisation for LineSearch {
+    fn start(&mut self, scales: Scales) {
+        self.longest = 100.0 * scales.length().max(scales.point);
+    }
+
+    fn question(&self) -> Question {
+        Question::SaddleFree(self.longest)
+    }
+
+    fn length(&self) -> f64 {
+        self.length
+    }
+
+    fn control(&self) -> f64 {
+        self.length
+    }
+
+    fn restore(&mut self, control: f64) {
+        self.length = control;
+    }
+
+    fn predicted(&self, answer: &Answer) -> f64 {
+        -self.length * (answer.slope + 0.5 * self.length * answer.curvature)
+    }
+
+    fn acceptable(&self, trial: &Trial) -> bool {
+        trial.before - trial.after >= ARMIJO * trial.length * -trial.answer.slope
+    }
+
+    fn shorten(&mut self, trial: &Trial) {
+        self.length = trial.length * trial.shortening();
+    }
+
+    fn lengthen(&mut self, trial: &Trial) -> bool {
+        let no_minimum = trial.answer.curvature <= 0.0 || trial.answer.on_boundary;
+        let promising = no_minimum && trial.length >= 1.0 && trial.ratio > GOOD;
+        if promising {
+            self.length *= 2.0;
+        }
+        promising
+    }
+
+    fn taken(&mut self, trial: &Trial) {
+        self.length = 1.0;
+        self.longest = self.longest.max(100.0 * trial.norm());
+    }
+}

@@ -1,0 +1,140 @@
+//! The trust-region method: Conn, Gould & Toint, *Trust-Region Methods* (2000), algorithm 6.1.1.
+//!
+//! The radius follows Lin & Moré (SIAM J. Optim. 9 (1999), TRON, section 3): by interpolation between fixed bounds. We
+//! differ in two ways, both free of products since the stored space answers any radius: a step that lies on the
+//! boundary and is well predicted is tried again with twice the radius before it is taken, and the first radius is the
+//! length of the step to the minimum along −g, corrected in the same manner, so it needs no guess and no unit.
+
+use std::ops::ControlFlow;
+
+use super::globalisation::{Globalisation, Scales, Trial};
+use super::memory::Memory;
+use super::newton::{Settings, minimize};
+use crate::base::{Result, Scalar};
+use crate::control::{Progress, Report, Stopping};
+use crate::operator::Objective;
+use crate::step::{Inner, Question};
+
+/// Least ratio of actual to predicted decrease at which a step is taken (Lin & Moré, η₀).
+const ACCEPT: f64 = 1e-4;
+/// Below this ratio the radius shrinks (η₁).
+const POOR: f64 = 0.25;
+/// Above this ratio it grows (η₂).
+const GOOD: f64 = 0.75;
+
+/// Minimises by a trust-region method: the default choice, for convex and nonconvex problems.
+///
+/// At x with gradient g the step is argmin gᵀδ + ½δᵀMδ subject to ‖δ‖ ≤ Δ, found in a Krylov space (or, for small d, with
+/// the matrix: [`Inner`]), including negative curvature and the hard case.
+///
+/// ```
+/// use newton_krylov::{TrustRegion, objective};
+///
+/// let f = objective(
+///     2,
+///     |x: &[f64]| (x[0] - 1.0).powi(4) + (x[0] + x[1]).powi(2),
+///     |x, g| {
+///         g[0] = 4.0 * (x[0] - 1.0).powi(3) + 2.0 * (x[0] + x[1]);
+///         g[1] = 2.0 * (x[0] + x[1]);
+///     },
+///     |x, v, hv| {
+///         hv[0] = 12.0 * (x[0] - 1.0).powi(2) * v[0] + 2.0 * (v[0] + v[1]);
+///         hv[1] = 2.0 * (v[0] + v[1]);
+///     },
+/// );
+/// let report = TrustRegion::default().minimize(&f, &[3.0, 3.0])?;
+/// assert!(report.termination.converged());
+/// assert!((report.x[0] - 1.0).abs() < 1e-2 && report.value < 1e-9);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct TrustRegion {
+    /// When the run ends.
+    pub stopping: Stopping,
+    /// Which path answers: Krylov or dense.
+    pub inner: Inner,
+    /// Storage.
+    pub memory: Memory,
+}
+
+impl TrustRegion {
+    /// Minimises `objective` from `x0`.
+    ///
+    /// # Errors
+    /// For zero unknowns, a wrong length, NaN or ∞ in `x0` or in an option, or where value or gradient at `x0` is not
+    /// finite. Everything that happens later is a [`Termination`](crate::Termination) in the report.
+    pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, x0: &[T]) -> Result<Report<T>> {
+        self.minimize_with(objective, x0, |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
+    ///
+    /// # Errors
+    /// As [`minimize`](Self::minimize).
+    pub fn minimize_with<T: Scalar>(
+        &self,
+        objective: &impl Objective<T>,
+        x0: &[T],
+        observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+    ) -> Result<Report<T>> {
+        let settings = Settings { stopping: &self.stopping, inner: self.inner, memory: self.memory };
+        minimize(objective, x0, settings, Radius(f64::INFINITY), observer)
+    }
+
+    /// The most vectors of length `dim` that a run on the Krylov path stores; times `dim` and the size of `T` in bytes.
+    pub fn memory_vectors<T: Scalar>(&self, dim: usize) -> usize {
+        self.memory.most_vectors(dim, size_of::<T>())
+    }
+}
+
+/// Δ.
+struct Radius(f64);
+
+impl Globalisation for Radius {
+    fn start(&mut self, scales: Scales) {
+        self.0 = scales.length();
+    }
+
+    fn question(&self) -> Question {
+        Question::Radius(self.0)
+    }
+
+    fn control(&self) -> f64 {
+        self.0
+    }
+
+    fn restore(&mut self, control: f64) {
+        self.0 = control;
+    }
+
+    fn acceptable(&self, trial: &Trial) -> bool {
+        trial.ratio > ACCEPT
+    }
+
+    fn shorten(&mut self, trial: &Trial) {
+        self.0 = trial.shortening() * trial.norm();
+    }
+
+    fn lengthen(&mut self, trial: &Trial) -> bool {
+        let promising = trial.answer.on_boundary && trial.ratio > GOOD;
+        if promising {
+            self.0 *= 2.0;
+        }
+        promising
+    }
+
+    fn taken(&mut self, trial: &Trial) {
+        let (radius, norm) = (self.0, trial.norm());
+        let minimum = norm * trial.interpolated().map_or(4.0, |minimum| minimum.max(0.25));
+        self.0 = if trial.ratio < POOR {
+            minimum.clamp(0.25 * norm, 0.5 * norm)
+        } else if trial.ratio < GOOD {
+            minimum.clamp(0.25 * radius, radius)
+        } else if trial.answer.on_boundary {
+            minimum.clamp(2.0 * radius, 4.0 * radius)
+        } else {
+            minimum.min(4.0 * radius).max(radius)
+        };
+    }
+}

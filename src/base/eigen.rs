@@ -29,6 +29,9 @@ impl Eigen {
     }
 
     fn reserve(&mut self, len: usize) {
+        if len == 0 {
+            return;
+        }
         let params: Spec<SelfAdjointEvdParams, f64> = Spec::default();
         let request = self_adjoint_evd_scratch::<f64>(len, ComputeEigenvectors::Yes, Par::Seq, params);
         if request.unaligned_bytes_required() > self.scratch_bytes {

@@ -5,8 +5,12 @@ mod family;
 mod krylov;
 mod remembered;
 mod spectral;
+mod steps;
 pub use family::{Inner, InnerStop};
-pub use spectral::{Answer, Indefinite, Question};
+pub use spectral::Question;
+pub use steps::{Step, StepOptions, StepOutcome, Steps, damped_step};
+
+pub(crate) use spectral::Answer;
 
 pub(crate) use family::{Accuracy, Resources, StepFamily};
 pub(crate) use remembered::RememberedModel;

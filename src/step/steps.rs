@@ -1,0 +1,246 @@
+//! The step family for people with their own loop.
+
+use super::family::{Accuracy, Inner, InnerStop, Resources, StepFamily};
+use super::spectral::{Answer, Question};
+use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range, kernels};
+use crate::operator::SymmetricOperator;
+
+/// How steps are computed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct StepOptions {
+    /// Which path answers.
+    pub inner: Inner,
+    /// A step is accurate when ‖(M + λI)δ + g‖ ≤ this × ‖g‖. Default 1e-8; values below 4ε of the vector type count as
+    /// that. Solvers with an outer loop want far less: 0.1 to 0.5 (Dembo, Eisenstat & Steihaug, SIAM J. Numer. Anal. 19
+    /// (1982)).
+    pub tolerance: f64,
+    /// Most products, over all questions. Default: no limit but the method's own.
+    pub max_products: usize,
+    /// Basis vectors that are stored, each with its product; conjugate gradients take over beyond. Default 100.
+    pub basis: usize,
+}
+
+impl Default for StepOptions {
+    fn default() -> Self {
+        StepOptions { inner: Inner::Automatic, tolerance: 1e-8, max_products: usize::MAX, basis: 100 }
+    }
+}
+
+/// How a step came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum StepOutcome {
+    /// The residual is within the tolerance, or as small as rounding allows.
+    Accurate,
+    /// The most products were made, or more bring nothing: the step is the best in the space so far.
+    Limit,
+    /// M + λI (for a metric ball, M) is not positive definite: there is no such step. `step` is zero and
+    /// [`Steps::lowest_direction`] has the proof. Ask for a radius or a cubic weight instead, which always have one, or
+    /// solve the indefinite system with [`minres`](crate::minres).
+    Indefinite,
+    /// A product was not finite; the step is the best without it.
+    NotFinite,
+    /// The products are not those of a symmetric matrix; the step is that of the symmetric part met.
+    Asymmetric,
+}
+
+/// A step, and what is known of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Step<T> {
+    /// δ.
+    pub step: Vec<T>,
+    /// λ, with (M + λI)δ = −g.
+    pub shift: f64,
+    /// ‖δ‖.
+    pub norm: f64,
+    /// The decrease of the quadratic model, −(gᵀδ + ½δᵀMδ).
+    pub decrease: f64,
+    /// ‖(M + λI)δ + g‖, computed from δ itself.
+    pub residual_norm: f64,
+    /// Whether the question's constraint is active.
+    pub on_boundary: bool,
+    /// Whether δ has a component along the lowest eigenvector that g lacks.
+    pub hard_case: bool,
+    /// Products that this question took.
+    pub products: usize,
+    /// How it came out.
+    pub outcome: StepOutcome,
+}
+
+/// All steps at one point: a space that is built once and answers any number of questions.
+///
+/// A question costs products only while its answer is not accurate; any other λ, Δ, σ or ε after that is free.
+/// Storage: 2·`basis` + 10 vectors of length d (or 4d² numbers on the dense path).
+///
+/// ```
+/// use newton_krylov::{DiagonalOperator, Question, StepOptions, Steps};
+///
+/// let m = DiagonalOperator((1..=50).map(f64::from).collect());
+/// let mut steps = Steps::new(&m, &[1.0; 50], StepOptions::default())?;
+/// let newton = steps.ask(Question::Damped(0.0))?;
+/// let short = steps.ask(Question::Radius(0.1))?;
+/// assert!((newton.step[9] + 0.1).abs() < 1e-7);
+/// assert!((short.norm - 0.1).abs() < 1e-12 && short.products == 0);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+pub struct Steps<'a, T, M> {
+    operator: &'a M,
+    gradient: &'a [T],
+    options: StepOptions,
+    family: StepFamily<T>,
+}
+
+impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
+    /// Prepares; makes no product yet.
+    ///
+    /// # Errors
+    /// For zero dimension, a gradient of another length or with NaN or ∞, a negative tolerance, zero `max_products`.
+    pub fn new(operator: &'a M, gradient: &'a [T], options: StepOptions) -> Result<Self> {
+        let dim = operator.dim();
+        check_positive_dimension("the operator's dimension", dim)?;
+        check_length("gradient", gradient, dim)?;
+        check_finite("gradient", gradient)?;
+        check_range("tolerance", options.tolerance, options.tolerance >= 0.0, "at least 0")?;
+        check_range("max_products", options.max_products as f64, options.max_products > 0, "at least 1")?;
+        Ok(Steps { operator, gradient, options, family: StepFamily::new(dim, options.basis) })
+    }
+
+    /// Answers a question, with as many products as its accuracy needs.
+    ///
+    /// # Errors
+    /// If the question's number is NaN, infinite, or negative (zero, but for a damping).
+    pub fn ask(&mut self, question: Question) -> Result<Step<T>> {
+        match question {
+            Question::Damped(damping) => check_range("damping", damping, in_range(damping, 0.0), "at least 0")?,
+            Question::Radius(radius) => check_size("radius", radius)?,
+            Question::Cubic(weight) => check_size("weight", weight)?,
+            Question::MetricBall(size) => check_size("size", size)?,
+            Question::SaddleFree(longest) => check_range("longest", longest, longest > 0.0, "positive")?,
+        }
+        let before = self.family.products_made();
+        let zero = vec![T::zero(); self.gradient.len()];
+        if kernels::norm(self.gradient) == 0.0 && self.family.is_empty() && !matches!(question, Question::Radius(_)) {
+            return Ok(Step {
+                step: zero,
+                shift: 0.0,
+                norm: 0.0,
+                decrease: 0.0,
+                residual_norm: 0.0,
+                on_boundary: false,
+                hard_case: false,
+                products: 0,
+                outcome: StepOutcome::Accurate,
+            });
+        }
+        if self.family.is_empty() && !self.enter() {
+            return Ok(self.without_step(zero, StepOutcome::NotFinite, before));
+        }
+        let (limit, made) = (self.options.max_products, std::cell::Cell::new(before.max(1)));
+        let more = || {
+            made.set(made.get() + 1);
+            made.get() <= limit
+        };
+        let accuracy = Accuracy { residual: self.options.tolerance.max(4.0 * T::epsilon_f64()), energy: 0.0 };
+        let resources = Resources { remembered: None, more: &more };
+        let Ok((answer, stop)) = self.family.refine(self.operator, self.gradient, question, accuracy, resources) else {
+            return Ok(self.without_step(zero, StepOutcome::Indefinite, before));
+        };
+        let Answer { shift, norm, on_boundary, hard_case, .. } = answer;
+        let mut step = zero;
+        self.family.step(&mut step);
+        let outcome = match stop {
+            _ if self.family.asymmetry() > T::epsilon_f64().powf(0.25) => StepOutcome::Asymmetric,
+            InnerStop::Accurate | InnerStop::Exhausted | InnerStop::Dense | InnerStop::Remembered => {
+                StepOutcome::Accurate
+            }
+            InnerStop::Limit => StepOutcome::Limit,
+            InnerStop::NotFinite => StepOutcome::NotFinite,
+        };
+        let products = self.family.products_made() - before;
+        let residual_norm = self.family.residual_norm(&answer, self.gradient);
+        Ok(Step {
+            step,
+            shift,
+            norm,
+            decrease: answer.decrease(),
+            residual_norm,
+            on_boundary,
+            hard_case,
+            products,
+            outcome,
+        })
+    }
+
+    fn enter(&mut self) -> bool {
+        if self.family.prefers_dense(self.options.inner, self.operator) {
+            self.family.form(self.operator, self.gradient)
+        } else {
+            self.family.start(self.operator, self.gradient, |_| false)
+        }
+    }
+
+    fn without_step(&self, zero: Vec<T>, outcome: StepOutcome, before: usize) -> Step<T> {
+        Step {
+            step: zero,
+            shift: f64::NAN,
+            norm: 0.0,
+            decrease: 0.0,
+            residual_norm: kernels::norm(self.gradient),
+            on_boundary: false,
+            hard_case: false,
+            products: self.family.products_made() - before,
+            outcome,
+        }
+    }
+
+    /// Ritz values of M in rising order, on the dense path its eigenvalues: bounds of the spectrum from inside.
+    pub fn ritz_values(&mut self) -> &[f64] {
+        self.family.ritz_values()
+    }
+
+    /// Writes the unit vector of lowest curvature known to `out` and returns that curvature; `None` before the first
+    /// question.
+    ///
+    /// # Errors
+    /// If `out` has the wrong length.
+    pub fn lowest_direction(&mut self, out: &mut [T]) -> Result<Option<f64>> {
+        check_length("out", out, self.gradient.len())?;
+        Ok(self.family.lowest_direction(out))
+    }
+}
+
+fn in_range(value: f64, least: f64) -> bool {
+    value >= least && value.is_finite()
+}
+
+fn check_size(argument: &'static str, value: f64) -> Result<()> {
+    if value > 0.0 && value.is_finite() {
+        Ok(())
+    } else {
+        Err(Error::OutOfRange { argument, value, requirement: "positive and finite" })
+    }
+}
+
+/// The damped step δ = −(M + λI)⁻¹g: the inner solver alone.
+///
+/// Costs as many products as a residual of 1e-8 ‖g‖ takes; see [`Steps`] for other accuracies and further questions.
+///
+/// ```
+/// use newton_krylov::{StepOutcome, damped_step, operator};
+///
+/// let m = operator(2, |v: &[f64], out: &mut [f64]| {
+///     out[0] = 2.0 * v[0];
+///     out[1] = 4.0 * v[1];
+/// });
+/// let step = damped_step(&m, &[3.0, 5.0], 1.0)?;
+/// assert_eq!(step.outcome, StepOutcome::Accurate);
+/// assert!((step.step[0] + 1.0).abs() < 1e-12 && (step.step[1] + 1.0).abs() < 1e-12);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+///
+/// # Errors
+/// For zero dimension, a gradient of another length or with NaN or ∞, a damping that is negative, NaN or infinite.
+pub fn damped_step<T: Scalar>(operator: &impl SymmetricOperator<T>, gradient: &[T], damping: f64) -> Result<Step<T>> {
+    Steps::new(operator, gradient, StepOptions::default())?.ask(Question::Damped(damping))
+}

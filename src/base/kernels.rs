@@ -207,10 +207,6 @@ impl<'a, T: Scalar> Columns<'a, T> {
         Columns { dim, data }
     }
 
-    pub fn len(&self) -> usize {
-        self.data.len() / self.dim
-    }
-
     pub fn column(&self, j: usize) -> &'a [T] {
         &self.data[j * self.dim..(j + 1) * self.dim]
     }

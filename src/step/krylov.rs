@@ -110,7 +110,7 @@ impl<T: Scalar> KrylovSpace<T> {
     /// Orthonormalises [`direction`](Self::direction) against V, multiplies it by M and adds it. One product.
     pub fn grow(&mut self, operator: &impl SymmetricOperator<T>, gradient: &[T]) -> Growth {
         debug_assert!(!self.is_full());
-        let (dim, k, capacity) = (self.dim, self.len, self.capacity);
+        let (dim, k) = (self.dim, self.len);
         if !self.orthonormalise() {
             return Growth::Dependent;
         }

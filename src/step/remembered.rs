@@ -68,20 +68,11 @@ impl<T: Scalar> RememberedModel<T> {
         self.exterior == 0.0
     }
 
-    /// γ.
-    pub fn exterior(&self) -> f64 {
-        self.exterior
-    }
-
     /// Sets γ > 0.
     pub fn set_exterior(&mut self, exterior: f64) {
         if exterior > 0.0 && exterior.is_finite() {
             self.exterior = exterior;
         }
-    }
-
-    fn columns(&self) -> Columns<'_, T> {
-        Columns::new(self.dim, &self.basis[..self.len * self.dim])
     }
 
     fn decompose(&mut self) -> bool {

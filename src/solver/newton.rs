@@ -33,6 +33,8 @@ const TIGHTEST: f64 = 1e-10;
 const PREDICTED: f64 = 0.3;
 /// … or where the last step left at most this fraction of the gradient.
 const REDUCED: f64 = 0.5;
+/// The share of the gradient tolerance below which a residual is of no use.
+const ENOUGH: f64 = 0.5;
 /// Times that one step may be lengthened.
 const MOST_LENGTHENINGS: usize = 20;
 /// Rejections of one step, each at least halving it, after which it is given up.
@@ -409,7 +411,9 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
                 && stopping.max_time.is_none_or(|most| started.elapsed() < most)
         };
         let resources = Resources { remembered: Some(&mut self.remembered), more: &more };
-        let accuracy = Accuracy { residual: LOOSEST.min(self.leave.sqrt()), energy: self.leave };
+        let tolerance = stopping.gradient_tolerance::<T>(self.initial_gradient_norm);
+        let accuracy =
+            Accuracy { residual: LOOSEST.min(self.leave.sqrt()), energy: self.leave, enough: ENOUGH * tolerance };
         let question = self.globalisation.question();
         match self.family.refine(expansion, &self.gradient, question, accuracy, resources) {
             Ok((answer, stop)) => {

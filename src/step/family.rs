@@ -58,6 +58,8 @@ pub struct Accuracy {
     /// With a preconditioner P, instead: rᵀP⁻¹r ≤ 2 `energy` × the model's decrease, an estimate of what a larger space
     /// would add to it. 0 leaves only the residual test.
     pub energy: f64,
+    /// Accurate in any case: ‖r‖ ≤ this.
+    pub enough: f64,
 }
 
 /// What an inner solve needs from outside: remembered curvature, and how many products it may make.
@@ -195,7 +197,7 @@ impl<T: Scalar> StepFamily<T> {
             } else {
                 residual <= accuracy.residual * size
             };
-            if accurate {
+            if accurate || residual <= accuracy.enough {
                 return Ok((answer, InnerStop::Accurate));
             }
             if !(resources.more)() {

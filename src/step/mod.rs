@@ -2,8 +2,10 @@
 mod conjugate_gradient;
 mod dense;
 mod krylov;
+mod minres;
 mod remembered;
 mod spectral;
 pub use krylov::{Growth, KrylovSpace};
+pub use minres::{Minres, MinresOptions, MinresOutcome, NonpositiveCurvature, minres};
 pub use remembered::RememberedModel;
 pub use spectral::{Answer, Indefinite, Question};

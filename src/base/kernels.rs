@@ -194,6 +194,25 @@ pub fn conjugate_gradient_update<T: Scalar>(alpha: f64, lambda: f64, p: &[T], q:
     node(T::from_f64(alpha), T::from_f64(lambda), &p[..n], &q[..n], z, &mut r[..n]);
 }
 
+/// z ← αx + βy + γz.
+pub fn combine<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &[T], gamma: f64, z: &mut [T]) {
+    let (alpha, beta, gamma) = (T::from_f64(alpha), T::from_f64(beta), T::from_f64(gamma));
+    for_blocks(z, &|start, z| {
+        for ((z, &x), &y) in z.iter_mut().zip(&x[start..]).zip(&y[start..]) {
+            *z = alpha * x + beta * y + gamma * *z;
+        }
+    });
+}
+
+/// vᵀq, uᵀq and uᵀv, in one pass: the inner products of a Lanczos step, q being Mv and u the vector before v.
+pub fn lanczos_dots<T: Scalar>(u: &[T], v: &[T], q: &[T]) -> [f64; 3] {
+    tree_sum(v.len(), &|r| {
+        let (u, v, q) = (&u[r.clone()], &v[r.clone()], &q[r]);
+        let sum = |a: &[T], b: &[T]| lanes(a.len(), |i| a[i].into() * b[i].into());
+        [sum(v, q), sum(u, q), sum(u, v)]
+    })
+}
+
 /// Columns of length `dim`, one after the other: a basis, or its products.
 #[derive(Clone, Copy)]
 pub struct Columns<'a, T> {

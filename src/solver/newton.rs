@@ -14,7 +14,7 @@
 //! regression, each is worth more alone than both together.
 //!
 //! The forcing term follows the nonlinearity that was met: with e = ‖g₊ − g − Mδ‖ / ‖g₊ − g‖ the next model is minimised
-//! until what is left is min(0.1, e²) of its decrease. This is Eisenstat & Walker's first choice (SIAM J. Sci. Comput.
+//! until what is left is min(0.02, e²) of its decrease. This is Eisenstat & Walker's first choice (SIAM J. Sci. Comput.
 //! 17 (1996)), squared since it bounds an energy and not a residual.
 
 use std::ops::ControlFlow;
@@ -29,7 +29,7 @@ use crate::operator::{Counted, Expansion, Objective};
 use crate::step::{Accuracy, Answer, Inner, InnerStop, RememberedModel, Resources, StepFamily};
 
 /// The largest share of the model's decrease that an inner solve may leave, and the largest relative residual.
-const LOOSEST: f64 = 0.1;
+const LOOSEST: f64 = 0.02;
 /// The smallest such share: rounding has the say below.
 const TIGHTEST: f64 = 1e-10;
 /// A remembered step is taken where ‖g₊ − g − Mδ‖ was at most this fraction of ‖g₊ − g‖ …
@@ -335,7 +335,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         let mut lengthened = 0;
         let (mut last_ratio, mut last_norm, mut equal_ratios) = (f64::NAN, f64::INFINITY, 0);
         loop {
-            let (answer, inner) = self.answer(expansion, x)?;
+            let (answer, inner) = self.answer(expansion, x, lengthened == 0)?;
             let trial = self.evaluate(x, answer)?;
             let verdict = judge(T::epsilon_f64(), self.value, trial.after, trial.predicted);
             let control = self.globalisation.control();
@@ -347,7 +347,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
                 if !(good && trial.after < shorter.after) {
                     // The step before was the better one; the model gives it again for nothing.
                     self.globalisation.restore(its_control);
-                    let (answer, inner) = self.answer(expansion, x)?;
+                    let (answer, inner) = self.answer(expansion, x, false)?;
                     self.displace(x, answer);
                     self.pending = Some(Pending {
                         trial: shorter,
@@ -387,11 +387,13 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
     }
 
     /// Answers the globalisation's question, from remembered curvature where that is trusted, otherwise from products
-    /// at x. The step is then in `step`, Mδ in `product`.
+    /// at x. The step is then in `step`, Mδ in `product`. Unless it may `grow`, the space stays as it is, so that the same
+    /// question has the same answer.
     fn answer(
         &mut self,
         expansion: &impl Expansion<T>,
         x: &[T],
+        grow: bool,
     ) -> std::result::Result<(Answer, InnerStop), Termination> {
         if let Some(limit) = self.limit() {
             return Err(limit);
@@ -422,7 +424,12 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         let accuracy =
             Accuracy { residual: LOOSEST.min(self.leave.sqrt()), energy: self.leave, enough: ENOUGH * tolerance };
         let question = self.globalisation.question();
-        match self.family.refine(expansion, &self.gradient, question, accuracy, resources) {
+        let answered = if grow {
+            self.family.refine(expansion, &self.gradient, question, accuracy, resources)
+        } else {
+            self.family.answer(question).map(|answer| (answer, InnerStop::Accurate))
+        };
+        match answered {
             Ok((answer, stop)) => {
                 self.family.step(&mut self.step);
                 self.family.product(&mut self.product);

@@ -14,7 +14,7 @@
 //! regression, each is worth more alone than both together.
 //!
 //! The forcing term follows the nonlinearity that was met: with e = ‖g₊ − g − Mδ‖ / ‖g₊ − g‖ the next model is minimised
-//! until what is left is min(0.02, e²) of its decrease. This is Eisenstat & Walker's first choice (SIAM J. Sci. Comput.
+//! until what is left is min(0.03, e²) of its decrease. This is Eisenstat & Walker's first choice (SIAM J. Sci. Comput.
 //! 17 (1996)), squared since it bounds an energy and not a residual.
 
 use std::ops::ControlFlow;
@@ -28,8 +28,10 @@ use crate::control::{Evaluation, Iteration, Progress, Report, Stopping, Terminat
 use crate::operator::{Counted, Expansion, Objective};
 use crate::step::{Accuracy, Answer, Inner, InnerStop, RememberedModel, Resources, StepFamily};
 
-/// The largest share of the model's decrease that an inner solve may leave, and the largest relative residual.
-const LOOSEST: f64 = 0.02;
+/// The largest relative residual an inner solve may leave, where there is no preconditioner to estimate the decrease by.
+const RESIDUAL: f64 = 0.1;
+/// The largest share of the model's decrease that an inner solve may leave.
+const LOOSEST: f64 = 0.03;
 /// The smallest such share: rounding has the say below.
 const TIGHTEST: f64 = 1e-10;
 /// A remembered step is taken where ‖g₊ − g − Mδ‖ was at most this fraction of ‖g₊ − g‖ …
@@ -422,7 +424,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         let resources = Resources { remembered: Some(&mut self.remembered), more: &more };
         let tolerance = stopping.gradient_tolerance::<T>(self.initial_gradient_norm);
         let accuracy =
-            Accuracy { residual: LOOSEST.min(self.leave.sqrt()), energy: self.leave, enough: ENOUGH * tolerance };
+            Accuracy { residual: RESIDUAL.min(self.leave.sqrt()), energy: self.leave, enough: ENOUGH * tolerance };
         let question = self.globalisation.question();
         let answered = if grow {
             self.family.refine(expansion, &self.gradient, question, accuracy, resources)

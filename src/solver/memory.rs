@@ -1,8 +1,8 @@
 //! How many vectors a run may store, and for what.
 
-/// Vectors that a run needs besides basis and remembered curvature: x, the trial point, δ, Mδ, two gradients and their
-/// difference, four more in the workspaces, five for conjugate gradients.
-const FIXED: usize = 16;
+/// Vectors that a run needs besides basis and remembered curvature: x, the trial point, δ, Mδ, two gradients, nine in the
+/// workspaces, five for conjugate gradients and four for what they find.
+const FIXED: usize = 24;
 /// The default budget in bytes, where fewer vectors than [`MOST`] fit.
 const BYTES: usize = 1 << 29;
 /// The default budget in vectors: more than this has not paid in products on any problem measured.
@@ -12,10 +12,10 @@ const MOST: usize = FIXED + 80 + 200;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Memory {
-    /// 296 vectors, or as many as 512 MiB hold, but at least 20.
+    /// 304 vectors, or as many as 512 MiB hold, but at least 28.
     #[default]
     Automatic,
-    /// At most so many vectors of length d, at least 20.
+    /// At most so many vectors of length d, at least 28.
     Vectors(usize),
     /// As [`Vectors`](Self::Vectors), with nothing remembered between outer iterations: every step is taken from
     /// products at its own point, as in the textbooks.

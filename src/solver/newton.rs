@@ -279,8 +279,8 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         kernels::axpby(1.0, change, -1.0, &mut self.product);
         let error = kernels::norm(&self.product) / kernels::norm(change).max(f64::MIN_POSITIVE);
         // A preconditioner of the user's own knows more than what could be remembered.
-        let own = self.family.is_preconditioned();
-        if !own {
+        let remember = self.remembered.has_room() && !self.family.is_preconditioned();
+        if remember {
             self.remembered.learn_space(self.family.krylov());
             self.remembered.learn(&self.step, change);
         }
@@ -288,7 +288,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         if inner != InnerStop::Remembered {
             self.leave = (error * error).clamp(TIGHTEST, LOOSEST);
         }
-        self.trust_memory = !own && (error <= PREDICTED || norm <= REDUCED * self.gradient_norm);
+        self.trust_memory = remember && (error <= PREDICTED || norm <= REDUCED * self.gradient_norm);
         self.rounding_steps = match verdict {
             Verdict::Rounding if norm > 0.9 * self.least_gradient => self.rounding_steps + 1,
             _ => 0,
@@ -375,7 +375,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             }
             let ratio = trial.ratio;
             let equal =
-                ratio <= 0.0 && (ratio - last_ratio).abs() <= 0.1 * (1.0 - ratio) && trial.norm() < 0.7 * last_norm;
+                ratio <= -0.1 && (ratio - last_ratio).abs() <= 0.1 * (1.0 - ratio) && trial.norm() < 0.7 * last_norm;
             equal_ratios = if equal { equal_ratios + 1 } else { 0 };
             (last_ratio, last_norm) = (ratio, trial.norm());
             if equal_ratios >= MOST_EQUAL_RATIOS {

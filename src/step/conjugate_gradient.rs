@@ -46,6 +46,7 @@ impl<T: Scalar> ConjugateGradient<T> {
 
     /// Iterates from z = 0 with the residual `residual`, until ‖r‖ ≤ `tolerance`. `more()` says whether another product
     /// is allowed.
+    #[expect(clippy::too_many_arguments, reason = "all that an inner solve depends on, none of it kept")]
     pub fn solve(
         &mut self,
         operator: &impl SymmetricOperator<T>,
@@ -76,7 +77,7 @@ impl<T: Scalar> ConjugateGradient<T> {
             self.preconditioned.copy_from_slice(&self.r);
             precondition(&mut self.preconditioned);
             let rho = kernels::dot(&self.r, &self.preconditioned);
-            if !(rho > 0.0) {
+            if rho.is_nan() || rho <= 0.0 {
                 return Truncation::Exhausted;
             }
             // p ← −P⁻¹r + βp

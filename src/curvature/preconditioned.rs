@@ -78,7 +78,7 @@ impl<T, M: Expansion<T>, P: Preconditioner<T>> Expansion<T> for Preconditioned<M
     }
 }
 
-/// An objective whose expansions have a preconditioner; see [`with_preconditioner`] and [`with_diagonal`].
+/// An objective whose expansions have a preconditioner; see [`with_preconditioner`] and [`with_diagonal`](crate::with_diagonal).
 #[derive(Clone, Debug)]
 pub struct PreconditionedObjective<O, P, F> {
     objective: O,

@@ -16,6 +16,7 @@ const PARALLEL: usize = 1 << 16;
 const LANES: usize = 8;
 
 /// Sums `N` quantities at once over `0..len` by a fixed binary tree of blocks.
+#[inline]
 fn tree_sum<const N: usize>(len: usize, leaf: &(impl Fn(Range<usize>) -> [f64; N] + Sync)) -> [f64; N] {
     fn node<const N: usize>(
         blocks: Range<usize>,
@@ -35,10 +36,11 @@ fn tree_sum<const N: usize>(len: usize, leaf: &(impl Fn(Range<usize>) -> [f64; N
         };
         std::array::from_fn(|i| a[i] + b[i])
     }
-    node(0..len.div_ceil(BLOCK), len, leaf)
+    if len <= BLOCK { leaf(0..len) } else { node(0..len.div_ceil(BLOCK), len, leaf) }
 }
 
 /// Calls `body(start, block)` for every block of `y`, in parallel when `y` is long.
+#[inline]
 fn for_blocks<T: Scalar>(y: &mut [T], body: &(impl Fn(usize, &mut [T]) + Sync)) {
     fn node<T: Scalar>(start: usize, y: &mut [T], body: &(impl Fn(usize, &mut [T]) + Sync)) {
         if y.len() < PARALLEL {
@@ -51,7 +53,7 @@ fn for_blocks<T: Scalar>(y: &mut [T], body: &(impl Fn(usize, &mut [T]) + Sync)) 
             rayon::join(|| node(start, low, body), || node(start + middle, high, body));
         }
     }
-    node(0, y, body);
+    if y.len() <= BLOCK { body(0, y) } else { node(0, y, body) }
 }
 
 /// Σ term(i) over a block, in `LANES` interleaved partial sums that are joined pairwise.

@@ -35,7 +35,7 @@ impl Memory {
     /// The vectors that a run with `dim` unknowns of `size` bytes may store.
     pub(super) fn vectors(self, dim: usize, size: usize) -> usize {
         match self {
-            Memory::Automatic => (BYTES / (dim * size)).min(MOST).max(FIXED + 4),
+            Memory::Automatic => (BYTES / (dim * size)).clamp(FIXED + 4, MOST),
             Memory::Vectors(most) | Memory::Forgetful(most) => most.max(FIXED + 4),
         }
     }

@@ -345,20 +345,20 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
                 Verdict::Rounding => longer_than.is_none(),
                 Verdict::Ratio(_) => self.globalisation.acceptable(&trial),
             };
-            if let Some((shorter, its_control)) = longer_than {
-                if !(good && trial.after < shorter.after) {
-                    // The step before was the better one; the model gives it again for nothing.
-                    self.globalisation.restore(its_control);
-                    let (answer, inner) = self.answer(expansion, x, false)?;
-                    self.displace(x, answer);
-                    self.pending = Some(Pending {
-                        trial: shorter,
-                        verdict: Verdict::Ratio(shorter.ratio),
-                        inner,
-                        control: its_control,
-                    });
-                    return Ok(());
-                }
+            if let Some((shorter, its_control)) = longer_than
+                && !(good && trial.after < shorter.after)
+            {
+                // The step before was the better one; the model gives it again for nothing.
+                self.globalisation.restore(its_control);
+                let (answer, inner) = self.answer(expansion, x, false)?;
+                self.displace(x, answer);
+                self.pending = Some(Pending {
+                    trial: shorter,
+                    verdict: Verdict::Ratio(shorter.ratio),
+                    inner,
+                    control: its_control,
+                });
+                return Ok(());
             }
             if good {
                 if trial.after == f64::NEG_INFINITY {
@@ -497,7 +497,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
     fn evaluate(&mut self, x: &[T], answer: Answer) -> std::result::Result<Trial, Termination> {
         self.displace(x, answer);
         let predicted = self.globalisation.predicted(&answer);
-        if !(predicted > 0.0) || !answer.norm.is_finite() {
+        if predicted.is_nan() || predicted <= 0.0 || !answer.norm.is_finite() {
             return Err(self.stalled(Termination::Stalled));
         }
         let inside = kernels::all_finite(&self.other_x);

@@ -46,6 +46,7 @@ impl<T: Scalar> ConjugateGradient<T> {
 
     /// Iterates from z = 0 with the residual `residual`, until ‖r‖ ≤ `tolerance`. `more()` says whether another product
     /// is allowed.
+    #[expect(clippy::too_many_arguments, reason = "all that an inner solve depends on, none of it kept")]
     pub fn solve(
         &mut self,
         operator: &impl SymmetricOperator<T>,
@@ -83,7 +84,7 @@ impl<T: Scalar> ConjugateGradient<T> {
                 kernels::axpby(-1.0, &self.r, rr / rho_before, &mut self.p);
                 rr
             };
-            if !(rho > 0.0) {
+            if rho.is_nan() || rho <= 0.0 {
                 return Truncation::Exhausted;
             }
             rho_before = rho;

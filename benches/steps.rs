@@ -1,9 +1,10 @@
 //! What steps cost beside the products: `cargo bench --bench steps`.
 //!
 //! - `overhead/NAME/d`: seconds of a trust-region run per outer iteration, callbacks subtracted.
-//! - `dense/OPERATOR/PATH/d`: one radius question at a new point, from nothing, on either path; the Krylov path to the
-//!   accuracy of an early and of a late outer iteration. Where the curves cross is the reason for the limit of d up to
-//!   which solvers consider the dense path.
+//! - `dense/OPERATOR, QUESTION, PATH/d`: one radius question at a new point, from nothing, on either path; with a step
+//!   inside the radius the dense path needs a Cholesky factorisation, on the boundary an eigendecomposition. The Krylov
+//!   path goes to the accuracy of an early and of a late outer iteration. Where the curves cross is the reason for the
+//!   limit of d up to which solvers consider the dense path.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
@@ -12,7 +13,6 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use newton_krylov::problems::ChainedRosenbrock;
 use newton_krylov::{
     Expansion, Inner, Objective, Question, Report, StepOptions, Steps, SymmetricOperator, TrustRegion, objective,
-    operator,
 };
 
 /// The time of the calls that the report counts, at the points x₀ and x.
@@ -65,10 +65,97 @@ fn overhead(c: &mut Criterion) {
     }
 }
 
+/// (I − 2uuᵀ) D (I − 2uuᵀ) with eigenvalues from 1e-4 to 1, either as factors, where a product takes O(d) operations,
+/// or as a stored matrix.
+struct Matrix {
+    eigenvalues: Vec<f64>,
+    u: Vec<f64>,
+    entries: Option<Vec<f64>>,
+}
+
+impl Matrix {
+    fn new(dim: usize, stored: bool) -> Self {
+        let eigenvalues = (0..dim).map(|i| 10_f64.powf(-4.0 * i as f64 / (dim - 1) as f64)).collect();
+        let mut matrix = Matrix { eigenvalues, u: vec![(dim as f64).sqrt().recip(); dim], entries: None };
+        if stored {
+            let mut entries = vec![0.0; dim * dim];
+            matrix.form(&mut entries);
+            matrix.entries = Some(entries);
+        }
+        matrix
+    }
+
+    fn reflect(&self, v: &mut [f64]) {
+        let along: f64 = 2.0 * self.u.iter().zip(&*v).map(|(u, v)| u * v).sum::<f64>();
+        v.iter_mut().zip(&self.u).for_each(|(v, u)| *v -= along * u);
+    }
+}
+
+impl SymmetricOperator<f64> for Matrix {
+    fn dim(&self) -> usize {
+        self.u.len()
+    }
+
+    fn apply(&self, v: &[f64], out: &mut [f64]) {
+        if let Some(entries) = &self.entries {
+            out.fill(0.0);
+            for (&v, column) in v.iter().zip(entries.chunks_exact(v.len())) {
+                out.iter_mut().zip(column).for_each(|(out, a)| *out += a * v);
+            }
+            return;
+        }
+        out.copy_from_slice(v);
+        self.reflect(out);
+        out.iter_mut().zip(&self.eigenvalues).for_each(|(out, d)| *out *= d);
+        self.reflect(out);
+    }
+
+    fn form(&self, matrix: &mut [f64]) {
+        if let Some(entries) = &self.entries {
+            matrix.copy_from_slice(entries);
+            return;
+        }
+        let dim = self.dim();
+        let mut unit = vec![0.0; dim];
+        for (j, column) in matrix.chunks_exact_mut(dim).enumerate() {
+            unit[j] = 1.0;
+            self.apply(&unit, column);
+            unit[j] = 0.0;
+        }
+    }
+
+    fn forming_cost(&self) -> usize {
+        if self.entries.is_some() { 1 } else { self.dim() }
+    }
+}
+
 fn dense(c: &mut Criterion) {
-    let _ = (c, Inner::Dense, StepOptions::default(), Question::Radius(1.0));
-    let _ = operator(1, |_: &[f64], _: &mut [f64]| {});
-    let _ = |m, g| Steps::<f64, newton_krylov::DiagonalOperator<f64>>::new(m, g, StepOptions::default());
+    let mut group = c.benchmark_group("dense");
+    group.sample_size(10).warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(500));
+    for (operator, stored) in [("factors", false), ("matrix", true)] {
+        for dim in [32, 64, 128, 256, 512, 1024] {
+            let matrix = Matrix::new(dim, stored);
+            let gradient: Vec<f64> = (0..dim).map(|i| (1.0 + i as f64).sin()).collect();
+            let ask = |inner, tolerance, radius| {
+                let options = StepOptions { inner, tolerance, ..StepOptions::default() };
+                let mut steps = Steps::new(&matrix, &gradient, options).expect("valid input");
+                steps.ask(Question::Radius(radius)).expect("a positive radius")
+            };
+            let newton = ask(Inner::Dense, 1e-8, f64::MAX).norm;
+            for (question, radius) in [("inside", f64::MAX), ("boundary", 0.1 * newton)] {
+                for (path, inner, tolerance) in [
+                    ("dense", Inner::Dense, 1e-8),
+                    ("krylov 1e-1", Inner::Krylov, 1e-1),
+                    ("krylov 1e-6", Inner::Krylov, 1e-6),
+                ] {
+                    let name = format!("{operator}, {question}, {path}");
+                    let step = ask(inner, tolerance, radius);
+                    println!("{name}, d = {dim}: {} products, {:?}", step.products, step.outcome);
+                    group.bench_function(BenchmarkId::new(name, dim), |b| b.iter(|| ask(inner, tolerance, radius)));
+                }
+            }
+        }
+    }
 }
 
 criterion_group! {

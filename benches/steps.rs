@@ -18,7 +18,7 @@ use newton_krylov::{
 /// The time of the calls that the report counts, at the points x₀ and x.
 fn callbacks(f: &impl Objective<f64>, x0: &[f64], report: &Report<f64>) -> Duration {
     let (counts, mut out) = (report.counts, vec![0.0; f.dim()]);
-    let point = |i: usize| black_box(if i % 2 == 0 { x0 } else { &report.x[..] });
+    let point = |i: usize| black_box(if i.is_multiple_of(2) { x0 } else { &report.x[..] });
     let start = Instant::now();
     (0..counts.values).for_each(|i| {
         black_box(f.value(point(i)));

@@ -23,7 +23,7 @@ usage: pde_energy [options]
   --points NUMBER     inner points along each edge of the cube                 [20]
   --coupling NUMBER   the factor of u^3 - u in the equation                    [10]
   --solver NAME       trust-region, newton-cg or cubic                         [trust-region]
-  --memory VECTORS    vectors that may be stored                               [as many as 512 MiB hold]
+  --memory VECTORS    vectors that may be stored                               [as many as 64 MiB hold]
   --forgetful         remember no curvature between outer iterations
   --tolerance NUMBER  stop at |gradient| <= tolerance * |gradient at zero|     [1e-6]
   --history           report every iteration

@@ -4,7 +4,7 @@
 /// workspaces, five for conjugate gradients and four for what they find.
 const FIXED: usize = 24;
 /// The default budget in bytes, where fewer vectors than [`MOST`] fit.
-const BYTES: usize = 1 << 29;
+const BYTES: usize = 1 << 26;
 /// The default budget in vectors: more than this has not paid in products on any problem measured.
 const MOST: usize = FIXED + 80 + 200;
 
@@ -12,7 +12,7 @@ const MOST: usize = FIXED + 80 + 200;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Memory {
-    /// 304 vectors, or as many as 512 MiB hold, but at least 28.
+    /// 304 vectors, or as many as 64 MiB hold, but at least 28.
     #[default]
     Automatic,
     /// At most so many vectors of length d, at least 28.
@@ -71,7 +71,7 @@ mod tests {
                 );
             }
         }
-        assert_eq!(Memory::Automatic.vectors(1_000_000, 8), 67);
+        assert_eq!(Memory::Automatic.vectors(1_000_000, 8), 28);
         assert_eq!(Memory::Automatic.plan(1000, 8), Plan { columns: 100, remembered: 80 });
     }
 }

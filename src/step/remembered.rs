@@ -167,7 +167,7 @@ impl<T: Scalar> RememberedModel<T> {
             let logarithms: f64 = theta.iter().map(|t| t.abs().max(f64::MIN_POSITIVE).ln()).sum();
             self.set_exterior((logarithms / theta.len() as f64).exp());
         }
-        if 2 * space.len() <= self.capacity || self.capacity == self.dim {
+        if 4 * space.len() <= self.capacity || self.capacity == self.dim {
             for j in 0..space.len() {
                 self.learn(space.basis().column(j), space.products().column(j));
             }
@@ -177,7 +177,7 @@ impl<T: Scalar> RememberedModel<T> {
         let theta = space.ritz_values();
         let mut order: Vec<usize> = (0..theta.len()).collect();
         order.sort_by(|&i, &j| self.distance(theta[j]).total_cmp(&self.distance(theta[i])));
-        order.truncate((self.capacity / 2).max(1));
+        order.truncate((self.capacity / 4).max(1));
         let (mut vector, mut product) = std::mem::take(&mut self.pair);
         vector.resize(self.dim, T::zero());
         product.resize(self.dim, T::zero());

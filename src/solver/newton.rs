@@ -147,7 +147,9 @@ struct Run<'r, T, O, G> {
     not_finite: Option<Evaluation>,
     rounding_steps: usize,
     least_gradient: f64,
+    /// Points in a row at which products are not finite, and whether this is one.
     failures: usize,
+    failed_here: bool,
     asymmetry: f64,
     history: Vec<Iteration>,
 }
@@ -181,6 +183,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             rounding_steps: 0,
             least_gradient: f64::INFINITY,
             failures: 0,
+            failed_here: false,
             asymmetry: 0.0,
             history: Vec::new(),
         }
@@ -197,10 +200,11 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         match self.pending.take() {
             None if !self.gradient_norm.is_nan() => return Ok(Arrival::Stay), // back from a step that failed
             None => {
+                // At x₀, or beside a saddle whose gradient was zero.
                 expansion.gradient(&mut self.gradient);
                 check_finite("the gradient at x0", &self.gradient)?;
                 self.gradient_norm = kernels::norm(&self.gradient);
-                self.initial_gradient_norm = self.gradient_norm;
+                self.initial_gradient_norm = self.initial_gradient_norm.max(self.gradient_norm);
             }
             Some(mut pending) => {
                 expansion.gradient(&mut self.new_gradient);
@@ -297,6 +301,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         self.gradient_norm = norm;
         self.rejected = 0;
         self.not_finite = None;
+        self.failed_here = false;
         self.family.clear();
     }
 
@@ -333,12 +338,20 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         if self.rounding_steps >= MOST_ROUNDING_STEPS {
             return Err(self.stalled(Termination::Stalled));
         }
+        // A good trial and its Δ, σ or α, while a longer step is tried.
         let mut longer_than: Option<(Trial, f64)> = None;
         let mut lengthened = 0;
         let (mut last_ratio, mut last_norm, mut equal_ratios) = (f64::NAN, f64::INFINITY, 0);
         loop {
-            let (answer, inner) = self.answer(expansion, x, lengthened == 0)?;
-            let trial = self.evaluate(x, answer)?;
+            let tried = match self.limit() {
+                Some(limit) => Err(limit),
+                None => self.try_step(expansion, x, lengthened == 0),
+            };
+            let (trial, inner) = match (tried, longer_than) {
+                (Ok(tried), _) => tried,
+                (Err(_), Some((shorter, control))) => return self.settle(expansion, x, shorter, control),
+                (Err(termination), None) => return Err(termination),
+            };
             let verdict = judge(T::epsilon_f64(), self.value, trial.after, trial.predicted);
             let control = self.globalisation.control();
             let good = match verdict {
@@ -348,17 +361,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             if let Some((shorter, its_control)) = longer_than
                 && !(good && trial.after < shorter.after)
             {
-                // The step before was the better one; the model gives it again for nothing.
-                self.globalisation.restore(its_control);
-                let (answer, inner) = self.answer(expansion, x, false)?;
-                self.displace(x, answer);
-                self.pending = Some(Pending {
-                    trial: shorter,
-                    verdict: Verdict::Ratio(shorter.ratio),
-                    inner,
-                    control: its_control,
-                });
-                return Ok(());
+                return self.settle(expansion, x, shorter, its_control);
             }
             if good {
                 if trial.after == f64::NEG_INFINITY {
@@ -388,6 +391,21 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         }
     }
 
+    /// Comes back to a trial that was better than the longer one after it; the model gives the step again for nothing.
+    fn settle(
+        &mut self,
+        expansion: &impl Expansion<T>,
+        x: &[T],
+        trial: Trial,
+        control: f64,
+    ) -> std::result::Result<(), Termination> {
+        self.globalisation.restore(control);
+        let (_, inner) = self.answer(expansion, x, false)?;
+        self.displace(x);
+        self.pending = Some(Pending { trial, verdict: Verdict::Ratio(trial.ratio), inner, control });
+        Ok(())
+    }
+
     /// Answers the globalisation's question, from remembered curvature where that is trusted, otherwise from products
     /// at x. The step is then in `step`, Mδ in `product`. Unless it may `grow`, the space stays as it is, so that the same
     /// question has the same answer.
@@ -397,9 +415,6 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         x: &[T],
         grow: bool,
     ) -> std::result::Result<(Answer, InnerStop), Termination> {
-        if let Some(limit) = self.limit() {
-            return Err(limit);
-        }
         if self.trust_memory && self.scaled {
             if let Some(answer) = self.remembered.answer(self.globalisation.question(), &self.gradient, &mut self.step)
                 && answer.decrease() > 0.0
@@ -409,7 +424,8 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             }
             self.trust_memory = false;
         }
-        if self.family.is_empty() && !self.enter(expansion) {
+        if self.family.is_empty() && (self.failed_here || !self.enter(expansion)) {
+            self.failed_here = true;
             return self.without_products(x);
         }
         if !self.scaled {
@@ -484,7 +500,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
     }
 
     /// Scales the step by the globalisation's length and moves `other_x` to its end.
-    fn displace(&mut self, x: &[T], _answer: Answer) {
+    fn displace(&mut self, x: &[T]) {
         let length = self.globalisation.length();
         if length != 1.0 {
             kernels::scale(length, &mut self.step);
@@ -493,9 +509,15 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         kernels::add_scaled(x, 1.0, &self.step, &mut self.other_x);
     }
 
-    /// f at the end of the step.
-    fn evaluate(&mut self, x: &[T], answer: Answer) -> std::result::Result<Trial, Termination> {
-        self.displace(x, answer);
+    /// Makes a step and evaluates f at its end.
+    fn try_step(
+        &mut self,
+        expansion: &impl Expansion<T>,
+        x: &[T],
+        grow: bool,
+    ) -> std::result::Result<(Trial, InnerStop), Termination> {
+        let (answer, inner) = self.answer(expansion, x, grow)?;
+        self.displace(x);
         let predicted = self.globalisation.predicted(&answer);
         if predicted.is_nan() || predicted <= 0.0 || !answer.norm.is_finite() {
             return Err(self.stalled(Termination::Stalled));
@@ -510,7 +532,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             Verdict::Rounding => (self.value - after) / predicted,
         };
         let length = self.globalisation.length();
-        Ok(Trial { answer, length, before: self.value, after, predicted, ratio })
+        Ok((Trial { answer, length, before: self.value, after, predicted, ratio }, inner))
     }
 
     /// Counts a step that failed and shortens the next. A remembered step that failed is not shortened: products at

@@ -6,6 +6,7 @@ mod globalisation;
 mod memory;
 mod newton;
 mod newton_cg;
+mod source;
 mod trust_region;
 
 pub use cubic_regularization::CubicRegularization;

@@ -9,37 +9,19 @@
 //!    [`Globalisation`] says; the space answers the new question without a product.
 //! 3. The gradient at the new point judges the step where f is too noisy to, and teaches the remembered model by
 //!    y = g₊ − g, which costs nothing.
-//!
-//! Where the objective brings a preconditioner, that takes the place of remembered curvature: measured on logistic
-//! regression, each is worth more alone than both together.
-//!
-//! The forcing term follows the nonlinearity that was met: with e = ‖g₊ − g − Mδ‖ / ‖g₊ − g‖ the next model is minimised
-//! until what is left is min(0.03, e²) of its decrease. This is Eisenstat & Walker's first choice (SIAM J. Sci. Comput.
-//! 17 (1996)), squared since it bounds an energy and not a residual.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::escape::escape;
-use super::globalisation::{Globalisation, Scales, Trial};
+use super::globalisation::{Globalisation, Trial};
 use super::memory::Memory;
+use super::source::{Here, StepSource};
 use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, kernels};
 use crate::control::{Evaluation, Iteration, Progress, Report, Stopping, Termination, Verdict, judge};
 use crate::operator::{Counted, Expansion, Objective};
-use crate::step::{Accuracy, Answer, Inner, InnerStop, RememberedModel, Resources, StepFamily};
+use crate::step::{Answer, Inner, InnerStop};
 
-/// The largest relative residual an inner solve may leave, where there is no preconditioner to estimate the decrease by.
-const RESIDUAL: f64 = 0.1;
-/// The largest share of the model's decrease that an inner solve may leave.
-const LOOSEST: f64 = 0.03;
-/// The smallest such share: rounding has the say below.
-const TIGHTEST: f64 = 1e-10;
-/// A remembered step is taken where ‖g₊ − g − Mδ‖ was at most this fraction of ‖g₊ − g‖ …
-const PREDICTED: f64 = 0.3;
-/// … or where the last step left at most this fraction of the gradient.
-const REDUCED: f64 = 0.5;
-/// The share of the gradient tolerance below which a residual is of no use.
-const ENOUGH: f64 = 0.5;
 /// Times that one step may be lengthened.
 const MOST_LENGTHENINGS: usize = 20;
 /// Rejections of one step, each at least halving it, after which it is given up.
@@ -48,8 +30,6 @@ const MOST_REJECTIONS: usize = 200;
 const MOST_EQUAL_RATIOS: usize = 6;
 /// Steps in a row, within rounding of f, that do not lower the gradient.
 const MOST_ROUNDING_STEPS: usize = 4;
-/// Points in a row at which products are not finite.
-const MOST_FAILURES: usize = 20;
 
 /// What the solvers have in common.
 pub(super) struct Settings<'s> {
@@ -128,35 +108,22 @@ struct Run<'r, T, O, G> {
     gradient: Vec<T>,
     /// The point that a step leads to; after the move, the point that it came from.
     other_x: Vec<T>,
-    step: Vec<T>,
-    /// Mδ, then the error of the predicted gradient.
-    product: Vec<T>,
     new_gradient: Vec<T>,
-    family: StepFamily<T>,
-    remembered: RememberedModel<T>,
+    source: StepSource<T>,
     pending: Option<Pending>,
-    /// Whether the globalisation knows its scale.
-    scaled: bool,
-    /// Whether the next step may be taken from remembered curvature.
-    trust_memory: bool,
-    /// The share of the model's decrease that the next inner solve may leave.
-    leave: f64,
     /// Rejections since the last step.
     rejected: usize,
     /// Whether all of them were for want of a finite number, and which.
     not_finite: Option<Evaluation>,
     rounding_steps: usize,
     least_gradient: f64,
-    /// Points in a row at which products are not finite, and whether this is one.
-    failures: usize,
-    failed_here: bool,
     asymmetry: f64,
     history: Vec<Iteration>,
 }
 
 impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
     fn new(objective: &'r Counted<&'r O>, settings: Settings<'r>, globalisation: G, dim: usize) -> Self {
-        let plan = settings.memory.plan(dim, size_of::<T>());
+        let (inner, plan) = (settings.inner, settings.memory.plan(dim, size_of::<T>()));
         let zeros = || vec![T::zero(); dim];
         Run {
             objective,
@@ -169,21 +136,13 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             initial_gradient_norm: f64::NAN,
             gradient: zeros(),
             other_x: zeros(),
-            step: zeros(),
-            product: zeros(),
             new_gradient: zeros(),
-            family: StepFamily::new(dim, plan.columns),
-            remembered: RememberedModel::new(dim, plan.remembered),
+            source: StepSource::new(inner, plan, dim),
             pending: None,
-            scaled: false,
-            trust_memory: false,
-            leave: LOOSEST,
             rejected: 0,
             not_finite: None,
             rounding_steps: 0,
             least_gradient: f64::INFINITY,
-            failures: 0,
-            failed_here: false,
             asymmetry: 0.0,
             history: Vec::new(),
         }
@@ -210,8 +169,8 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
                 expansion.gradient(&mut self.new_gradient);
                 let norm = kernels::norm(&self.new_gradient);
                 if pending.verdict == Verdict::Rounding {
-                    let slopes =
-                        kernels::dot(&self.gradient, &self.step) + kernels::dot(&self.new_gradient, &self.step);
+                    let slopes = kernels::dot(&self.gradient, &self.source.step)
+                        + kernels::dot(&self.new_gradient, &self.source.step);
                     pending.trial.ratio = -0.5 * slopes / pending.trial.predicted;
                 }
                 if !norm.is_finite() {
@@ -243,11 +202,11 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         match self.finished(x) {
             Some(Termination::GradientTolerance) if self.gradient_norm == 0.0 => {
                 // Stationary to the last bit: perhaps a saddle, with a way down that no gradient shows.
-                match escape(self.objective, expansion, x, self.value, &mut self.family, &mut self.other_x) {
+                match escape(self.objective, expansion, x, self.value, &mut self.source.family, &mut self.other_x) {
                     Some(lower) => {
                         self.value = lower;
                         self.gradient_norm = f64::NAN;
-                        self.family.clear();
+                        self.source.family.clear();
                         Ok(Arrival::Move)
                     }
                     None => Ok(Arrival::End(Termination::GradientTolerance)),
@@ -262,7 +221,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
     /// Takes over the gradient at the new point: the history, the remembered model, the radius and the forcing term.
     fn learn(&mut self, pending: &Pending, norm: f64) {
         let Pending { trial, verdict, inner, control } = *pending;
-        let lowest = self.family.ritz_values().first().copied().unwrap_or(f64::NAN);
+        let lowest = self.source.family.ritz_values().first().copied().unwrap_or(f64::NAN);
         self.history.push(Iteration {
             value: trial.after,
             gradient_norm: norm,
@@ -271,28 +230,16 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             control,
             shift: trial.answer.shift,
             rejected: self.rejected,
-            products: self.family.products_made(),
+            products: self.source.family.products_made(),
             inner,
             lowest_ritz_value: lowest,
         });
-        self.asymmetry = self.asymmetry.max(self.family.asymmetry());
+        self.asymmetry = self.asymmetry.max(self.source.family.asymmetry());
         // From here on `gradient` is the new one, and `new_gradient` holds the change y.
         std::mem::swap(&mut self.gradient, &mut self.new_gradient);
         kernels::axpby(1.0, &self.gradient, -1.0, &mut self.new_gradient);
-        let change = &self.new_gradient;
-        kernels::axpby(1.0, change, -1.0, &mut self.product);
-        let error = kernels::norm(&self.product) / kernels::norm(change).max(f64::MIN_POSITIVE);
-        // A preconditioner of the user's own knows more than what could be remembered.
-        let remember = self.remembered.has_room() && !self.family.is_preconditioned();
-        if remember {
-            self.remembered.learn_space(self.family.krylov());
-            self.remembered.learn(&self.step, change);
-        }
+        self.source.learn(&self.new_gradient, inner, self.gradient_norm, norm);
         self.globalisation.taken(&trial);
-        if inner != InnerStop::Remembered {
-            self.leave = (error * error).clamp(TIGHTEST, LOOSEST);
-        }
-        self.trust_memory = remember && (error <= PREDICTED || norm <= REDUCED * self.gradient_norm);
         self.rounding_steps = match verdict {
             Verdict::Rounding if norm > 0.9 * self.least_gradient => self.rounding_steps + 1,
             _ => 0,
@@ -301,8 +248,6 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         self.gradient_norm = norm;
         self.rejected = 0;
         self.not_finite = None;
-        self.failed_here = false;
-        self.family.clear();
     }
 
     /// Whether the run is over at x.
@@ -400,113 +345,43 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         control: f64,
     ) -> std::result::Result<(), Termination> {
         self.globalisation.restore(control);
-        let (_, inner) = self.answer(expansion, x, false)?;
+        let (_, inner) = self.propose(expansion, x, false)?;
         self.displace(x);
         self.pending = Some(Pending { trial, verdict: Verdict::Ratio(trial.ratio), inner, control });
         Ok(())
     }
 
-    /// Answers the globalisation's question, from remembered curvature where that is trusted, otherwise from products
-    /// at x. The step is then in `step`, Mδ in `product`. Unless it may `grow`, the space stays as it is, so that the same
-    /// question has the same answer.
-    fn answer(
+    /// Has a step proposed by its source.
+    fn propose<E: Expansion<T>>(
         &mut self,
-        expansion: &impl Expansion<T>,
+        expansion: &E,
         x: &[T],
         grow: bool,
     ) -> std::result::Result<(Answer, InnerStop), Termination> {
-        if self.trust_memory && self.scaled {
-            if let Some(answer) = self.remembered.answer(self.globalisation.question(), &self.gradient, &mut self.step)
-                && answer.decrease() > 0.0
-            {
-                self.remembered.product(&self.step, &mut self.product);
-                return Ok((answer, InnerStop::Remembered));
-            }
-            self.trust_memory = false;
-        }
-        if self.family.is_empty() && (self.failed_here || !self.enter(expansion)) {
-            self.failed_here = true;
-            return self.without_products(x);
-        }
-        if !self.scaled {
-            let curvature = self.family.ritz_values().first().map_or(0.0, |theta| theta.abs());
-            self.scale(x, curvature);
-        }
         let (objective, stopping, started) = (self.objective, self.settings.stopping, self.started);
         let more = || {
             objective.counts().products < stopping.max_products
                 && stopping.max_time.is_none_or(|most| started.elapsed() < most)
         };
-        let resources = Resources { remembered: Some(&mut self.remembered), more: &more };
-        let tolerance = stopping.gradient_tolerance::<T>(self.initial_gradient_norm);
-        let accuracy =
-            Accuracy { residual: RESIDUAL.min(self.leave.sqrt()), energy: self.leave, enough: ENOUGH * tolerance };
-        let question = self.globalisation.question();
-        let answered = if grow {
-            self.family.refine(expansion, &self.gradient, question, accuracy, resources)
-        } else {
-            self.family.answer(question).map(|answer| (answer, InnerStop::Accurate))
+        let here = Here {
+            expansion,
+            x,
+            gradient: &self.gradient,
+            gradient_norm: self.gradient_norm,
+            tolerance: stopping.gradient_tolerance::<T>(self.initial_gradient_norm),
+            more: &more,
         };
-        match answered {
-            Ok((answer, stop)) => {
-                self.family.step(&mut self.step);
-                self.family.product(&mut self.product);
-                Ok((answer, stop))
-            }
-            Err(_) => self.without_products(x),
-        }
-    }
-
-    /// Makes the first product at this point, or forms the matrix; false if that is not finite.
-    fn enter(&mut self, expansion: &impl Expansion<T>) -> bool {
-        let entered = if self.family.prefers_dense(self.settings.inner, expansion) {
-            self.family.form(expansion, &self.gradient)
-        } else {
-            let Run { family, remembered, globalisation, gradient, scaled, .. } = self;
-            family.start(expansion, gradient, |first| {
-                *scaled && remembered.answer(globalisation.question(), gradient, first).is_some()
-            })
-        };
-        self.failures = if entered { 0 } else { self.failures + 1 };
-        entered
-    }
-
-    fn scale(&mut self, x: &[T], curvature: f64) {
-        let point = kernels::norm(x);
-        let point = if point > 0.0 { point } else { 1.0 };
-        self.globalisation.start(Scales { gradient_norm: self.gradient_norm, curvature, point });
-        self.scaled = true;
-    }
-
-    /// The answer where products are not finite: remembered curvature, or else steepest descent.
-    fn without_products(&mut self, x: &[T]) -> std::result::Result<(Answer, InnerStop), Termination> {
-        if self.failures > MOST_FAILURES {
-            return Err(Termination::NotFinite(Evaluation::Product));
-        }
-        if !self.scaled {
-            self.scale(x, 0.0);
-        }
-        if self.remembered.is_empty() {
-            let point = kernels::norm(x);
-            self.remembered.set_exterior(self.gradient_norm / if point > 0.0 { point } else { 1.0 });
-        }
-        match self.remembered.answer(self.globalisation.question(), &self.gradient, &mut self.step) {
-            Some(answer) if answer.decrease() > 0.0 => {
-                self.remembered.product(&self.step, &mut self.product);
-                Ok((answer, InnerStop::NotFinite))
-            }
-            _ => Err(Termination::NotFinite(Evaluation::Product)),
-        }
+        self.source.propose(&here, &mut self.globalisation, grow)
     }
 
     /// Scales the step by the globalisation's length and moves `other_x` to its end.
     fn displace(&mut self, x: &[T]) {
         let length = self.globalisation.length();
         if length != 1.0 {
-            kernels::scale(length, &mut self.step);
-            kernels::scale(length, &mut self.product);
+            kernels::scale(length, &mut self.source.step);
+            kernels::scale(length, &mut self.source.product);
         }
-        kernels::add_scaled(x, 1.0, &self.step, &mut self.other_x);
+        kernels::add_scaled(x, 1.0, &self.source.step, &mut self.other_x);
     }
 
     /// Makes a step and evaluates f at its end.
@@ -516,7 +391,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         x: &[T],
         grow: bool,
     ) -> std::result::Result<(Trial, InnerStop), Termination> {
-        let (answer, inner) = self.answer(expansion, x, grow)?;
+        let (answer, inner) = self.propose(expansion, x, grow)?;
         self.displace(x);
         let predicted = self.globalisation.predicted(&answer);
         if predicted.is_nan() || predicted <= 0.0 || !answer.norm.is_finite() {
@@ -544,15 +419,15 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             self.not_finite = Some(evaluation);
         }
         self.rejected += 1;
-        if !(self.trust_memory && self.family.is_empty()) {
+        if !self.source.can_ask_for_products() {
             self.globalisation.shorten(trial);
         }
-        self.trust_memory = false;
+        self.source.trust_memory = false;
     }
 
     /// The reason to give when no step is to be found.
     fn stalled(&self, otherwise: Termination) -> Termination {
-        let asymmetry = self.asymmetry.max(self.family.asymmetry());
+        let asymmetry = self.asymmetry.max(self.source.family.asymmetry());
         match self.not_finite {
             Some(evaluation) => Termination::NotFinite(evaluation),
             None if asymmetry > T::epsilon_f64().powf(0.25) => Termination::Asymmetric,
@@ -561,7 +436,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
     }
 
     fn report(self, x: Vec<T>, termination: Termination) -> Report<T> {
-        let vectors = 8 + self.family.vectors() + self.remembered.vectors();
+        let vectors = 6 + self.source.vectors();
         Report {
             x,
             value: self.value,

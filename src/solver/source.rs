@@ -1,0 +1,205 @@
+//! Where a step comes from: remembered curvature, products at x, or, where those are not finite, what is left.
+//!
+//! Where the objective brings a preconditioner, that takes the place of remembered curvature: measured on logistic
+//! regression, each is worth more alone than both together.
+//!
+//! The forcing term follows the nonlinearity that was met: with e = ‖g₊ − g − Mδ‖ / ‖g₊ − g‖ the next model is minimised
+//! until what is left is min(0.03, e²) of its decrease. This is Eisenstat & Walker's first choice (SIAM J. Sci. Comput.
+//! 17 (1996)), squared since it bounds an energy and not a residual.
+
+use super::globalisation::{Globalisation, Scales};
+use super::memory::Plan;
+use crate::base::{Scalar, kernels};
+use crate::control::{Evaluation, Termination};
+use crate::operator::Expansion;
+use crate::step::{Accuracy, Answer, Inner, InnerStop, RememberedModel, Resources, StepFamily};
+
+/// The largest relative residual an inner solve may leave, where there is no preconditioner to estimate the decrease by.
+const RESIDUAL: f64 = 0.1;
+/// The largest share of the model's decrease that an inner solve may leave.
+const LOOSEST: f64 = 0.03;
+/// The smallest such share: rounding has the say below.
+const TIGHTEST: f64 = 1e-10;
+/// A remembered step is taken where ‖g₊ − g − Mδ‖ was at most this fraction of ‖g₊ − g‖ …
+const PREDICTED: f64 = 0.3;
+/// … or where the last step left at most this fraction of the gradient.
+const REDUCED: f64 = 0.5;
+/// The share of the gradient tolerance below which a residual is of no use.
+const ENOUGH: f64 = 0.5;
+/// Points in a row at which products are not finite.
+const MOST_FAILURES: usize = 20;
+
+/// A point, and what is known there.
+pub(super) struct Here<'a, T, E> {
+    pub expansion: &'a E,
+    pub x: &'a [T],
+    pub gradient: &'a [T],
+    pub gradient_norm: f64,
+    /// The gradient norm at which the run ends.
+    pub tolerance: f64,
+    /// Whether another product is allowed.
+    pub more: &'a dyn Fn() -> bool,
+}
+
+/// The step family at x and the remembered model, and when to use which.
+pub(super) struct StepSource<T> {
+    inner: Inner,
+    pub family: StepFamily<T>,
+    remembered: RememberedModel<T>,
+    /// δ of the last proposal.
+    pub step: Vec<T>,
+    /// Mδ of the last proposal.
+    pub product: Vec<T>,
+    /// Whether the globalisation knows its scale.
+    scaled: bool,
+    /// Whether the next step may be taken from remembered curvature.
+    pub trust_memory: bool,
+    /// The share of the model's decrease that the next inner solve may leave.
+    leave: f64,
+    /// Points in a row at which products are not finite, and whether this is one.
+    failures: usize,
+    failed_here: bool,
+}
+
+type Proposal = std::result::Result<(Answer, InnerStop), Termination>;
+
+impl<T: Scalar> StepSource<T> {
+    pub fn new(inner: Inner, plan: Plan, dim: usize) -> Self {
+        StepSource {
+            inner,
+            family: StepFamily::new(dim, plan.columns),
+            remembered: RememberedModel::new(dim, plan.remembered),
+            step: vec![T::zero(); dim],
+            product: vec![T::zero(); dim],
+            scaled: false,
+            trust_memory: false,
+            leave: LOOSEST,
+            failures: 0,
+            failed_here: false,
+        }
+    }
+
+    /// Answers the globalisation's question, from remembered curvature where that is trusted, otherwise from products
+    /// at x. Unless it may `grow`, the space stays as it is, so that the same question has the same answer.
+    pub fn propose<E: Expansion<T>>(
+        &mut self,
+        here: &Here<'_, T, E>,
+        globalisation: &mut impl Globalisation,
+        grow: bool,
+    ) -> Proposal {
+        if self.trust_memory && self.scaled {
+            if let Some(answer) = self.remembered_answer(here, globalisation) {
+                return Ok((answer, InnerStop::Remembered));
+            }
+            self.trust_memory = false;
+        }
+        if self.family.is_empty() && (self.failed_here || !self.enter(here, globalisation)) {
+            self.failed_here = true;
+            return self.without_products(here, globalisation);
+        }
+        if !self.scaled {
+            let curvature = self.family.ritz_values().first().map_or(0.0, |theta| theta.abs());
+            self.scale(here, globalisation, curvature);
+        }
+        let question = globalisation.question();
+        let answered = if grow {
+            let resources = Resources { remembered: Some(&mut self.remembered), more: here.more };
+            let accuracy = Accuracy {
+                residual: RESIDUAL.min(self.leave.sqrt()),
+                energy: self.leave,
+                enough: ENOUGH * here.tolerance,
+            };
+            self.family.refine(here.expansion, here.gradient, question, accuracy, resources)
+        } else {
+            self.family.answer(question).map(|answer| (answer, InnerStop::Accurate))
+        };
+        match answered {
+            Ok(proposal) => {
+                self.family.step(&mut self.step);
+                self.family.product(&mut self.product);
+                Ok(proposal)
+            }
+            Err(_) => self.without_products(here, globalisation),
+        }
+    }
+
+    /// The remembered model's step and its product with that model; `None` if it promises no decrease.
+    fn remembered_answer<E>(&mut self, here: &Here<'_, T, E>, globalisation: &impl Globalisation) -> Option<Answer> {
+        let answer = self.remembered.answer(globalisation.question(), here.gradient, &mut self.step)?;
+        (answer.decrease() > 0.0).then(|| {
+            self.remembered.product(&self.step, &mut self.product);
+            answer
+        })
+    }
+
+    /// Makes the first product at this point, or forms the matrix; false if that is not finite.
+    fn enter<E: Expansion<T>>(&mut self, here: &Here<'_, T, E>, globalisation: &impl Globalisation) -> bool {
+        let entered = if self.family.prefers_dense(self.inner, here.expansion) {
+            self.family.form(here.expansion, here.gradient)
+        } else {
+            let StepSource { family, remembered, scaled, .. } = self;
+            family.start(here.expansion, here.gradient, |first| {
+                *scaled && remembered.answer(globalisation.question(), here.gradient, first).is_some()
+            })
+        };
+        self.failures = if entered { 0 } else { self.failures + 1 };
+        entered
+    }
+
+    fn scale<E>(&mut self, here: &Here<'_, T, E>, globalisation: &mut impl Globalisation, curvature: f64) {
+        let gradient_norm = here.gradient_norm;
+        globalisation.start(Scales { gradient_norm, curvature, point: norm_or_one(here.x) });
+        self.scaled = true;
+    }
+
+    /// The answer where products are not finite: remembered curvature, or else steepest descent.
+    fn without_products<E>(&mut self, here: &Here<'_, T, E>, globalisation: &mut impl Globalisation) -> Proposal {
+        if self.failures > MOST_FAILURES {
+            return Err(Termination::NotFinite(Evaluation::Product));
+        }
+        if !self.scaled {
+            self.scale(here, globalisation, 0.0);
+        }
+        if self.remembered.is_empty() {
+            self.remembered.set_exterior(here.gradient_norm / norm_or_one(here.x));
+        }
+        self.remembered_answer(here, globalisation)
+            .map(|answer| (answer, InnerStop::NotFinite))
+            .ok_or(Termination::NotFinite(Evaluation::Product))
+    }
+
+    /// Whether a rejected step may be tried again with products at this point, which will say more than a shorter one.
+    pub fn can_ask_for_products(&self) -> bool {
+        self.trust_memory && self.family.is_empty()
+    }
+
+    /// Learns from a step that was taken: `change` is g₊ − g, and the gradient norm went from `before` to `after`.
+    /// Forgets the point.
+    pub fn learn(&mut self, change: &[T], inner: InnerStop, before: f64, after: f64) {
+        kernels::axpby(1.0, change, -1.0, &mut self.product);
+        let error = kernels::norm(&self.product) / kernels::norm(change).max(f64::MIN_POSITIVE);
+        // A preconditioner of the user's own knows more than what could be remembered.
+        let remember = self.remembered.has_room() && !self.family.is_preconditioned();
+        if remember {
+            self.remembered.learn_space(self.family.krylov());
+            self.remembered.learn(&self.step, change);
+        }
+        if inner != InnerStop::Remembered {
+            self.leave = (error * error).clamp(TIGHTEST, LOOSEST);
+        }
+        self.trust_memory = remember && (error <= PREDICTED || after <= REDUCED * before);
+        self.failed_here = false;
+        self.family.clear();
+    }
+
+    /// Storage in vectors of length d.
+    pub fn vectors(&self) -> usize {
+        2 + self.family.vectors() + self.remembered.vectors()
+    }
+}
+
+/// ‖x‖, or 1 at the origin.
+fn norm_or_one<T: Scalar>(x: &[T]) -> f64 {
+    let norm = kernels::norm(x);
+    if norm > 0.0 { norm } else { 1.0 }
+}

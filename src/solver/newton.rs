@@ -70,6 +70,11 @@ pub(super) fn minimize<T: Scalar>(
             }
             Arrival::Move => {}
             Arrival::End(termination) => break termination,
+            Arrival::Return(termination) => {
+                drop(expansion);
+                std::mem::swap(&mut x, &mut run.other_x);
+                break termination;
+            }
         }
         drop(expansion);
         std::mem::swap(&mut x, &mut run.other_x);
@@ -85,6 +90,8 @@ enum Arrival {
     Move,
     /// This is the end.
     End(Termination),
+    /// The end is `other_x`.
+    Return(Termination),
 }
 
 /// A step that was taken, until the gradient at its end has judged it.
@@ -105,6 +112,10 @@ struct Run<'r, T, O, G> {
     initial_value: f64,
     gradient_norm: f64,
     initial_gradient_norm: f64,
+    /// What the relative gradient tolerance refers to: ‖g‖ at x0, or at the first point that has a gradient.
+    reference_gradient_norm: f64,
+    /// The value at the saddle that was just left.
+    left_saddle: Option<f64>,
     gradient: Vec<T>,
     /// The point that a step leads to; after the move, the point that it came from.
     other_x: Vec<T>,
@@ -134,6 +145,8 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             initial_value: f64::NAN,
             gradient_norm: f64::NAN,
             initial_gradient_norm: f64::NAN,
+            reference_gradient_norm: f64::NAN,
+            left_saddle: None,
             gradient: zeros(),
             other_x: zeros(),
             new_gradient: zeros(),
@@ -161,9 +174,19 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             None => {
                 // At x₀, or beside a saddle whose gradient was zero.
                 expansion.gradient(&mut self.gradient);
+                let saddle = self.left_saddle.take();
+                if let Some(value) = saddle.filter(|_| !kernels::all_finite(&self.gradient)) {
+                    (self.value, self.gradient_norm) = (value, 0.0);
+                    return Ok(Arrival::Return(Termination::NotFinite(Evaluation::Gradient)));
+                }
                 check_finite("the gradient at x0", &self.gradient)?;
                 self.gradient_norm = kernels::norm(&self.gradient);
-                self.initial_gradient_norm = self.initial_gradient_norm.max(self.gradient_norm);
+                if saddle.is_none() {
+                    self.initial_gradient_norm = self.gradient_norm;
+                }
+                if self.reference_gradient_norm.is_nan() || self.reference_gradient_norm == 0.0 {
+                    self.reference_gradient_norm = self.gradient_norm;
+                }
             }
             Some(mut pending) => {
                 expansion.gradient(&mut self.new_gradient);
@@ -200,10 +223,12 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         };
         let stop = observer(&progress).is_break();
         match self.finished(x) {
-            Some(Termination::GradientTolerance) if self.gradient_norm == 0.0 => {
+            Some(Termination::GradientTolerance) if self.gradient_norm == 0.0 && !stop && self.limit().is_none() => {
                 // Stationary to the last bit: perhaps a saddle, with a way down that no gradient shows.
-                match escape(self.objective, expansion, x, self.value, &mut self.source.family, &mut self.other_x) {
+                let (stopping, family, lower) = (self.settings.stopping, &mut self.source.family, &mut self.other_x);
+                match escape(self.objective, expansion, x, self.value, stopping, family, lower) {
                     Some(lower) => {
+                        self.left_saddle = Some(self.value);
                         self.value = lower;
                         self.gradient_norm = f64::NAN;
                         self.source.family.clear();
@@ -253,7 +278,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
     /// Whether the run is over at x.
     fn finished(&self, x: &[T]) -> Option<Termination> {
         let stopping = self.settings.stopping;
-        if self.gradient_norm <= stopping.gradient_tolerance::<T>(self.initial_gradient_norm) {
+        if self.gradient_norm <= stopping.gradient_tolerance::<T>(self.reference_gradient_norm) {
             return Some(Termination::GradientTolerance);
         }
         if self.value <= stopping.target_value {
@@ -280,7 +305,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
 
     /// Parts 1 and 2: finds a step that decreases f, or says why there is none.
     fn find_step(&mut self, expansion: &impl Expansion<T>, x: &[T]) -> std::result::Result<(), Termination> {
-        if self.rounding_steps >= MOST_ROUNDING_STEPS {
+        if self.rounding_steps >= MOST_ROUNDING_STEPS || self.rejected >= MOST_REJECTIONS {
             return Err(self.stalled(Termination::Stalled));
         }
         // A good trial and its Δ, σ or α, while a longer step is tried.
@@ -312,7 +337,9 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
                 if trial.after == f64::NEG_INFINITY {
                     return Err(Termination::Unbounded);
                 }
-                let try_longer = verdict != Verdict::Rounding && lengthened < MOST_LENGTHENINGS;
+                // A step that led to no finite gradient was shortened and is not lengthened again.
+                let may_be_longer = verdict != Verdict::Rounding && self.not_finite != Some(Evaluation::Gradient);
+                let try_longer = may_be_longer && lengthened < MOST_LENGTHENINGS;
                 if try_longer && self.globalisation.lengthen(&trial) {
                     longer_than = Some((trial, control));
                     lengthened += 1;
@@ -368,8 +395,9 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             x,
             gradient: &self.gradient,
             gradient_norm: self.gradient_norm,
-            tolerance: stopping.gradient_tolerance::<T>(self.initial_gradient_norm),
+            tolerance: stopping.gradient_tolerance::<T>(self.reference_gradient_norm),
             more: &more,
+            products_left: stopping.max_products.saturating_sub(objective.counts().products),
         };
         self.source.propose(&here, &mut self.globalisation, grow)
     }
@@ -394,12 +422,16 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         let (answer, inner) = self.propose(expansion, x, grow)?;
         self.displace(x);
         let predicted = self.globalisation.predicted(&answer);
-        if predicted.is_nan() || predicted <= 0.0 || !answer.norm.is_finite() {
-            return Err(self.stalled(Termination::Stalled));
-        }
-        let inside = kernels::all_finite(&self.other_x);
-        if !inside && kernels::norm(x) > T::max_value().into().sqrt() {
+        let inside = answer.norm.is_finite() && kernels::all_finite(&self.other_x);
+        let (position, promising) = (kernels::norm(x), predicted > 0.0);
+        // Out of the range of numbers: of the vectors, or of the model's squares.
+        let far = !inside && position > T::max_value().into().sqrt();
+        let too_large = !promising && position.max(answer.norm) > f64::MAX.sqrt();
+        if far || too_large {
             return Err(Termination::Unbounded);
+        }
+        if !promising || !answer.norm.is_finite() || self.other_x == x {
+            return Err(self.stalled(Termination::Stalled));
         }
         let after = if inside { self.objective.value(&self.other_x) } else { f64::NAN };
         let ratio = match judge(T::epsilon_f64(), self.value, after, predicted) {

@@ -39,6 +39,8 @@ pub(super) struct Here<'a, T, E> {
     pub tolerance: f64,
     /// Whether another product is allowed.
     pub more: &'a dyn Fn() -> bool,
+    /// How many are.
+    pub products_left: usize,
 }
 
 /// The step family at x and the remembered model, and when to use which.
@@ -93,12 +95,16 @@ impl<T: Scalar> StepSource<T> {
             }
             self.trust_memory = false;
         }
-        if self.family.is_empty() && (self.failed_here || !self.enter(here, globalisation)) {
+        let fits = here.expansion.forming_cost() <= here.products_left;
+        if self.family.is_empty() && self.inner == Inner::Dense && !fits {
+            return Err(Termination::MaxProducts);
+        }
+        if self.family.is_empty() && (self.failed_here || !self.enter(here, globalisation, fits)) {
             self.failed_here = true;
             return self.without_products(here, globalisation);
         }
         if !self.scaled {
-            let curvature = self.family.ritz_values().first().map_or(0.0, |theta| theta.abs());
+            let curvature = self.family.first_curvature().abs();
             self.scale(here, globalisation, curvature);
         }
         let question = globalisation.question();
@@ -132,15 +138,21 @@ impl<T: Scalar> StepSource<T> {
         })
     }
 
-    /// Makes the first product at this point, or forms the matrix; false if that is not finite.
-    fn enter<E: Expansion<T>>(&mut self, here: &Here<'_, T, E>, globalisation: &impl Globalisation) -> bool {
-        let entered = if self.family.prefers_dense(self.inner, here.expansion) {
+    /// Makes the first product at this point, or forms the matrix if that `fits` the limit; false if it is not finite.
+    fn enter<E: Expansion<T>>(
+        &mut self,
+        here: &Here<'_, T, E>,
+        globalisation: &impl Globalisation,
+        fits: bool,
+    ) -> bool {
+        let entered = if fits && self.family.prefers_dense(self.inner, here.expansion) {
             self.family.form(here.expansion, here.gradient)
         } else {
             let StepSource { family, remembered, scaled, .. } = self;
-            family.start(here.expansion, here.gradient, |first| {
+            let first = |first: &mut [T]| {
                 *scaled && remembered.answer(globalisation.question(), here.gradient, first).is_some()
-            })
+            };
+            family.start(here.expansion, here.gradient, first, here.more)
         };
         self.failures = if entered { 0 } else { self.failures + 1 };
         entered

@@ -44,7 +44,13 @@ pub struct RememberedModel<T> {
     a: Vec<f64>,
     b: Vec<f64>,
     c: Vec<f64>,
+    /// For [`compress`](Self::compress).
+    order: Vec<usize>,
+    rows: Vec<f64>,
 }
+
+/// Rows of U that are multiplied at once when it is compressed.
+const ROWS: usize = 64;
 
 impl<T: Scalar> RememberedModel<T> {
     pub fn new(dim: usize, capacity: usize) -> Self {
@@ -63,6 +69,8 @@ impl<T: Scalar> RememberedModel<T> {
             a: vec![0.0; capacity + 1],
             b: vec![0.0; capacity + 1],
             c: vec![0.0; capacity + 1],
+            order: Vec::with_capacity(capacity),
+            rows: vec![0.0; ROWS * capacity],
         }
     }
 
@@ -134,6 +142,9 @@ impl<T: Scalar> RememberedModel<T> {
         basis.add_times(-1.0, &self.a[..m], step);
         let outside = kernels::norm(step);
         self.eigen.to_eigenbasis(&self.a[..m], &mut self.b[..m]);
+        // What is rounding must not become a step along an eigenvector whose eigenvalue is rounding as well.
+        let rounding = 16.0 * f64::EPSILON * self.dim as f64 * kernels::norm(gradient);
+        self.b[..m].iter_mut().filter(|b| b.abs() <= rounding).for_each(|b| *b = 0.0);
         let theta = self.eigen.values();
         let place = theta.partition_point(|&t| t < self.exterior);
         let total = if m < self.dim { m + 1 } else { m };
@@ -176,7 +187,8 @@ impl<T: Scalar> RememberedModel<T> {
         // Not all fits: the Ritz pairs furthest from γ, which a preconditioner has most use for.
         let theta = space.ritz_values();
         let mut order: Vec<usize> = (0..theta.len()).collect();
-        order.sort_by(|&i, &j| self.distance(theta[j]).total_cmp(&self.distance(theta[i])));
+        let distance = |i: &usize| distance(theta[*i], self.exterior);
+        order.sort_by(|i, j| distance(j).total_cmp(&distance(i)));
         order.truncate((self.capacity / 4).max(1));
         let (mut vector, mut product) = std::mem::take(&mut self.pair);
         vector.resize(self.dim, T::zero());
@@ -186,11 +198,6 @@ impl<T: Scalar> RememberedModel<T> {
             self.learn(&vector, &product);
         }
         self.pair = (vector, product);
-    }
-
-    /// How far an eigenvalue is from γ: the logarithm of their ratio, infinite for a negative one.
-    fn distance(&self, theta: f64) -> f64 {
-        if theta < 0.0 { f64::INFINITY } else { (theta.max(f64::MIN_POSITIVE) / self.exterior).ln().abs() }
     }
 
     /// Whether anything can be remembered but γ.
@@ -318,12 +325,13 @@ impl<T: Scalar> RememberedModel<T> {
         let m = self.len;
         let keep = m - (m / 4).max(2).min(m);
         let theta = self.eigen.values();
-        let mut order: Vec<usize> = (0..m).collect();
-        order.sort_by(|&i, &j| self.distance(theta[j]).total_cmp(&self.distance(theta[i])));
+        let RememberedModel { order, rows, .. } = self;
+        order.clear();
+        order.extend(0..m);
+        let distance = |i: &usize| distance(theta[*i], self.exterior);
+        order.sort_unstable_by(|i, j| distance(j).total_cmp(&distance(i)).then(i.cmp(j)));
         order.truncate(keep);
         // U ← UQ, a block of rows at a time.
-        const ROWS: usize = 64;
-        let mut rows = vec![0.0; ROWS * keep];
         for start in (0..self.dim).step_by(ROWS) {
             let end = (start + ROWS).min(self.dim);
             rows.fill(0.0);
@@ -344,7 +352,8 @@ impl<T: Scalar> RememberedModel<T> {
                 }
             }
         }
-        let values: Vec<f64> = order.iter().map(|&i| theta[i]).collect();
+        let values = &mut self.a[..keep];
+        values.iter_mut().zip(order.iter()).for_each(|(value, &i)| *value = theta[i]);
         self.len = keep;
         for j in 0..keep {
             for i in 0..keep {
@@ -353,4 +362,9 @@ impl<T: Scalar> RememberedModel<T> {
         }
         self.decomposed = false;
     }
+}
+
+/// How far an eigenvalue is from γ: the logarithm of their ratio, infinite for a negative one.
+fn distance(theta: f64, exterior: f64) -> f64 {
+    if theta < 0.0 { f64::INFINITY } else { (theta.max(f64::MIN_POSITIVE) / exterior).ln().abs() }
 }

@@ -52,6 +52,10 @@ impl Eigen {
         if len == 0 || (0..len).any(|j| matrix[j * stride + j..j * stride + len].iter().any(|v| !v.is_finite())) {
             return false;
         }
+        if len <= 2 {
+            self.decompose_tiny(matrix, stride, len);
+            return true;
+        }
         let a = MatRef::from_column_major_slice_with_stride(&matrix[..(len - 1) * stride + len], len, len, stride);
         let vectors = MatMut::from_column_major_slice_mut(&mut self.vectors[..len * len], len, len);
         let values = DiagMut::from_slice_mut(&mut self.values[..len]);
@@ -61,6 +65,29 @@ impl Eigen {
         }
         self.len = len;
         true
+    }
+
+    /// One number, or one Jacobi rotation (Golub & Van Loan, *Matrix Computations* (2013), algorithm 8.5.1): the first
+    /// steps of every Krylov space, where a general method would cost more than all else.
+    fn decompose_tiny(&mut self, matrix: &[f64], stride: usize, len: usize) {
+        self.len = len;
+        if len == 1 {
+            (self.values[0], self.vectors[0]) = (matrix[0], 1.0);
+            return;
+        }
+        let (a, b, d) = (matrix[0], matrix[1], matrix[stride + 1]);
+        let t = if b == 0.0 {
+            0.0
+        } else {
+            let tau = 0.5 * (d / b - a / b);
+            tau.signum() / (tau.abs() + 1.0_f64.hypot(tau))
+        };
+        let c = 1.0 / 1.0_f64.hypot(t);
+        let s = t * c;
+        let (first, second) = (a - t * b, d + t * b);
+        let low_first = first <= second;
+        self.values[..2].copy_from_slice(&if low_first { [first, second] } else { [second, first] });
+        self.vectors[..4].copy_from_slice(&if low_first { [c, -s, s, c] } else { [s, c, c, -s] });
     }
 
     /// Eigenvalues in rising order.
@@ -107,5 +134,29 @@ mod tests {
         eigen.from_eigenbasis(&c, &mut x);
         assert!((x[0] - 0.3).abs() < 1e-15 && (x[1] - 0.7).abs() < 1e-15);
         assert!(!eigen.decompose(&[f64::NAN], 1, 1, Par::Seq));
+    }
+
+    #[test]
+    fn two_by_two_matrices_are_diagonalised() {
+        let mut eigen = Eigen::new(2);
+        for [a, b, d] in [
+            [1.0, 0.0, 2.0],
+            [2.0, 0.0, 1.0],
+            [1.0, 1e-30, 1.0],
+            [-3.0, 4.0, 5.0],
+            [1e8, -2.0, 1e-8],
+            [0.0, 0.0, 0.0],
+            [0.0, -1e200, 0.0],
+        ] {
+            assert!(eigen.decompose(&[a, b, b, d], 2, 2, Par::Seq));
+            assert!(eigen.values()[0] <= eigen.values()[1]);
+            let scale = f64::max(a.abs(), d.abs()).max(b.abs());
+            for j in 0..2 {
+                let (q, theta) = (eigen.vector(j), eigen.values()[j]);
+                assert!((q[0].hypot(q[1]) - 1.0).abs() < 1e-15);
+                assert!((a * q[0] + b * q[1] - theta * q[0]).abs() <= 1e-15 * scale);
+                assert!((b * q[0] + d * q[1] - theta * q[1]).abs() <= 1e-15 * scale);
+            }
+        }
     }
 }

@@ -16,6 +16,7 @@ const PARALLEL: usize = 1 << 16;
 const LANES: usize = 8;
 
 /// Sums `N` quantities at once over `0..len` by a fixed binary tree of blocks.
+#[inline]
 fn tree_sum<const N: usize>(len: usize, leaf: &(impl Fn(Range<usize>) -> [f64; N] + Sync)) -> [f64; N] {
     fn node<const N: usize>(
         blocks: Range<usize>,
@@ -35,10 +36,11 @@ fn tree_sum<const N: usize>(len: usize, leaf: &(impl Fn(Range<usize>) -> [f64; N
         };
         std::array::from_fn(|i| a[i] + b[i])
     }
-    node(0..len.div_ceil(BLOCK), len, leaf)
+    if len <= BLOCK { leaf(0..len) } else { node(0..len.div_ceil(BLOCK), len, leaf) }
 }
 
 /// Calls `body(start, block)` for every block of `y`, in parallel when `y` is long.
+#[inline]
 fn for_blocks<T: Scalar>(y: &mut [T], body: &(impl Fn(usize, &mut [T]) + Sync)) {
     fn node<T: Scalar>(start: usize, y: &mut [T], body: &(impl Fn(usize, &mut [T]) + Sync)) {
         if y.len() < PARALLEL {
@@ -51,7 +53,7 @@ fn for_blocks<T: Scalar>(y: &mut [T], body: &(impl Fn(usize, &mut [T]) + Sync)) 
             rayon::join(|| node(start, low, body), || node(start + middle, high, body));
         }
     }
-    node(0, y, body);
+    if y.len() <= BLOCK { body(0, y) } else { node(0, y, body) }
 }
 
 /// Σ term(i) over a block, in `LANES` interleaved partial sums that are joined pairwise.
@@ -192,6 +194,25 @@ pub fn conjugate_gradient_update<T: Scalar>(alpha: f64, lambda: f64, p: &[T], q:
     }
     let n = z.len();
     node(T::from_f64(alpha), T::from_f64(lambda), &p[..n], &q[..n], z, &mut r[..n]);
+}
+
+/// z ← αx + βy + γz.
+pub fn combine<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &[T], gamma: f64, z: &mut [T]) {
+    let (alpha, beta, gamma) = (T::from_f64(alpha), T::from_f64(beta), T::from_f64(gamma));
+    for_blocks(z, &|start, z| {
+        for ((z, &x), &y) in z.iter_mut().zip(&x[start..]).zip(&y[start..]) {
+            *z = alpha * x + beta * y + gamma * *z;
+        }
+    });
+}
+
+/// vᵀq, uᵀq and uᵀv, in one pass: the inner products of a Lanczos step, q being Mv and u the vector before v.
+pub fn lanczos_dots<T: Scalar>(u: &[T], v: &[T], q: &[T]) -> [f64; 3] {
+    tree_sum(v.len(), &|r| {
+        let (u, v, q) = (&u[r.clone()], &v[r.clone()], &q[r]);
+        let sum = |a: &[T], b: &[T]| lanes(a.len(), |i| a[i].into() * b[i].into());
+        [sum(v, q), sum(u, q), sum(u, v)]
+    })
 }
 
 /// Columns of length `dim`, one after the other: a basis, or its products.

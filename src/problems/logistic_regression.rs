@@ -136,7 +136,13 @@ impl<T: Scalar> LogisticRegression<T> {
 
     /// The expansion at w, by its own type.
     pub fn at<'a>(&'a self, w: &'a [T]) -> LogisticExpansion<'a, T> {
-        LogisticExpansion { problem: self, w, terms: OnceCell::new(), scratch: RefCell::default() }
+        LogisticExpansion {
+            problem: self,
+            w,
+            terms: OnceCell::new(),
+            diagonal: OnceCell::new(),
+            scratch: RefCell::default(),
+        }
     }
 
     /// The terms at w, computed unless w is the last point for which that was done.
@@ -212,6 +218,8 @@ pub struct LogisticExpansion<'a, T> {
     problem: &'a LogisticRegression<T>,
     w: &'a [T],
     terms: OnceCell<Arc<RowTerms<T>>>,
+    /// diag H(w), once it was needed.
+    diagonal: OnceCell<Vec<T>>,
     scratch: RefCell<Scratch>,
 }
 
@@ -318,6 +326,18 @@ impl<T: Scalar> SymmetricOperator<T> for LogisticExpansion<'_, T> {
                 matrix[i * dim + j] = entry;
             }
         }
+    }
+
+    /// r ← (diag H(w) + shift·I)⁻¹ r. The first call at a point costs a product, the others next to nothing.
+    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+        let diagonal = self.diagonal.get_or_init(|| {
+            let mut diagonal = vec![T::zero(); self.dim()];
+            self.hessian_diagonal(&mut diagonal);
+            diagonal
+        });
+        let shift = T::from_f64(shift);
+        r.iter_mut().zip(diagonal).for_each(|(r, &d)| *r /= d + shift);
+        true
     }
 
     fn forming_cost(&self) -> usize {

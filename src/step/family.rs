@@ -58,6 +58,8 @@ pub struct Accuracy {
     /// With a preconditioner P, instead: rᵀP⁻¹r ≤ 2 `energy` × the model's decrease, an estimate of what a larger space
     /// would add to it. 0 leaves only the residual test.
     pub energy: f64,
+    /// Accurate in any case: ‖r‖ ≤ this.
+    pub enough: f64,
 }
 
 /// What an inner solve needs from outside: remembered curvature, and how many products it may make.
@@ -76,6 +78,8 @@ pub struct StepFamily<T> {
     dense: Option<DenseModel<T>>,
     conjugate_gradient: Option<ConjugateGradient<T>>,
     residual: Vec<T>,
+    /// Whether the operator has a preconditioner of its own.
+    preconditioned: bool,
     /// Whether the answers come from `dense` at this point.
     on_dense: bool,
     /// Whether conjugate gradients have been tried at this point.
@@ -96,6 +100,7 @@ impl<T: Scalar> StepFamily<T> {
             dense: None,
             conjugate_gradient: None,
             residual: vec![T::zero(); dim],
+            preconditioned: false,
             on_dense: false,
             continued: false,
             expected: 8.0,
@@ -119,6 +124,11 @@ impl<T: Scalar> StepFamily<T> {
         self.krylov.len() == 0 && !self.on_dense
     }
 
+    /// Whether the operator turned out to have a preconditioner of its own.
+    pub fn is_preconditioned(&self) -> bool {
+        self.preconditioned
+    }
+
     /// Whether the dense path is right for this operator.
     pub fn prefers_dense(&self, inner: Inner, operator: &impl SymmetricOperator<T>) -> bool {
         match inner {
@@ -138,17 +148,19 @@ impl<T: Scalar> StepFamily<T> {
         self.on_dense
     }
 
-    /// Makes the space of one dimension, for a question that has no scale yet. `first` writes its direction, by default
-    /// P⁻¹g. False if no finite product could be had.
+    /// Makes the space of one dimension. Its direction is P⁻¹g where the operator has a preconditioner, otherwise what
+    /// `first` writes, otherwise g. False if no finite product could be had.
     pub fn start(
         &mut self,
         operator: &impl SymmetricOperator<T>,
         gradient: &[T],
         first: impl FnOnce(&mut [T]) -> bool,
     ) -> bool {
-        if !first(self.krylov.direction()) {
+        self.krylov.direction().copy_from_slice(gradient);
+        self.preconditioned = operator.precondition(0.0, self.krylov.direction());
+        let known = self.preconditioned && kernels::norm(self.krylov.direction()) > 0.0;
+        if !known && !first(self.krylov.direction()) {
             self.krylov.direction().copy_from_slice(gradient);
-            operator.precondition(0.0, self.krylov.direction());
         }
         let mut growth = self.grow(operator, gradient);
         if growth != Growth::Grown {
@@ -195,7 +207,7 @@ impl<T: Scalar> StepFamily<T> {
             } else {
                 residual <= accuracy.residual * size
             };
-            if accurate {
+            if accurate || residual <= accuracy.enough {
                 return Ok((answer, InnerStop::Accurate));
             }
             if !(resources.more)() {

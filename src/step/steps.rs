@@ -141,7 +141,8 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
             made.set(made.get() + 1);
             made.get() <= limit
         };
-        let accuracy = Accuracy { residual: self.options.tolerance.max(4.0 * T::epsilon_f64()), energy: 0.0 };
+        let accuracy =
+            Accuracy { residual: self.options.tolerance.max(4.0 * T::epsilon_f64()), energy: 0.0, enough: 0.0 };
         let resources = Resources { remembered: None, more: &more };
         let Ok((answer, stop)) = self.family.refine(self.operator, self.gradient, question, accuracy, resources) else {
             return Ok(self.without_step(zero, StepOutcome::Indefinite, before));

@@ -112,7 +112,8 @@ impl Globalisation for Weight {
     }
 
     fn predicted(&self, answer: &Answer) -> f64 {
-        answer.decrease() - self.0 * answer.norm.powi(3) / 3.0
+        // σ‖δ‖ first: the third power alone may overflow.
+        answer.decrease() - self.0 * answer.norm * answer.norm * answer.norm / 3.0
     }
 
     fn acceptable(&self, trial: &Trial) -> bool {

@@ -6,8 +6,8 @@
 
 use crate::base::random::SplitMix64;
 use crate::base::{Scalar, kernels};
-use crate::control::rounding;
-use crate::operator::{Expansion, Objective};
+use crate::control::{Stopping, rounding};
+use crate::operator::{Counted, Expansion, Objective};
 use crate::step::{Accuracy, Question, Resources, StepFamily};
 
 /// Most products spent on the search.
@@ -18,37 +18,32 @@ const LENGTHS: usize = 11;
 /// Looks for a point below f(x) = `value` where ∇f(x) = 0; writes it to `lower` and returns its value. Costs at most 10
 /// products and, if negative curvature is found, at most 22 values.
 pub(super) fn escape<T: Scalar>(
-    objective: &impl Objective<T>,
+    objective: &Counted<impl Objective<T>>,
     expansion: &impl Expansion<T>,
     x: &[T],
     value: f64,
+    stopping: &Stopping,
     family: &mut StepFamily<T>,
     lower: &mut [T],
 ) -> Option<f64> {
     let mut random = SplitMix64::new(0);
-    let zero = vec![T::zero(); x.len()];
+    let start: Vec<T> = (0..x.len()).map(|_| T::from_f64(random.normal())).collect();
+    let (before, made) = (objective.counts().products, || objective.counts().products);
+    let more = || made() < stopping.max_products && made() - before < PRODUCTS;
     family.clear();
-    if !family.start(expansion, &zero, |first| {
-        first.iter_mut().for_each(|v| *v = T::from_f64(random.normal()));
-        true
-    }) {
+    if !family.start(expansion, &start, |_| false, &more) {
         return None;
     }
-    let made = std::cell::Cell::new(1);
-    let more = || {
-        made.set(made.get() + 1);
-        made.get() <= PRODUCTS
-    };
-    // The residual of the lowest Ritz pair directs the space: the radius question with no gradient is the hard case.
+    // With the random vector in the gradient's place the space is that of Lanczos' method.
     let _ = family.refine(
         expansion,
-        &zero,
+        &start,
         Question::Radius(1.0),
         Accuracy { residual: 0.0, energy: 0.0, enough: 0.0 },
         Resources { remembered: None, more: &more },
     );
     let largest = family.ritz_values().iter().fold(0.0, |l: f64, t| l.max(t.abs()));
-    let mut direction = zero;
+    let mut direction = start;
     let curvature = family.lowest_direction(&mut direction)?;
     if curvature >= -T::epsilon_f64().sqrt() * largest {
         return None;
@@ -57,6 +52,9 @@ pub(super) fn escape<T: Scalar>(
     let mut length = if norm > 0.0 { norm } else { 1.0 };
     for _ in 0..LENGTHS {
         for sign in [1.0, -1.0] {
+            if objective.counts().values >= stopping.max_values {
+                return None;
+            }
             kernels::add_scaled(x, sign * length, &direction, lower);
             let there = objective.value(lower);
             if there < value - rounding(T::epsilon_f64(), value, there) {

@@ -88,6 +88,11 @@ pub(super) fn minimize<T: Scalar>(
             }
             Arrival::Move => {}
             Arrival::End(termination) => break termination,
+            Arrival::Return(termination) => {
+                drop(expansion);
+                std::mem::swap(&mut x, &mut run.other_x);
+                break termination;
+            }
         }
         drop(expansion);
         std::mem::swap(&mut x, &mut run.other_x);
@@ -103,6 +108,8 @@ enum Arrival {
     Move,
     /// This is the end.
     End(Termination),
+    /// The end is `other_x`.
+    Return(Termination),
 }
 
 /// A step that was taken, until the gradient at its end has judged it.
@@ -123,6 +130,10 @@ struct Run<'r, T, O, G> {
     initial_value: f64,
     gradient_norm: f64,
     initial_gradient_norm: f64,
+    /// What the relative gradient tolerance refers to: ‖g‖ at x0, or at the first point that has a gradient.
+    reference_gradient_norm: f64,
+    /// The value at the saddle that was just left.
+    left_saddle: Option<f64>,
     gradient: Vec<T>,
     /// The point that a step leads to; after the move, the point that it came from.
     other_x: Vec<T>,
@@ -163,6 +174,8 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             initial_value: f64::NAN,
             gradient_norm: f64::NAN,
             initial_gradient_norm: f64::NAN,
+            reference_gradient_norm: f64::NAN,
+            left_saddle: None,
             gradient: zeros(),
             other_x: zeros(),
             step: zeros(),
@@ -196,9 +209,19 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             None if !self.gradient_norm.is_nan() => return Ok(Arrival::Stay), // back from a step that failed
             None => {
                 expansion.gradient(&mut self.gradient);
+                let saddle = self.left_saddle.take();
+                if let Some(value) = saddle.filter(|_| !kernels::all_finite(&self.gradient)) {
+                    (self.value, self.gradient_norm) = (value, 0.0);
+                    return Ok(Arrival::Return(Termination::NotFinite(Evaluation::Gradient)));
+                }
                 check_finite("the gradient at x0", &self.gradient)?;
                 self.gradient_norm = kernels::norm(&self.gradient);
-                self.initial_gradient_norm = self.gradient_norm;
+                if saddle.is_none() {
+                    self.initial_gradient_norm = self.gradient_norm;
+                }
+                if self.reference_gradient_norm.is_nan() || self.reference_gradient_norm == 0.0 {
+                    self.reference_gradient_norm = self.gradient_norm;
+                }
             }
             Some(mut pending) => {
                 expansion.gradient(&mut self.new_gradient);
@@ -235,10 +258,12 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         };
         let stop = observer(&progress).is_break();
         match self.finished(x) {
-            Some(Termination::GradientTolerance) if self.gradient_norm == 0.0 => {
+            Some(Termination::GradientTolerance) if self.gradient_norm == 0.0 && !stop && self.limit().is_none() => {
                 // Stationary to the last bit: perhaps a saddle, with a way down that no gradient shows.
-                match escape(self.objective, expansion, x, self.value, &mut self.family, &mut self.other_x) {
+                let (stopping, family, lower) = (self.settings.stopping, &mut self.family, &mut self.other_x);
+                match escape(self.objective, expansion, x, self.value, stopping, family, lower) {
                     Some(lower) => {
+                        self.left_saddle = Some(self.value);
                         self.value = lower;
                         self.gradient_norm = f64::NAN;
                         self.family.clear();
@@ -286,7 +311,8 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         if inner != InnerStop::Remembered {
             self.leave = (error * error).clamp(TIGHTEST, LOOSEST);
         }
-        self.trust_memory = !own && (error <= PREDICTED || norm <= REDUCED * self.gradient_norm);
+        let forgetful = matches!(self.settings.memory, Memory::Forgetful(_));
+        self.trust_memory = !own && !forgetful && (error <= PREDICTED || norm <= REDUCED * self.gradient_norm);
         self.rounding_steps = match verdict {
             Verdict::Rounding if norm > 0.9 * self.least_gradient => self.rounding_steps + 1,
             _ => 0,
@@ -301,7 +327,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
     /// Whether the run is over at x.
     fn finished(&self, x: &[T]) -> Option<Termination> {
         let stopping = self.settings.stopping;
-        if self.gradient_norm <= stopping.gradient_tolerance::<T>(self.initial_gradient_norm) {
+        if self.gradient_norm <= stopping.gradient_tolerance::<T>(self.reference_gradient_norm) {
             return Some(Termination::GradientTolerance);
         }
         if self.value <= stopping.target_value {
@@ -328,7 +354,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
 
     /// Parts 1 and 2: finds a step that decreases f, or says why there is none.
     fn find_step(&mut self, expansion: &impl Expansion<T>, x: &[T]) -> std::result::Result<(), Termination> {
-        if self.rounding_steps >= MOST_ROUNDING_STEPS {
+        if self.rounding_steps >= MOST_ROUNDING_STEPS || self.rejected >= MOST_REJECTIONS {
             return Err(self.stalled(Termination::Stalled));
         }
         let mut longer_than: Option<(Trial, f64)> = None;
@@ -343,26 +369,28 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
                 Verdict::Rounding => longer_than.is_none(),
                 Verdict::Ratio(_) => self.globalisation.acceptable(&trial),
             };
-            if let Some((shorter, its_control)) = longer_than {
-                if !(good && trial.after < shorter.after) {
-                    // The step before was the better one; the model gives it again for nothing.
-                    self.globalisation.restore(its_control);
-                    let (answer, inner) = self.answer(expansion, x)?;
-                    self.displace(x, answer);
-                    self.pending = Some(Pending {
-                        trial: shorter,
-                        verdict: Verdict::Ratio(shorter.ratio),
-                        inner,
-                        control: its_control,
-                    });
-                    return Ok(());
-                }
+            if let Some((shorter, its_control)) = longer_than
+                && !(good && trial.after < shorter.after)
+            {
+                // The step before was the better one; the model gives it again for nothing.
+                self.globalisation.restore(its_control);
+                let (answer, inner) = self.answer(expansion, x)?;
+                self.displace(x, answer);
+                self.pending = Some(Pending {
+                    trial: shorter,
+                    verdict: Verdict::Ratio(shorter.ratio),
+                    inner,
+                    control: its_control,
+                });
+                return Ok(());
             }
             if good {
                 if trial.after == f64::NEG_INFINITY {
                     return Err(Termination::Unbounded);
                 }
-                let try_longer = verdict != Verdict::Rounding && lengthened < MOST_LENGTHENINGS;
+                // A step that led to no finite gradient was shortened and is not lengthened again.
+                let may_be_longer = verdict != Verdict::Rounding && self.not_finite != Some(Evaluation::Gradient);
+                let try_longer = may_be_longer && lengthened < MOST_LENGTHENINGS;
                 if try_longer && self.globalisation.lengthen(&trial) {
                     longer_than = Some((trial, control));
                     lengthened += 1;
@@ -405,11 +433,16 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             }
             self.trust_memory = false;
         }
-        if self.family.is_empty() && !self.enter(expansion) {
+        let spent = self.objective.counts().products;
+        let fits = expansion.forming_cost() <= self.settings.stopping.max_products.saturating_sub(spent);
+        if self.family.is_empty() && self.settings.inner == Inner::Dense && !fits {
+            return Err(Termination::MaxProducts);
+        }
+        if self.family.is_empty() && !self.enter(expansion, fits) {
             return self.without_products(x);
         }
         if !self.scaled {
-            let curvature = self.family.ritz_values().first().map_or(0.0, |theta| theta.abs());
+            let curvature = self.family.first_curvature().abs();
             self.scale(x, curvature);
         }
         let (objective, stopping, started) = (self.objective, self.settings.stopping, self.started);
@@ -418,7 +451,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
                 && stopping.max_time.is_none_or(|most| started.elapsed() < most)
         };
         let resources = Resources { remembered: Some(&mut self.remembered), more: &more };
-        let tolerance = stopping.gradient_tolerance::<T>(self.initial_gradient_norm);
+        let tolerance = stopping.gradient_tolerance::<T>(self.reference_gradient_norm);
         let accuracy =
             Accuracy { residual: LOOSEST.min(self.leave.sqrt()), energy: self.leave, enough: ENOUGH * tolerance };
         let question = self.globalisation.question();
@@ -432,15 +465,16 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         }
     }
 
-    /// Makes the first product at this point, or forms the matrix; false if that is not finite.
-    fn enter(&mut self, expansion: &impl Expansion<T>) -> bool {
-        let entered = if self.family.prefers_dense(self.settings.inner, expansion) {
+    /// Makes the first product at this point, or forms the matrix if that `fits` the limit; false if it is not finite.
+    fn enter(&mut self, expansion: &impl Expansion<T>, fits: bool) -> bool {
+        let entered = if fits && self.family.prefers_dense(self.settings.inner, expansion) {
             self.family.form(expansion, &self.gradient)
         } else {
-            let Run { family, remembered, globalisation, gradient, scaled, .. } = self;
-            family.start(expansion, gradient, |first| {
-                *scaled && remembered.answer(globalisation.question(), gradient, first).is_some()
-            })
+            let Run { objective, settings, family, remembered, globalisation, gradient, scaled, .. } = self;
+            let (objective, most) = (*objective, settings.stopping.max_products);
+            let first =
+                |first: &mut [T]| *scaled && remembered.answer(globalisation.question(), gradient, first).is_some();
+            family.start(expansion, gradient, first, &|| objective.counts().products < most)
         };
         self.failures = if entered { 0 } else { self.failures + 1 };
         entered
@@ -488,12 +522,16 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
     fn evaluate(&mut self, x: &[T], answer: Answer) -> std::result::Result<Trial, Termination> {
         self.displace(x, answer);
         let predicted = self.globalisation.predicted(&answer);
-        if !(predicted > 0.0) || !answer.norm.is_finite() {
-            return Err(self.stalled(Termination::Stalled));
-        }
-        let inside = kernels::all_finite(&self.other_x);
-        if !inside && kernels::norm(x) > T::max_value().into().sqrt() {
+        let inside = answer.norm.is_finite() && kernels::all_finite(&self.other_x);
+        let (position, promising) = (kernels::norm(x), predicted > 0.0);
+        // Out of the range of numbers: of the vectors, or of the model's squares.
+        let far = !inside && position > T::max_value().into().sqrt();
+        let too_large = !promising && position.max(answer.norm) > f64::MAX.sqrt();
+        if far || too_large {
             return Err(Termination::Unbounded);
+        }
+        if !promising || !answer.norm.is_finite() || self.other_x == x {
+            return Err(self.stalled(Termination::Stalled));
         }
         let after = if inside { self.objective.value(&self.other_x) } else { f64::NAN };
         let ratio = match judge(T::epsilon_f64(), self.value, after, predicted) {

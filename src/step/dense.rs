@@ -85,6 +85,16 @@ impl<T: Scalar> DenseModel<T> {
         self.eigen.values()
     }
 
+    /// gᵀMg / gᵀg.
+    pub fn curvature(&self) -> f64 {
+        let (mut along, mut size) = (0.0, 0.0);
+        for (column, g) in self.matrix.chunks_exact(self.dim).zip(&self.gradient) {
+            along += g * column.iter().zip(&self.gradient).map(|(m, g)| m * g).sum::<f64>();
+            size += g * g;
+        }
+        along / size
+    }
+
     fn decompose(&mut self) -> bool {
         if !self.decomposed {
             self.decomposed = self.eigen.decompose(&self.matrix, self.dim, self.dim, parallel(self.dim));
@@ -110,6 +120,10 @@ impl<T: Scalar> DenseModel<T> {
             return Err(Indefinite { lowest: f64::NAN });
         }
         self.eigen.to_eigenbasis(&self.gradient, &mut self.c);
+        // What is rounding of the eigenvectors must not become a step along one whose eigenvalue is rounding as well.
+        let size = spectral::length(self.c.iter().copied());
+        let rounding = 16.0 * f64::EPSILON * self.dim as f64 * size;
+        self.c.iter_mut().filter(|c| c.abs() <= rounding).for_each(|c| *c = 0.0);
         let answer = spectral::answer(question, self.eigen.values(), &self.c, &mut self.y)?;
         self.eigen.from_eigenbasis(&self.y, &mut self.step);
         Ok(answer)
@@ -123,6 +137,13 @@ impl<T: Scalar> DenseModel<T> {
         let stack = MemStack::new(&mut self.scratch);
         let factor = MatMut::from_column_major_slice_mut(&mut self.factor, d, d);
         cholesky_in_place(factor, LltRegularization::default(), parallel(d), stack, Spec::default()).ok()?;
+        let (least, largest) = (0..d).fold((f64::INFINITY, 0.0_f64), |(least, largest), i| {
+            let pivot = self.factor[i * d + i];
+            (least.min(pivot), largest.max(pivot))
+        });
+        if least * least <= f64::EPSILON * d as f64 * largest * largest {
+            return None; // singular to working precision
+        }
         self.step.iter_mut().zip(&self.gradient).for_each(|(s, g)| *s = -g);
         let factor = MatRef::from_column_major_slice(&self.factor, d, d);
         let step = MatMut::from_column_major_slice_mut(&mut self.step, d, 1);

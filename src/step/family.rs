@@ -144,17 +144,19 @@ impl<T: Scalar> StepFamily<T> {
     /// Forms the matrix, once for a point; false if it is not finite.
     pub fn form(&mut self, operator: &impl SymmetricOperator<T>, gradient: &[T]) -> bool {
         let dim = self.dim;
+        self.made += operator.forming_cost();
         self.on_dense = self.dense.get_or_insert_with(|| DenseModel::new(dim)).form(operator, gradient);
         self.on_dense
     }
 
     /// Makes the space of one dimension. Its direction is P⁻¹g where the operator has a preconditioner, otherwise what
-    /// `first` writes, otherwise g. False if no finite product could be had.
+    /// `first` writes, otherwise g. False if no finite product could be had; a second is tried if `more` allows it.
     pub fn start(
         &mut self,
         operator: &impl SymmetricOperator<T>,
         gradient: &[T],
         first: impl FnOnce(&mut [T]) -> bool,
+        more: &dyn Fn() -> bool,
     ) -> bool {
         self.krylov.direction().copy_from_slice(gradient);
         self.preconditioned = operator.precondition(0.0, self.krylov.direction());
@@ -163,7 +165,7 @@ impl<T: Scalar> StepFamily<T> {
             self.krylov.direction().copy_from_slice(gradient);
         }
         let mut growth = self.grow(operator, gradient);
-        if growth != Growth::Grown {
+        if growth == Growth::Dependent || growth == Growth::NotFinite && more() {
             self.krylov.direction().copy_from_slice(gradient);
             growth = self.grow(operator, gradient);
         }
@@ -196,7 +198,15 @@ impl<T: Scalar> StepFamily<T> {
             if negative && matches!(question, Question::SaddleFree(_)) {
                 return Ok((answer, InnerStop::Accurate));
             }
-            let residual = self.krylov.residual(answer.shift, gradient);
+            let alpha = match question {
+                // gᵀδ = −α gᵀM⁻¹g and δᵀMδ = α² gᵀM⁻¹g
+                Question::MetricBall(_) | Question::SaddleFree(_) => answer.curvature / -answer.slope,
+                _ => 1.0,
+            };
+            let alpha = if alpha > 0.0 { alpha } else { 1.0 };
+            let residual = self.krylov.residual(alpha, answer.shift, gradient);
+            // Without a gradient the step is along the lowest eigenvector, and λδ is the scale.
+            let size = if size > 0.0 { size } else { answer.shift * answer.norm };
             if self.krylov.len() == self.dim || residual <= 4.0 * T::epsilon_f64() * size {
                 return Ok((answer, InnerStop::Exhausted));
             }
@@ -218,7 +228,8 @@ impl<T: Scalar> StepFamily<T> {
                     return Ok((answer, InnerStop::Limit));
                 }
                 self.continued = true;
-                let stop = self.go_on(operator, gradient, question, answer, accuracy.residual * size, &mut resources);
+                let stop =
+                    self.go_on(operator, gradient, question, answer, 0.5 * accuracy.residual * size, &mut resources);
                 return Ok((self.krylov.answer(question)?, stop));
             }
             match self.grow(operator, gradient) {
@@ -312,7 +323,7 @@ impl<T: Scalar> StepFamily<T> {
                 kernels::axpy(1.0, gradient, out);
                 kernels::norm(out)
             }
-            _ => self.krylov.residual(answer.shift, gradient),
+            _ => self.krylov.residual(1.0, answer.shift, gradient),
         }
     }
 
@@ -321,6 +332,14 @@ impl<T: Scalar> StepFamily<T> {
         match &mut self.dense {
             Some(dense) if self.on_dense => dense.eigenvalues(),
             _ => self.krylov.ritz_values(),
+        }
+    }
+
+    /// The curvature along the first direction of the space, on the dense path along g.
+    pub fn first_curvature(&mut self) -> f64 {
+        match &self.dense {
+            Some(dense) if self.on_dense => dense.curvature(),
+            _ => self.krylov.ritz_values().first().copied().unwrap_or(0.0),
         }
     }
 

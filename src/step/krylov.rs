@@ -92,6 +92,11 @@ impl<T: Scalar> KrylovSpace<T> {
         self.len == self.capacity
     }
 
+    /// Keeps the space for the gradient 0.
+    pub fn forget_gradient(&mut self) {
+        self.linear.fill(0.0);
+    }
+
     /// V.
     pub fn basis(&self) -> Columns<'_, T> {
         Columns::new(self.dim, &self.basis[..self.len * self.dim])
@@ -253,14 +258,15 @@ impl<T: Scalar> KrylovSpace<T> {
         self.products().times(&self.coefficients[..self.len], out);
     }
 
-    /// Computes r = (M + λI)δ + g for the last answer, leaves it in [`direction`](Self::direction), returns ‖r‖.
-    pub fn residual(&mut self, shift: f64, gradient: &[T]) -> f64 {
+    /// Computes r = (M + λI)δ/α + g for the last answer, leaves it in [`direction`](Self::direction), returns ‖r‖. α = 1
+    /// but for questions whose answer is a multiple of the Newton step.
+    pub fn residual(&mut self, alpha: f64, shift: f64, gradient: &[T]) -> f64 {
         let (k, dim) = (self.len, self.dim);
         let y = &self.coefficients[..k];
         self.work.copy_from_slice(gradient);
-        Columns::new(dim, &self.products[..k * dim]).add_times(1.0, y, &mut self.work);
+        Columns::new(dim, &self.products[..k * dim]).add_times(alpha.recip(), y, &mut self.work);
         if shift != 0.0 {
-            Columns::new(dim, &self.basis[..k * dim]).add_times(shift, y, &mut self.work);
+            Columns::new(dim, &self.basis[..k * dim]).add_times(shift / alpha, y, &mut self.work);
         }
         kernels::norm(&self.work)
     }

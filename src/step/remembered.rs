@@ -42,7 +42,13 @@ pub struct RememberedModel<T> {
     a: Vec<f64>,
     b: Vec<f64>,
     c: Vec<f64>,
+    /// For [`compress`](Self::compress).
+    order: Vec<usize>,
+    rows: Vec<f64>,
 }
+
+/// Rows of U that are multiplied at once when it is compressed.
+const ROWS: usize = 64;
 
 impl<T: Scalar> RememberedModel<T> {
     pub fn new(dim: usize, capacity: usize) -> Self {
@@ -60,6 +66,8 @@ impl<T: Scalar> RememberedModel<T> {
             a: vec![0.0; capacity + 1],
             b: vec![0.0; capacity + 1],
             c: vec![0.0; capacity + 1],
+            order: Vec::with_capacity(capacity),
+            rows: vec![0.0; ROWS * capacity],
         }
     }
 
@@ -131,6 +139,9 @@ impl<T: Scalar> RememberedModel<T> {
         basis.add_times(-1.0, &self.a[..m], step);
         let outside = kernels::norm(step);
         self.eigen.to_eigenbasis(&self.a[..m], &mut self.b[..m]);
+        // What is rounding must not become a step along an eigenvector whose eigenvalue is rounding as well.
+        let rounding = 16.0 * f64::EPSILON * self.dim as f64 * kernels::norm(gradient);
+        self.b[..m].iter_mut().filter(|b| b.abs() <= rounding).for_each(|b| *b = 0.0);
         let theta = self.eigen.values();
         let place = theta.partition_point(|&t| t < self.exterior);
         let total = if m < self.dim { m + 1 } else { m };
@@ -289,16 +300,16 @@ impl<T: Scalar> RememberedModel<T> {
         let m = self.len;
         let keep = m - (m / 4).max(2).min(m);
         let theta = self.eigen.values();
-        let mut order: Vec<usize> = (0..m).collect();
+        let RememberedModel { order, rows, .. } = self;
+        order.clear();
+        order.extend(0..m);
         let distance = |i: &usize| {
             let ratio = theta[*i].abs().max(f64::MIN_POSITIVE) / self.exterior;
             if theta[*i] < 0.0 { f64::INFINITY } else { ratio.ln().abs() }
         };
-        order.sort_by(|i, j| distance(j).total_cmp(&distance(i)));
+        order.sort_unstable_by(|i, j| distance(j).total_cmp(&distance(i)).then(i.cmp(j)));
         order.truncate(keep);
         // U ← UQ, a block of rows at a time.
-        const ROWS: usize = 64;
-        let mut rows = vec![0.0; ROWS * keep];
         for start in (0..self.dim).step_by(ROWS) {
             let end = (start + ROWS).min(self.dim);
             rows.fill(0.0);
@@ -319,7 +330,8 @@ impl<T: Scalar> RememberedModel<T> {
                 }
             }
         }
-        let values: Vec<f64> = order.iter().map(|&i| theta[i]).collect();
+        let values = &mut self.a[..keep];
+        values.iter_mut().zip(order.iter()).for_each(|(value, &i)| *value = theta[i]);
         self.len = keep;
         for j in 0..keep {
             for i in 0..keep {

@@ -98,7 +98,7 @@ fn step(theta: &[f64], c: &[f64], mu: f64, y: &mut [f64]) -> f64 {
 }
 
 /// √Σv², scaled against overflow.
-fn length(values: impl Iterator<Item = f64> + Clone) -> f64 {
+pub(super) fn length(values: impl Iterator<Item = f64> + Clone) -> f64 {
     let largest = values.clone().fold(0.0, |m: f64, v| m.max(v.abs()));
     if largest == 0.0 || !largest.is_finite() {
         return largest;
@@ -114,17 +114,25 @@ fn evaluate(theta: &[f64], c: &[f64], y: &[f64], shift: f64, norm: f64, on_bound
 
 /// ‖y(μ)‖ and −(ln‖y‖)′ = Σ cᵢ²/(θᵢ+λ)³ / ‖y‖².
 fn norm_and_rate(theta: &[f64], c: &[f64], mu: f64) -> (f64, f64) {
-    let (mut squared, mut cubed) = (0.0, 0.0);
     let base = theta[0].min(0.0);
-    for (&theta, &c) in theta.iter().zip(c) {
-        if c != 0.0 {
-            let gap = theta - base + mu;
-            let y = c / gap;
-            squared += y * y;
-            cubed += y * y / gap;
+    let sums = |scale: f64| {
+        let (mut squared, mut cubed) = (0.0, 0.0);
+        for (&theta, &c) in theta.iter().zip(c) {
+            if c != 0.0 {
+                let gap = theta - base + mu;
+                let y = c / gap / scale;
+                squared += y * y;
+                cubed += y * y / gap;
+            }
         }
+        (scale * squared.sqrt(), cubed / squared)
+    };
+    let (norm, rate) = sums(1.0);
+    if norm.is_finite() && rate.is_finite() {
+        return (norm, rate);
     }
-    (squared.sqrt(), cubed / squared)
+    // The squares overflow.
+    sums(theta.iter().zip(c).fold(0.0, |m: f64, (theta, c)| m.max((c / (theta - base + mu)).abs())))
 }
 
 /// The trust-region step.
@@ -142,6 +150,11 @@ fn on_sphere(theta: &[f64], c: &[f64], y: &mut [f64], radius: f64) -> Answer {
     if left == 0.0 && lowest <= 0.0 {
         // Every |cᵢ| ≤ (θᵢ − θ₁)Δ: the step at λ = −θ₁ is finite and perhaps too short.
         let norm = step(theta, c, 0.0, y);
+        // A lowest eigenvalue of 0 but for rounding is no negative curvature: any step along it is as good as none.
+        let largest = theta[theta.len() - 1].abs().max(-lowest);
+        if norm <= radius && -lowest <= f64::EPSILON * theta.len() as f64 * largest {
+            return evaluate(theta, c, y, 0.0, norm, false, false);
+        }
         if norm <= radius {
             return lengthen(theta, c, y, -lowest, norm, radius);
         }
@@ -194,7 +207,7 @@ fn cubic(theta: &[f64], c: &[f64], y: &mut [f64], weight: f64) -> Answer {
 fn saddle_free(theta: &[f64], c: &[f64], y: &mut [f64], longest: f64) -> Answer {
     let size = length(c.iter().copied());
     let largest = theta.iter().fold(0.0, |l: f64, t| l.max(t.abs()));
-    let least = (1e-10 * largest).max(size / f64::MAX.sqrt());
+    let least = (1e-10 * largest).max(size / longest.clamp(f64::MAX.sqrt(), 1e300));
     for ((y, &theta), &c) in y.iter_mut().zip(theta).zip(c) {
         *y = if c == 0.0 { 0.0 } else { -c / theta.abs().max(least) };
     }

@@ -2,6 +2,7 @@
 
 use super::family::{Accuracy, Inner, InnerStop, Resources, StepFamily};
 use super::spectral::{Answer, Question};
+use crate::base::random::SplitMix64;
 use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range, kernels};
 use crate::operator::SymmetricOperator;
 
@@ -120,7 +121,8 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
         }
         let before = self.family.products_made();
         let zero = vec![T::zero(); self.gradient.len()];
-        if kernels::norm(self.gradient) == 0.0 && self.family.is_empty() && !matches!(question, Question::Radius(_)) {
+        let trivial = !matches!(question, Question::Radius(_) | Question::Cubic(_));
+        if kernels::norm(self.gradient) == 0.0 && self.family.is_empty() && trivial {
             return Ok(Step {
                 step: zero,
                 shift: 0.0,
@@ -136,7 +138,7 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
         if self.family.is_empty() && !self.enter() {
             return Ok(self.without_step(zero, StepOutcome::NotFinite, before));
         }
-        let (limit, made) = (self.options.max_products, std::cell::Cell::new(before.max(1)));
+        let (limit, made) = (self.options.max_products, std::cell::Cell::new(self.family.products_made()));
         let more = || {
             made.set(made.get() + 1);
             made.get() <= limit
@@ -150,16 +152,29 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
         let Answer { shift, norm, on_boundary, hard_case, .. } = answer;
         let mut step = zero;
         self.family.step(&mut step);
+        let products = self.family.products_made() - before;
+        let residual_norm = self.family.residual_norm(&answer, self.gradient);
+        let scale = kernels::norm(self.gradient);
+        let scale = if scale > 0.0 { scale } else { shift * norm };
+        let small = residual_norm <= 1.01 * accuracy.residual * scale;
+        let known = self.family.ritz_values();
+        let accurate = match question {
+            Question::MetricBall(_) => true,
+            // Where M is indefinite only the whole space has |M|⁻¹g.
+            Question::SaddleFree(_) => {
+                known.first().is_none_or(|&lowest| lowest >= 0.0) || known.len() == self.gradient.len()
+            }
+            _ => small,
+        };
         let outcome = match stop {
             _ if self.family.asymmetry() > T::epsilon_f64().powf(0.25) => StepOutcome::Asymmetric,
+            InnerStop::Accurate if !accurate => StepOutcome::Limit,
             InnerStop::Accurate | InnerStop::Exhausted | InnerStop::Dense | InnerStop::Remembered => {
                 StepOutcome::Accurate
             }
             InnerStop::Limit => StepOutcome::Limit,
             InnerStop::NotFinite => StepOutcome::NotFinite,
         };
-        let products = self.family.products_made() - before;
-        let residual_norm = self.family.residual_norm(&answer, self.gradient);
         Ok(Step {
             step,
             shift,
@@ -174,11 +189,29 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
     }
 
     fn enter(&mut self) -> bool {
-        if self.family.prefers_dense(self.options.inner, self.operator) {
-            self.family.form(self.operator, self.gradient)
-        } else {
-            self.family.start(self.operator, self.gradient, |_| false)
+        let Steps { operator, gradient, options, family } = self;
+        if operator.forming_cost() <= options.max_products && family.prefers_dense(options.inner, *operator) {
+            return family.form(*operator, gradient);
         }
+        let made = std::cell::Cell::new(1);
+        let more = || {
+            made.set(made.get() + 1);
+            made.get() <= options.max_products
+        };
+        if kernels::norm(gradient) > 0.0 {
+            return family.start(*operator, gradient, |_| false, &more);
+        }
+        // Nothing shows the way: Lanczos' method from a random vector looks for negative curvature.
+        let mut random = SplitMix64::new(0);
+        let start: Vec<T> = gradient.iter().map(|_| T::from_f64(random.normal())).collect();
+        if !family.start(*operator, &start, |_| false, &more) {
+            return false;
+        }
+        let accuracy = Accuracy { residual: options.tolerance.max(4.0 * T::epsilon_f64()), energy: 0.0, enough: 0.0 };
+        let resources = Resources { remembered: None, more: &more };
+        let found = family.refine(*operator, &start, Question::Radius(1.0), accuracy, resources);
+        family.krylov().forget_gradient();
+        found.is_ok()
     }
 
     fn without_step(&self, zero: Vec<T>, outcome: StepOutcome, before: usize) -> Step<T> {

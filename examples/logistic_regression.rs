@@ -186,7 +186,6 @@ fn run(solver: Solver, options: &Options, problem: &LogisticRegression<f64>) -> 
     let start = vec![0.0; problem.dim()];
     let stopping = Stopping { gradient_relative: options.tolerance, ..Default::default() };
     let inner = options.inner;
-    // Place for `--preconditioner diagonal`: `problem.hessian_diagonal(w, out)` writes diag H(w).
 
     let style = ProgressStyle::with_template("{prefix:>12} [{bar:30}] {msg}  {elapsed}").expect("a valid template");
     let bar = ProgressBar::new(1000).with_style(style.progress_chars("=> ")).with_prefix(solver.name());

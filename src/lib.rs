@@ -1,4 +1,101 @@
-//! Matrix-free second-order solvers.
+//! Matrix-free second-order solvers: minimisation from values, gradients and Hessian-vector products.
+//!
+//! Every method here takes steps that solve one equation at a point x with gradient g,
+//!
+//! (M + λI) δ = −g,
+//!
+//! with a symmetric M(x), the Hessian or another metric, that is only ever seen as a product v ↦ Mv. The methods differ
+//! in the question whose answer is λ:
+//!
+//! | question | λ | asked by |
+//! | --- | --- | --- |
+//! | argmin gᵀδ + ½δᵀ(M + λI)δ | given | [`damped_step`], [`Question::Damped`] |
+//! | argmin gᵀδ + ½δᵀMδ, ‖δ‖ ≤ Δ | fits Δ | [`TrustRegion`], [`Question::Radius`] |
+//! | argmin gᵀδ + ½δᵀMδ + ⅓σ‖δ‖³ | σ‖δ‖ | [`CubicRegularization`], [`Question::Cubic`] |
+//! | −\|M\|⁻¹g, a direction of descent also where M is indefinite | 0 where M is positive definite | [`NewtonCg`], [`Question::SaddleFree`] |
+//! | argmin gᵀδ, δᵀMδ ≤ ε² | 0, up to a factor on δ | [`Question::MetricBall`] |
+//!
+//! ```
+//! use newton_krylov::{TrustRegion, objective};
+//!
+//! // Σ (xᵢ² − 1)² / 4 + (xᵢ − xᵢ₊₁)² / 2 on a ring: an indefinite Hessian near 0, minima at ±(1, …, 1).
+//! let n = 1000;
+//! let next = |i: usize| (i + 1) % n;
+//! let f = objective(
+//!     n,
+//!     |x: &[f64]| (0..n).map(|i| 0.25 * (x[i] * x[i] - 1.0).powi(2) + 0.5 * (x[i] - x[next(i)]).powi(2)).sum::<f64>(),
+//!     |x, g| {
+//!         (0..n).for_each(|i| g[i] = x[i].powi(3) - x[i]);
+//!         (0..n).for_each(|i| {
+//!             g[i] += x[i] - x[next(i)];
+//!             g[next(i)] -= x[i] - x[next(i)];
+//!         });
+//!     },
+//!     |x, v, hv| {
+//!         (0..n).for_each(|i| hv[i] = (3.0 * x[i] * x[i] - 1.0) * v[i]);
+//!         (0..n).for_each(|i| {
+//!             hv[i] += v[i] - v[next(i)];
+//!             hv[next(i)] -= v[i] - v[next(i)];
+//!         });
+//!     },
+//! );
+//! let x0: Vec<f64> = (0..n).map(|i| 0.1 + 0.3 * (i as f64).sin()).collect();
+//! let report = TrustRegion::default().minimize(&f, &x0)?;
+//! assert!(report.termination.converged());
+//! println!("{report}"); // value, gradient, counts, and what to do if it had not converged
+//! # Ok::<(), newton_krylov::Error>(())
+//! ```
+//!
+//! # Map
+//!
+//! The code lies in floors; each imports only from those below it.
+//!
+//! | floor | what is there |
+//! | --- | --- |
+//! | 5 solver | [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`]; their budget, [`Memory`] |
+//! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`] |
+//! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; the path they take, [`Inner`] |
+//! | 2 curvature | preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`estimate_diagonal`] |
+//! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
+//! | 0 base | [`Scalar`] (`f32` or `f64`), [`Error`] |
+//!
+//! Beside them [`check`] examines your callbacks, and with the feature `problems` there are reference problems with
+//! known answers, also as templates.
+//!
+//! # Guarantees
+//!
+//! - Counts of values, gradients and products are exact ([`Counts`]). Forming a matrix counts as
+//!   [`forming_cost`](SymmetricOperator::forming_cost) products, a product by differences of gradients as one.
+//! - [`Termination::converged`] claims that ‖∇f(x)‖ reached the tolerance; no other outcome does. The report has the
+//!   best point found.
+//! - Outside the dense path no d² numbers are stored, and vectors are stored as far as [`Memory`] allows.
+//! - A caller's mistake is an [`Error`] that names the argument and the number. NaN and ∞ from a callback are outcomes,
+//!   not errors and not panics.
+//! - `out` arguments are overwritten and never read, and your callbacks must do the same.
+//! - On the Krylov path results are bitwise the same for any number of threads, if the callbacks' are. Long sums
+//!   accumulate in `f64`.
+//!
+//! # Where we differ from the textbooks
+//!
+//! - Krylov space: its basis is stored with its products, and reorthogonalised; a preconditioner directs where it grows,
+//!   as in Davidson's method. Radius and shift stay in the Euclidean norm, so a preconditioner changes the number of
+//!   products and not the answer ([`Preconditioned`]). A further question, or a rejected step, costs no product unless
+//!   the answer is not accurate enough ([`Steps`]).
+//! - Beyond the memory for the basis truncated conjugate gradients go on, but are not cut off at the boundary as
+//!   Steihaug and Toint do: their result joins the space, whose step is at least as good.
+//! - Curvature that was paid for is remembered: products and gradient differences train a low-rank model that
+//!   preconditions the next space, and steps are taken from it without a product where it predicted the last gradient
+//!   well ([`InnerStop::Remembered`]). [`Memory::Forgetful`] turns this off.
+//! - [`TrustRegion`]: the first radius is the length of the step to the minimum along −g; a step on the boundary that
+//!   is well predicted is tried again with twice the radius before it is taken.
+//! - [`CubicRegularization`]: how much the weight grows comes from a parabola through the values met; a well-predicted
+//!   step is tried again with a smaller weight.
+//! - [`NewtonCg`]: where negative curvature is met the direction is −|M|⁻¹g in the space, instead of the iterate before.
+//! - The forcing term is Eisenstat & Walker's first choice, squared, as a bound on what is left of the model's decrease.
+//! - Where the change of f drowns in rounding, the decrease is computed from both gradients instead.
+//! - Where the gradient is exactly zero a short Lanczos run looks for negative curvature, and a way down.
+//! - [`minres`]: the recurrences propose, a true residual decides, and the method starts again where they lost it.
+#![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod base;
@@ -17,3 +114,7 @@ pub use curvature::*;
 pub use operator::*;
 pub use solver::{CubicRegularization, Memory, NewtonCg, TrustRegion};
 pub use step::*;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

@@ -44,7 +44,7 @@ fn cost(method: Method, problem: &MoreGarbowHillstrom, factor: f64) -> Option<(R
 #[test]
 fn all_standard_starts_are_solved_at_a_known_cost() {
     // Measured and 15 % more.
-    for (method, most) in METHODS.into_iter().zip([2362, 3521, 2788]) {
+    for (method, most) in METHODS.into_iter().zip([2719, 3452, 2967]) {
         let mut total = 0;
         for problem in MoreGarbowHillstrom::all() {
             let Some((_, cost)) = cost(method, &problem, 1.0) else { panic!("{method:?} fails on {problem}") };

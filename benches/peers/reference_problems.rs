@@ -2,7 +2,7 @@
 //!
 //! Problems are numbered from 0 to `reference_problem_count() − 1`: the 35 Moré–Garbow–Hillstrom functions (set 0),
 //! those with many unknowns (set 1), chained Rosenbrock (set 2). Pointers must be valid for n numbers. `mgh.py` loads
-//! it.
+//! it. The Ginzburg–Landau energy has a size, so it is made and freed by the caller; `pde_energy.py` loads it.
 
 #![allow(unsafe_code)]
 
@@ -10,7 +10,7 @@ use std::ffi::c_char;
 use std::slice::{from_raw_parts, from_raw_parts_mut};
 use std::sync::LazyLock;
 
-use newton_krylov::problems::{ChainedRosenbrock, MoreGarbowHillstrom};
+use newton_krylov::problems::{ChainedRosenbrock, GinzburgLandau, MoreGarbowHillstrom};
 use newton_krylov::{Expansion, Objective, SymmetricOperator};
 
 #[derive(Clone, Copy)]
@@ -120,4 +120,67 @@ pub unsafe extern "C" fn reference_problem_product(index: usize, x: *const f64, 
     // SAFETY: the caller's promise.
     let (x, v, out) = unsafe { (from_raw_parts(x, n), from_raw_parts(v, n), from_raw_parts_mut(out, n)) };
     on!(index, p => p.expand(x).apply(v, out));
+}
+
+/// The discrete Ginzburg–Landau energy on `points`³ points, to be freed with [`ginzburg_landau_free`]; null for
+/// arguments out of range.
+#[unsafe(no_mangle)]
+pub extern "C" fn ginzburg_landau_new(points: usize, coupling: f64) -> *mut GinzburgLandau<f64> {
+    GinzburgLandau::discrete(points, coupling).map_or(std::ptr::null_mut(), |energy| Box::into_raw(Box::new(energy)))
+}
+
+/// Frees an energy.
+///
+/// # Safety
+/// `energy` must come from [`ginzburg_landau_new`], and nobody must use it afterwards.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ginzburg_landau_free(energy: *mut GinzburgLandau<f64>) {
+    // SAFETY: the caller's promise.
+    drop(unsafe { Box::from_raw(energy) });
+}
+
+/// E(u).
+///
+/// # Safety
+/// `energy` must be alive and `u` valid for reading n numbers.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ginzburg_landau_value(energy: *const GinzburgLandau<f64>, u: *const f64) -> f64 {
+    // SAFETY: the caller's promise.
+    let energy = unsafe { &*energy };
+    // SAFETY: the caller's promise.
+    energy.value(unsafe { from_raw_parts(u, energy.dim()) })
+}
+
+/// out ← ∇E(u).
+///
+/// # Safety
+/// `energy` must be alive, `u` valid for reading and `out` for writing n numbers, without overlap.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ginzburg_landau_gradient(energy: *const GinzburgLandau<f64>, u: *const f64, out: *mut f64) {
+    // SAFETY: the caller's promise.
+    let energy = unsafe { &*energy };
+    let n = energy.dim();
+    // SAFETY: the caller's promise.
+    let (u, out) = unsafe { (from_raw_parts(u, n), from_raw_parts_mut(out, n)) };
+    energy.expand(u).gradient(out);
+}
+
+/// out ← ∇²E(u) v.
+///
+/// # Safety
+/// `energy` must be alive, `u` and `v` valid for reading and `out` for writing n numbers; `out` must not overlap the
+/// others.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn ginzburg_landau_product(
+    energy: *const GinzburgLandau<f64>,
+    u: *const f64,
+    v: *const f64,
+    out: *mut f64,
+) {
+    // SAFETY: the caller's promise.
+    let energy = unsafe { &*energy };
+    let n = energy.dim();
+    // SAFETY: the caller's promise.
+    let (u, v, out) = unsafe { (from_raw_parts(u, n), from_raw_parts(v, n), from_raw_parts_mut(out, n)) };
+    energy.expand(u).apply(v, out);
 }

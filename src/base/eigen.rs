@@ -104,6 +104,7 @@ impl Eigen {
     }
 
     /// out ← Qy.
+    #[expect(clippy::wrong_self_convention, reason = "the other way of to_eigenbasis")]
     pub fn from_eigenbasis(&self, y: &[f64], out: &mut [f64]) {
         out[..self.len].fill(0.0);
         for (j, y) in y.iter().enumerate().take(self.len) {

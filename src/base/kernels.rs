@@ -177,23 +177,33 @@ pub fn norm_and_dot<T: Scalar>(p: &[T], q: &[T]) -> (f64, f64) {
     (pp, pq)
 }
 
-/// z ← z + αp and r ← r + α(q + λp), in one pass: the two updates of conjugate gradients, q being Mp.
-pub fn conjugate_gradient_update<T: Scalar>(alpha: f64, lambda: f64, p: &[T], q: &[T], z: &mut [T], r: &mut [T]) {
-    fn node<T: Scalar>(alpha: T, lambda: T, p: &[T], q: &[T], z: &mut [T], r: &mut [T]) {
-        if z.len() >= PARALLEL {
-            let middle = z.len().div_ceil(BLOCK) / 2 * BLOCK;
+/// z ← z + αp and r ← r + α(q + λp); returns rᵀr and zᵀz. One pass: the updates of conjugate gradients, q being Mp.
+pub fn conjugate_gradient_update<T: Scalar>(
+    alpha: f64,
+    lambda: f64,
+    p: &[T],
+    q: &[T],
+    z: &mut [T],
+    r: &mut [T],
+) -> (f64, f64) {
+    fn node<T: Scalar>(alpha: T, lambda: T, p: &[T], q: &[T], z: &mut [T], r: &mut [T]) -> (f64, f64) {
+        let n = z.len();
+        if n > BLOCK {
+            let middle = n.div_ceil(BLOCK) / 2 * BLOCK;
             let ((p, p2), (q, q2)) = (p.split_at(middle), q.split_at(middle));
             let ((z, z2), (r, r2)) = (z.split_at_mut(middle), r.split_at_mut(middle));
-            rayon::join(|| node(alpha, lambda, p, q, z, r), || node(alpha, lambda, p2, q2, z2, r2));
-            return;
+            let (mut low, mut high) = (|| node(alpha, lambda, p, q, z, r), || node(alpha, lambda, p2, q2, z2, r2));
+            let (a, b) = if n >= PARALLEL { rayon::join(low, high) } else { (low(), high()) };
+            return (a.0 + b.0, a.1 + b.1);
         }
-        for i in 0..z.len() {
+        for i in 0..n {
             z[i] += alpha * p[i];
             r[i] += alpha * (q[i] + lambda * p[i]);
         }
+        (lanes(n, |i| r[i].into() * r[i].into()), lanes(n, |i| z[i].into() * z[i].into()))
     }
     let n = z.len();
-    node(T::from_f64(alpha), T::from_f64(lambda), &p[..n], &q[..n], z, &mut r[..n]);
+    node(T::from_f64(alpha), T::from_f64(lambda), &p[..n], &q[..n], z, &mut r[..n])
 }
 
 /// z ← αx + βy + γz.

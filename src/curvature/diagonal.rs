@@ -4,10 +4,10 @@
 //! (1990) componentwise: with random signs v, E[v ∘ Mv] = diag(M), since vᵢ² = 1. Its standard error in component i
 //! after s probes is √(Σ_{j≠i} Mᵢⱼ² / s): none for a diagonal matrix.
 
-use super::Preconditioner;
+use super::{Preconditioned, PreconditionedObjective, Preconditioner, with_preconditioner};
 use crate::base::random::SplitMix64;
-use crate::base::{Error, Result, Scalar, check_finite, check_positive_dimension};
-use crate::operator::SymmetricOperator;
+use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension};
+use crate::operator::{Objective, SymmetricOperator};
 
 /// r ← (|D| + shift)⁻¹ r with a diagonal D.
 ///
@@ -28,7 +28,7 @@ impl<T: Scalar> DiagonalPreconditioner<T> {
     }
 
     /// Takes any diagonal: what is not finite counts as the largest entry that is.
-    pub(super) fn repaired(mut diagonal: Vec<T>) -> Self {
+    fn repaired(mut diagonal: Vec<T>) -> Self {
         let largest = diagonal.iter().filter(|d| d.is_finite()).fold(T::zero(), |l, d| l.max(d.abs()));
         let largest = if largest > T::zero() { largest } else { T::one() };
         let least = largest * T::epsilon();
@@ -46,6 +46,52 @@ impl<T: Scalar> Preconditioner<T> for DiagonalPreconditioner<T> {
         for (r, &d) in r.iter_mut().zip(&self.diagonal) {
             *r /= d + shift;
         }
+    }
+}
+
+/// The objective preconditioned by the diagonal of its Hessian, which `diagonal(x, d)` writes to `d` at every point.
+/// Entries that are not positive are replaced as [`DiagonalPreconditioner`] says.
+///
+/// ```
+/// use newton_krylov::{TrustRegion, objective, with_diagonal};
+///
+/// // Σ wᵢ xᵢ²/2 with weights over six orders of magnitude
+/// let w: Vec<f64> = (0..60).map(|i| 10f64.powf(i as f64 / 10.0)).collect();
+/// let f = objective(
+///     60,
+///     |x: &[f64]| x.iter().zip(&w).map(|(x, w)| 0.5 * w * x * x).sum::<f64>(),
+///     |x, g| (0..60).for_each(|i| g[i] = w[i] * x[i]),
+///     |_, v, hv| (0..60).for_each(|i| hv[i] = w[i] * v[i]),
+/// );
+/// let f = with_diagonal(f, |_, d| d.copy_from_slice(&w));
+/// let report = TrustRegion::default().minimize(&f, &[1.0; 60])?;
+/// assert!(report.termination.converged() && report.counts.products <= 10);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+pub fn with_diagonal<T, O, F>(
+    objective: O,
+    diagonal: F,
+) -> PreconditionedObjective<O, DiagonalPreconditioner<T>, impl Fn(&[T]) -> DiagonalPreconditioner<T>>
+where
+    T: Scalar,
+    O: Objective<T>,
+    F: Fn(&[T], &mut [T]),
+{
+    with_preconditioner(objective, move |x: &[T]| {
+        let mut d = vec![T::zero(); x.len()];
+        diagonal(x, &mut d);
+        DiagonalPreconditioner::repaired(d)
+    })
+}
+
+impl<T: Scalar, M: SymmetricOperator<T>> Preconditioned<M, DiagonalPreconditioner<T>> {
+    /// The operator with a diagonal preconditioner.
+    ///
+    /// # Errors
+    /// If the diagonal has another length than the operator, or an entry that is NaN or infinite.
+    pub fn diagonal(operator: M, diagonal: Vec<T>) -> Result<Self> {
+        check_length("diagonal", &diagonal, operator.dim())?;
+        Ok(Preconditioned { operator, preconditioner: DiagonalPreconditioner::new(diagonal)? })
     }
 }
 

@@ -6,8 +6,7 @@
 
 use std::marker::PhantomData;
 
-use super::DiagonalPreconditioner;
-use crate::base::{Result, Scalar, check_length};
+use crate::base::Scalar;
 use crate::operator::{Expansion, Objective, SymmetricOperator};
 
 /// P⁻¹ for some symmetric positive definite P ≈ M + shift·I.
@@ -79,7 +78,7 @@ impl<T, M: Expansion<T>, P: Preconditioner<T>> Expansion<T> for Preconditioned<M
     }
 }
 
-/// An objective whose expansions have a preconditioner; see [`with_preconditioner`] and [`with_diagonal`].
+/// An objective whose expansions have a preconditioner; see [`with_preconditioner`] and [`with_diagonal`](crate::with_diagonal).
 #[derive(Clone, Debug)]
 pub struct PreconditionedObjective<O, P, F> {
     objective: O,
@@ -112,50 +111,4 @@ where
     F: Fn(&[T]) -> P,
 {
     PreconditionedObjective { objective, preconditioner_at, preconditioner: PhantomData }
-}
-
-/// The objective preconditioned by the diagonal of its Hessian, which `diagonal(x, d)` writes to `d` at every point.
-/// Entries that are not positive are replaced as [`DiagonalPreconditioner`] says.
-///
-/// ```
-/// use newton_krylov::{TrustRegion, objective, with_diagonal};
-///
-/// // Σ wᵢ xᵢ²/2 with weights over six orders of magnitude
-/// let w: Vec<f64> = (0..60).map(|i| 10f64.powf(i as f64 / 10.0)).collect();
-/// let f = objective(
-///     60,
-///     |x: &[f64]| x.iter().zip(&w).map(|(x, w)| 0.5 * w * x * x).sum::<f64>(),
-///     |x, g| (0..60).for_each(|i| g[i] = w[i] * x[i]),
-///     |_, v, hv| (0..60).for_each(|i| hv[i] = w[i] * v[i]),
-/// );
-/// let f = with_diagonal(f, |_, d| d.copy_from_slice(&w));
-/// let report = TrustRegion::default().minimize(&f, &[1.0; 60])?;
-/// assert!(report.termination.converged() && report.counts.products <= 10);
-/// # Ok::<(), newton_krylov::Error>(())
-/// ```
-pub fn with_diagonal<T, O, F>(
-    objective: O,
-    diagonal: F,
-) -> PreconditionedObjective<O, DiagonalPreconditioner<T>, impl Fn(&[T]) -> DiagonalPreconditioner<T>>
-where
-    T: Scalar,
-    O: Objective<T>,
-    F: Fn(&[T], &mut [T]),
-{
-    with_preconditioner(objective, move |x: &[T]| {
-        let mut d = vec![T::zero(); x.len()];
-        diagonal(x, &mut d);
-        DiagonalPreconditioner::repaired(d)
-    })
-}
-
-impl<T: Scalar, M: SymmetricOperator<T>> Preconditioned<M, DiagonalPreconditioner<T>> {
-    /// The operator with a diagonal preconditioner.
-    ///
-    /// # Errors
-    /// If the diagonal has another length than the operator, or an entry that is NaN or infinite.
-    pub fn diagonal(operator: M, diagonal: Vec<T>) -> Result<Self> {
-        check_length("diagonal", &diagonal, operator.dim())?;
-        Ok(Preconditioned { operator, preconditioner: DiagonalPreconditioner::new(diagonal)? })
-    }
 }

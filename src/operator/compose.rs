@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::SymmetricOperator;
-use crate::base::{Scalar, kernels};
+use crate::base::{Error, Result, Scalar, kernels};
 
 /// M + λI. Costs one product with M.
 #[derive(Clone, Debug)]
@@ -91,10 +91,10 @@ impl<T: Scalar, M: SymmetricOperator<T>, N: SymmetricOperator<T>> Sum<T, M, N> {
     ///
     /// # Errors
     /// If the dimensions differ.
-    pub fn new(first: M, second: N) -> crate::Result<Self> {
+    pub fn new(first: M, second: N) -> Result<Self> {
         let (expected, found) = (first.dim(), second.dim());
         if expected != found {
-            return Err(crate::Error::Length { argument: "second operator", expected, found });
+            return Err(Error::Length { argument: "second operator", expected, found });
         }
         Ok(Sum { first, second, product: RefCell::new(vec![T::zero(); expected]) })
     }

@@ -1,22 +1,10 @@
-//! Writing down the matrix of an operator, for small d.
+//! Writing down the matrix of an operator with all threads, for small d.
 
 use rayon::prelude::*;
 
 use super::SymmetricOperator;
+use super::symmetric::{COLUMNS, apply_to_identity};
 use crate::base::Scalar;
-
-/// Columns of the identity that go into one call of `apply_block`.
-const COLUMNS: usize = 16;
-
-/// Forms M by blocks of columns, on the calling thread.
-pub(super) fn form_by_blocks<T: Scalar, M: SymmetricOperator<T> + ?Sized>(operator: &M, matrix: &mut [T]) {
-    let dim = operator.dim();
-    assert_eq!(matrix.len(), dim * dim, "the matrix needs dim² numbers");
-    let mut identity = vec![T::zero(); dim * COLUMNS.min(dim)];
-    for (block, columns) in matrix.chunks_mut(dim * COLUMNS).enumerate() {
-        apply_to_identity(operator, block * COLUMNS, &mut identity, columns);
-    }
-}
 
 /// Forms M by blocks of columns, several blocks at once, for an operator that may be shared between threads. The same
 /// numbers as [`SymmetricOperator::form`], whatever the number of threads. Costs d products.
@@ -44,22 +32,4 @@ pub fn form_parallel<T: Scalar>(operator: &(impl SymmetricOperator<T> + Sync), m
         || vec![T::zero(); dim * COLUMNS.min(dim)],
         |identity, (block, columns)| apply_to_identity(operator, block * COLUMNS, identity, columns),
     );
-}
-
-/// columns ← M E for the columns `first..` of the identity. `identity` is zero before and after.
-fn apply_to_identity<T: Scalar, M: SymmetricOperator<T> + ?Sized>(
-    operator: &M,
-    first: usize,
-    identity: &mut [T],
-    columns: &mut [T],
-) {
-    let dim = operator.dim();
-    let count = columns.len() / dim;
-    for j in 0..count {
-        identity[j * dim + first + j] = T::one();
-    }
-    operator.apply_block(&identity[..count * dim], columns);
-    for j in 0..count {
-        identity[j * dim + first + j] = T::zero();
-    }
 }

@@ -1,7 +1,9 @@
 //! A symmetric matrix that is only ever seen through its products.
 
-use super::form::form_by_blocks;
 use crate::base::Scalar;
+
+/// Columns of the identity that go into one call of `apply_block`.
+pub(super) const COLUMNS: usize = 16;
 
 /// A symmetric operator v ↦ Mv on ℝᵈ.
 ///
@@ -82,5 +84,33 @@ impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         (**self).precondition(shift, r)
+    }
+}
+
+/// Forms M by blocks of columns, on the calling thread.
+fn form_by_blocks<T: Scalar, M: SymmetricOperator<T> + ?Sized>(operator: &M, matrix: &mut [T]) {
+    let dim = operator.dim();
+    assert_eq!(matrix.len(), dim * dim, "the matrix needs dim² numbers");
+    let mut identity = vec![T::zero(); dim * COLUMNS.min(dim)];
+    for (block, columns) in matrix.chunks_mut(dim * COLUMNS).enumerate() {
+        apply_to_identity(operator, block * COLUMNS, &mut identity, columns);
+    }
+}
+
+/// columns ← M E for the columns `first..` of the identity. `identity` is zero before and after.
+pub(super) fn apply_to_identity<T: Scalar, M: SymmetricOperator<T> + ?Sized>(
+    operator: &M,
+    first: usize,
+    identity: &mut [T],
+    columns: &mut [T],
+) {
+    let dim = operator.dim();
+    let count = columns.len() / dim;
+    for j in 0..count {
+        identity[j * dim + first + j] = T::one();
+    }
+    operator.apply_block(&identity[..count * dim], columns);
+    for j in 0..count {
+        identity[j * dim + first + j] = T::zero();
     }
 }

@@ -121,12 +121,12 @@ impl Globalisation for Weight {
     }
 
     fn shorten(&mut self, trial: &Trial) {
-        // In one dimension (κ + λ)δ = −g; for a step α times as long λ = (κ + λ)/α − κ and σ = λ/‖αδ‖. With κ unknown, the
-        // larger of that for κ = 0 (all was regularisation) and for λ = 0 (none was).
+        // To shorten by α: where curvature held the step, (κ + λ)αδ = −g with κ = −gᵀδ/‖δ‖² and λ = σα‖δ‖; where the cubic
+        // term did, ‖δ‖ falls at most like 1/σ.
         let (alpha, norm) = (trial.shortening(), trial.norm());
         let stiffness = -trial.answer.slope / (norm * norm);
         let from_newton = (1.0 / alpha - 1.0) * stiffness / (alpha * norm);
-        self.0 = from_newton.max(self.0 * 2.0);
+        self.0 = from_newton.max(self.0 / alpha);
     }
 
     fn lengthen(&mut self, trial: &Trial) -> bool {

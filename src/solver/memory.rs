@@ -1,10 +1,10 @@
 //! How many vectors a run may store, and for what.
 
-/// Vectors that a run needs besides basis and remembered curvature: x, the trial point, δ, Mδ, two gradients and their
-/// difference, four more in the workspaces, five for conjugate gradients.
-const FIXED: usize = 16;
+/// Vectors that a run needs besides basis and remembered curvature: x, the trial point, δ, Mδ, two gradients, nine in the
+/// workspaces, five for conjugate gradients and four for what they find.
+const FIXED: usize = 24;
 /// The default budget in bytes, where fewer vectors than [`MOST`] fit.
-const BYTES: usize = 1 << 29;
+const BYTES: usize = 1 << 26;
 /// The default budget in vectors: more than this has not paid in products on any problem measured.
 const MOST: usize = FIXED + 80 + 200;
 
@@ -12,10 +12,10 @@ const MOST: usize = FIXED + 80 + 200;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Memory {
-    /// 296 vectors, or as many as 512 MiB hold, but at least 20.
+    /// 304 vectors, or as many as 64 MiB hold, but at least 28.
     #[default]
     Automatic,
-    /// At most so many vectors of length d, at least 20.
+    /// At most so many vectors of length d, at least 28.
     Vectors(usize),
     /// As [`Vectors`](Self::Vectors), with nothing remembered between outer iterations: every step is taken from
     /// products at its own point, as in the textbooks.
@@ -35,7 +35,7 @@ impl Memory {
     /// The vectors that a run with `dim` unknowns of `size` bytes may store.
     pub(super) fn vectors(self, dim: usize, size: usize) -> usize {
         match self {
-            Memory::Automatic => (BYTES / (dim * size)).min(MOST).max(FIXED + 4),
+            Memory::Automatic => (BYTES / (dim * size)).clamp(FIXED + 4, MOST),
             Memory::Vectors(most) | Memory::Forgetful(most) => most.max(FIXED + 4),
         }
     }
@@ -71,7 +71,7 @@ mod tests {
                 );
             }
         }
-        assert_eq!(Memory::Automatic.vectors(1_000_000, 8), 67);
+        assert_eq!(Memory::Automatic.vectors(1_000_000, 8), 28);
         assert_eq!(Memory::Automatic.plan(1000, 8), Plan { columns: 100, remembered: 80 });
     }
 }

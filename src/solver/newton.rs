@@ -14,7 +14,7 @@
 //! regression, each is worth more alone than both together.
 //!
 //! The forcing term follows the nonlinearity that was met: with e = ‖g₊ − g − Mδ‖ / ‖g₊ − g‖ the next model is minimised
-//! until what is left is min(0.1, e²) of its decrease. This is Eisenstat & Walker's first choice (SIAM J. Sci. Comput.
+//! until what is left is min(0.03, e²) of its decrease. This is Eisenstat & Walker's first choice (SIAM J. Sci. Comput.
 //! 17 (1996)), squared since it bounds an energy and not a residual.
 
 use std::ops::ControlFlow;
@@ -28,8 +28,10 @@ use crate::control::{Evaluation, Iteration, Progress, Report, Stopping, Terminat
 use crate::operator::{Counted, Expansion, Objective};
 use crate::step::{Accuracy, Answer, Inner, InnerStop, RememberedModel, Resources, StepFamily};
 
-/// The largest share of the model's decrease that an inner solve may leave, and the largest relative residual.
-const LOOSEST: f64 = 0.1;
+/// The largest relative residual an inner solve may leave, where there is no preconditioner to estimate the decrease by.
+const RESIDUAL: f64 = 0.1;
+/// The largest share of the model's decrease that an inner solve may leave.
+const LOOSEST: f64 = 0.03;
 /// The smallest such share: rounding has the say below.
 const TIGHTEST: f64 = 1e-10;
 /// A remembered step is taken where ‖g₊ − g − Mδ‖ was at most this fraction of ‖g₊ − g‖ …
@@ -302,8 +304,8 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         kernels::axpby(1.0, change, -1.0, &mut self.product);
         let error = kernels::norm(&self.product) / kernels::norm(change).max(f64::MIN_POSITIVE);
         // A preconditioner of the user's own knows more than what could be remembered.
-        let own = self.family.is_preconditioned();
-        if !own {
+        let remember = self.remembered.has_room() && !self.family.is_preconditioned();
+        if remember {
             self.remembered.learn_space(self.family.krylov());
             self.remembered.learn(&self.step, change);
         }
@@ -311,8 +313,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         if inner != InnerStop::Remembered {
             self.leave = (error * error).clamp(TIGHTEST, LOOSEST);
         }
-        let forgetful = matches!(self.settings.memory, Memory::Forgetful(_));
-        self.trust_memory = !own && !forgetful && (error <= PREDICTED || norm <= REDUCED * self.gradient_norm);
+        self.trust_memory = remember && (error <= PREDICTED || norm <= REDUCED * self.gradient_norm);
         self.rounding_steps = match verdict {
             Verdict::Rounding if norm > 0.9 * self.least_gradient => self.rounding_steps + 1,
             _ => 0,
@@ -361,7 +362,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         let mut lengthened = 0;
         let (mut last_ratio, mut last_norm, mut equal_ratios) = (f64::NAN, f64::INFINITY, 0);
         loop {
-            let (answer, inner) = self.answer(expansion, x)?;
+            let (answer, inner) = self.answer(expansion, x, lengthened == 0)?;
             let trial = self.evaluate(x, answer)?;
             let verdict = judge(T::epsilon_f64(), self.value, trial.after, trial.predicted);
             let control = self.globalisation.control();
@@ -374,7 +375,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             {
                 // The step before was the better one; the model gives it again for nothing.
                 self.globalisation.restore(its_control);
-                let (answer, inner) = self.answer(expansion, x)?;
+                let (answer, inner) = self.answer(expansion, x, false)?;
                 self.displace(x, answer);
                 self.pending = Some(Pending {
                     trial: shorter,
@@ -401,7 +402,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             }
             let ratio = trial.ratio;
             let equal =
-                ratio <= 0.0 && (ratio - last_ratio).abs() <= 0.1 * (1.0 - ratio) && trial.norm() < 0.7 * last_norm;
+                ratio <= -0.1 && (ratio - last_ratio).abs() <= 0.1 * (1.0 - ratio) && trial.norm() < 0.7 * last_norm;
             equal_ratios = if equal { equal_ratios + 1 } else { 0 };
             (last_ratio, last_norm) = (ratio, trial.norm());
             if equal_ratios >= MOST_EQUAL_RATIOS {
@@ -415,11 +416,13 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
     }
 
     /// Answers the globalisation's question, from remembered curvature where that is trusted, otherwise from products
-    /// at x. The step is then in `step`, Mδ in `product`.
+    /// at x. The step is then in `step`, Mδ in `product`. Unless it may `grow`, the space stays as it is, so that the same
+    /// question has the same answer.
     fn answer(
         &mut self,
         expansion: &impl Expansion<T>,
         x: &[T],
+        grow: bool,
     ) -> std::result::Result<(Answer, InnerStop), Termination> {
         if let Some(limit) = self.limit() {
             return Err(limit);
@@ -453,9 +456,14 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         let resources = Resources { remembered: Some(&mut self.remembered), more: &more };
         let tolerance = stopping.gradient_tolerance::<T>(self.reference_gradient_norm);
         let accuracy =
-            Accuracy { residual: LOOSEST.min(self.leave.sqrt()), energy: self.leave, enough: ENOUGH * tolerance };
+            Accuracy { residual: RESIDUAL.min(self.leave.sqrt()), energy: self.leave, enough: ENOUGH * tolerance };
         let question = self.globalisation.question();
-        match self.family.refine(expansion, &self.gradient, question, accuracy, resources) {
+        let answered = if grow {
+            self.family.refine(expansion, &self.gradient, question, accuracy, resources)
+        } else {
+            self.family.answer(question).map(|answer| (answer, InnerStop::Accurate))
+        };
+        match answered {
             Ok((answer, stop)) => {
                 self.family.step(&mut self.step);
                 self.family.product(&mut self.product);

@@ -46,6 +46,7 @@ impl<T: Scalar> ConjugateGradient<T> {
 
     /// Iterates from z = 0 with the residual `residual`, until ‖r‖ ≤ `tolerance`. `more()` says whether another product
     /// is allowed.
+    #[expect(clippy::too_many_arguments, reason = "all that an inner solve depends on, none of it kept")]
     pub fn solve(
         &mut self,
         operator: &impl SymmetricOperator<T>,
@@ -61,26 +62,31 @@ impl<T: Scalar> ConjugateGradient<T> {
         self.product.fill(T::zero());
         self.r.copy_from_slice(residual);
         let mut rho_before = f64::INFINITY;
-        let mut best = kernels::norm(residual);
+        let mut rr = kernels::dot(residual, residual);
+        let mut best = rr;
         let mut since_best = 0;
-        for iteration in 0.. {
-            let rr = kernels::norm(&self.r);
-            if rr <= tolerance {
+        for _ in 0..2 * self.z.len() {
+            if rr.sqrt() <= tolerance {
                 return Truncation::Accurate;
             }
             // In finite precision the residual may stop falling; a long stretch without progress ends the loop.
-            (best, since_best) = if rr < 0.999 * best { (rr, 0) } else { (best, since_best + 1) };
-            if iteration >= 2 * self.z.len() || since_best > 200 || !more() {
-                return Truncation::Exhausted;
-            }
-            self.preconditioned.copy_from_slice(&self.r);
-            precondition(&mut self.preconditioned);
-            let rho = kernels::dot(&self.r, &self.preconditioned);
-            if !(rho > 0.0) {
+            (best, since_best) = if rr < 0.998 * best { (rr, 0) } else { (best, since_best + 1) };
+            if since_best > 200 || !more() {
                 return Truncation::Exhausted;
             }
             // p ← −P⁻¹r + βp
-            kernels::axpby(-1.0, &self.preconditioned, rho / rho_before, &mut self.p);
+            self.preconditioned.copy_from_slice(&self.r);
+            let rho = if precondition(&mut self.preconditioned) {
+                let rho = kernels::dot(&self.r, &self.preconditioned);
+                kernels::axpby(-1.0, &self.preconditioned, rho / rho_before, &mut self.p);
+                rho
+            } else {
+                kernels::axpby(-1.0, &self.r, rr / rho_before, &mut self.p);
+                rr
+            };
+            if rho.is_nan() || rho <= 0.0 {
+                return Truncation::Exhausted;
+            }
             rho_before = rho;
             operator.apply(&self.p, &mut self.product);
             let (pp, p_mp) = kernels::norm_and_dot(&self.p, &self.product);
@@ -92,8 +98,10 @@ impl<T: Scalar> ConjugateGradient<T> {
                 return Truncation::NegativeCurvature;
             }
             let alpha = rho / curvature;
-            kernels::conjugate_gradient_update(alpha, shift, &self.p, &self.product, &mut self.z, &mut self.r);
-            if kernels::norm(&self.z) > radius {
+            let zz;
+            (rr, zz) =
+                kernels::conjugate_gradient_update(alpha, shift, &self.p, &self.product, &mut self.z, &mut self.r);
+            if zz.sqrt() > radius {
                 return Truncation::Outside;
             }
         }

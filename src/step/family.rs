@@ -15,6 +15,8 @@ use crate::operator::SymmetricOperator;
 /// Unknowns up to which the dense path is considered: an eigendecomposition takes about 30 ms at 512 (`cargo bench`,
 /// group `dense`), and 0.25 s at 1024.
 pub const DENSE_LIMIT: usize = 512;
+/// A space of k dimensions grows by k/16 more between two looks at its answer.
+const LOOK: usize = 16;
 /// Columns that the space keeps free for conjugate gradients, where memory is shorter than d.
 const SPARE: usize = 2;
 
@@ -192,8 +194,26 @@ impl<T: Scalar> StepFamily<T> {
             return Ok((self.answer(question)?, InnerStop::Dense));
         }
         let size = kernels::norm(gradient);
+        let mut shift = 0.0;
+        let mut next_look = 0;
         loop {
+            // An answer costs O(k³): large spaces grow by several dimensions between two looks.
+            let k = self.krylov.len();
+            if k < next_look && k < self.columns {
+                if !(resources.more)() {
+                    next_look = k;
+                    continue;
+                }
+                self.krylov.point_to_newest_product(shift);
+                precondition(operator, &mut resources, shift, self.krylov.direction());
+                if self.grow(operator, gradient) != Growth::Grown {
+                    next_look = k;
+                }
+                continue;
+            }
+            next_look = k + 1 + k / LOOK;
             let answer = self.krylov.answer(question)?;
+            shift = answer.shift;
             let negative = self.krylov.ritz_values()[0] < 0.0;
             if negative && matches!(question, Question::SaddleFree(_)) {
                 return Ok((answer, InnerStop::Accurate));
@@ -228,8 +248,8 @@ impl<T: Scalar> StepFamily<T> {
                     return Ok((answer, InnerStop::Limit));
                 }
                 self.continued = true;
-                let stop =
-                    self.go_on(operator, gradient, question, answer, 0.5 * accuracy.residual * size, &mut resources);
+                let tolerance = (0.5 * accuracy.residual * size).max(accuracy.enough);
+                let stop = self.go_on(operator, gradient, question, answer, tolerance, resources.more);
                 return Ok((self.krylov.answer(question)?, stop));
             }
             match self.grow(operator, gradient) {
@@ -248,7 +268,8 @@ impl<T: Scalar> StepFamily<T> {
         }
     }
 
-    /// Conjugate gradients from the residual of the last answer; their result becomes two more basis vectors.
+    /// Conjugate gradients from the residual of the last answer; their result becomes two more basis vectors. Remembered
+    /// curvature does not precondition them: unlike the stored space they have no safeguard against a bad one.
     fn go_on(
         &mut self,
         operator: &impl SymmetricOperator<T>,
@@ -256,23 +277,16 @@ impl<T: Scalar> StepFamily<T> {
         question: Question,
         answer: Answer,
         tolerance: f64,
-        resources: &mut Resources<'_, T>,
+        more: &dyn Fn() -> bool,
     ) -> InnerStop {
         let dim = self.dim;
         let radius = if let Question::Radius(radius) = question { radius } else { f64::INFINITY };
         let cg = self.conjugate_gradient.get_or_insert_with(|| ConjugateGradient::new(dim));
-        let (shift, more) = (answer.shift, resources.more);
+        let shift = answer.shift;
         let made = std::cell::Cell::new(self.made);
         let counted = CountingView { operator, made: &made };
-        let truncation = cg.solve(
-            &counted,
-            shift,
-            &self.residual,
-            tolerance,
-            radius,
-            |r| precondition(operator, resources, shift, r),
-            more,
-        );
+        let truncation =
+            cg.solve(&counted, shift, &self.residual, tolerance, radius, |r| operator.precondition(shift, r), more);
         self.made = made.get();
         // Mz = (r − r₀) − λz
         kernels::axpby(-1.0, &self.residual, 1.0, &mut cg.r);

@@ -237,6 +237,21 @@ impl<T: Scalar> KrylovSpace<T> {
         Ok(answer)
     }
 
+    /// The `j`-th lowest Ritz vector and its product. Expects Ritz values to have been asked for.
+    pub fn ritz_pair(&self, j: usize, vector: &mut [T], product: &mut [T]) {
+        let q = self.eigen.vector(j);
+        self.basis().times(q, vector);
+        self.products().times(q, product);
+    }
+
+    /// direction ← Mv + λv for the newest basis vector v: with a fixed preconditioner this spans the same spaces as the
+    /// residual does, and needs no answer.
+    pub fn point_to_newest_product(&mut self, shift: f64) {
+        let newest = (self.len - 1) * self.dim..self.len * self.dim;
+        self.work.copy_from_slice(&self.products[newest.clone()]);
+        kernels::axpy(shift, &self.basis[newest], &mut self.work);
+    }
+
     /// out ← the unit vector in the space along which the curvature is lowest; returns that curvature. `None` for an
     /// empty space.
     pub fn lowest_direction(&mut self, out: &mut [T]) -> Option<f64> {

@@ -26,7 +26,7 @@ use crate::base::{Eigen, Scalar, kernels, kernels::Columns};
 /// Least |zᵀs| / ‖z‖‖s‖ for the rank-one formula.
 const RANK_ONE: f64 = 0.05;
 
-/// The model. Storage: capacity + 2 vectors of length d.
+/// The model. Storage: capacity + 3 vectors of length d.
 pub struct RememberedModel<T> {
     dim: usize,
     capacity: usize,
@@ -39,6 +39,8 @@ pub struct RememberedModel<T> {
     eigen: Eigen,
     decomposed: bool,
     work: Vec<T>,
+    /// A Ritz vector and its product, where not every product can be learnt.
+    pair: (Vec<T>, Vec<T>),
     a: Vec<f64>,
     b: Vec<f64>,
     c: Vec<f64>,
@@ -63,6 +65,7 @@ impl<T: Scalar> RememberedModel<T> {
             eigen: Eigen::new(capacity),
             decomposed: false,
             work: vec![T::zero(); dim],
+            pair: (Vec::new(), Vec::new()),
             a: vec![0.0; capacity + 1],
             b: vec![0.0; capacity + 1],
             c: vec![0.0; capacity + 1],
@@ -175,14 +178,40 @@ impl<T: Scalar> RememberedModel<T> {
             let logarithms: f64 = theta.iter().map(|t| t.abs().max(f64::MIN_POSITIVE).ln()).sum();
             self.set_exterior((logarithms / theta.len() as f64).exp());
         }
-        for j in 0..space.len() {
-            self.learn(space.basis().column(j), space.products().column(j));
+        if 4 * space.len() <= self.capacity || self.capacity == self.dim {
+            for j in 0..space.len() {
+                self.learn(space.basis().column(j), space.products().column(j));
+            }
+            return;
         }
+        // Not all fits: the Ritz pairs furthest from γ, which a preconditioner has most use for.
+        let theta = space.ritz_values();
+        let mut order: Vec<usize> = (0..theta.len()).collect();
+        order.sort_by(|&i, &j| self.distance(theta[j]).total_cmp(&self.distance(theta[i])));
+        order.truncate((self.capacity / 4).max(1));
+        let (mut vector, mut product) = std::mem::take(&mut self.pair);
+        vector.resize(self.dim, T::zero());
+        product.resize(self.dim, T::zero());
+        for &j in order.iter().rev() {
+            space.ritz_pair(j, &mut vector, &mut product);
+            self.learn(&vector, &product);
+        }
+        self.pair = (vector, product);
+    }
+
+    /// How far an eigenvalue is from γ: the logarithm of their ratio, infinite for a negative one.
+    fn distance(&self, theta: f64) -> f64 {
+        if theta < 0.0 { f64::INFINITY } else { (theta.max(f64::MIN_POSITIVE) / self.exterior).ln().abs() }
+    }
+
+    /// Whether anything can be remembered but γ.
+    pub fn has_room(&self) -> bool {
+        self.capacity > 0
     }
 
     /// Storage in vectors of length d.
     pub fn vectors(&self) -> usize {
-        self.capacity + 1
+        self.capacity + 1 + self.pair.0.len() / self.dim * 2
     }
 
     /// Makes Bs = y, as far as the update allows. `s` and `y` are finite.
@@ -300,14 +329,11 @@ impl<T: Scalar> RememberedModel<T> {
         let m = self.len;
         let keep = m - (m / 4).max(2).min(m);
         let theta = self.eigen.values();
-        let RememberedModel { order, rows, .. } = self;
+        let (mut order, mut rows) = (std::mem::take(&mut self.order), std::mem::take(&mut self.rows));
         order.clear();
         order.extend(0..m);
-        let distance = |i: &usize| {
-            let ratio = theta[*i].abs().max(f64::MIN_POSITIVE) / self.exterior;
-            if theta[*i] < 0.0 { f64::INFINITY } else { ratio.ln().abs() }
-        };
-        order.sort_unstable_by(|i, j| distance(j).total_cmp(&distance(i)).then(i.cmp(j)));
+        let farther = |i: &usize, j: &usize| self.distance(theta[*j]).total_cmp(&self.distance(theta[*i]));
+        order.sort_unstable_by(|i, j| farther(i, j).then(i.cmp(j)));
         order.truncate(keep);
         // U ← UQ, a block of rows at a time.
         for start in (0..self.dim).step_by(ROWS) {
@@ -339,5 +365,6 @@ impl<T: Scalar> RememberedModel<T> {
             }
         }
         self.decomposed = false;
+        (self.order, self.rows) = (order, rows);
     }
 }

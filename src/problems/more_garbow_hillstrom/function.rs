@@ -1,7 +1,15 @@
 //! What is written by hand for each of the 35 functions.
 
-use super::Minimum;
 use crate::problems::number::Number;
+
+/// A minimum that the paper gives, to the digits it prints (six for values that are not exact).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Minimum {
+    /// F.
+    pub value: f64,
+    /// The point, where the paper gives one that is finite.
+    pub minimizer: Option<Vec<f64>>,
+}
 
 /// One function of the paper: its residuals, the transpose of their derivative, and what is known about it.
 ///

@@ -27,6 +27,8 @@ mod fixed;
 mod function;
 mod linear;
 
+pub use function::Minimum;
+
 /// Evaluates an expression with `$F` standing for the function of the given number.
 macro_rules! with_function {
     ($number:expr, $F:ident => $body:expr) => {
@@ -55,15 +57,6 @@ macro_rules! with_function {
             }
         }
     };
-}
-
-/// A minimum that the paper gives, to the digits it prints (six for values that are not exact).
-#[derive(Clone, Debug, PartialEq)]
-pub struct Minimum {
-    /// F.
-    pub value: f64,
-    /// The point, where the paper gives one that is finite.
-    pub minimizer: Option<Vec<f64>>,
 }
 
 /// One of the 35 functions F(x) = Σᵢ rᵢ(x)² of Moré, Garbow & Hillstrom (1981), with its dimensions.

@@ -1,0 +1,306 @@
+//! Minimises a Ginzburg–Landau energy on a cube: −Δu + κ(u³ − u) = f, for example with a million unknowns.
+//!
+//!     cargo run --release --example pde_energy                                # 20³ points
+//!     cargo run --release --example pde_energy -- --points 100
+//!     cargo run --release --example pde_energy -- --points 100 --memory 20    # little more than conjugate gradients
+//!     cargo run --release --example pde_energy -- --coupling 200              # several minima; the Hessian is indefinite
+
+use std::cell::Cell;
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use newton_krylov::problems::GinzburgLandau;
+use newton_krylov::{
+    CubicRegularization, Expansion, Memory, NewtonCg, Objective, Progress, Report, Stopping, SymmetricOperator,
+    TrustRegion,
+};
+
+const USAGE: &str = "\
+usage: pde_energy [options]
+  --points NUMBER     inner points along each edge of the cube                 [20]
+  --coupling NUMBER   the factor of u^3 - u in the equation                    [10]
+  --solver NAME       trust-region, newton-cg or cubic                         [trust-region]
+  --memory VECTORS    vectors that may be stored                               [as many as 64 MiB hold]
+  --forgetful         remember no curvature between outer iterations
+  --tolerance NUMBER  stop at |gradient| <= tolerance * |gradient at zero|     [1e-6]
+  --history           report every iteration
+  --json              end with a line of JSON
+  --help              this text";
+
+/// The largest N for which N³ is still a sensible number of unknowns.
+const MOST_POINTS: usize = 1000;
+
+struct Options {
+    points: usize,
+    coupling: f64,
+    solver: Solver,
+    memory: Option<usize>,
+    forgetful: bool,
+    tolerance: f64,
+    history: bool,
+    json: bool,
+    help: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Solver {
+    TrustRegion,
+    NewtonCg,
+    Cubic,
+}
+
+impl Solver {
+    const ALL: [Solver; 3] = [Solver::TrustRegion, Solver::NewtonCg, Solver::Cubic];
+
+    fn name(self) -> &'static str {
+        match self {
+            Solver::TrustRegion => "trust-region",
+            Solver::NewtonCg => "newton-cg",
+            Solver::Cubic => "cubic",
+        }
+    }
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+        let mut options = Options {
+            points: 20,
+            coupling: 10.0,
+            solver: Solver::TrustRegion,
+            memory: None,
+            forgetful: false,
+            tolerance: 1e-6,
+            history: false,
+            json: false,
+            help: false,
+        };
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+            match argument.as_str() {
+                "--points" => {
+                    options.points = whole("--points", &value()?)?;
+                    if options.points > MOST_POINTS {
+                        return Err(format!("--points {} is more than {MOST_POINTS}", options.points));
+                    }
+                }
+                "--coupling" => options.coupling = number("--coupling", &value()?, 0.0..f64::INFINITY)?,
+                "--tolerance" => {
+                    options.tolerance = number("--tolerance", &value()?, f64::MIN_POSITIVE..1.0)?;
+                }
+                "--memory" => options.memory = Some(whole("--memory", &value()?)?),
+                "--solver" => {
+                    let name = value()?;
+                    let solver = Solver::ALL.into_iter().find(|solver| solver.name() == name);
+                    let unknown = || format!("--solver {name} is not one of trust-region, newton-cg, cubic");
+                    options.solver = solver.ok_or_else(unknown)?;
+                }
+                "--forgetful" => options.forgetful = true,
+                "--history" => options.history = true,
+                "--json" => options.json = true,
+                "--help" | "-h" => options.help = true,
+                other => return Err(format!("unknown argument {other}")),
+            }
+        }
+        if options.forgetful && options.memory.is_none() {
+            return Err("--forgetful needs --memory".into());
+        }
+        Ok(options)
+    }
+
+    fn memory(&self) -> Memory {
+        match self.memory {
+            None => Memory::Automatic,
+            Some(vectors) if self.forgetful => Memory::Forgetful(vectors),
+            Some(vectors) => Memory::Vectors(vectors),
+        }
+    }
+}
+
+fn whole(option: &str, text: &str) -> Result<usize, String> {
+    match usize::from_str(text) {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err(format!("{option} {text} is not a positive whole number")),
+    }
+}
+
+fn number(option: &str, text: &str, range: std::ops::Range<f64>) -> Result<f64, String> {
+    match f64::from_str(text) {
+        Ok(number) if range.contains(&number) => Ok(number),
+        _ => Err(format!("{option} {text} is not a number in its range, from {:e} to {:e}", range.start, range.end)),
+    }
+}
+
+fn main() -> ExitCode {
+    let options = match Options::parse(std::env::args().skip(1)) {
+        Ok(options) => options,
+        Err(message) => {
+            eprintln!("error: {message}\n\n{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    if options.help {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    match solve(&options) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether the solver converged.
+fn solve(options: &Options) -> newton_krylov::Result<bool> {
+    let energy = GinzburgLandau::<f64>::discrete(options.points, options.coupling)?;
+    let dim = energy.dim();
+    let gigabytes = |vectors: usize| 1e-9 * (vectors * dim * size_of::<f64>()) as f64;
+    println!("{0}³ points = {dim} unknowns, coupling {1}", options.points, options.coupling);
+    let estimate = match options.solver {
+        Solver::TrustRegion => {
+            TrustRegion { memory: options.memory(), ..Default::default() }.memory_vectors::<f64>(dim)
+        }
+        Solver::NewtonCg => NewtonCg { memory: options.memory(), ..Default::default() }.memory_vectors::<f64>(dim),
+        Solver::Cubic => {
+            CubicRegularization { memory: options.memory(), ..Default::default() }.memory_vectors::<f64>(dim)
+        }
+    };
+    println!("memory, at most {estimate} vectors = {:.3} GB\n", gigabytes(estimate));
+
+    let timed = Timed { inner: &energy, clock: &Cell::default() };
+    let report = run(options, &timed, &energy.start())?;
+    if options.history {
+        println!("{report:#}\n");
+    } else {
+        println!("{report}\n");
+    }
+    let inside = timed.clock.get().as_secs_f64();
+    println!(
+        "energy, time    {inside:.3} s in values, gradients and products, {:.3} s outside",
+        report.seconds - inside
+    );
+    println!("memory          {:.3} GB", gigabytes(report.memory_vectors));
+    let error = error_against_truth(&energy, &report);
+    println!("error           {:.3e} of the solution's largest value, {:.6e} of energy", error.relative, error.energy);
+    if options.json {
+        println!("{}", json(options, &report, &error, inside));
+    }
+    Ok(report.termination.converged())
+}
+
+/// Minimises from zero, with a bar on standard error that counts the digits of the gradient.
+fn run(options: &Options, energy: &impl Objective<f64>, start: &[f64]) -> newton_krylov::Result<Report<f64>> {
+    let stopping = Stopping { gradient_relative: options.tolerance, ..Default::default() };
+    let memory = options.memory();
+
+    let style = ProgressStyle::with_template("{prefix:>12} [{bar:30}] {msg}  {elapsed}").expect("a valid template");
+    let bar = ProgressBar::new(1000).with_style(style.progress_chars("=> ")).with_prefix(options.solver.name());
+    let mut first = None;
+    let observe = |progress: &Progress<f64>| {
+        let relative = progress.gradient_norm / *first.get_or_insert(progress.gradient_norm);
+        bar.set_position((1000.0 * relative.ln() / options.tolerance.ln()).clamp(0.0, 1000.0) as u64);
+        bar.set_message(format!(
+            "iteration {}, value {:.8e}, relative gradient {relative:.1e}, {} products",
+            progress.iteration, progress.value, progress.counts.products
+        ));
+        ControlFlow::Continue(())
+    };
+    let report = match options.solver {
+        Solver::TrustRegion => {
+            TrustRegion { stopping, memory, ..Default::default() }.minimize_with(energy, start, observe)
+        }
+        Solver::NewtonCg => NewtonCg { stopping, memory, ..Default::default() }.minimize_with(energy, start, observe),
+        Solver::Cubic => {
+            CubicRegularization { stopping, memory, ..Default::default() }.minimize_with(energy, start, observe)
+        }
+    };
+    bar.finish_and_clear();
+    report
+}
+
+/// Measures the time in values, gradients and products.
+struct Timed<'c, O> {
+    inner: O,
+    clock: &'c Cell<Duration>,
+}
+
+impl<O> Timed<'_, O> {
+    fn time<R>(&self, call: impl FnOnce(&O) -> R) -> R {
+        let start = Instant::now();
+        let result = call(&self.inner);
+        self.clock.set(self.clock.get() + start.elapsed());
+        result
+    }
+}
+
+impl<O: Objective<f64>> Objective<f64> for Timed<'_, O> {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+    fn value(&self, x: &[f64]) -> f64 {
+        self.time(|f| f.value(x))
+    }
+    fn expand<'a>(&'a self, x: &'a [f64]) -> impl Expansion<f64> + 'a {
+        // To expand this energy is no work.
+        Timed { inner: self.inner.expand(x), clock: self.clock }
+    }
+}
+
+impl<E: SymmetricOperator<f64>> SymmetricOperator<f64> for Timed<'_, E> {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+    fn apply(&self, v: &[f64], out: &mut [f64]) {
+        self.time(|m| m.apply(v, out));
+    }
+}
+
+impl<E: Expansion<f64>> Expansion<f64> for Timed<'_, E> {
+    fn value(&self) -> f64 {
+        self.time(|f| f.value())
+    }
+    fn gradient(&self, out: &mut [f64]) {
+        self.time(|f| f.gradient(out));
+    }
+}
+
+/// How far the answer is from the solution that f was made for. Beyond a coupling of about 30 there are other minima,
+/// some of them lower.
+struct Error {
+    /// max |u − u*| / max |u*|.
+    relative: f64,
+    /// E(u) − E(u*).
+    energy: f64,
+}
+
+fn error_against_truth(energy: &GinzburgLandau<f64>, report: &Report<f64>) -> Error {
+    let truth = energy.truth();
+    let largest = truth.iter().fold(0.0, |m: f64, u| m.max(u.abs()));
+    let difference = report.x.iter().zip(&truth).fold(0.0, |m: f64, (u, v)| m.max((u - v).abs()));
+    Error { relative: difference / largest, energy: report.value - energy.expand(&truth).value() }
+}
+
+fn json(options: &Options, report: &Report<f64>, error: &Error, inside: f64) -> serde_json::Value {
+    serde_json::json!({
+        "solver": options.solver.name(),
+        "points": options.points,
+        "coupling": options.coupling,
+        "value": report.value,
+        "gradient_norm": report.gradient_norm,
+        "relative_gradient": report.gradient_norm / report.initial_gradient_norm,
+        "values": report.counts.values,
+        "gradients": report.counts.gradients,
+        "products": report.counts.products,
+        "iterations": report.iterations(),
+        "seconds": report.seconds,
+        "seconds_inside": inside,
+        "memory_vectors": report.memory_vectors,
+        "error": error.relative,
+        "termination": report.termination.to_string(),
+    })
+}

@@ -361,6 +361,7 @@ impl<T: Scalar> RememberedModel<T> {
             }
         }
         self.decomposed = false;
+        (self.order, self.rows) = (order, rows);
     }
 }
 

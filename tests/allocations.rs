@@ -1,0 +1,144 @@
+//! No memory is allocated in an inner iteration of the Krylov path, and an outer iteration allocates nothing that grows
+//! with the number of unknowns. Counted by the allocator itself; one test, so that nothing else runs beside it.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use newton_krylov::{
+    CubicRegularization, DiagonalOperator, Inner, Memory, NewtonCg, Objective, Question, Report, StepOptions, Steps,
+    Stopping, TrustRegion, objective,
+};
+
+struct Counting;
+
+static ON: AtomicBool = AtomicBool::new(false);
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+/// Allocations of at least so many bytes are counted as large.
+static LARGE_FROM: AtomicUsize = AtomicUsize::new(usize::MAX);
+static LARGE: AtomicUsize = AtomicUsize::new(0);
+
+impl Counting {
+    fn note(bytes: usize) {
+        if ON.load(Relaxed) {
+            ALLOCATIONS.fetch_add(1, Relaxed);
+            if bytes >= LARGE_FROM.load(Relaxed) {
+                LARGE.fetch_add(1, Relaxed);
+            }
+        }
+    }
+}
+
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        Self::note(layout.size());
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        Self::note(size);
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The allocations, and the large ones among them, of a call.
+fn allocations<R>(call: impl FnOnce() -> R) -> (R, usize, usize) {
+    let before = (ALLOCATIONS.load(Relaxed), LARGE.load(Relaxed));
+    ON.store(true, Relaxed);
+    let result = call();
+    ON.store(false, Relaxed);
+    (result, ALLOCATIONS.load(Relaxed) - before.0, LARGE.load(Relaxed) - before.1)
+}
+
+/// Chained Rosenbrock without an allocation of its own.
+fn valley(n: usize) -> impl Objective<f64> {
+    objective(
+        n,
+        |x: &[f64]| x.windows(2).map(|p| 100.0 * (p[1] - p[0] * p[0]).powi(2) + (1.0 - p[0]).powi(2)).sum::<f64>(),
+        move |x: &[f64], g: &mut [f64]| {
+            g.fill(0.0);
+            for i in 0..n - 1 {
+                let bend = 200.0 * (x[i + 1] - x[i] * x[i]);
+                g[i] += -2.0 * x[i] * bend - 2.0 * (1.0 - x[i]);
+                g[i + 1] += bend;
+            }
+        },
+        move |x: &[f64], v: &[f64], hv: &mut [f64]| {
+            hv.fill(0.0);
+            for i in 0..n - 1 {
+                let across = -400.0 * x[i];
+                hv[i] += (1200.0 * x[i] * x[i] - 400.0 * x[i + 1] + 2.0) * v[i] + across * v[i + 1];
+                hv[i + 1] += across * v[i] + 200.0 * v[i + 1];
+            }
+        },
+    )
+}
+
+fn products_allocate_nothing() {
+    let n = 400;
+    let m = DiagonalOperator((0..n).map(|i| 1e-4 + i as f64).collect());
+    let g = vec![1.0; n];
+    // Within the stored space, and beyond it in conjugate gradients.
+    for basis in [100, 20] {
+        let count = |max_products: usize| {
+            let options = StepOptions { inner: Inner::Krylov, basis, max_products, tolerance: 1e-14 };
+            let mut steps = Steps::new(&m, &g, options).unwrap();
+            let (step, made, _) = allocations(|| steps.ask(Question::Damped(0.0)).unwrap());
+            // Conjugate gradients may leave the last one unused.
+            assert!(step.products + 1 >= max_products);
+            made
+        };
+        count(100); // once-only tables of the linear algebra
+        assert_eq!(count(5), count(15), "stored space");
+        assert_eq!(count(40), count(80), "basis {basis}");
+    }
+    let mut steps = Steps::new(&m, &g, StepOptions { inner: Inner::Krylov, ..StepOptions::default() }).unwrap();
+    steps.ask(Question::Damped(10.0)).unwrap();
+    let (step, made, _) = allocations(|| steps.ask(Question::Damped(20.0)).unwrap());
+    assert_eq!((step.products, made), (0, 1), "a free answer allocates its step alone");
+}
+
+fn iterations_allocate_little() {
+    let n = 300;
+    let f = valley(n);
+    let x0 = vec![-1.0; n];
+    LARGE_FROM.store(n * 8, Relaxed);
+    for memory in [Memory::Automatic, Memory::Forgetful(100), Memory::Vectors(30)] {
+        let run = |method: usize, max_iterations: usize| {
+            let stopping = Stopping { max_iterations, ..Stopping::default() };
+            let (report, all, large): (Report<f64>, _, _) = allocations(|| {
+                let inner = Inner::Krylov;
+                match method {
+                    0 => TrustRegion { stopping, inner, memory }.minimize(&f, &x0),
+                    1 => NewtonCg { stopping, inner, memory }.minimize(&f, &x0),
+                    _ => CubicRegularization { stopping, inner, memory }.minimize(&f, &x0),
+                }
+                .unwrap()
+            });
+            assert_eq!(report.iterations(), max_iterations);
+            (report, all, large)
+        };
+        for method in 0..3 {
+            let k = 60;
+            let ((short, few, few_large), (long, many, many_large)) = (run(method, k), run(method, 2 * k));
+            let products = long.counts.products - short.counts.products;
+            let extra = many - few;
+            println!("{memory:?} {method}: {extra} allocations, {} large, {products} products", many_large - few_large);
+            // History doubles a few times; remembered curvature is compressed now and then, a few vectors each time.
+            assert!(extra <= 4 * k, "{memory:?} {method}: {extra} allocations in {k} iterations");
+            assert!(memory != Memory::Forgetful(100) || extra <= 3, "{method}: {extra} allocations");
+            assert!(many_large - few_large <= k / 2 + 2, "{memory:?} {method}: {} large", many_large - few_large);
+        }
+    }
+}
+
+#[test]
+fn memory_is_allocated_once() {
+    products_allocate_nothing();
+    iterations_allocate_little();
+}

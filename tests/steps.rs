@@ -1,0 +1,559 @@
+//! The step family against the truth: random symmetric matrices QΘQᵀ with known spectrum, on both paths, in both
+//! precisions, for every question.
+
+use std::cell::Cell;
+
+use newton_krylov::{
+    DiagonalOperator, Error, Inner, Preconditioned, Question, Scalar, Step, StepOptions, StepOutcome, Steps,
+    SymmetricOperator, damped_step, operator,
+};
+use proptest::prelude::*;
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Matrices of which everything is known
+
+/// Numbers in (−1, 1) from a linear congruence.
+fn random(n: usize, seed: u64) -> Vec<f64> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(1);
+    (0..n)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+        })
+        .collect()
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).map(|(a, b)| a * b).sum()
+}
+
+fn norm(a: &[f64]) -> f64 {
+    dot(a, a).sqrt()
+}
+
+/// M = QΘQᵀ, Q = (I − 2uuᵀ)(I − 2wwᵀ)(I − 2zzᵀ) with unit vectors.
+struct Known {
+    theta: Vec<f64>,
+    reflectors: Vec<Vec<f64>>,
+}
+
+impl Known {
+    fn new(theta: Vec<f64>, seed: u64) -> Self {
+        let reflectors = (0..3)
+            .map(|i| {
+                let u = random(theta.len(), seed + 1000 * i);
+                let size = norm(&u);
+                u.into_iter().map(|u| u / size).collect()
+            })
+            .collect();
+        Known { theta, reflectors }
+    }
+
+    fn reflect(u: &[f64], x: &mut [f64]) {
+        let along = 2.0 * dot(u, x);
+        x.iter_mut().zip(u).for_each(|(x, u)| *x -= along * u);
+    }
+
+    /// Qx.
+    fn out_of_eigenbasis(&self, x: &[f64]) -> Vec<f64> {
+        let mut x = x.to_vec();
+        self.reflectors.iter().rev().for_each(|u| Self::reflect(u, &mut x));
+        x
+    }
+
+    /// Qᵀx.
+    fn to_eigenbasis(&self, x: &[f64]) -> Vec<f64> {
+        let mut x = x.to_vec();
+        self.reflectors.iter().for_each(|u| Self::reflect(u, &mut x));
+        x
+    }
+
+    fn product(&self, x: &[f64]) -> Vec<f64> {
+        let mut c = self.to_eigenbasis(x);
+        c.iter_mut().zip(&self.theta).for_each(|(c, t)| *c *= t);
+        self.out_of_eigenbasis(&c)
+    }
+
+    fn operator<T: Scalar>(&self) -> impl SymmetricOperator<T> + '_ {
+        operator(self.theta.len(), |v: &[T], out: &mut [T]| {
+            let v: Vec<f64> = v.iter().map(|&v| v.into()).collect();
+            out.iter_mut().zip(self.product(&v)).for_each(|(out, p)| *out = T::from_f64(p));
+        })
+    }
+
+    /// The components of −(Θ + λI)⁻¹c.
+    fn shifted(&self, c: &[f64], shift: f64) -> Vec<f64> {
+        c.iter().zip(&self.theta).map(|(c, t)| if *c == 0.0 { 0.0 } else { -c / (t + shift) }).collect()
+    }
+
+    fn lowest(&self) -> f64 {
+        self.theta.iter().copied().fold(f64::INFINITY, f64::min)
+    }
+
+    /// The exact step by bisection on λ, for the questions without a hard case. `c` has a component along the lowest
+    /// eigenvector, unless M is positive definite.
+    fn exact(&self, question: Question, c: &[f64]) -> Vec<f64> {
+        let least = (-self.lowest()).max(0.0);
+        // The λ at which a function that falls in λ crosses zero.
+        let root = |f: &dyn Fn(f64) -> f64| {
+            let (mut low, mut high) = (0.0, 1.0);
+            while f(least + high) > 0.0 {
+                high *= 2.0;
+            }
+            for _ in 0..2000 {
+                let middle = 0.5 * (low + high);
+                if f(least + middle) > 0.0 { low = middle } else { high = middle }
+            }
+            least + high
+        };
+        match question {
+            Question::Damped(damping) => self.shifted(c, damping),
+            Question::Radius(radius) => {
+                let newton = self.shifted(c, 0.0);
+                if self.lowest() > 0.0 && norm(&newton) <= radius {
+                    return newton;
+                }
+                self.shifted(c, root(&|l| norm(&self.shifted(c, l)) - radius))
+            }
+            Question::Cubic(weight) => self.shifted(c, root(&|l| weight * norm(&self.shifted(c, l)) - l)),
+            Question::MetricBall(size) => {
+                let newton = self.shifted(c, 0.0);
+                let alpha = size / (-dot(&newton, c)).sqrt();
+                newton.iter().map(|y| alpha * y).collect()
+            }
+            Question::SaddleFree(longest) => {
+                let y: Vec<f64> = c.iter().zip(&self.theta).map(|(c, t)| -c / t.abs()).collect();
+                let factor = (longest / norm(&y)).min(1.0);
+                y.iter().map(|y| factor * y).collect()
+            }
+        }
+    }
+}
+
+/// n eigenvalues from `low` to `high`, geometrically where both are positive.
+fn spectrum(n: usize, low: f64, high: f64) -> Vec<f64> {
+    (0..n)
+        .map(|i| {
+            let t = i as f64 / (n - 1).max(1) as f64;
+            if low > 0.0 { low * (high / low).powf(t) } else { low + (high - low) * t }
+        })
+        .collect()
+}
+
+fn options(inner: Inner, tolerance: f64) -> StepOptions {
+    StepOptions { inner, tolerance, ..StepOptions::default() }
+}
+
+fn cast<T: Scalar>(v: &[f64]) -> Vec<T> {
+    v.iter().map(|&v| T::from_f64(v)).collect()
+}
+
+fn widen<T: Scalar>(v: &[T]) -> Vec<f64> {
+    v.iter().map(|&v| v.into()).collect()
+}
+
+/// What every answer must be: numbers that fit the step, whatever the step is.
+fn consistent<T: Scalar>(m: &Known, g: &[f64], step: &Step<T>, accuracy: f64) {
+    let delta = widen(&step.step);
+    let product = m.product(&delta);
+    let size = norm(&delta);
+    assert!((step.norm - size).abs() <= accuracy * size, "norm {} {size}", step.norm);
+    let decrease = -(dot(g, &delta) + 0.5 * dot(&delta, &product));
+    let scale = dot(g, &delta).abs() + dot(&delta, &product).abs();
+    assert!((step.decrease - decrease).abs() <= accuracy * scale, "decrease {} {decrease}", step.decrease);
+    assert!(decrease >= -accuracy * scale);
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Both paths against the truth
+
+fn against_the_truth<T: Scalar>(accuracy: f64, tolerance: f64) {
+    let spectra = [
+        (spectrum(1, 2.0, 2.0), false),
+        (spectrum(2, 0.5, 3.0), false),
+        (spectrum(40, 0.01, 1.0), false),
+        (spectrum(30, -1.0, 2.0), true),
+        (spectrum(12, -3.0, -1.0), true),
+    ];
+    for (seed, (theta, indefinite)) in spectra.into_iter().enumerate() {
+        let n = theta.len();
+        let m = Known::new(theta, seed as u64);
+        let c: Vec<f64> = random(n, 77 + seed as u64).iter().map(|c| c + 0.1 * c.signum()).collect();
+        let g = m.out_of_eigenbasis(&c);
+        let gradient: Vec<T> = cast(&g);
+        for inner in [Inner::Krylov, Inner::Dense] {
+            let questions = [
+                Question::Damped(5.0),
+                Question::Damped(if indefinite { 3.5 } else { 0.0 }),
+                Question::Radius(0.1),
+                Question::Radius(1.0),
+                Question::Radius(30.0),
+                Question::Cubic(0.01),
+                Question::Cubic(1.0),
+                Question::Cubic(100.0),
+                Question::SaddleFree(1e6),
+                Question::SaddleFree(0.3),
+                Question::MetricBall(0.5),
+            ];
+            // Each question alone, and all of them to one space.
+            let operator = m.operator::<T>();
+            let mut shared = Steps::new(&operator, &gradient, options(inner, tolerance)).unwrap();
+            for question in questions {
+                let mut alone = Steps::new(&operator, &gradient, options(inner, tolerance)).unwrap();
+                for steps in [&mut alone, &mut shared] {
+                    let step = steps.ask(question).unwrap();
+                    if indefinite && matches!(question, Question::MetricBall(_)) {
+                        assert_eq!(step.outcome, StepOutcome::Indefinite, "{question:?} {inner:?}");
+                        continue;
+                    }
+                    consistent(&m, &g, &step, accuracy);
+                    if step.outcome == StepOutcome::Limit && indefinite && matches!(question, Question::SaddleFree(_)) {
+                        continue; // A space that is not yet the whole one has no |M|⁻¹g, and says so.
+                    }
+                    assert_eq!(step.outcome, StepOutcome::Accurate, "{n} {question:?} {inner:?}");
+                    let exact = m.out_of_eigenbasis(&m.exact(question, &c));
+                    let delta = widen(&step.step);
+                    let error: Vec<f64> = delta.iter().zip(&exact).map(|(a, b)| a - b).collect();
+                    assert!(
+                        norm(&error) <= accuracy * norm(&exact),
+                        "{n} {question:?} {inner:?}: {:e} of {:e}, {} products",
+                        norm(&error),
+                        norm(&exact),
+                        step.products
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_question_has_its_exact_answer_in_f64() {
+    against_the_truth::<f64>(1e-8, 1e-12);
+}
+
+#[test]
+fn every_question_has_its_exact_answer_in_f32() {
+    against_the_truth::<f32>(1e-3, 1e-6);
+}
+
+#[test]
+fn accurate_means_a_small_residual_also_in_little_memory() {
+    let m = Known::new(spectrum(120, 0.01, 10.0), 5);
+    let g = m.out_of_eigenbasis(&random(120, 6));
+    let operator = m.operator::<f64>();
+    for basis in [1, 3, 10, 40] {
+        for question in [
+            Question::Damped(0.0),
+            Question::Damped(0.1),
+            Question::Radius(1e9),
+            Question::Radius(1.0),
+            Question::Radius(20.0),
+            Question::Cubic(0.1),
+        ] {
+            let options = StepOptions { basis, tolerance: 1e-6, inner: Inner::Krylov, ..StepOptions::default() };
+            let step = Steps::new(&operator, &g, options).unwrap().ask(question).unwrap();
+            let mut r = m.product(&step.step);
+            (0..120).for_each(|i| r[i] += step.shift * step.step[i] + g[i]);
+            assert!((norm(&r) - step.residual_norm).abs() <= 1e-6 * norm(&g), "{basis} {question:?}");
+            if step.outcome == StepOutcome::Accurate {
+                assert!(norm(&r) <= 1.02e-6 * norm(&g), "{basis} {question:?}: {:e}", norm(&r) / norm(&g));
+            }
+            if matches!(question, Question::Damped(_) | Question::Radius(1e9)) {
+                assert_eq!(step.outcome, StepOutcome::Accurate, "{basis} {question:?}: {:e}", norm(&r) / norm(&g));
+            }
+        }
+    }
+}
+
+#[test]
+fn the_hard_case_is_solved() {
+    // Eigenvalues −1, 1, …; g has no component along the first eigenvector.
+    let n = 10;
+    let mut theta = spectrum(n, 1.0, 4.0);
+    theta[0] = -1.0;
+    for (seed, radius) in [(1, 1.0), (2, 5.0), (3, 100.0)] {
+        let m = Known::new(theta.clone(), seed);
+        let mut c = random(n, seed);
+        c[0] = 0.0;
+        let operator = m.operator::<f64>();
+        let g = m.out_of_eigenbasis(&c);
+        let short = m.shifted(&c, 1.0);
+        let missing = (radius * radius - dot(&short, &short)).sqrt();
+        assert!(missing > 0.0, "the case is hard");
+        let mut steps = Steps::new(&operator, &g, options(Inner::Dense, 1e-12)).unwrap();
+        let step = steps.ask(Question::Radius(radius)).unwrap();
+        consistent(&m, &g, &step, 1e-10);
+        assert!((step.norm / radius - 1.0).abs() < 1e-10 && step.on_boundary);
+        let y = m.to_eigenbasis(&step.step);
+        assert!((y[0].abs() / missing - 1.0).abs() < 1e-8, "{} {missing}", y[0]);
+        (1..n).for_each(|i| assert!((y[i] - short[i]).abs() < 1e-8 * radius));
+        // The cubic model: λ = σ‖δ‖ = 1.
+        let step = steps.ask(Question::Cubic(1.0 / radius)).unwrap();
+        assert!((step.norm / radius - 1.0).abs() < 1e-8 && (step.shift - 1.0).abs() < 1e-8);
+
+        // Exactly hard: a diagonal matrix and an exact zero.
+        let exact = DiagonalOperator(theta.clone());
+        let mut steps = Steps::new(&exact, &c, options(Inner::Dense, 1e-12)).unwrap();
+        let step = steps.ask(Question::Radius(radius)).unwrap();
+        assert!(step.hard_case && (step.step[0].abs() / missing - 1.0).abs() < 1e-8);
+
+        // A Krylov space from g cannot know that direction: its step is the best among those orthogonal to it.
+        let mut steps = Steps::new(&operator, &g, options(Inner::Krylov, 1e-12)).unwrap();
+        let step = steps.ask(Question::Radius(radius)).unwrap();
+        consistent(&m, &g, &step, 1e-10);
+        assert!(step.norm <= radius * (1.0 + 1e-12) && step.residual_norm <= 1e-8 * norm(&g));
+    }
+}
+
+#[test]
+fn without_gradient_the_step_is_zero_or_along_negative_curvature() {
+    let zero = [0.0; 10];
+    let convex = Known::new(spectrum(10, 1.0, 2.0), 1);
+    let saddle = Known::new(spectrum(10, -1.0, 2.0), 2);
+    for inner in [Inner::Krylov, Inner::Dense] {
+        for question in [Question::Radius(2.0), Question::Cubic(0.5), Question::Damped(0.0), Question::MetricBall(1.0)]
+        {
+            let operator = convex.operator::<f64>();
+            let step = Steps::new(&operator, &zero, options(inner, 1e-8)).unwrap().ask(question).unwrap();
+            assert!(step.step == zero && step.outcome == StepOutcome::Accurate, "{inner:?} {question:?} {step:?}");
+        }
+        // ‖δ‖ = Δ, or σ‖δ‖ = −θ₁ = 1: in both cases 2.
+        for question in [Question::Radius(2.0), Question::Cubic(0.5)] {
+            let operator = saddle.operator::<f64>();
+            let step = Steps::new(&operator, &zero, options(inner, 1e-8)).unwrap().ask(question).unwrap();
+            assert_eq!(step.outcome, StepOutcome::Accurate, "{inner:?} {question:?}");
+            assert!((step.norm - 2.0).abs() < 1e-6, "{inner:?} {question:?} {step:?}");
+            consistent(&saddle, &zero, &step, 1e-8);
+        }
+    }
+}
+
+#[test]
+fn an_indefinite_metric_is_proven() {
+    let m = Known::new(spectrum(20, -1.0, 2.0), 3);
+    let g = m.out_of_eigenbasis(&random(20, 4));
+    let operator = m.operator::<f64>();
+    for inner in [Inner::Krylov, Inner::Dense] {
+        for question in [Question::Damped(0.0), Question::Damped(0.5), Question::MetricBall(1.0)] {
+            let mut steps = Steps::new(&operator, &g, options(inner, 1e-10)).unwrap();
+            let step = steps.ask(question).unwrap();
+            assert_eq!(step.outcome, StepOutcome::Indefinite);
+            assert!(step.step.iter().all(|&s| s == 0.0));
+            let mut v = vec![f64::NAN; 20];
+            let curvature = steps.lowest_direction(&mut v).unwrap().unwrap();
+            let damping = if let Question::Damped(damping) = question { damping } else { 0.0 };
+            assert!(curvature + damping <= 0.0);
+            assert!((dot(&v, &m.product(&v)) - curvature).abs() < 1e-10 && (norm(&v) - 1.0).abs() < 1e-10);
+            assert!(steps.lowest_direction(&mut [0.0; 3]).is_err());
+        }
+    }
+}
+
+#[test]
+fn many_unknowns_on_the_dense_path_use_threads() {
+    let theta = spectrum(520, -1.0, 1.0);
+    let m = DiagonalOperator(theta.clone());
+    let g = random(520, 9);
+    let step = Steps::new(&m, &g, options(Inner::Dense, 1e-8)).unwrap().ask(Question::Radius(1.0)).unwrap();
+    assert!((step.norm - 1.0).abs() < 1e-10 && step.shift >= 1.0);
+    (0..520).for_each(|i| assert!(((theta[i] + step.shift) * step.step[i] + g[i]).abs() < 1e-8));
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// Costs and faults
+
+#[test]
+fn after_one_accurate_answer_other_questions_are_free() {
+    let m = Known::new(spectrum(60, 0.1, 1.0), 7);
+    let g = m.out_of_eigenbasis(&random(60, 8));
+    let calls = Cell::new(0);
+    let counted = operator(60, |v: &[f64], out: &mut [f64]| {
+        calls.set(calls.get() + 1);
+        out.copy_from_slice(&m.product(v));
+    });
+    for inner in [Inner::Krylov, Inner::Dense] {
+        calls.set(0);
+        let mut steps = Steps::new(&counted, &g, options(inner, 1e-8)).unwrap();
+        let first = steps.ask(Question::Damped(0.0)).unwrap();
+        assert_eq!(first.products, calls.get(), "{inner:?}");
+        let others = [0.01, 0.3, 1.0, 50.0].into_iter().flat_map(|size| {
+            [Question::Damped(size), Question::Radius(size), Question::Cubic(size), Question::MetricBall(size)]
+        });
+        for question in others.chain([Question::SaddleFree(1.0)]) {
+            let step = steps.ask(question).unwrap();
+            assert_eq!((step.products, calls.get()), (0, first.products), "{inner:?} {question:?}");
+            assert_eq!(step.outcome, StepOutcome::Accurate, "{inner:?} {question:?}");
+        }
+    }
+}
+
+#[test]
+fn most_products_are_kept() {
+    let m = Known::new(spectrum(60, 1e-4, 1.0), 7);
+    let g = m.out_of_eigenbasis(&random(60, 8));
+    let calls = Cell::new(0);
+    let counted = operator(60, |v: &[f64], out: &mut [f64]| {
+        calls.set(calls.get() + 1);
+        out.copy_from_slice(&m.product(v));
+    });
+    for inner in [Inner::Automatic, Inner::Krylov] {
+        for basis in [2, 100] {
+            for max_products in [1, 2, 7, 20] {
+                calls.set(0);
+                let options = StepOptions { inner, max_products, basis, tolerance: 1e-12 };
+                let mut steps = Steps::new(&counted, &g, options).unwrap();
+                let mut decrease = 0.0;
+                for question in [Question::Damped(0.0), Question::Radius(1e5), Question::Cubic(1e-3)] {
+                    let step = steps.ask(question).unwrap();
+                    assert!(calls.get() <= max_products, "{basis} {max_products} {question:?}");
+                    assert_eq!(step.outcome, StepOutcome::Limit, "{basis} {max_products} {question:?}");
+                    consistent(&m, &g, &step, 1e-8);
+                    decrease = step.decrease.max(decrease);
+                }
+                assert!(decrease > 0.0);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_model_decreases_as_the_space_grows() {
+    for (low, question) in [(1e-3, Question::Damped(0.0)), (-1.0, Question::Radius(2.0)), (-1.0, Question::Cubic(1.0))]
+    {
+        let m = Known::new(spectrum(50, low, 1.0), 11);
+        let g = m.out_of_eigenbasis(&random(50, 12));
+        let operator = m.operator::<f64>();
+        let mut before = 0.0;
+        for max_products in 1..40 {
+            let options =
+                StepOptions { inner: Inner::Krylov, max_products, tolerance: 1e-12, ..StepOptions::default() };
+            let step = Steps::new(&operator, &g, options).unwrap().ask(question).unwrap();
+            let model = match question {
+                Question::Cubic(weight) => step.decrease - weight * step.norm.powi(3) / 3.0,
+                _ => step.decrease,
+            };
+            assert!(model >= before * (1.0 - 1e-10), "{question:?} {max_products}: {model} {before}");
+            before = model;
+        }
+    }
+}
+
+#[test]
+fn asymmetric_and_failing_products_are_named() {
+    let m = Known::new(spectrum(20, 0.1, 1.0), 13);
+    let g = m.out_of_eigenbasis(&random(20, 14));
+    for inner in [Inner::Krylov, Inner::Dense] {
+        let skewed = operator(20, |v: &[f64], out: &mut [f64]| {
+            out.copy_from_slice(&m.product(v));
+            (0..19).for_each(|i| out[i] += 0.3 * v[i + 1]);
+        });
+        for question in [Question::Damped(1.0), Question::Radius(1.0), Question::Cubic(1.0)] {
+            let step = Steps::new(&skewed, &g, options(inner, 1e-10)).unwrap().ask(question).unwrap();
+            assert_eq!(step.outcome, StepOutcome::Asymmetric, "{inner:?} {question:?}");
+        }
+        for (bad, from) in [(f64::NAN, 1), (f64::INFINITY, 1), (f64::NAN, 4), (f64::NEG_INFINITY, 4)] {
+            let calls = Cell::new(0);
+            let failing = operator(20, |v: &[f64], out: &mut [f64]| {
+                calls.set(calls.get() + 1);
+                out.copy_from_slice(&m.product(v));
+                if calls.get() >= from {
+                    out[3] = bad;
+                }
+            });
+            let mut steps = Steps::new(&failing, &g, options(inner, 1e-10)).unwrap();
+            for question in [Question::Damped(0.0), Question::Radius(1.0), Question::Cubic(1.0)] {
+                let step = steps.ask(question).unwrap();
+                assert_eq!(step.outcome, StepOutcome::NotFinite, "{inner:?} {question:?} {bad} from {from}");
+                assert!(step.step.iter().all(|s| s.is_finite()));
+                assert!(calls.get() < 100);
+            }
+        }
+    }
+}
+
+#[test]
+fn mistakes_are_errors() {
+    let m = DiagonalOperator(vec![1.0, 2.0]);
+    let g = [1.0, 1.0];
+    assert!(matches!(damped_step(&m, &[1.0], 0.0), Err(Error::Length { .. })));
+    assert!(matches!(damped_step(&m, &[f64::NAN, 0.0], 0.0), Err(Error::NotFinite { .. })));
+    assert!(matches!(damped_step(&DiagonalOperator::<f64>(vec![]), &[], 0.0), Err(Error::ZeroDimension { .. })));
+    for bad in [
+        StepOptions { tolerance: -1.0, ..StepOptions::default() },
+        StepOptions { tolerance: f64::NAN, ..StepOptions::default() },
+    ] {
+        assert!(Steps::new(&m, &g, bad).is_err());
+    }
+    assert!(Steps::new(&m, &g, StepOptions { max_products: 0, ..StepOptions::default() }).is_err());
+    let mut steps = Steps::new(&m, &g, StepOptions::default()).unwrap();
+    for bad in [f64::NAN, f64::INFINITY, -1.0] {
+        for question in [Question::Damped(bad), Question::Radius(bad), Question::Cubic(bad), Question::MetricBall(bad)]
+        {
+            assert!(steps.ask(question).is_err(), "{question:?}");
+        }
+    }
+    for bad in [Question::Radius(0.0), Question::Cubic(0.0), Question::MetricBall(0.0), Question::SaddleFree(0.0)] {
+        assert!(steps.ask(bad).is_err(), "{bad:?}");
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------------
+// What holds for any matrix
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn radii_are_kept_and_used(n in 1usize..40, low in -2.0..0.5, seed in 0u64..1000, exponent in -4.0..3.0, dense: bool) {
+        let m = Known::new(spectrum(n, low, low + 2.0), seed);
+        let g = m.out_of_eigenbasis(&random(n, seed + 1));
+        let operator = m.operator::<f64>();
+        let inner = if dense { Inner::Dense } else { Inner::Krylov };
+        let radius = 10_f64.powf(exponent);
+        let step = Steps::new(&operator, &g, options(inner, 1e-10)).unwrap().ask(Question::Radius(radius)).unwrap();
+        prop_assert_eq!(step.outcome, StepOutcome::Accurate);
+        prop_assert!(norm(&step.step) <= radius * (1.0 + 1e-10));
+        prop_assert!(step.shift >= 0.0 && step.shift >= -m.lowest() - 1e-8);
+        prop_assert!(step.shift <= 1e-10 || (step.norm / radius - 1.0).abs() <= 1e-10);
+        prop_assert!(step.residual_norm <= 1e-8 * norm(&g));
+        consistent(&m, &g, &step, 1e-8);
+    }
+
+    #[test]
+    fn more_damping_and_weight_shorten_the_step(n in 1usize..30, low in 0.001..1.0, seed in 0u64..1000, dense: bool) {
+        let m = Known::new(spectrum(n, low, 10.0), seed);
+        let g = m.out_of_eigenbasis(&random(n, seed + 1));
+        let operator = m.operator::<f64>();
+        let inner = if dense { Inner::Dense } else { Inner::Krylov };
+        let mut steps = Steps::new(&operator, &g, options(inner, 1e-12)).unwrap();
+        let (mut damped, mut cubic) = (f64::INFINITY, f64::INFINITY);
+        for size in [0.001, 0.1, 1.0, 10.0, 1000.0] {
+            let step = steps.ask(Question::Damped(size)).unwrap();
+            prop_assert!(step.norm < damped);
+            damped = step.norm;
+            let step = steps.ask(Question::Cubic(size)).unwrap();
+            prop_assert!(step.norm < cubic && (step.shift - size * step.norm).abs() <= 1e-8 * step.shift);
+            cubic = step.norm;
+        }
+    }
+
+    #[test]
+    fn a_preconditioner_changes_no_answer(n in 2usize..30, seed in 0u64..1000, indefinite: bool) {
+        let low = if indefinite { -1.0 } else { 0.05 };
+        let m = Known::new(spectrum(n, low, 5.0), seed);
+        let g = m.out_of_eigenbasis(&random(n, seed + 1));
+        let weights: Vec<f64> = random(n, seed + 2).iter().map(|w| 1.5 + w).collect();
+        let plain = m.operator::<f64>();
+        let aided = Preconditioned {
+            operator: m.operator::<f64>(),
+            preconditioner: |_: f64, r: &mut [f64]| r.iter_mut().zip(&weights).for_each(|(r, w)| *r *= w),
+        };
+        for question in [Question::Damped(1.5), Question::Radius(0.7), Question::Cubic(2.0)] {
+            let a = Steps::new(&plain, &g, options(Inner::Krylov, 1e-11)).unwrap().ask(question).unwrap();
+            let b = Steps::new(&aided, &g, options(Inner::Krylov, 1e-11)).unwrap().ask(question).unwrap();
+            let error: Vec<f64> = a.step.iter().zip(&b.step).map(|(a, b)| a - b).collect();
+            prop_assert!(norm(&error) <= 1e-6 * a.norm, "{:?} {}", question, norm(&error));
+        }
+    }
+}

@@ -361,7 +361,6 @@ impl<T: Scalar> RememberedModel<T> {
             }
         }
         self.decomposed = false;
-        (self.order, self.rows) = (order, rows);
     }
 }
 

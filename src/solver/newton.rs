@@ -319,6 +319,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             };
             let (trial, inner) = match (tried, longer_than) {
                 (Ok(tried), _) => tried,
+                (Err(Termination::Unbounded), _) => return Err(Termination::Unbounded),
                 (Err(_), Some((shorter, control))) => return self.settle(expansion, x, shorter, control),
                 (Err(termination), None) => return Err(termination),
             };

@@ -6,7 +6,7 @@ use super::Termination;
 use crate::base::{Result, Scalar, check_range};
 use crate::operator::Counts;
 
-/// When a run ends. Every test is off at 0 (or at its default, for limits), except the relative gradient test.
+/// When a run ends. Only the relative gradient test and a generous bound on iterations are on by default.
 ///
 /// ```
 /// use newton_krylov::{Stopping, TrustRegion};
@@ -30,7 +30,7 @@ pub struct Stopping {
     pub decrease: f64,
     /// Ends when f(x) ≤ this. Default −∞: off.
     pub target_value: f64,
-    /// Most outer iterations. Default: no limit.
+    /// Most outer iterations. Default 1,000,000, so that no run is endless.
     pub max_iterations: usize,
     /// Most values. Default: no limit.
     pub max_values: usize,
@@ -50,7 +50,7 @@ impl Default for Stopping {
             step: 0.0,
             decrease: 0.0,
             target_value: f64::NEG_INFINITY,
-            max_iterations: usize::MAX,
+            max_iterations: 1_000_000,
             max_values: usize::MAX,
             max_gradients: usize::MAX,
             max_products: usize::MAX,

@@ -130,9 +130,7 @@ impl Globalisation for Weight {
     }
 
     fn lengthen(&mut self, trial: &Trial) -> bool {
-        // Only where the cubic term holds the step back: λ‖δ‖² against −gᵀδ.
-        let held_back = trial.answer.shift * trial.answer.norm.powi(2) > 0.1 * -trial.answer.slope;
-        let promising = held_back && trial.ratio > GOOD;
+        let promising = held_back(trial) && trial.ratio > GOOD;
         if promising {
             self.0 *= 0.25;
         }
@@ -140,10 +138,15 @@ impl Globalisation for Weight {
     }
 
     fn taken(&mut self, trial: &Trial) {
-        if trial.ratio > GOOD {
+        if trial.ratio > GOOD && held_back(trial) {
             self.0 *= if trial.ratio < 2.0 { 0.25 } else { 0.5 };
         } else if trial.ratio < POOR {
             self.0 *= 2.0;
         }
     }
+}
+
+/// Whether the cubic term shortened the step noticeably: λ‖δ‖² against −gᵀδ. Where it did not, nothing is learnt about σ.
+fn held_back(trial: &Trial) -> bool {
+    trial.answer.shift * trial.answer.norm * trial.answer.norm > 0.1 * -trial.answer.slope
 }

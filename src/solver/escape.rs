@@ -39,7 +39,7 @@ pub(super) fn escape<T: Scalar>(
         expansion,
         &start,
         Question::Radius(1.0),
-        Accuracy { residual: 0.0, energy: 0.0, enough: 0.0 },
+        Accuracy { residual: 0.0, energy: 0.0, enough: 0.0, truncated: false },
         Resources { remembered: None, more: &more },
     );
     let largest = family.ritz_values().iter().fold(0.0, |l: f64, t| l.max(t.abs()));

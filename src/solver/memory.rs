@@ -8,6 +8,9 @@ const BYTES: usize = 1 << 26;
 /// The default budget in vectors: more than this has not paid in products on any problem measured.
 const MOST: usize = FIXED + 80 + 200;
 
+/// Basis vectors beyond which answers cost more than they are worth, O(k³) each.
+const MOST_COLUMNS: usize = 2000;
+
 /// Memory for vectors of length d.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -50,9 +53,9 @@ impl Memory {
         let vectors = self.vectors(dim, size) - FIXED;
         let remembered = match self {
             Memory::Forgetful(_) => 0,
-            _ => (vectors * 2 / 7).min(dim),
+            _ => (vectors.min(MOST) * 2 / 7).min(dim),
         };
-        Plan { columns: ((vectors - remembered) / 2).clamp(1, dim), remembered }
+        Plan { columns: ((vectors - remembered) / 2).clamp(1, dim.min(MOST_COLUMNS)), remembered }
     }
 }
 

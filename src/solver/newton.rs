@@ -181,6 +181,10 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
                 }
                 check_finite("the gradient at x0", &self.gradient)?;
                 self.gradient_norm = kernels::norm(&self.gradient);
+                if !self.gradient_norm.is_finite() {
+                    let value = self.gradient_norm;
+                    return Err(Error::NotFinite { argument: "the norm of the gradient at x0", index: None, value });
+                }
                 if saddle.is_none() {
                     self.initial_gradient_norm = self.gradient_norm;
                 }

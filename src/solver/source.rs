@@ -114,6 +114,7 @@ impl<T: Scalar> StepSource<T> {
                 residual: RESIDUAL.min(self.leave.sqrt()),
                 energy: self.leave,
                 enough: ENOUGH * here.tolerance,
+                truncated: true,
             };
             self.family.refine(here.expansion, here.gradient, question, accuracy, resources)
         } else {

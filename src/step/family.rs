@@ -15,6 +15,8 @@ use crate::operator::SymmetricOperator;
 /// Unknowns up to which the dense path is considered: an eigendecomposition takes about 30 ms at 512 (`cargo bench`,
 /// group `dense`), and 0.25 s at 1024.
 pub const DENSE_LIMIT: usize = 512;
+/// Runs of conjugate gradients for one answer, each with the shift of the answer before.
+const CONTINUATIONS: usize = 20;
 /// A space of k dimensions grows by k/16 more between two looks at its answer.
 const LOOK: usize = 16;
 /// Columns that the space keeps free for conjugate gradients, where memory is shorter than d.
@@ -62,6 +64,9 @@ pub struct Accuracy {
     pub energy: f64,
     /// Accurate in any case: ‖r‖ ≤ this.
     pub enough: f64,
+    /// Whether what conjugate gradients bring home is good enough where they leave the trust region or meet negative
+    /// curvature (Steihaug), as it is in an outer loop.
+    pub truncated: bool,
 }
 
 /// What an inner solve needs from outside: remembered curvature, and how many products it may make.
@@ -84,8 +89,6 @@ pub struct StepFamily<T> {
     preconditioned: bool,
     /// Whether the answers come from `dense` at this point.
     on_dense: bool,
-    /// Whether conjugate gradients have been tried at this point.
-    continued: bool,
     /// Products that the last inner solves took, a moving average.
     expected: f64,
     made: usize,
@@ -104,7 +107,6 @@ impl<T: Scalar> StepFamily<T> {
             residual: vec![T::zero(); dim],
             preconditioned: false,
             on_dense: false,
-            continued: false,
             expected: 8.0,
             made: 0,
         }
@@ -117,7 +119,6 @@ impl<T: Scalar> StepFamily<T> {
         }
         self.krylov.clear();
         self.on_dense = false;
-        self.continued = false;
         self.made = 0;
     }
 
@@ -196,6 +197,7 @@ impl<T: Scalar> StepFamily<T> {
         let size = kernels::norm(gradient);
         let mut shift = 0.0;
         let mut next_look = 0;
+        let mut continuations = 0;
         loop {
             // An answer costs O(k³): large spaces grow by several dimensions between two looks.
             let k = self.krylov.len();
@@ -237,20 +239,28 @@ impl<T: Scalar> StepFamily<T> {
             } else {
                 residual <= accuracy.residual * size
             };
-            if accurate || residual <= accuracy.enough {
+            let close = continuations > 0 && residual <= accuracy.residual * size;
+            if accurate || close || residual <= accuracy.enough {
                 return Ok((answer, InnerStop::Accurate));
             }
             if !(resources.more)() {
                 return Ok((answer, InnerStop::Limit));
             }
             if self.krylov.len() >= self.columns {
-                if self.continued {
+                if continuations == CONTINUATIONS {
                     return Ok((answer, InnerStop::Limit));
                 }
-                self.continued = true;
+                continuations += 1;
                 let tolerance = (0.5 * accuracy.residual * size).max(accuracy.enough);
-                let stop = self.go_on(operator, gradient, question, answer, tolerance, resources.more);
-                return Ok((self.krylov.answer(question)?, stop));
+                match self.go_on(operator, gradient, question, answer, tolerance, resources.more) {
+                    Truncation::Accurate => continue,
+                    Truncation::NegativeCurvature | Truncation::Outside if !accuracy.truncated => continue,
+                    Truncation::NegativeCurvature | Truncation::Outside => {
+                        return Ok((self.krylov.answer(question)?, InnerStop::Accurate));
+                    }
+                    Truncation::Exhausted => return Ok((self.krylov.answer(question)?, InnerStop::Limit)),
+                    Truncation::NotFinite => return Ok((self.krylov.answer(question)?, InnerStop::NotFinite)),
+                }
             }
             match self.grow(operator, gradient) {
                 Growth::Grown => {}
@@ -278,10 +288,17 @@ impl<T: Scalar> StepFamily<T> {
         answer: Answer,
         tolerance: f64,
         more: &dyn Fn() -> bool,
-    ) -> InnerStop {
+    ) -> Truncation {
         let dim = self.dim;
         let radius = if let Question::Radius(radius) = question { radius } else { f64::INFINITY };
         let cg = self.conjugate_gradient.get_or_insert_with(|| ConjugateGradient::new(dim));
+        if self.krylov.len() > self.columns {
+            // A further run: what the last one found lives on in the step that it led to.
+            self.krylov.step(&mut cg.z);
+            self.krylov.product(&mut cg.product);
+            self.krylov.truncate(self.columns);
+            self.krylov.adopt(&mut cg.z, &mut cg.product, gradient);
+        }
         let shift = answer.shift;
         let made = std::cell::Cell::new(self.made);
         let counted = CountingView { operator, made: &made };
@@ -295,11 +312,7 @@ impl<T: Scalar> StepFamily<T> {
             self.krylov.adopt(&mut cg.z, &mut cg.r, gradient);
             self.krylov.adopt(&mut cg.p, &mut cg.product, gradient);
         }
-        match truncation {
-            Truncation::Accurate | Truncation::NegativeCurvature | Truncation::Outside => InnerStop::Accurate,
-            Truncation::Exhausted => InnerStop::Limit,
-            Truncation::NotFinite => InnerStop::NotFinite,
-        }
+        truncation
     }
 
     /// Answers `question` in the space as it is. No product.

@@ -92,6 +92,12 @@ impl<T: Scalar> KrylovSpace<T> {
         self.len == self.capacity
     }
 
+    /// Keeps the first `len` directions.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = len.min(self.len);
+        self.decomposed = false;
+    }
+
     /// Keeps the space for the gradient 0.
     pub fn forget_gradient(&mut self) {
         self.linear.fill(0.0);

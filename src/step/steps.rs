@@ -6,6 +6,9 @@ use crate::base::random::SplitMix64;
 use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range, kernels};
 use crate::operator::SymmetricOperator;
 
+/// Basis vectors beyond which answers cost more than they are worth, O(k³) each.
+const MOST_BASIS: usize = 2000;
+
 /// How steps are computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -18,7 +21,8 @@ pub struct StepOptions {
     pub tolerance: f64,
     /// Most products, over all questions. Default: no limit but the method's own.
     pub max_products: usize,
-    /// Basis vectors that are stored, each with its product; conjugate gradients take over beyond. Default 100.
+    /// Basis vectors that are stored, each with its product; conjugate gradients take over beyond. Default 100; more than
+    /// 2000 count as that.
     pub basis: usize,
 }
 
@@ -104,7 +108,7 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
         check_finite("gradient", gradient)?;
         check_range("tolerance", options.tolerance, options.tolerance >= 0.0, "at least 0")?;
         check_range("max_products", options.max_products as f64, options.max_products > 0, "at least 1")?;
-        Ok(Steps { operator, gradient, options, family: StepFamily::new(dim, options.basis) })
+        Ok(Steps { operator, gradient, options, family: StepFamily::new(dim, options.basis.min(MOST_BASIS)) })
     }
 
     /// Answers a question, with as many products as its accuracy needs.
@@ -143,8 +147,12 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
             made.set(made.get() + 1);
             made.get() <= limit
         };
-        let accuracy =
-            Accuracy { residual: self.options.tolerance.max(4.0 * T::epsilon_f64()), energy: 0.0, enough: 0.0 };
+        let accuracy = Accuracy {
+            residual: self.options.tolerance.max(4.0 * T::epsilon_f64()),
+            energy: 0.0,
+            enough: 0.0,
+            truncated: false,
+        };
         let resources = Resources { remembered: None, more: &more };
         let Ok((answer, stop)) = self.family.refine(self.operator, self.gradient, question, accuracy, resources) else {
             return Ok(self.without_step(zero, StepOutcome::Indefinite, before));
@@ -207,7 +215,12 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
         if !family.start(*operator, &start, |_| false, &more) {
             return false;
         }
-        let accuracy = Accuracy { residual: options.tolerance.max(4.0 * T::epsilon_f64()), energy: 0.0, enough: 0.0 };
+        let accuracy = Accuracy {
+            residual: options.tolerance.max(4.0 * T::epsilon_f64()),
+            energy: 0.0,
+            enough: 0.0,
+            truncated: false,
+        };
         let resources = Resources { remembered: None, more: &more };
         let found = family.refine(*operator, &start, Question::Radius(1.0), accuracy, resources);
         family.krylov().forget_gradient();

@@ -43,16 +43,18 @@ fn cost(method: Method, problem: &MoreGarbowHillstrom, factor: f64) -> Option<(R
 
 #[test]
 fn all_standard_starts_are_solved_at_a_known_cost() {
-    // Measured and 15 % more.
-    for (method, most) in METHODS.into_iter().zip([2719, 3452, 2967]) {
-        let mut total = 0;
+    // The geometric mean of the cost, which no single problem dominates: 46.0, 53.7 and 52.2 measured, and 10 % more.
+    for (method, most) in METHODS.into_iter().zip([50.6, 59.1, 57.4]) {
+        let (mut logarithms, mut count) = (0.0_f64, 0.0_f64);
         for problem in MoreGarbowHillstrom::all() {
             let Some((_, cost)) = cost(method, &problem, 1.0) else { panic!("{method:?} fails on {problem}") };
             println!("{method:?} {cost:>6} {problem}");
-            total += cost;
+            logarithms += (cost as f64).ln();
+            count += 1.0;
         }
-        println!("{method:?} total {total}");
-        assert!(total <= most, "{method:?}: cost {total}, at most {most} so far");
+        let mean = (logarithms / count).exp();
+        println!("{method:?} mean {mean:.1}");
+        assert!(mean <= most, "{method:?}: mean cost {mean}, at most {most} so far");
     }
 }
 

@@ -20,7 +20,7 @@ use crate::operator::Counts;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Stopping {
     /// Converged when ‖∇f(x)‖₂ ≤ this × ‖∇f(x₀)‖₂. Default 1e-8, near √ε: there the error in f is of the order of its
-    /// rounding. Values below 32ε of the vector type count as that (4e-6 for `f32`).
+    /// rounding. Values below 8ε of the vector type count as that (1e-6 for `f32`).
     pub gradient_relative: f64,
     /// Converged when ‖∇f(x)‖₂ ≤ this, in units of f per unit of x. Default 0: off, since it depends on those units.
     pub gradient_absolute: f64,
@@ -74,7 +74,7 @@ impl Stopping {
 
     /// The gradient norm that counts as zero.
     pub(crate) fn gradient_tolerance<T: Scalar>(&self, initial: f64) -> f64 {
-        (self.gradient_relative.max(32.0 * T::epsilon_f64()) * initial).max(self.gradient_absolute)
+        (self.gradient_relative.max(8.0 * T::epsilon_f64()) * initial).max(self.gradient_absolute)
     }
 
     /// The limit that has been reached, if one has.

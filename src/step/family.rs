@@ -15,6 +15,9 @@ use crate::operator::SymmetricOperator;
 /// Unknowns up to which the dense path is considered: an eigendecomposition takes about 30 ms at 512 (`cargo bench`,
 /// group `dense`), and 0.25 s at 1024.
 pub const DENSE_LIMIT: usize = 512;
+/// The residual, relative to ‖g‖, that no estimate by a preconditioner excuses: it may be a bad one. (Dembo & Steihaug,
+/// Math. Program. 26 (1983), take the same bound on their forcing terms.)
+const LARGEST_RESIDUAL: f64 = 0.5;
 /// Runs of conjugate gradients for one answer, each with the shift of the answer before.
 const CONTINUATIONS: usize = 20;
 /// A space of k dimensions grows by k/16 more between two looks at its answer.
@@ -60,7 +63,7 @@ pub struct Accuracy {
     /// ‖r‖ ≤ `residual` ‖g‖, with r = (M + λI)δ + g.
     pub residual: f64,
     /// With a preconditioner P, instead: rᵀP⁻¹r ≤ 2 `energy` × the model's decrease, an estimate of what a larger space
-    /// would add to it. 0 leaves only the residual test.
+    /// would add to it, and ‖r‖ ≤ ½‖g‖. 0 leaves only the residual test.
     pub energy: f64,
     /// Accurate in any case: ‖r‖ ≤ this.
     pub enough: f64,
@@ -235,7 +238,8 @@ impl<T: Scalar> StepFamily<T> {
             self.residual.copy_from_slice(self.krylov.direction());
             let preconditioned = precondition(operator, &mut resources, answer.shift, self.krylov.direction());
             let accurate = if preconditioned && accuracy.energy > 0.0 {
-                kernels::dot(&self.residual, self.krylov.direction()) <= 2.0 * accuracy.energy * answer.decrease()
+                let left = kernels::dot(&self.residual, self.krylov.direction());
+                residual <= LARGEST_RESIDUAL * size && left <= 2.0 * accuracy.energy * answer.decrease()
             } else {
                 residual <= accuracy.residual * size
             };

@@ -44,16 +44,24 @@ fn cost(method: Method, problem: &MoreGarbowHillstrom, factor: f64) -> Option<(R
 #[test]
 fn all_standard_starts_are_solved_at_a_known_cost() {
     // The geometric mean of the cost, which no single problem dominates: 46.0, 53.7 and 52.2 measured, and 10 % more.
-    for (method, most) in METHODS.into_iter().zip([50.6, 59.1, 57.4]) {
+    // The total besides, 15 % above what was measured; for the line search Brown badly scaled alone exceeds it (2,276).
+    let totals = [Some(2719), None, Some(2967)];
+    for ((method, most), most_in_all) in METHODS.into_iter().zip([50.6, 59.1, 57.4]).zip(totals) {
+        let mut total = 0;
         let (mut logarithms, mut count) = (0.0_f64, 0.0_f64);
         for problem in MoreGarbowHillstrom::all() {
             let Some((_, cost)) = cost(method, &problem, 1.0) else { panic!("{method:?} fails on {problem}") };
             println!("{method:?} {cost:>6} {problem}");
+            total += cost;
             logarithms += (cost as f64).ln();
             count += 1.0;
         }
         let mean = (logarithms / count).exp();
         println!("{method:?} mean {mean:.1}");
+        assert!(
+            most_in_all.is_none_or(|most| total <= most),
+            "{method:?}: cost {total}, at most {most_in_all:?} so far"
+        );
         assert!(mean <= most, "{method:?}: mean cost {mean}, at most {most} so far");
     }
 }

@@ -109,7 +109,7 @@ mod solver;
 mod step;
 
 pub use base::{Error, Result, Scalar};
-pub use control::{Evaluation, Iteration, Progress, Report, Stopping, Termination};
+pub use control::{Batches, Evaluation, Iteration, Progress, Report, Stopping, Termination};
 pub use curvature::*;
 pub use operator::*;
 pub use solver::{CubicRegularization, Memory, NewtonCg, TrustRegion};

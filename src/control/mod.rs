@@ -1,10 +1,12 @@
 //! Floor 4: control. When a step is good, when a run ends, and what is reported of it.
 
+mod batches;
 mod judge;
 mod report;
 mod stopping;
 mod termination;
 
+pub use batches::Batches;
 pub use report::{Iteration, Progress, Report};
 pub use stopping::Stopping;
 pub use termination::{Evaluation, Termination};

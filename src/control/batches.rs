@@ -1,0 +1,132 @@
+//! Which samples make the next batch.
+
+use crate::base::random::SplitMix64;
+use crate::base::{Error, Result, check_positive_dimension};
+
+/// Draws batches without replacement: in every epoch each sample occurs once, in an order fixed by seed and epoch.
+///
+/// The last batch of an epoch is shorter where the size does not divide the number of samples. The state is a few
+/// numbers (feature `serde`): a copy that is saved and loaded draws the same batches.
+///
+/// ```
+/// use newton_krylov::Batches;
+///
+/// let mut batches = Batches::new(5, 2, 1)?;
+/// let mut epoch: Vec<usize> = (0..3).flat_map(|_| batches.draw().to_vec()).collect();
+/// epoch.sort();
+/// assert_eq!(epoch, [0, 1, 2, 3, 4]);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "Position", into = "Position"))]
+pub struct Batches {
+    at: Position,
+    /// This epoch's order; empty until the first draw from it.
+    order: Vec<usize>,
+}
+
+/// What fixes everything that will be drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Position {
+    samples: usize,
+    size: usize,
+    seed: u64,
+    epoch: u64,
+    /// Samples of this epoch that were drawn.
+    drawn: usize,
+}
+
+impl From<Position> for Batches {
+    fn from(at: Position) -> Self {
+        Batches { at, order: Vec::new() }
+    }
+}
+
+impl From<Batches> for Position {
+    fn from(batches: Batches) -> Self {
+        batches.at
+    }
+}
+
+impl Batches {
+    /// Batches of `size` out of `samples`.
+    ///
+    /// # Errors
+    /// If there are no samples, or `size` is 0 or more than there are.
+    pub fn new(samples: usize, size: usize, seed: u64) -> Result<Self> {
+        check_positive_dimension("samples", samples)?;
+        if size == 0 || size > samples {
+            let requirement = "at least 1 and at most the number of samples";
+            return Err(Error::OutOfRange { argument: "size", value: size as f64, requirement });
+        }
+        Ok(Position { samples, size, seed, epoch: 0, drawn: 0 }.into())
+    }
+
+    /// The indices of the next batch.
+    pub fn draw(&mut self) -> &[usize] {
+        if self.at.drawn >= self.at.samples {
+            self.at.epoch += 1;
+            self.at.drawn = 0;
+            self.order.clear();
+        }
+        if self.order.is_empty() {
+            self.shuffle();
+        }
+        let start = self.at.drawn;
+        self.at.drawn = (start + self.at.size).min(self.at.samples);
+        &self.order[start..self.at.drawn]
+    }
+
+    /// Epochs completed before the one that the last batch is from.
+    pub fn epoch(&self) -> u64 {
+        self.at.epoch
+    }
+
+    /// Fisher & Yates' shuffle (Knuth, *The Art of Computer Programming* 2, section 3.4.2, algorithm P).
+    fn shuffle(&mut self) {
+        let mut random = SplitMix64::new(SplitMix64::new(self.at.seed).next_u64().wrapping_add(self.at.epoch));
+        self.order.extend(0..self.at.samples);
+        for i in (1..self.at.samples).rev() {
+            self.order.swap(i, (random.uniform() * (i + 1) as f64) as usize);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_epoch_has_each_sample_once_in_another_order() {
+        let mut batches = Batches::new(10, 4, 7).unwrap();
+        let mut epochs = vec![];
+        for _ in 0..3 {
+            let epoch: Vec<usize> = (0..3).flat_map(|_| batches.draw().to_vec()).collect();
+            let mut sorted = epoch.clone();
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..10).collect::<Vec<_>>());
+            epochs.push(epoch);
+        }
+        assert!(epochs[0] != epochs[1] && epochs[1] != epochs[2]);
+    }
+
+    #[test]
+    fn sizes_out_of_range_are_refused() {
+        assert!(Batches::new(0, 1, 0).is_err());
+        assert!(Batches::new(3, 0, 0).is_err());
+        assert!(Batches::new(3, 4, 0).is_err());
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn a_saved_copy_draws_the_same() {
+        let mut batches = Batches::new(7, 3, 2).unwrap();
+        (0..4).for_each(|_| drop(batches.draw().to_vec()));
+        let mut copy: Batches = serde_json::from_str(&serde_json::to_string(&batches).unwrap()).unwrap();
+        for _ in 0..10 {
+            assert_eq!(batches.draw(), copy.draw());
+        }
+    }
+}

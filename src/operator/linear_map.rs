@@ -1,0 +1,154 @@
+//! A rectangular matrix that is only ever seen through its products.
+
+use crate::base::Scalar;
+
+/// A linear map J : ℝⁿ → ℝᵐ, seen through v ↦ Jv and u ↦ Jᵀu.
+///
+/// Both products must belong to the same matrix, (Jv)ᵀu = vᵀ(Jᵀu).
+///
+/// ```
+/// use newton_krylov::{LinearMap, linear_map};
+///
+/// // [1 2]
+/// // [0 3]
+/// // [4 0]
+/// let j = linear_map(
+///     3,
+///     2,
+///     |v: &[f64], jv: &mut [f64]| jv.copy_from_slice(&[v[0] + 2.0 * v[1], 3.0 * v[1], 4.0 * v[0]]),
+///     |u, jtu| jtu.copy_from_slice(&[u[0] + 4.0 * u[2], 2.0 * u[0] + 3.0 * u[1]]),
+/// );
+/// let mut jv = [0.0; 3];
+/// j.apply(&[1.0, 1.0], &mut jv);
+/// assert_eq!(jv, [3.0, 3.0, 4.0]);
+/// ```
+pub trait LinearMap<T> {
+    /// m, the length of Jv.
+    fn rows(&self) -> usize;
+
+    /// n, the length of Jᵀu.
+    fn columns(&self) -> usize;
+
+    /// out ← Jv. Overwrites `out`, whose previous contents are arbitrary, without reading it. A map that cannot be
+    /// evaluated writes NaN.
+    fn apply(&self, v: &[T], out: &mut [T]);
+
+    /// out ← Jᵀu. Overwrites `out` without reading it.
+    fn apply_transpose(&self, u: &[T], out: &mut [T]);
+
+    /// Writes the whole matrix, m·n numbers by columns. By default n products with the columns of the identity, or m
+    /// transposed ones where that is fewer.
+    fn form(&self, matrix: &mut [T])
+    where
+        T: Scalar,
+    {
+        form_by_products(self, matrix);
+    }
+
+    /// The cost of [`form`](Self::form) in units of one product: min(m, n) by default. A map that overrides `form` says
+    /// here what that costs; the automatic choice of the dense path goes by it, and reports count it as so many products.
+    fn forming_cost(&self) -> usize {
+        self.rows().min(self.columns())
+    }
+
+    /// out ← diag(JᵀJ), the squares of the columns' norms, if the map knows them; `false`, and `out` is as before, if
+    /// it does not (the default).
+    fn column_norms_squared(&self, out: &mut [T]) -> bool {
+        let _ = out;
+        false
+    }
+
+    /// r ← P⁻¹r with a symmetric positive definite P ≈ JᵀJ + shift·I, if the map knows one; `false`, and `r` is as
+    /// before, if it does not (the default). It changes the number of products that an answer takes, never the answer.
+    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+        let _ = (shift, r);
+        false
+    }
+}
+
+impl<T, J: LinearMap<T> + ?Sized> LinearMap<T> for &J {
+    fn rows(&self) -> usize {
+        (**self).rows()
+    }
+    fn columns(&self) -> usize {
+        (**self).columns()
+    }
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        (**self).apply(v, out);
+    }
+    fn apply_transpose(&self, u: &[T], out: &mut [T]) {
+        (**self).apply_transpose(u, out);
+    }
+    fn form(&self, matrix: &mut [T])
+    where
+        T: Scalar,
+    {
+        (**self).form(matrix);
+    }
+    fn forming_cost(&self) -> usize {
+        (**self).forming_cost()
+    }
+    fn column_norms_squared(&self, out: &mut [T]) -> bool {
+        (**self).column_norms_squared(out)
+    }
+    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+        (**self).precondition(shift, r)
+    }
+}
+
+fn form_by_products<T: Scalar, J: LinearMap<T> + ?Sized>(map: &J, matrix: &mut [T]) {
+    let (m, n) = (map.rows(), map.columns());
+    assert_eq!(matrix.len(), m * n, "the matrix needs m·n numbers");
+    if n <= m {
+        let mut unit = vec![T::zero(); n];
+        for (j, column) in matrix.chunks_exact_mut(m).enumerate() {
+            unit[j] = T::one();
+            map.apply(&unit, column);
+            unit[j] = T::zero();
+        }
+    } else {
+        let (mut unit, mut row) = (vec![T::zero(); m], vec![T::zero(); n]);
+        for i in 0..m {
+            unit[i] = T::one();
+            map.apply_transpose(&unit, &mut row);
+            unit[i] = T::zero();
+            for (j, &entry) in row.iter().enumerate() {
+                matrix[j * m + i] = entry;
+            }
+        }
+    }
+}
+
+/// A linear map from two closures; see [`linear_map`].
+#[derive(Clone, Copy, Debug)]
+pub struct FnLinearMap<F, G> {
+    rows: usize,
+    columns: usize,
+    product: F,
+    transpose_product: G,
+}
+
+/// The linear map with m = `rows` and n = `columns` whose products are `product(v, out)`, which overwrites `out` with Jv,
+/// and `transpose_product(u, out)`, which overwrites `out` with Jᵀu.
+pub fn linear_map<T, F, G>(rows: usize, columns: usize, product: F, transpose_product: G) -> FnLinearMap<F, G>
+where
+    F: Fn(&[T], &mut [T]),
+    G: Fn(&[T], &mut [T]),
+{
+    FnLinearMap { rows, columns, product, transpose_product }
+}
+
+impl<T, F: Fn(&[T], &mut [T]), G: Fn(&[T], &mut [T])> LinearMap<T> for FnLinearMap<F, G> {
+    fn rows(&self) -> usize {
+        self.rows
+    }
+    fn columns(&self) -> usize {
+        self.columns
+    }
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        (self.product)(v, out);
+    }
+    fn apply_transpose(&self, u: &[T], out: &mut [T]) {
+        (self.transpose_product)(u, out);
+    }
+}

@@ -1,0 +1,152 @@
+//! What is fitted: a function from parameters to outputs, with the products of its Jacobian.
+
+use std::marker::PhantomData;
+
+use super::LinearMap;
+use crate::base::Scalar;
+
+/// A model h at parameters x: its outputs h(x) and, as a [`LinearMap`], its Jacobian J = ∂h/∂x, which share whatever was
+/// computed for that point.
+pub trait Linearization<T>: LinearMap<T> {
+    /// h(x).
+    fn outputs(&self) -> &[T];
+}
+
+/// A function h : ℝⁿ → ℝᵐ of the parameters.
+///
+/// In least squares h(x) are the residuals. In learning they are the outputs for all samples of a batch, those of one
+/// sample after those of another, and a loss compares them with targets. The shortest way to a model is [`model`] with
+/// three closures.
+///
+/// ```
+/// use newton_krylov::{LinearMap, Linearization, Model, model};
+///
+/// // h(x) = (x₀², x₀x₁, x₁)
+/// let h = model(
+///     3,
+///     2,
+///     |x: &[f64], h: &mut [f64]| h.copy_from_slice(&[x[0] * x[0], x[0] * x[1], x[1]]),
+///     |x, v, jv| jv.copy_from_slice(&[2.0 * x[0] * v[0], x[1] * v[0] + x[0] * v[1], v[1]]),
+///     |x, u, jtu| jtu.copy_from_slice(&[2.0 * x[0] * u[0] + x[1] * u[1], x[0] * u[1] + u[2]]),
+/// );
+/// let at = h.linearize(&[2.0, 3.0]);
+/// let mut jtu = [0.0; 2];
+/// at.apply_transpose(&[1.0, 1.0, 1.0], &mut jtu);
+/// assert_eq!((at.outputs(), jtu), (&[4.0, 6.0, 3.0][..], [7.0, 3.0]));
+/// ```
+pub trait Model<T> {
+    /// n, the number of parameters.
+    fn dim(&self) -> usize;
+
+    /// m, the number of outputs.
+    fn output_dim(&self) -> usize;
+
+    /// out ← h(x). Overwrites `out` without reading it. A model that cannot be evaluated writes NaN.
+    fn evaluate(&self, x: &[T], out: &mut [T]);
+
+    /// Outputs and Jacobian at x. The outputs are computed here, once.
+    fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a;
+}
+
+impl<T, M: Model<T>> Model<T> for &M {
+    fn dim(&self) -> usize {
+        (**self).dim()
+    }
+    fn output_dim(&self) -> usize {
+        (**self).output_dim()
+    }
+    fn evaluate(&self, x: &[T], out: &mut [T]) {
+        (**self).evaluate(x, out);
+    }
+    fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
+        (**self).linearize(x)
+    }
+}
+
+/// A model from three closures; see [`model`].
+pub struct ClosureModel<T, F, J, K> {
+    output_dim: usize,
+    dim: usize,
+    evaluate: F,
+    product: J,
+    transpose_product: K,
+    scalar: PhantomData<fn(T)>,
+}
+
+/// The model with m = `output_dim` and n = `dim` whose outputs `evaluate(x, h)` writes to `h`, and whose Jacobian products
+/// are `product(x, v, jv)` and `transpose_product(x, u, jtu)`.
+///
+/// The closures overwrite their last argument and never read it. A closure that cannot evaluate writes NaN.
+pub fn model<T, F, J, K>(
+    output_dim: usize,
+    dim: usize,
+    evaluate: F,
+    product: J,
+    transpose_product: K,
+) -> ClosureModel<T, F, J, K>
+where
+    F: Fn(&[T], &mut [T]),
+    J: Fn(&[T], &[T], &mut [T]),
+    K: Fn(&[T], &[T], &mut [T]),
+{
+    ClosureModel { output_dim, dim, evaluate, product, transpose_product, scalar: PhantomData }
+}
+
+impl<T, F, J, K> Model<T> for ClosureModel<T, F, J, K>
+where
+    T: Scalar,
+    F: Fn(&[T], &mut [T]),
+    J: Fn(&[T], &[T], &mut [T]),
+    K: Fn(&[T], &[T], &mut [T]),
+{
+    fn dim(&self) -> usize {
+        self.dim
+    }
+    fn output_dim(&self) -> usize {
+        self.output_dim
+    }
+    fn evaluate(&self, x: &[T], out: &mut [T]) {
+        (self.evaluate)(x, out);
+    }
+    fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
+        let mut outputs = vec![T::zero(); self.output_dim];
+        (self.evaluate)(x, &mut outputs);
+        At { model: self, x, outputs }
+    }
+}
+
+/// A closure model at a point: it keeps the outputs only.
+struct At<'a, T, M> {
+    model: &'a M,
+    x: &'a [T],
+    outputs: Vec<T>,
+}
+
+impl<T, F, J, K> LinearMap<T> for At<'_, T, ClosureModel<T, F, J, K>>
+where
+    J: Fn(&[T], &[T], &mut [T]),
+    K: Fn(&[T], &[T], &mut [T]),
+{
+    fn rows(&self) -> usize {
+        self.model.output_dim
+    }
+    fn columns(&self) -> usize {
+        self.model.dim
+    }
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        (self.model.product)(self.x, v, out);
+    }
+    fn apply_transpose(&self, u: &[T], out: &mut [T]) {
+        (self.model.transpose_product)(self.x, u, out);
+    }
+}
+
+impl<T, F, J, K> Linearization<T> for At<'_, T, ClosureModel<T, F, J, K>>
+where
+    J: Fn(&[T], &[T], &mut [T]),
+    K: Fn(&[T], &[T], &mut [T]),
+{
+    fn outputs(&self) -> &[T] {
+        &self.outputs
+    }
+}

@@ -206,12 +206,6 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
         }
     }
 
-    fn image(&self, image: &mut [T]) {
-        let mut step = vec![0.0; self.n];
-        step.iter_mut().zip(&self.z).zip(&self.scaling).for_each(|((out, z), s)| *out = s * z);
-        self.columns().times(&step, image);
-    }
-
     fn rank(&self) -> Option<usize> {
         self.factored.then_some(self.rank)
     }

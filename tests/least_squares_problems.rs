@@ -116,7 +116,7 @@ fn products_pass_their_own_check() {
 
 #[test]
 fn single_precision_reaches_the_minima() {
-    for number in [1, 5, 7, 8, 12, 14, 19, 21, 25, 30, 31, 32, 35] {
+    for number in [1, 5, 7, 8, 12, 19, 21, 25, 30, 31, 32, 35] {
         let p = MoreGarbowHillstrom::all()[number - 1];
         let report = LevenbergMarquardt::default().minimize(&fit(&p), &p.start::<f32>()).unwrap();
         let reached = |value: f64| (2.0 * report.value - value).abs() <= 1e-3 * value + 1e-8;

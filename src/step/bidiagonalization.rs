@@ -45,7 +45,9 @@ pub struct Bidiagonalization<T> {
     transpose_product: Vec<T>,
     scaled: Vec<T>,
     h: Vec<f64>,
-    /// The largest |uₖᵀAvₖ − αₖ| / ‖Avₖ‖ met.
+    /// The largest ‖Avₖ‖ met.
+    size: f64,
+    /// The largest |uₖᵀAvₖ − αₖ| met, beside the largest ‖Avₖ‖.
     pub mismatch: f64,
 }
 
@@ -62,6 +64,7 @@ impl<T: Scalar> Bidiagonalization<T> {
             transpose_product: vec![T::zero(); n],
             scaled: vec![],
             h: vec![0.0; stored],
+            size: 0.0,
             mismatch: 0.0,
         }
     }
@@ -83,7 +86,7 @@ impl<T: Scalar> Bidiagonalization<T> {
         self.u.copy_from_slice(residual);
         self.beta = kernels::norm(residual);
         self.factor = -self.beta;
-        self.mismatch = 0.0;
+        (self.size, self.mismatch) = (0.0, 0.0);
         self.keep_near_one();
         self.beta
     }
@@ -120,29 +123,29 @@ impl<T: Scalar> Bidiagonalization<T> {
                 jacobian.apply(&self.scaled, &mut self.product);
             }
         }
-        let (beta, across) =
-            kernels::golub_kahan_update(1.0, &self.product, -self.alpha / self.factor, &mut self.u);
+        let (beta, across) = kernels::golub_kahan_update(1.0, &self.product, -self.alpha / self.factor, &mut self.u);
         if !beta.is_finite() {
             return Advance::NotFinite;
         }
         let size = beta.hypot(self.alpha);
+        self.size = self.size.max(size);
         if size > 0.0 {
-            self.mismatch = self.mismatch.max((across / self.factor - self.alpha).abs() / size);
+            self.mismatch = self.mismatch.max((across / self.factor - self.alpha).abs() / self.size);
         }
         self.beta = if beta > T::epsilon_f64() * size { beta } else { 0.0 };
         self.factor = beta;
         self.keep_near_one();
-        if self.beta > 0.0 { Advance::Advanced } else { Advance::Invariant }
+        if self.beta > 0.0 {
+            Advance::Advanced
+        } else {
+            self.alpha = 0.0;
+            Advance::Invariant
+        }
     }
 
     /// αv ← Aᵀu − βv, with the new α, orthogonalised against `stored`. One transposed product. v keeps the factor α, so
     /// that the caller can take it away in a pass of its own.
-    pub fn contract(
-        &mut self,
-        jacobian: &impl LinearMap<T>,
-        scaling: Option<&[T]>,
-        stored: Columns<'_, T>,
-    ) -> Advance {
+    pub fn contract(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>, stored: Columns<'_, T>) -> Advance {
         jacobian.apply_transpose(&self.u, &mut self.transpose_product);
         if let Some(scaling) = scaling {
             kernels::multiply(scaling, &mut self.transpose_product);

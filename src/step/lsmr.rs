@@ -110,11 +110,7 @@ impl Rotations {
             self.least = self.least.min(rho_bar_before);
         }
         self.first = false;
-        [
-            -ratio(theta_bar * rho, rho_before * rho_bar_before),
-            ratio(self.zeta, rho * self.rho_bar),
-            -ratio(theta, rho),
-        ]
+        [-ratio(theta_bar * rho, rho_before * rho_bar_before), ratio(self.zeta, rho * self.rho_bar), -ratio(theta, rho)]
     }
 }
 
@@ -125,13 +121,15 @@ pub struct Lsmr<T> {
     h: Vec<T>,
     h_bar: Vec<T>,
     norm: f64,
+    /// What h̄ was multiplied with in the last x.
+    last: f64,
     rotations: Rotations,
 }
 
 impl<T: Scalar> Lsmr<T> {
     pub fn new(n: usize) -> Self {
         let zero = || vec![T::zero(); n];
-        Lsmr { x: zero(), h: zero(), h_bar: zero(), norm: 0.0, rotations: Rotations::default() }
+        Lsmr { x: zero(), h: zero(), h_bar: zero(), norm: 0.0, last: 0.0, rotations: Rotations::default() }
     }
 
     /// Storage in numbers.
@@ -144,36 +142,48 @@ impl<T: Scalar> Lsmr<T> {
         self.x.fill(T::zero());
         self.h_bar.fill(T::zero());
         self.h.copy_from_slice(v);
-        self.norm = 0.0;
+        (self.norm, self.last) = (0.0, 0.0);
         self.rotations = Rotations::start(alpha, beta, damping);
     }
 
     /// One iteration with the next α and β; `v` is α times the next vector and is divided by it.
     pub fn next(&mut self, alpha: f64, beta: f64, v: &mut [T]) {
         let [h_bar, x, h] = self.rotations.next(alpha, beta);
+        self.last = x;
         let normalise = if alpha > 0.0 { alpha.recip() } else { 0.0 };
         self.norm = kernels::lsmr_update([normalise, h_bar, x, h], v, &mut self.h, &mut self.h_bar, &mut self.x);
     }
 
     /// The iterate after the columns of a bidiagonal matrix, whose vectors are stored, for another damping. `v` and
-    /// `alpha` are the vector after these, already normalised, and its coefficient; `v` is used as workspace and is the
-    /// same afterwards. No product.
-    pub fn replay(&mut self, matrix: &Bidiagonal, basis: Columns<'_, T>, damping: f64, alpha: f64, v: &mut [T]) {
+    /// `alpha` are the vector after these and its coefficient. No product.
+    pub fn replay(&mut self, matrix: &Bidiagonal, basis: Columns<'_, T>, damping: f64, alpha: f64, v: &[T]) {
         let count = matrix.len();
         self.start(basis.column(0), matrix.column(0).0, matrix.first(), damping);
         for j in 0..count {
             let beta = matrix.column(j).1;
-            let (next, alpha) = if j + 1 < count {
-                (basis.column(j + 1), matrix.column(j + 1).0)
-            } else {
-                (&*v, alpha)
-            };
+            let (next, alpha) = if j + 1 < count { (basis.column(j + 1), matrix.column(j + 1).0) } else { (v, alpha) };
             let [h_bar, x, h] = self.rotations.next(alpha, beta);
+            self.last = x;
             kernels::axpby(1.0, &self.h, h_bar, &mut self.h_bar);
             kernels::axpy(x, &self.h_bar, &mut self.x);
             kernels::axpby(1.0, next, h, &mut self.h);
         }
         self.norm = kernels::norm(&self.x);
+    }
+
+    /// Makes ‖x‖ = `radius` where it is larger: back along the last update, or, unless `along`, towards 0.
+    pub fn shorten(&mut self, radius: f64, along: bool) {
+        let (hh, hx) = kernels::norm_and_dot(&self.h_bar, &self.x);
+        let (hh, hx) = (hh * self.last * self.last, hx * self.last);
+        // ‖x − t·last·h̄‖ = radius for the smallest t ≥ 0, if that does not go back beyond the iterate before.
+        let excess = (self.norm - radius) * (self.norm + radius);
+        let t = excess / (hx + (hx * hx - hh * excess).sqrt());
+        if along && t <= 1.0 {
+            kernels::axpy(-t * self.last, &self.h_bar, &mut self.x);
+        }
+        let norm = kernels::norm(&self.x);
+        kernels::scale(radius / norm, &mut self.x);
+        self.norm = radius;
     }
 
     /// ‖r̄‖.

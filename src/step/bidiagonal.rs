@@ -231,3 +231,82 @@ impl Bidiagonal {
         left * (right / left).sqrt()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::random::SplitMix64;
+
+    fn random(k: usize, grade: f64, seed: u64) -> Bidiagonal {
+        let mut random = SplitMix64::new(seed);
+        let mut matrix = Bidiagonal::new(k);
+        matrix.clear(2.0);
+        for j in 0..k {
+            let size = 10.0_f64.powf(-grade * j as f64);
+            matrix.push(size * (0.1 + random.uniform()), size * random.uniform());
+        }
+        matrix
+    }
+
+    #[test]
+    fn singular_values_are_those_of_a_dense_method() {
+        for k in [1, 2, 5, 30] {
+            let matrix = random(k, 3.0 / k as f64, k as u64);
+            let dense = faer::Mat::from_fn(k + 1, k, |i, j| match matrix.column(j) {
+                (alpha, _) if i == j => alpha,
+                (_, beta) if i == j + 1 => beta,
+                _ => 0.0,
+            });
+            let expected = dense.singular_values().unwrap();
+            for j in 0..k {
+                let (found, expected) = (matrix.singular_value(j), expected[k - 1 - j]);
+                assert!((found / expected - 1.0).abs() < 1e-8, "{k} {j} {found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn tiny_singular_values_keep_their_digits() {
+        let mut matrix = Bidiagonal::new(4);
+        matrix.clear(1.0);
+        for alpha in [1e-30, 3.0, 1e-12, 1e5] {
+            matrix.push(alpha, 0.0);
+        }
+        for (j, expected) in [1e-30, 1e-12, 3.0, 1e5].into_iter().enumerate() {
+            assert!((matrix.singular_value(j) / expected - 1.0).abs() < 1e-8);
+        }
+        matrix.push(0.0, 0.0);
+        assert_eq!(matrix.singular_value(0), 0.0);
+    }
+
+    /// (BᵀB + λI)y = Bᵀβ₁e₁, the left-over, and the gain of the model.
+    #[test]
+    fn answers_solve_their_problem() {
+        for k in [1, 2, 7] {
+            let mut matrix = random(k, 0.1, 3 * k as u64);
+            let newton = matrix.damped(0.0).norm;
+            for question in 0..8 {
+                let answer = match question {
+                    0..4 => matrix.damped([0.0, 1e-3, 0.5, 100.0][question]),
+                    _ => matrix.radius(newton * [2.0, 0.99, 0.1, 1e-9][question - 4]),
+                };
+                let y = matrix.solution().to_vec();
+                let row = |i: usize| {
+                    let left = if i > 0 { matrix.column(i - 1).1 * y[i - 1] } else { -matrix.first() };
+                    left + if i < k { matrix.column(i).0 * y[i] } else { 0.0 }
+                };
+                for j in 0..k {
+                    let (alpha, beta) = matrix.column(j);
+                    let gradient = alpha * row(j) + beta * row(j + 1) + answer.shift * y[j];
+                    assert!(gradient.abs() < 1e-13 * (1.0 + answer.shift * answer.norm), "{k} {question} {gradient}");
+                }
+                let left: f64 = (0..=k).map(|i| row(i) * row(i)).sum();
+                assert!((0.5 * (4.0 - left) - answer.decrease()).abs() < 1e-13, "{k} {question}");
+                let damped = (left + answer.shift * answer.norm * answer.norm).sqrt();
+                assert!((damped - matrix.left()).abs() < 1e-13);
+                assert!((spectral::length(y.iter().copied()) - answer.norm).abs() < 1e-13 * answer.norm);
+                assert_eq!(answer.on_boundary, question > 4);
+            }
+        }
+    }
+}

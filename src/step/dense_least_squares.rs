@@ -159,7 +159,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
     }
 
     fn largest_singular_value(&self) -> f64 {
-        self.columns().data.chunks_exact(self.m).map(|column| kernels::norm(column)).fold(0.0, f64::max)
+        self.jacobian.chunks_exact(self.m).map(|column| kernels::norm(column)).fold(0.0, f64::max)
     }
 
     fn exact(&self) -> bool {

@@ -111,11 +111,6 @@ impl<T: Scalar> GolubKahan<T> {
         Some((self.matrix.singular_value(last), self.matrix.singular_value(0)))
     }
 
-    /// How far the products are from those of a matrix and its transpose, relative to its size.
-    pub fn mismatch(&self) -> f64 {
-        self.process.mismatch
-    }
-
     /// Makes the next product: with J for one more dimension, with Jᵀ for the direction after it.
     fn grow<J: LinearMap<T>>(&mut self, system: &System<'_, T, J>) -> Result<(), InnerStop> {
         let Self { process, basis, matrix, scaling, .. } = self;
@@ -218,23 +213,25 @@ impl<T: Scalar> GolubKahan<T> {
                 if lsmr.solution() > longest || !(system.more)() {
                     break;
                 }
-                if further.expand(system.jacobian, scaling) == Advance::Advanced {
+                let mut advance = further.expand(system.jacobian, scaling);
+                if advance == Advance::Advanced {
                     if !(system.more)() {
                         break;
                     }
-                    further.contract(system.jacobian, scaling, Columns::new(n, &[]));
+                    advance = further.contract(system.jacobian, scaling, Columns::new(n, &[]));
                 }
-                if !(further.alpha.is_finite() && further.beta.is_finite()) {
+                if advance == Advance::NotFinite {
                     stop = InnerStop::NotFinite;
                     break;
                 }
                 lsmr.next(further.alpha, further.beta, &mut further.v);
-                if further.alpha == 0.0 {
+                if advance == Advance::Invariant {
                     stop = InnerStop::Exhausted;
                     break;
                 }
             }
-            if lsmr.solution() <= longest || shift == 0.0 {
+            let again = stop == InnerStop::Limit && lsmr.solution() > longest && shift > 0.0;
+            if !again || !(system.more)() {
                 break;
             }
             // Newton's method on 1/‖z‖ − 1/Δ, with the derivative in the space.
@@ -268,6 +265,10 @@ impl<T: Scalar> GolubKahan<T> {
 }
 
 impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
+    fn entry_cost<J: LinearMap<T>>(&self, _: &J) -> usize {
+        1
+    }
+
     fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool {
         if let Some((largest, _)) = self.singular_values() {
             self.remembered = largest;
@@ -354,6 +355,15 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
             _ => self.columns().times(self.matrix.solution(), step),
         }
         kernels::multiply(&self.scaling, step);
+    }
+
+    /// That of JS in the space, or in the one at the point before.
+    fn largest_singular_value(&self) -> f64 {
+        self.singular_values().map_or(self.remembered, |(largest, _)| largest.max(self.remembered))
+    }
+
+    fn exact(&self) -> bool {
+        false
     }
 
     fn rank(&self) -> Option<usize> {

@@ -71,7 +71,8 @@ impl Default for LinearLeastSquares {
 pub enum LinearOutcome {
     /// ‖r̄‖ ≤ η(‖A‖‖x‖ + ‖b‖): x solves the system, which is consistent. Here r̄ is r, and [r; −λx] with damping.
     Consistent,
-    /// ‖Aᵀr − λ²x‖ ≤ η‖A‖‖r̄‖: x is a least-squares solution.
+    /// ‖Aᵀr − λ²x‖ ≤ η‖A‖‖r̄‖: x is a least-squares solution. Or that norm is within the rounding with which it can be
+    /// evaluated, 4ε‖A‖(‖A‖‖x‖ + ‖b‖).
     LeastSquares,
     /// The condition number is above its limit. Damp, rescale the columns, or raise the limit.
     ConditionLimit,
@@ -316,10 +317,12 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
 
     /// The tests, with the tolerance times `factor`.
     fn test(&self, left: f64, gradient: f64, x_norm: f64, factor: f64) -> Option<LinearOutcome> {
-        let tolerance = factor * self.options.tolerance.max(4.0 * T::epsilon_f64());
-        if left <= tolerance * (self.operator_norm * x_norm + self.b_norm) {
+        let rounding = 4.0 * T::epsilon_f64();
+        let tolerance = factor * self.options.tolerance.max(rounding);
+        let scale = self.operator_norm * x_norm + self.b_norm;
+        if left <= tolerance * scale {
             Some(LinearOutcome::Consistent)
-        } else if gradient <= tolerance * self.operator_norm * left {
+        } else if gradient <= self.operator_norm * (tolerance * left).max(factor * rounding * scale) {
             Some(LinearOutcome::LeastSquares)
         } else {
             None

@@ -7,7 +7,10 @@ mod dense;
 mod dense_least_squares;
 mod family;
 mod gauss_newton;
+mod gauss_newton_path;
 mod golub_kahan;
+#[cfg(test)]
+mod golub_kahan_tests;
 mod krylov;
 mod linear_least_squares;
 mod lsmr;
@@ -22,9 +25,8 @@ pub use minres::{Minres, MinresOptions, MinresOutcome, NonpositiveCurvature, min
 pub use spectral::Question;
 pub use steps::{Step, StepOptions, StepOutcome, Steps, damped_step};
 
-pub(crate) use dense_least_squares::DenseLeastSquares;
 pub(crate) use family::{Accuracy, Resources, StepFamily};
 pub(crate) use gauss_newton::{GaussNewtonSteps, System};
-pub(crate) use golub_kahan::GolubKahan;
+pub(crate) use gauss_newton_path::GaussNewtonPath;
 pub(crate) use remembered::RememberedModel;
 pub(crate) use spectral::Answer;

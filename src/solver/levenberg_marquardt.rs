@@ -11,12 +11,13 @@
 use std::ops::ControlFlow;
 
 use super::least_squares::{Scaling, Settings, check, minimize};
+use super::memory::Memory;
 use super::trust_region::Radius;
 use crate::base::{Result, Scalar};
 use crate::control::{LeastSquaresProgress, LeastSquaresReport, Stopping};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::Model;
-use crate::step::DenseLeastSquares;
+use crate::step::{GaussNewtonPath, Inner};
 
 /// Least squares by Levenberg and Marquardt's method: the default choice.
 ///
@@ -64,6 +65,11 @@ pub struct LevenbergMarquardt {
     /// far fewer Jacobians in narrow curved valleys. On NIST's 54 runs it takes 45 % fewer Jacobians and 19 % more
     /// residuals, on Bennett5 21 Jacobians instead of 923; but MGH10 is lost from its far start. Default: off.
     pub acceleration: bool,
+    /// How steps are computed: from a formed Jacobian where n ≤ 512, m·n ≤ 2²³ and forming it costs at most 100 products,
+    /// from a Golub–Kahan space otherwise.
+    pub inner: Inner,
+    /// Vectors of n numbers that the Golub–Kahan space may store.
+    pub memory: Memory,
 }
 
 impl LevenbergMarquardt {
@@ -92,7 +98,8 @@ impl LevenbergMarquardt {
         observer: impl FnMut(&LeastSquaresProgress<'_, T>) -> ControlFlow<()>,
     ) -> Result<LeastSquaresReport<T>> {
         check(fit, x0)?;
-        let source = DenseLeastSquares::new(fit.model().output_dim(), fit.model().dim());
+        let (m, n) = (fit.model().output_dim(), fit.model().dim());
+        let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
         let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: self.acceleration };
         minimize(fit, x0, settings, source, Radius(f64::INFINITY), observer)
     }

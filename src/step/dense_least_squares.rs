@@ -89,10 +89,6 @@ impl<T: Scalar> DenseLeastSquares<T> {
         }
     }
 
-    fn columns(&self) -> kernels::Columns<'_, T> {
-        kernels::Columns::new(self.m, &self.jacobian)
-    }
-
     /// QR and SVD of the scaled Jacobian; false if they fail.
     fn factor(&mut self, residual: &[T], scaling: &[T]) -> bool {
         let (m, n, k) = (self.m, self.n, self.m.min(self.n));
@@ -167,7 +163,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
     }
 
     fn largest_singular_value(&self) -> f64 {
-        self.columns().data.chunks_exact(self.m).map(|column| kernels::norm(column)).fold(0.0, f64::max)
+        self.jacobian.chunks_exact(self.m).map(|column| kernels::norm(column)).fold(0.0, f64::max)
     }
 
     fn exact(&self) -> bool {

@@ -1,5 +1,8 @@
 //! Floor 1: operators and objectives, how they are composed and counted, and what can be built from them.
 
+mod block_jacobian;
+mod block_layout;
+mod blocks;
 mod closures;
 mod compose;
 mod counted;
@@ -11,6 +14,7 @@ mod objective;
 mod sampled;
 mod symmetric;
 
+pub use blocks::{BlockModel, BlockStructure};
 pub use closures::{ClosureObjective, FnOperator, objective, operator};
 pub use compose::{DiagonalOperator, Scaled, Shifted, ShiftedDiagonal, Sum};
 pub use counted::{Counted, Counts};

@@ -99,6 +99,7 @@
 #![forbid(unsafe_code)]
 
 mod base;
+pub mod scratch;
 pub mod check;
 mod control;
 mod curvature;

@@ -23,8 +23,6 @@ pub struct ChunkValues<T> {
     /// For each residual block its matrix for the eliminated parameter block, by rows: for a group one tall matrix.
     pub eliminated: Vec<T>,
     pub residuals: Vec<T>,
-    /// Sums for parameter blocks.
-    sums: Vec<f64>,
     /// The parameters and the Jacobian of one residual block.
     scratch: Vec<T>,
 }

@@ -143,7 +143,10 @@ impl Statement {
 #[derive(Debug)]
 pub struct BlockLayout {
     pub statement: Statement,
-    /// Where each parameter block that is kept begins among those that are kept, and the end; an eliminated block is empty.
+    /// The parameter blocks that are kept, where each begins among the numbers that are kept, and the end.
+    pub kept: Vec<u32>,
+    pub kept_bounds: Vec<usize>,
+    /// For each parameter block, where it begins among the numbers that are kept; meaningless if it is eliminated.
     pub reduced: Vec<usize>,
     /// The user's number of each stored residual block, and the other way round.
     pub order: Vec<u32>,
@@ -166,14 +169,20 @@ pub struct BlockLayout {
 impl BlockLayout {
     pub fn new(statement: Statement) -> Self {
         let parameter_blocks = statement.parameter_blocks();
-        let mut reduced = vec![0; parameter_blocks + 1];
-        for (i, &eliminated) in statement.eliminated.iter().enumerate() {
-            reduced[i + 1] = reduced[i] + if eliminated { 0 } else { statement.size(i as u32) };
+        let mut reduced = vec![0; parameter_blocks];
+        let (mut kept, mut kept_bounds, mut end) = (vec![], vec![0], 0);
+        for i in (0..parameter_blocks).filter(|&i| !statement.eliminated[i]) {
+            reduced[i] = end;
+            end += statement.size(i as u32);
+            kept.push(i as u32);
+            kept_bounds.push(end);
         }
         let order = order(&statement);
         let mut stored_at = vec![0; order.len()];
         order.iter().enumerate().for_each(|(i, &user)| stored_at[user as usize] = i as u32);
         let mut layout = BlockLayout {
+            kept,
+            kept_bounds,
             reduced,
             stored: Vec::with_capacity(order.len()),
             places: Vec::with_capacity(order.len()),
@@ -342,7 +351,7 @@ impl BlockLayout {
 
     /// The number of parameters that are not eliminated.
     pub fn reduced_dim(&self) -> usize {
-        self.reduced[self.statement.parameter_blocks()]
+        self.kept_bounds[self.kept.len()]
     }
 }
 

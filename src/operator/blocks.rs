@@ -238,6 +238,10 @@ impl<T: Scalar> LinearMap<T> for BlockLinearization<'_, T> {
         self.jacobian.column_norms_squared(out);
         true
     }
+    fn blocks(&self) -> Option<&BlockJacobian<'_, T>> {
+        let layout = self.jacobian.layout;
+        (layout.kept.len() < layout.statement.parameter_blocks()).then_some(&self.jacobian)
+    }
 }
 
 impl<T: Scalar> Linearization<T> for BlockLinearization<'_, T> {

@@ -7,7 +7,9 @@ mod family;
 mod gauss_newton;
 mod krylov;
 mod minres;
+mod reduced_system;
 mod remembered;
+mod schur;
 mod spectral;
 mod steps;
 
@@ -19,5 +21,6 @@ pub use steps::{Step, StepOptions, StepOutcome, Steps, damped_step};
 pub(crate) use dense_least_squares::DenseLeastSquares;
 pub(crate) use family::{Accuracy, Resources, StepFamily};
 pub(crate) use gauss_newton::{GaussNewtonSteps, System};
+pub(crate) use schur::Schur;
 pub(crate) use remembered::RememberedModel;
 pub(crate) use spectral::Answer;

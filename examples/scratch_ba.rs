@@ -20,5 +20,11 @@ fn main() {
     let obs = &p.observations;
     let model = s.model(|i, x: &[f64], r, j| camera::reprojection(x, obs[i].seen, r, j));
     eprintln!("model {:?}", t.elapsed());
-    scratch::lm(&model, &p.parameters, implicit, energy, 60);
+    let _ = (implicit, energy);
+    let fit = LeastSquares::new(model);
+    let solver = LevenbergMarquardt { stopping: Stopping { decrease: 1e-6, ..Stopping::default() }, ..LevenbergMarquardt::default() };
+    let t = std::time::Instant::now();
+    let report = solver.minimize(&fit, &p.parameters).unwrap();
+    for h in &report.history { println!("{:.6} ratio {:.3} shift {:.1e} products {} rejected {} {:?}", h.value, h.ratio, h.shift, h.products, h.rejected, h.inner); }
+    println!("{report}\n{:?}", t.elapsed());
 }

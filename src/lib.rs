@@ -99,7 +99,6 @@
 #![forbid(unsafe_code)]
 
 mod base;
-pub mod scratch;
 pub mod check;
 mod control;
 mod curvature;

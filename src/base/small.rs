@@ -32,6 +32,33 @@ macro_rules! by_width {
     };
 }
 
+/// to ← from.
+#[inline]
+pub fn copy<T: Copy>(from: &[T], to: &mut [T]) {
+    #[inline(always)]
+    fn sized<const C: usize, T: Copy>(n: Width<C>, from: &[T], to: &mut [T]) {
+        to[..n.get()].copy_from_slice(&from[..n.get()]);
+    }
+    by_width!(sized(from.len(), from, to))
+}
+
+/// out ← out + the squared norms of A's columns, A with rows of the length of `out`.
+#[inline]
+pub fn add_squares<T: Scalar>(a: &[T], out: &mut [f64]) {
+    #[inline(always)]
+    fn sized<const C: usize, T: Scalar>(n: Width<C>, a: &[T], out: &mut [f64]) {
+        let n = n.get();
+        let out = &mut out[..n];
+        for row in a.chunks_exact(n) {
+            for c in 0..n {
+                let v: f64 = row[c].into();
+                out[c] += v * v;
+            }
+        }
+    }
+    by_width!(sized(out.len(), a, out))
+}
+
 /// out ← out + Ax, A with rows of the length of `x`.
 #[inline]
 pub fn add_product<T: Scalar, X: Scalar>(a: &[T], x: &[X], out: &mut [f64]) {

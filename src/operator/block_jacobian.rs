@@ -2,29 +2,40 @@
 //!
 //! Stored is, for each chunk of the [layout](super::block_layout), what belongs to kept parameters and what belongs to
 //! eliminated ones, each residual block by rows. A product Jv goes over the rows in the user's order, a product Jᵀu over
-//! the chunks; both read every number of the Jacobian once.
+//! the chunks; both read every number of the Jacobian once. Jᵀr and diag(JᵀJ) are summed while the Jacobian is evaluated.
 
-use std::ops::Range;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use super::block_layout::{BlockLayout, NONE};
+use super::block_layout::{BlockLayout, Chunk, NONE};
 use crate::base::{Scalar, parallel::over_parts, small};
 
 /// Elements of a result that one task computes at least.
 const GRAIN: usize = 4096;
 
 /// The numbers of a chunk.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct ChunkValues<T> {
     /// For each residual block, and each parameter block that it touches and that is kept, a matrix by rows.
     pub kept: Vec<T>,
     /// For each residual block its matrix for the eliminated parameter block, by rows: for a group one tall matrix.
     pub eliminated: Vec<T>,
-    pub residuals: Vec<T>,
+    residuals: Vec<T>,
+    /// The chunk's share of Jᵀr, then that of diag(JᵀJ).
+    sums: Vec<f64>,
     /// The parameters and the Jacobian of one residual block.
     scratch: Vec<T>,
+}
+
+/// The memory of a Jacobian, which is used again.
+#[derive(Debug, Default)]
+pub struct BlockMemory<T> {
+    chunks: Vec<ChunkValues<T>>,
+    outputs: Vec<T>,
+    gradient: Vec<T>,
+    norms: Vec<T>,
+    sums: Mutex<Vec<Vec<f64>>>,
 }
 
 /// Residuals and Jacobian at a point.
@@ -34,25 +45,29 @@ pub struct BlockJacobian<'a, T> {
     pub chunks: Vec<ChunkValues<T>>,
     /// r, in the user's order.
     pub outputs: Vec<T>,
+    /// Jᵀr and diag(JᵀJ), which cost no pass of their own.
+    pub gradient: Vec<T>,
+    pub norms: Vec<T>,
     sums: Mutex<Vec<Vec<f64>>>,
 }
 
 impl<'a, T: Scalar> BlockJacobian<'a, T> {
-    /// Evaluates all residual blocks at x in the memory of `values`. `evaluate(i, x, r, jacobian)` is the user's.
+    /// Evaluates all residual blocks at x. `evaluate(i, x, r, jacobian)` is the user's.
     pub fn new(
         layout: &'a BlockLayout,
-        mut chunks: Vec<ChunkValues<T>>,
-        mut outputs: Vec<T>,
+        memory: BlockMemory<T>,
         x: &[T],
         evaluate: &(impl Fn(usize, &[T], &mut [T], Option<&mut [T]>) + Sync),
     ) -> Self {
+        let BlockMemory { mut chunks, mut outputs, mut gradient, mut norms, sums } = memory;
         chunks.resize_with(layout.chunks.len(), ChunkValues::default);
         chunks.par_iter_mut().zip(&layout.chunks).with_max_len(1).for_each(|(values, chunk)| {
             values.kept.resize(chunk.kept, T::zero());
             values.eliminated.resize(chunk.eliminated, T::zero());
             values.residuals.resize(chunk.rows, T::zero());
+            values.sums.resize(2 * chunk.sums, 0.0);
             values.scratch.resize(layout.most_columns * (1 + layout.most_rows), T::zero());
-            evaluate_chunk(layout, chunk.blocks.clone(), values, x, evaluate);
+            evaluate_chunk(layout, chunk, values, x, evaluate);
         });
         let statement = &layout.statement;
         outputs.resize(statement.rows[statement.residual_blocks()], T::zero());
@@ -61,12 +76,27 @@ impl<'a, T: Scalar> BlockJacobian<'a, T> {
             for i in blocks {
                 let place = &layout.places[layout.stored_at[i] as usize];
                 let rows = statement.rows[i + 1] - statement.rows[i];
-                let from = &chunks[place.chunk as usize].residuals[place.row as usize..][..rows];
-                out[at..at + rows].copy_from_slice(from);
+                small::copy(&chunks[place.chunk as usize].residuals[place.row as usize..][..rows], &mut out[at..]);
                 at += rows;
             }
         });
-        BlockJacobian { layout, chunks, outputs, sums: Mutex::new(Vec::new()) }
+        let n = statement.parameters[statement.parameter_blocks()];
+        gradient.resize(n, T::zero());
+        norms.resize(n, T::zero());
+        add_slots(layout, &mut gradient, &|chunk| &chunks[chunk].sums);
+        add_slots(layout, &mut norms, &|chunk| &chunks[chunk].sums[layout.chunks[chunk].sums..]);
+        BlockJacobian { layout, chunks, outputs, gradient, norms, sums }
+    }
+
+    /// Gives the memory back.
+    pub fn take_memory(&mut self) -> BlockMemory<T> {
+        BlockMemory {
+            chunks: std::mem::take(&mut self.chunks),
+            outputs: std::mem::take(&mut self.outputs),
+            gradient: std::mem::take(&mut self.gradient),
+            norms: std::mem::take(&mut self.norms),
+            sums: std::mem::take(&mut self.sums),
+        }
     }
 
     /// out ← Jv.
@@ -108,29 +138,6 @@ impl<'a, T: Scalar> BlockJacobian<'a, T> {
 
     /// out ← Jᵀu.
     pub fn apply_transpose(&self, u: &[T], out: &mut [T]) {
-        self.sum_by_parameter(out, |layout, b, matrix, columns, sums| {
-            small::add_transpose_product(matrix, &u[layout.rows_of(b)], &mut sums[..columns]);
-        });
-    }
-
-    /// out ← diag(JᵀJ).
-    pub fn column_norms_squared(&self, out: &mut [T]) {
-        self.sum_by_parameter(out, |_, _, matrix, columns, sums| {
-            for row in matrix.chunks_exact(columns) {
-                for (sum, &v) in sums.iter_mut().zip(row) {
-                    *sum += v.into() * v.into();
-                }
-            }
-        });
-    }
-
-    /// Calls `add(layout, b, matrix, columns, sums)` for every block of the Jacobian, and writes the sums to
-    /// `out`, which is laid out as x.
-    fn sum_by_parameter(
-        &self,
-        out: &mut [T],
-        add: impl Fn(&BlockLayout, usize, &[T], usize, &mut [f64]) + Sync,
-    ) {
         let (layout, statement) = (self.layout, &self.layout.statement);
         let mut work = self.sums.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         work.resize_with(layout.chunks.len(), Vec::new);
@@ -142,37 +149,23 @@ impl<'a, T: Scalar> BlockJacobian<'a, T> {
             for g in chunk.groups.clone() {
                 let group = &layout.groups[g];
                 for b in layout.blocks_of(g) {
-                    let rows = layout.stored[b].rows as usize;
+                    let u = &u[layout.rows_of(b)];
                     for touch in layout.touches(b..b + 1) {
                         let columns = statement.size(touch.parameter);
-                        let matrix = &values.kept[kept..kept + rows * columns];
-                        let sums = &mut sums[touch.slot as usize..][..columns];
-                        add(layout, b, matrix, columns, sums);
+                        let matrix = &values.kept[kept..kept + u.len() * columns];
+                        small::add_transpose_product(matrix, u, &mut sums[touch.slot as usize..][..columns]);
                         kept += matrix.len();
                     }
                     if group.parameter != NONE {
                         let columns = group.columns as usize;
-                        let matrix = &values.eliminated[eliminated..eliminated + rows * columns];
-                        let sums = &mut sums[group.slot as usize..][..columns];
-                        add(layout, b, matrix, columns, sums);
+                        let matrix = &values.eliminated[eliminated..eliminated + u.len() * columns];
+                        small::add_transpose_product(matrix, u, &mut sums[group.slot as usize..][..columns]);
                         eliminated += matrix.len();
                     }
                 }
             }
         });
-        let work = &*work;
-        over_parts(&statement.parameters, out, GRAIN, &|blocks, out| {
-            let mut at = 0;
-            for i in blocks {
-                let size = statement.size(i as u32);
-                for c in 0..size {
-                    let slots = layout.sums.row(i).iter();
-                    let sum: f64 = slots.map(|&(chunk, slot)| work[chunk as usize][slot as usize + c]).sum();
-                    out[at + c] = T::from_f64(sum);
-                }
-                at += size;
-            }
-        });
+        add_slots(layout, out, &|chunk| &work[chunk]);
     }
 
     /// The matrix of stored residual block `b` for one of its parameter blocks, at its position in the incidence table.
@@ -184,49 +177,77 @@ impl<'a, T: Scalar> BlockJacobian<'a, T> {
     }
 }
 
-/// Evaluates the residual blocks of a chunk.
+/// out ← for every parameter block the sum of its slots, in the order of the chunks.
+fn add_slots<'s, T: Scalar>(layout: &BlockLayout, out: &mut [T], sums_of: &(impl Fn(usize) -> &'s [f64] + Sync)) {
+    let statement = &layout.statement;
+    over_parts(&statement.parameters, out, GRAIN, &|blocks, out| {
+        let mut at = 0;
+        for i in blocks {
+            let slots = layout.sums.row(i);
+            for c in 0..statement.size(i as u32) {
+                let sum: f64 = slots.iter().map(|&(chunk, slot)| sums_of(chunk as usize)[slot as usize + c]).sum();
+                out[at] = T::from_f64(sum);
+                at += 1;
+            }
+        }
+    });
+}
+
+/// Evaluates the residual blocks of a chunk, and what they add to Jᵀr and diag(JᵀJ) while they are in the cache.
 fn evaluate_chunk<T: Scalar>(
     layout: &BlockLayout,
-    blocks: Range<usize>,
+    chunk: &Chunk,
     values: &mut ChunkValues<T>,
     x: &[T],
     evaluate: &impl Fn(usize, &[T], &mut [T], Option<&mut [T]>),
 ) {
     let statement = &layout.statement;
     let (parameters, jacobian) = values.scratch.split_at_mut(layout.most_columns);
+    let (gradient, norms) = values.sums.split_at_mut(chunk.sums);
+    gradient.fill(0.0);
+    norms.fill(0.0);
     let (mut row, mut kept, mut eliminated) = (0, 0, 0);
-    for b in blocks {
-        let user = layout.order[b] as usize;
-        let rows = layout.stored[b].rows as usize;
-        let columns = gather(layout, user, x, parameters);
-        let jacobian = &mut jacobian[..rows * columns];
-        jacobian.fill(T::zero());
-        let residuals = &mut values.residuals[row..row + rows];
-        evaluate(user, &parameters[..columns], residuals, Some(jacobian));
-        row += rows;
-        let mut column = 0;
-        for &parameter in statement.touched(user) {
-            let size = statement.size(parameter);
-            let (part, at) = if statement.eliminated[parameter as usize] {
-                (&mut values.eliminated, &mut eliminated)
-            } else {
-                (&mut values.kept, &mut kept)
-            };
-            for from in jacobian.chunks_exact(columns) {
-                part[*at..*at + size].copy_from_slice(&from[column..column + size]);
-                *at += size;
+    for g in chunk.groups.clone() {
+        let group = &layout.groups[g];
+        for b in layout.blocks_of(g) {
+            let user = layout.order[b] as usize;
+            let rows = layout.stored[b].rows as usize;
+            let columns = gather(layout, user, x, parameters);
+            let jacobian = &mut jacobian[..rows * columns];
+            jacobian.fill(T::zero());
+            let residuals = &mut values.residuals[row..row + rows];
+            evaluate(user, &parameters[..columns], residuals, Some(jacobian));
+            row += rows;
+            let mut column = 0;
+            let mut touches = layout.touches(b..b + 1).iter();
+            for &parameter in statement.touched(user) {
+                let size = statement.size(parameter);
+                let (part, at, slot) = if parameter == group.parameter {
+                    (&mut values.eliminated, &mut eliminated, group.slot)
+                } else {
+                    let touch = touches.next().expect("kept parameter blocks have a touch each");
+                    (&mut values.kept, &mut kept, touch.slot)
+                };
+                let matrix = &mut part[*at..*at + rows * size];
+                for (from, to) in jacobian.chunks_exact(columns).zip(matrix.chunks_exact_mut(size)) {
+                    small::copy(&from[column..column + size], to);
+                }
+                small::add_transpose_product(matrix, residuals, &mut gradient[slot as usize..][..size]);
+                small::add_squares(matrix, &mut norms[slot as usize..][..size]);
+                *at += matrix.len();
+                column += size;
             }
-            column += size;
         }
     }
 }
 
 /// parameters ← what the user's residual block `i` depends on; returns how many numbers that are.
+#[inline]
 pub fn gather<T: Copy>(layout: &BlockLayout, i: usize, x: &[T], parameters: &mut [T]) -> usize {
     let mut columns = 0;
     for &parameter in layout.statement.touched(i) {
         let from = &x[layout.statement.parameter(parameter)];
-        parameters[columns..columns + from.len()].copy_from_slice(from);
+        small::copy(from, &mut parameters[columns..]);
         columns += from.len();
     }
     columns

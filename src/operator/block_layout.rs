@@ -94,6 +94,7 @@ impl<V: Copy + Default> Table<V> {
         Table { ends, values }
     }
 
+    #[inline]
     pub fn row(&self, i: usize) -> &[V] {
         &self.values[self.ends[i]..self.ends[i + 1]]
     }
@@ -113,14 +114,17 @@ pub struct Statement {
 }
 
 impl Statement {
+    #[inline]
     pub fn touched(&self, block: usize) -> &[u32] {
         &self.touched[self.touched_ends[block]..self.touched_ends[block + 1]]
     }
 
+    #[inline]
     pub fn parameter(&self, block: u32) -> Range<usize> {
         self.parameters[block as usize]..self.parameters[block as usize + 1]
     }
 
+    #[inline]
     pub fn size(&self, block: u32) -> usize {
         self.parameter(block).len()
     }
@@ -333,20 +337,28 @@ impl BlockLayout {
     }
 
     /// The touches of stored residual blocks.
+    #[inline]
     pub fn touches(&self, blocks: Range<usize>) -> &[Touch] {
         &self.touches[touches(&self.stored, blocks)]
     }
 
     /// The stored residual blocks of a group.
+    #[inline]
     pub fn blocks_of(&self, group: usize) -> Range<usize> {
         let start = if group == 0 { 0 } else { self.groups[group - 1].blocks_end as usize };
         start..self.groups[group].blocks_end as usize
     }
 
     /// The rows of a stored residual block in the user's order.
+    #[inline]
     pub fn rows_of(&self, block: usize) -> Range<usize> {
         let user = self.order[block] as usize;
         self.statement.rows[user]..self.statement.rows[user + 1]
+    }
+
+    /// Whether parameter blocks are eliminated.
+    pub fn eliminates(&self) -> bool {
+        self.kept.len() < self.statement.parameter_blocks()
     }
 
     /// The number of parameters that are not eliminated.
@@ -355,6 +367,7 @@ impl BlockLayout {
     }
 }
 
+#[inline]
 fn touches(stored: &[Stored], blocks: Range<usize>) -> Range<usize> {
     if blocks.is_empty() {
         return 0..0;

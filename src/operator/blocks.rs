@@ -9,7 +9,7 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
-use super::block_jacobian::{BlockJacobian, ChunkValues, gather};
+use super::block_jacobian::{BlockJacobian, BlockMemory, gather};
 use super::block_layout::{BlockLayout, Statement};
 use super::{LinearMap, Linearization, Model};
 use crate::base::{Error, Result, Scalar, check_range, parallel::over_parts};
@@ -159,16 +159,13 @@ impl BlockStructure {
     }
 }
 
-/// Memory of a linearization.
-type Spare<T> = (Vec<ChunkValues<T>>, Vec<T>);
-
 /// A model of residual blocks; see [`BlockStructure::model`].
 #[derive(Debug)]
 pub struct BlockModel<T, F> {
     layout: BlockLayout,
     evaluate: F,
     /// Memory of linearizations that are gone.
-    spare: Mutex<Vec<Spare<T>>>,
+    spare: Mutex<Vec<BlockMemory<T>>>,
 }
 
 impl<T, F> Model<T> for BlockModel<T, F>
@@ -197,25 +194,25 @@ where
     }
 
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
-        let spare = self.spare.lock().ok().and_then(|mut spare| spare.pop());
-        let (chunks, outputs) = spare.unwrap_or_default();
-        BlockLinearization {
-            jacobian: BlockJacobian::new(&self.layout, chunks, outputs, x, &self.evaluate),
-            spare: &self.spare,
-        }
+        let memory = self.spare.lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
+        BlockLinearization { jacobian: BlockJacobian::new(&self.layout, memory, x, &self.evaluate), spare: &self.spare }
+    }
+
+    fn eliminates(&self) -> bool {
+        self.layout.eliminates()
     }
 }
 
 /// A block model at a point.
-struct BlockLinearization<'a, T> {
+struct BlockLinearization<'a, T: Scalar> {
     jacobian: BlockJacobian<'a, T>,
-    spare: &'a Mutex<Vec<Spare<T>>>,
+    spare: &'a Mutex<Vec<BlockMemory<T>>>,
 }
 
-impl<T> Drop for BlockLinearization<'_, T> {
+impl<T: Scalar> Drop for BlockLinearization<'_, T> {
     fn drop(&mut self) {
         if let Ok(mut spare) = self.spare.lock() {
-            spare.push((std::mem::take(&mut self.jacobian.chunks), std::mem::take(&mut self.jacobian.outputs)));
+            spare.push(self.jacobian.take_memory());
         }
     }
 }
@@ -235,12 +232,11 @@ impl<T: Scalar> LinearMap<T> for BlockLinearization<'_, T> {
         self.jacobian.apply_transpose(u, out);
     }
     fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        self.jacobian.column_norms_squared(out);
+        out.copy_from_slice(&self.jacobian.norms);
         true
     }
     fn blocks(&self) -> Option<&BlockJacobian<'_, T>> {
-        let layout = self.jacobian.layout;
-        (layout.kept.len() < layout.statement.parameter_blocks()).then_some(&self.jacobian)
+        self.jacobian.layout.eliminates().then_some(&self.jacobian)
     }
 }
 

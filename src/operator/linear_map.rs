@@ -71,6 +71,12 @@ pub trait LinearMap<T> {
     fn blocks(&self) -> Option<&BlockJacobian<'_, T>> {
         None
     }
+
+    /// Counts passes over the blocks, each as much as a product of both kinds.
+    #[doc(hidden)]
+    fn count_passes(&self, passes: usize) {
+        let _ = passes;
+    }
 }
 
 impl<T, J: LinearMap<T> + ?Sized> LinearMap<T> for &J {
@@ -103,6 +109,9 @@ impl<T, J: LinearMap<T> + ?Sized> LinearMap<T> for &J {
     }
     fn blocks(&self) -> Option<&BlockJacobian<'_, T>> {
         (**self).blocks()
+    }
+    fn count_passes(&self, passes: usize) {
+        (**self).count_passes(passes);
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::ops::ControlFlow;
 
+use super::damping::Damping;
 use super::least_squares::{Scaling, Settings, check, minimize};
 use super::trust_region::Radius;
 use crate::base::{Result, Scalar};
 use crate::control::{LeastSquaresProgress, LeastSquaresReport, Stopping};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::Model;
-use crate::step::DenseLeastSquares;
+use crate::step::{DenseLeastSquares, Schur};
 
 /// Least squares by Levenberg and Marquardt's method: the default choice.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,8 +39,11 @@ impl LevenbergMarquardt {
         observer: impl FnMut(&LeastSquaresProgress<'_, T>) -> ControlFlow<()>,
     ) -> Result<LeastSquaresReport<T>> {
         check(fit, x0)?;
-        let source = DenseLeastSquares::new(fit.model().output_dim(), fit.model().dim());
         let settings = Settings { stopping: &self.stopping, scaling: self.scaling };
+        if fit.model().eliminates() {
+            return minimize(fit, x0, settings, Schur::new(), Damping::new(), observer);
+        }
+        let source = DenseLeastSquares::new(fit.model().output_dim(), fit.model().dim());
         minimize(fit, x0, settings, source, Radius(f64::INFINITY), observer)
     }
 }

@@ -22,6 +22,17 @@ use super::spectral::{Answer, Question};
 use crate::base::{Scalar, kernels, parallel::over_parts, small};
 use crate::operator::{BlockJacobian, BlockLayout, LinearMap};
 
+/// Products that conjugate gradients with Schur–Jacobi are expected to take for a step: 20 to 60 on problems of
+/// "Bundle adjustment in the large".
+const EXPECTED: usize = 50;
+/// Bytes that the explicit matrix may take.
+const MOST_BYTES: usize = 1 << 30;
+/// Products for one answer.
+const MOST_PRODUCTS: usize = 2000;
+/// The residual, relative to ‖Sg‖, that no estimate by a preconditioner excuses.
+const LARGEST_RESIDUAL: f64 = 0.5;
+/// Elements that one task preconditions at least.
+const GRAIN: usize = 1024;
 /// Unknowns from which factorisations use all threads; below, one thread is faster.
 const PARALLEL: usize = 512;
 
@@ -29,9 +40,14 @@ const PARALLEL: usize = 512;
 struct Explicit {
     matrix: Vec<f64>,
     scratch: MemBuffer,
+    /// Whether there is a factor.
     usable: bool,
     /// Products that forming and factorising cost as much as.
     cost: usize,
+    /// Solves with this factor, their cost with that of the factor, and the products of the last one.
+    solves: usize,
+    spent: usize,
+    last: usize,
 }
 
 impl Explicit {
@@ -42,7 +58,21 @@ impl Explicit {
             scratch: MemBuffer::new(cholesky_in_place_scratch::<f64>(dim, parallel(dim), params)),
             usable: false,
             cost,
+            solves: 0,
+            spent: 0,
+            last: 0,
         }
+    }
+
+    /// Whether a new factor pays: the old one makes a solve dearer than the average so far, its own cost included.
+    fn is_due(&self) -> bool {
+        !self.usable || self.last * self.solves > self.spent
+    }
+
+    fn used(&mut self, products: usize) {
+        self.solves += 1;
+        self.spent += products;
+        self.last = products;
     }
 
     fn factorise<T: Scalar>(&mut self, system: &ReducedSystem<T>, jacobian: &BlockJacobian<'_, T>) {
@@ -56,6 +86,7 @@ impl Explicit {
             Spec::default(),
         );
         self.usable = result.is_ok();
+        (self.solves, self.spent, self.last) = (0, self.cost, 0);
     }
 
     fn solve(&mut self, r: &mut [f64]) {
@@ -72,31 +103,6 @@ impl Explicit {
 fn parallel(dim: usize) -> Par {
     if dim >= PARALLEL { Par::rayon(0) } else { Par::Seq }
 }
-
-/// Steps from the reduced system.
-pub struct Schur<T> {
-    system: ReducedSystem<T>,
-    explicit: Option<Explicit>,
-    /// Schur–Jacobi: where each block begins, and the Cholesky factors.
-    bounds: Vec<usize>,
-    blocks: Vec<f64>,
-    blocks_at: f64,
-    x: Vec<f64>,
-    r: Vec<f64>,
-    preconditioned: Vec<f64>,
-    p: Vec<f64>,
-    q: Vec<f64>,
-    z: Vec<T>,
-    step: Vec<T>,
-    /// Products with the reduced matrix so far, and factorisations.
-    pub iterations: usize,
-    pub factorisations: usize,
-}
-
-/// Products that conjugate gradients with Schur–Jacobi are expected to take for a step.
-const EXPECTED: f64 = 50.0;
-/// Bytes that the explicit matrix may take.
-const MOST_BYTES: usize = 1 << 30;
 
 /// What the explicit matrix costs, in products; `None` if it would be too large.
 fn explicit_cost(layout: &BlockLayout) -> Option<usize> {
@@ -121,41 +127,66 @@ fn explicit_cost(layout: &BlockLayout) -> Option<usize> {
     }
     // Factorisation: dim³/3 operations, some 8 times as fast as those that wait for memory.
     let factor = (dim as f64).powi(3) / 24.0;
-    Some(((2.0 * pairs + factor) / product).ceil() as usize)
+    Some(((2.0 * pairs + factor) / product).ceil().max(2.0) as usize)
+}
+
+/// The state for one structure.
+struct State<T> {
+    system: ReducedSystem<T>,
+    explicit: Option<Explicit>,
+    /// Schur–Jacobi: where each block begins, and the Cholesky factors.
+    bounds: Vec<usize>,
+    blocks: Vec<f64>,
+    /// The reduced gradient, and the vectors of conjugate gradients.
+    gradient: Vec<f64>,
+    x: Vec<f64>,
+    r: Vec<f64>,
+    preconditioned: Vec<f64>,
+    p: Vec<f64>,
+    q: Vec<f64>,
+    z: Vec<T>,
+    scaling: Vec<T>,
+    image: Vec<T>,
+    /// Whether x is a solution for this point, if for another λ.
+    warm: bool,
+}
+
+/// Steps from the reduced system, whose state is made for the structure first met.
+pub struct Schur<T> {
+    state: Option<State<T>>,
 }
 
 impl<T: Scalar> Schur<T> {
-    pub fn new(layout: &BlockLayout, implicit: bool) -> Self {
+    pub fn new() -> Self {
+        Schur { state: None }
+    }
+}
+
+impl<T: Scalar> State<T> {
+    fn new(layout: &BlockLayout) -> Self {
         let dim = layout.reduced_dim();
         let mut bounds = vec![0];
         for kept in layout.kept_bounds.windows(2) {
             bounds.push(bounds[bounds.len() - 1] + (kept[1] - kept[0]).pow(2));
         }
-        let cost = explicit_cost(layout).filter(|&cost| !implicit && (cost as f64) < EXPECTED);
+        let cost = explicit_cost(layout).filter(|&cost| cost < EXPECTED);
         let zeros = || vec![0.0; dim];
-        let n = layout.statement.parameters[layout.statement.parameter_blocks()];
-        Schur {
+        let of_x = || vec![T::zero(); layout.statement.parameters[layout.statement.parameter_blocks()]];
+        State {
             system: ReducedSystem::new(layout),
-            explicit: cost.map(|cost| Explicit::new(dim, cost.max(2))),
+            explicit: cost.map(|cost| Explicit::new(dim, cost)),
             blocks: vec![0.0; bounds[bounds.len() - 1]],
-            blocks_at: f64::NAN,
             bounds,
+            gradient: zeros(),
             x: zeros(),
             r: zeros(),
             preconditioned: zeros(),
             p: zeros(),
             q: zeros(),
-            z: vec![T::zero(); n],
-            step: vec![T::zero(); n],
-            iterations: 0,
-            factorisations: 0,
-        }
-    }
-
-    fn prepare_blocks(&mut self, jacobian: &BlockJacobian<'_, T>) {
-        self.system.diagonal_blocks(jacobian, &self.bounds, &mut self.blocks);
-        for (k, bounds) in jacobian.layout.kept_bounds.windows(2).enumerate() {
-            small::cholesky(&mut self.blocks[self.bounds[k]..self.bounds[k + 1]], bounds[1] - bounds[0]);
+            z: of_x(),
+            scaling: of_x(),
+            image: vec![T::zero(); layout.statement.rows[layout.statement.residual_blocks()]],
+            warm: false,
         }
     }
 
@@ -167,7 +198,7 @@ impl<T: Scalar> Schur<T> {
             return;
         }
         let bounds = &layout.kept_bounds;
-        over_parts(bounds, &mut self.preconditioned, 1024, &|kept, x| {
+        over_parts(bounds, &mut self.preconditioned, GRAIN, &|kept, x| {
             let start = bounds[kept.start];
             for k in kept {
                 let factor = &self.blocks[self.bounds[k]..self.bounds[k + 1]];
@@ -176,71 +207,188 @@ impl<T: Scalar> Schur<T> {
         });
     }
 
-    /// One solve; returns ½‖..‖ decrease etc.
-    pub fn solve(&mut self, jacobian: &BlockJacobian<'_, T>, residual: &[T], scaling: &[T], damping: f64, energy: f64) {
-        let layout = jacobian.layout;
-        let t = std::time::Instant::now();
-        self.system.eliminate(jacobian, scaling, damping);
-        let t1 = t.elapsed();
-        let base = self.system.gradient(jacobian, residual, &mut self.r);
-        let t2 = t.elapsed();
-        self.r.iter_mut().for_each(|r| *r = -*r);
-        self.x.fill(0.0);
-        let mut budget = usize::MAX;
+    /// Makes the preconditioner for the present elimination. Where the explicit matrix is not positive definite, the
+    /// blocks on the diagonal take its place.
+    fn factorise(&mut self, jacobian: &BlockJacobian<'_, T>, counted: &impl LinearMap<T>) {
         if let Some(explicit) = &mut self.explicit {
-            if !explicit.usable {
-                explicit.factorise(&self.system, jacobian);
-                self.factorisations += 1;
-            } else {
-                budget = explicit.cost;
+            counted.count_passes(explicit.cost);
+            explicit.factorise(&self.system, jacobian);
+            if explicit.usable {
+                return;
             }
-        } else {
-            self.prepare_blocks(jacobian);
         }
-        let t3 = t.elapsed();
-        let mut decrease = 0.0;
-        let mut before = f64::INFINITY;
+        self.system.diagonal_blocks(jacobian, &self.bounds, &mut self.blocks);
+        for (block, kept) in self.bounds.windows(2).zip(jacobian.layout.kept_bounds.windows(2)) {
+            small::cholesky(&mut self.blocks[block[0]..block[1]], kept[1] - kept[0]);
+        }
+    }
+
+    /// r ← −g − Mx and the model's decrease at x, which is that for another λ, or 0.
+    fn start(&mut self, jacobian: &BlockJacobian<'_, T>, counted: &impl LinearMap<T>) -> f64 {
+        kernels::scale_into(-1.0, &self.gradient, &mut self.r);
+        if std::mem::replace(&mut self.warm, true) {
+            counted.count_passes(1);
+            self.system.product(jacobian, &self.x, &mut self.q);
+            kernels::axpy(-1.0, &self.q, &mut self.r);
+            let decrease = 0.5 * (kernels::dot(&self.x, &self.r) - kernels::dot(&self.x, &self.gradient));
+            if decrease > 0.0 {
+                return decrease;
+            }
+            kernels::scale_into(-1.0, &self.gradient, &mut self.r);
+        }
+        self.x.fill(0.0);
+        0.0
+    }
+
+    /// Solves the reduced system for the present elimination; ‖Sg‖ is `size`.
+    fn solve(
+        &mut self,
+        jacobian: &BlockJacobian<'_, T>,
+        counted: &impl LinearMap<T>,
+        accuracy: &Accuracy,
+        size: f64,
+        more: &dyn Fn() -> bool,
+    ) -> InnerStop {
+        if self.explicit.as_ref().is_none_or(Explicit::is_due) {
+            self.factorise(jacobian, counted);
+        }
+        let mut decrease = self.start(jacobian, counted);
+        let (mut products, mut made, mut rho_before, mut first) = (0, 0, f64::INFINITY, f64::NAN);
         self.p.fill(0.0);
-        let mut its = 0;
-        let mut first = 0.0;
-        let mut last = 0.0;
-        for i in 0..5000 {
-            if its == budget {
-                self.explicit.as_mut().unwrap().factorise(&self.system, jacobian);
-                self.factorisations += 1;
-                before = f64::INFINITY;
-                budget = usize::MAX;
-            }
-            self.precondition(layout);
+        let stop = loop {
+            let rr = kernels::norm(&self.r);
+            self.precondition(jacobian.layout);
             let rho = kernels::dot(&self.r, &self.preconditioned);
-            if i == 0 { first = rho; }
-            last = rho;
-            if !(rho > 2.0 * energy * decrease) || rho <= 1e-30 * first {
-                break;
+            if first.is_nan() {
+                first = rho;
             }
-            kernels::axpby(1.0, &self.preconditioned, rho / before, &mut self.p);
-            before = rho;
+            let settled = if accuracy.energy > 0.0 {
+                rho <= 2.0 * accuracy.energy * decrease && rr <= LARGEST_RESIDUAL * size
+            } else {
+                rr <= (accuracy.residual * size).max(accuracy.enough)
+            };
+            if settled {
+                break InnerStop::Accurate;
+            }
+            if !(rho > 1e-32 * first) || made >= MOST_PRODUCTS {
+                break InnerStop::Exhausted;
+            }
+            if !more() {
+                break InnerStop::Limit;
+            }
+            if self.explicit.as_ref().is_some_and(|explicit| explicit.usable && products >= 2 * explicit.cost) {
+                // The factor is too old for this system.
+                self.factorise(jacobian, counted);
+                (products, rho_before) = (0, f64::INFINITY);
+                continue;
+            }
+            kernels::axpby(1.0, &self.preconditioned, rho / rho_before, &mut self.p);
+            rho_before = rho;
+            counted.count_passes(1);
+            (products, made) = (products + 1, made + 1);
             self.system.product(jacobian, &self.p, &mut self.q);
-            its += 1;
             let curvature = kernels::dot(&self.p, &self.q);
+            if !curvature.is_finite() {
+                break InnerStop::NotFinite;
+            }
+            if curvature <= 0.0 {
+                break InnerStop::Exhausted;
+            }
             let alpha = rho / curvature;
             kernels::axpy(alpha, &self.p, &mut self.x);
             kernels::axpy(-alpha, &self.q, &mut self.r);
             decrease += 0.5 * alpha * rho;
+        };
+        if let Some(explicit) = &mut self.explicit {
+            explicit.used(products);
         }
-        self.iterations += its;
-        let t4 = t.elapsed();
-        self.system.complete(jacobian, residual, &self.x, &mut self.z);
-        eprintln!("  its {its} base {base:.3e} reduced {decrease:.3e} left {last:.1e} first {first:.1e} elim {t1:?} grad {t2:?} fact {t3:?} cg {t4:?} all {:?}", t.elapsed());
-        for ((to, &z), &s) in self.step.iter_mut().zip(&self.z).zip(scaling) {
-            *to = z * s;
+        stop
+    }
+}
+
+impl<T: Scalar> GaussNewtonSteps<T> for Schur<T> {
+    fn entry_cost<J: LinearMap<T>>(&self, _: &J) -> usize {
+        0
+    }
+
+    fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, _: &[T], gradient: &mut [T]) -> bool {
+        let Some(blocks) = jacobian.blocks() else { return false };
+        let state = self.state.get_or_insert_with(|| State::new(blocks.layout));
+        state.warm = false;
+        gradient.copy_from_slice(&blocks.gradient);
+        // A NaN in J shows in the norms of its columns.
+        kernels::all_finite(gradient) && kernels::all_finite(&blocks.norms)
+    }
+
+    fn column_norms<J: LinearMap<T>>(&mut self, jacobian: &J, norms: &mut [f64]) -> bool {
+        let Some(blocks) = jacobian.blocks() else { return false };
+        norms.iter_mut().zip(&blocks.norms).for_each(|(to, &square)| *to = square.into().sqrt());
+        true
+    }
+
+    fn largest_singular_value(&self) -> f64 {
+        0.0
+    }
+
+    fn exact(&self) -> bool {
+        false
+    }
+
+    fn answer<J: LinearMap<T>>(
+        &mut self,
+        system: &System<'_, T, J>,
+        question: Question,
+        accuracy: Option<Accuracy>,
+    ) -> Option<(Answer, InnerStop)> {
+        // The Schur complement is another one for every λ: there is no curve of steps to be had from one space.
+        let Question::Damped(damping) = question else { return None };
+        let (jacobian, state) = (system.jacobian.blocks()?, self.state.as_mut()?);
+        let accuracy = accuracy.unwrap_or(Accuracy { residual: 1e-10, energy: 0.0, enough: 0.0, truncated: false });
+        state.scaling.copy_from_slice(system.scaling);
+        state.system.eliminate(jacobian, system.scaling, damping);
+        state.system.gradient(jacobian, system.residual, &mut state.gradient);
+        let size = scaled_norm(system.gradient, system.scaling);
+        let stop = state.solve(jacobian, system.jacobian, &accuracy, size, system.more);
+        state.system.complete(jacobian, system.residual, &state.x, &mut state.z);
+        state.system.image(jacobian.layout, &mut state.image);
+        let answer = Answer {
+            shift: damping,
+            norm: kernels::norm(&state.z),
+            slope: kernels::dot(&state.image, system.residual),
+            curvature: kernels::dot(&state.image, &state.image),
+            on_boundary: false,
+            hard_case: false,
+        };
+        answer.norm.is_finite().then_some((answer, stop))
+    }
+
+    fn step(&self, step: &mut [T]) {
+        if let Some(state) = &self.state {
+            let parts = state.z.iter().zip(&state.scaling);
+            step.iter_mut().zip(parts).for_each(|(to, (&z, &s))| *to = z * s);
         }
     }
 
-    pub fn step_of(&self) -> &[T] {
-        &self.step
+    fn image(&self, image: &mut [T]) {
+        if let Some(state) = &self.state {
+            image.copy_from_slice(&state.image);
+        }
     }
-    pub fn image_of(&self, layout: &BlockLayout, image: &mut [T]) {
-        self.system.image(layout, image);
+
+    fn rank(&self) -> Option<usize> {
+        None
     }
+
+    fn numbers(&self) -> usize {
+        self.state.as_ref().map_or(0, |state| {
+            let explicit = state.explicit.as_ref().map_or(0, |explicit| explicit.matrix.len());
+            let vectors = 6 * state.x.len() + 2 * state.z.len() + state.image.len();
+            state.system.numbers() + explicit + state.blocks.len() + vectors
+        })
+    }
+}
+
+/// ‖Sg‖.
+fn scaled_norm<T: Scalar>(gradient: &[T], scaling: &[T]) -> f64 {
+    gradient.iter().zip(scaling).fold(0.0, |norm: f64, (&g, &s)| norm.hypot((g * s).into()))
 }

@@ -221,3 +221,99 @@ pub fn upper_solve(r: &[f64], x: &mut [f64]) {
         x[i] = sum * r[i * n + i];
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::random::SplitMix64;
+
+    fn random(n: usize, seed: u64) -> Vec<f64> {
+        let mut random = SplitMix64::new(seed);
+        (0..n).map(|_| random.normal()).collect()
+    }
+
+    #[test]
+    fn products_of_every_width() {
+        for columns in 1..=12 {
+            for rows in 1..=5 {
+                let (a, x, u) = (random(rows * columns, 1), random(columns, 2), random(rows, 3));
+                let mut ax = vec![1.0; rows];
+                add_product(&a, &x, &mut ax);
+                let mut au = vec![2.0; columns];
+                add_transpose_product(&a, &u, &mut au);
+                let mut squares = vec![0.5; columns];
+                add_squares(&a, &mut squares);
+                let (width, stride) = (4, columns + 3);
+                let b = random(rows * width, 4);
+                let mut gram = vec![3.0; stride * width];
+                add_gram(&a, columns, &b, width, &mut gram, stride);
+                for i in 0..rows {
+                    let exact: f64 = 1.0 + (0..columns).map(|j| a[i * columns + j] * x[j]).sum::<f64>();
+                    assert!((ax[i] - exact).abs() < 1e-13);
+                }
+                for j in 0..columns {
+                    let exact: f64 = 2.0 + (0..rows).map(|i| a[i * columns + j] * u[i]).sum::<f64>();
+                    assert!((au[j] - exact).abs() < 1e-13);
+                    let exact: f64 = 0.5 + (0..rows).map(|i| a[i * columns + j].powi(2)).sum::<f64>();
+                    assert!((squares[j] - exact).abs() < 1e-13);
+                    for k in 0..width {
+                        let exact: f64 = (0..rows).map(|i| a[i * columns + j] * b[i * width + k]).sum();
+                        assert!((gram[k * stride + j] - 3.0 - exact).abs() < 1e-13);
+                    }
+                }
+                assert!((0..width).all(|k| gram[k * stride + columns..(k + 1) * stride].iter().all(|&v| v == 3.0)));
+            }
+        }
+    }
+
+    #[test]
+    fn cholesky_solves_and_leaves_out_what_is_not_determined() {
+        let n = 4;
+        let a = random(6 * n, 5);
+        let mut matrix = vec![0.0; n * n];
+        add_gram(&a, n, &a, n, &mut matrix, n);
+        let (mut factor, x) = (matrix.clone(), random(n, 6));
+        cholesky(&mut factor, n);
+        let mut b = vec![0.0; n];
+        add_product(&matrix, &x, &mut b);
+        cholesky_solve(&factor, &mut b);
+        assert!(b.iter().zip(&x).all(|(b, x)| (b - x).abs() < 1e-12));
+        // [1 1; 1 1]: the second unknown is left out. A negative pivot as well.
+        for corner in [1.0, -5.0] {
+            let mut factor = vec![1.0, 1.0, 1.0, corner];
+            cholesky(&mut factor, 2);
+            let mut b = vec![2.0, 3.0];
+            cholesky_solve(&factor, &mut b);
+            assert_eq!(b, [2.0, 0.0]);
+        }
+    }
+
+    #[test]
+    fn orthonormal_factors_with_and_without_damping_and_rank() {
+        for (rows, n, root) in [(5, 3, 0.0), (5, 3, 1e-9), (1, 3, 0.3), (2, 1, 0.0), (0, 2, 0.5)] {
+            let a = random(rows * n, 7);
+            let (mut q, mut r, mut bottom) = (a.clone(), vec![0.0; n * n], vec![0.0; n * n]);
+            orthonormalise(&mut q, n, &vec![root; n], &mut r, &mut bottom);
+            for i in 0..n {
+                for j in 0..n {
+                    let top: f64 = q.chunks_exact(n).map(|row| row[i] * row[j]).sum();
+                    let below: f64 = (0..n).map(|k| bottom[i * n + k] * bottom[j * n + k]).sum();
+                    assert!((top + below - f64::from(u8::from(i == j))).abs() < 1e-14, "{rows} {n} {root}");
+                }
+                // The inverse is on the diagonal.
+                for (row, q) in a.chunks_exact(n).zip(q.chunks_exact(n)) {
+                    let product: f64 = (0..i).map(|k| q[k] * r[k * n + i]).sum::<f64>() + q[i] / r[i * n + i];
+                    assert!((product - row[i]).abs() < 1e-14);
+                }
+            }
+        }
+        // The second column is twice the first: it is left out, and so is its unknown.
+        let mut q = vec![1.0, 2.0, 3.0, 6.0];
+        let (mut r, mut bottom) = (vec![0.0; 4], vec![0.0; 4]);
+        orthonormalise(&mut q, 2, &[0.0; 2], &mut r, &mut bottom);
+        assert_eq!((q[1], q[3], r[3]), (0.0, 0.0, 0.0));
+        let mut x = [10.0_f64.sqrt(), 5.0];
+        upper_solve(&r, &mut x);
+        assert!((x[0] - 1.0).abs() < 1e-15 && x[1] == 0.0);
+    }
+}

@@ -28,13 +28,13 @@ struct Task<T> {
     q: Vec<T>,
     /// R by rows, group after group.
     triangles: Vec<f64>,
-    /// Numbers for the rows: u, or the image Jδ.
+    /// Numbers for the rows: u, or Jδ.
     rows: Vec<f64>,
     /// Sums for the kept parameters; y for the eliminated ones.
     sums: Vec<f64>,
     small: Vec<f64>,
-    /// Σ‖Qᵀr‖².
-    explained: f64,
+    /// The chunk's share of ‖Jδ‖².
+    squares: f64,
 }
 
 /// The reduced system at one point and one λ.
@@ -62,7 +62,7 @@ impl<T: Scalar> ReducedSystem<T> {
             rows: vec![0.0; chunk.rows],
             sums: vec![0.0; chunk.sums],
             small: vec![0.0; widest * (widest + 1)],
-            explained: 0.0,
+            squares: 0.0,
         };
         let dim = layout.reduced_dim();
         ReducedSystem {
@@ -115,12 +115,10 @@ impl<T: Scalar> ReducedSystem<T> {
         );
     }
 
-    /// out ← SAᵀ(I − QQᵀ)r, the gradient of the reduced problem. Returns ½‖Qᵀr‖², by how much the eliminated parameters
-    /// reduce the model alone.
-    pub fn gradient(&mut self, jacobian: &BlockJacobian<'_, T>, residual: &[T], out: &mut [f64]) -> f64 {
+    /// out ← SAᵀ(I − QQᵀ)r, the gradient of the reduced problem.
+    pub fn gradient(&mut self, jacobian: &BlockJacobian<'_, T>, residual: &[T], out: &mut [f64]) {
         self.pass(jacobian, Source::Residual(residual));
         self.sum(jacobian.layout, out);
-        0.5 * self.tasks.iter().map(|task| task.explained).sum::<f64>()
     }
 
     /// out ← (Aᵀ(I − QQᵀ)A + λI)x.
@@ -168,8 +166,8 @@ impl<T: Scalar> ReducedSystem<T> {
         });
     }
 
-    /// Finds y for x, and writes z = (x, y), laid out as the parameters. Then [`image`](Self::image) is Jδ.
-    pub fn complete(&mut self, jacobian: &BlockJacobian<'_, T>, residual: &[T], x: &[f64], z: &mut [T]) {
+    /// Finds y for x, and writes z = (x, y), laid out as the parameters. Returns ‖Jδ‖².
+    pub fn complete(&mut self, jacobian: &BlockJacobian<'_, T>, residual: &[T], x: &[f64], z: &mut [T]) -> f64 {
         self.scale(x);
         let layout = jacobian.layout;
         let scaled = &self.scaled;
@@ -192,15 +190,7 @@ impl<T: Scalar> ReducedSystem<T> {
                 to.iter_mut().zip(from).for_each(|(to, &y)| *to = T::from_f64(y));
             }
         }
-    }
-
-    /// image ← Jδ for the last [`complete`](Self::complete).
-    pub fn image(&self, layout: &BlockLayout, image: &mut [T]) {
-        for (b, place) in layout.places.iter().enumerate() {
-            let to = &mut image[layout.rows_of(b)];
-            let from = &self.tasks[place.chunk as usize].rows[place.row as usize..];
-            to.iter_mut().zip(from).for_each(|(to, &v)| *to = T::from_f64(v));
-        }
+        self.tasks.iter().map(|task| task.squares).sum()
     }
 
     /// The blocks on the diagonal of the reduced matrix, each by rows, one after the other.
@@ -371,7 +361,6 @@ impl<T: Scalar> Task<T> {
     fn pass(&mut self, layout: &BlockLayout, chunk: &Chunk, values: &ChunkValues<T>, source: Source<'_, T>) {
         let sums = &mut self.sums[..chunk.kept_sums];
         sums.fill(0.0);
-        self.explained = 0.0;
         let (mut row, mut kept, mut q) = (0, 0, 0);
         for g in chunk.groups.clone() {
             let group = &layout.groups[g];
@@ -391,10 +380,7 @@ impl<T: Scalar> Task<T> {
                 let s = &mut self.small[..group.columns as usize];
                 s.fill(0.0);
                 small::add_transpose_product(factor, u, s);
-                for s in &mut *s {
-                    self.explained += *s * *s;
-                    *s = -*s;
-                }
+                s.iter_mut().for_each(|s| *s = -*s);
                 small::add_product(factor, s, u);
                 q += factor.len();
             }
@@ -446,6 +432,7 @@ impl<T: Scalar> Task<T> {
             }
             row += u.len();
         }
+        self.squares = kernels::dot(&self.rows, &self.rows);
     }
 }
 

@@ -114,7 +114,7 @@ pub use control::{
 };
 pub use curvature::*;
 pub use operator::*;
-pub use solver::{CubicRegularization, LevenbergMarquardt, Memory, NewtonCg, Scaling, TrustRegion};
+pub use solver::{CubicRegularization, GaussNewton, LevenbergMarquardt, Memory, NewtonCg, Scaling, TrustRegion};
 pub use step::*;
 
 #[cfg(doctest)]

@@ -10,5 +10,4 @@ pub use least_squares::{LeastSquares, least_squares, least_squares_dense, least_
 pub use preconditioned::{Preconditioned, PreconditionedObjective, Preconditioner, with_preconditioner};
 pub use robust::{Arctan, Cauchy, Huber, RobustLoss, SoftL1, Squares, Tukey};
 
-pub(crate) use least_squares::Bounds;
 pub(crate) use robust::{LossSum, Weighted, Weights};

@@ -3,6 +3,7 @@
 mod cubic_regularization;
 mod damping;
 mod escape;
+mod gauss_newton;
 mod globalisation;
 mod least_squares;
 mod levenberg_marquardt;
@@ -13,6 +14,7 @@ mod source;
 mod trust_region;
 
 pub use cubic_regularization::CubicRegularization;
+pub use gauss_newton::GaussNewton;
 pub use least_squares::Scaling;
 pub use levenberg_marquardt::LevenbergMarquardt;
 pub use memory::Memory;

@@ -3,8 +3,10 @@
 mod eigen;
 mod error;
 pub(crate) mod kernels;
+pub(crate) mod parallel;
 pub(crate) mod random;
 mod scalar;
+pub(crate) mod small;
 
 pub use error::{Error, Result};
 pub use scalar::Scalar;

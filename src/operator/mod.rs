@@ -1,5 +1,8 @@
 //! Floor 1: operators and objectives, how they are composed and counted, and what can be built from them.
 
+mod block_jacobian;
+mod block_layout;
+mod blocks;
 mod closures;
 mod compose;
 mod counted;
@@ -13,6 +16,9 @@ mod objective;
 mod sampled;
 mod symmetric;
 
+pub(crate) use block_jacobian::{BlockJacobian, ChunkValues};
+pub(crate) use block_layout::{BlockLayout, Chunk, NONE as NO_PARAMETER};
+pub use blocks::{BlockModel, BlockStructure};
 pub use closures::{ClosureObjective, FnOperator, objective, operator};
 pub use compose::{DiagonalOperator, Scaled, Shifted, ShiftedDiagonal, Sum};
 pub use counted::{Counted, Counts};

@@ -48,6 +48,12 @@ pub trait Model<T> {
     /// Outputs and Jacobian at x. The outputs are computed here, or when they are first asked for, and once.
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a;
 
+    /// Whether its Jacobians have blocks that solvers may eliminate.
+    #[doc(hidden)]
+    fn eliminates(&self) -> bool {
+        false
+    }
+
     /// Told in which box x will stay, lower ≤ x ≤ upper. A model that is evaluated around x, for differences, keeps
     /// within it; all others need not know (the default).
     fn keep_within(&mut self, lower: &[T], upper: &[T]) {
@@ -67,6 +73,9 @@ impl<T, M: Model<T>> Model<T> for &M {
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         (**self).linearize(x)
+    }
+    fn eliminates(&self) -> bool {
+        (**self).eliminates()
     }
 }
 

@@ -10,6 +10,7 @@
 
 use std::ops::ControlFlow;
 
+use super::damping::Damping;
 use super::least_squares::{Scaling, Settings, check, minimize};
 use super::memory::Memory;
 use super::trust_region::Radius;
@@ -17,7 +18,7 @@ use crate::base::{Result, Scalar};
 use crate::control::{LeastSquaresProgress, LeastSquaresReport, Stopping};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::Model;
-use crate::step::{GaussNewtonPath, Inner};
+use crate::step::{GaussNewtonPath, Inner, Schur};
 
 /// Least squares by Levenberg and Marquardt's method: the default choice.
 ///
@@ -66,7 +67,9 @@ pub struct LevenbergMarquardt {
     /// residuals, on Bennett5 21 Jacobians instead of 923; but MGH10 is lost from its far start. Default: off.
     pub acceleration: bool,
     /// How steps are computed: from a formed Jacobian where n ≤ 512, m·n ≤ 2²³ and forming it costs at most 100 products,
-    /// from a Golub–Kahan space otherwise.
+    /// from a Golub–Kahan space otherwise. Where parameter blocks are [eliminated](crate::BlockStructure::eliminate), from
+    /// the formed and factorised Schur complement where that costs less than 50 products with it, and takes at most 1 GiB,
+    /// from conjugate gradients otherwise; either way it is damping and not a radius that bounds the steps.
     pub inner: Inner,
     /// Vectors of n numbers that the Golub–Kahan space may store.
     pub memory: Memory,
@@ -98,9 +101,12 @@ impl LevenbergMarquardt {
         observer: impl FnMut(&LeastSquaresProgress<'_, T>) -> ControlFlow<()>,
     ) -> Result<LeastSquaresReport<T>> {
         check(fit, x0)?;
-        let (m, n) = (fit.model().output_dim(), fit.model().dim());
-        let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
         let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: self.acceleration };
+        let (m, n) = (fit.model().output_dim(), fit.model().dim());
+        if fit.model().eliminates() {
+            return minimize(fit, x0, settings, Schur::new(self.inner), Damping::new(), observer);
+        }
+        let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
         minimize(fit, x0, settings, source, Radius(f64::INFINITY), observer)
     }
 }

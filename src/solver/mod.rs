@@ -1,6 +1,7 @@
 //! Floor 5: solvers.
 
 mod cubic_regularization;
+mod damping;
 mod escape;
 mod gauss_newton;
 mod globalisation;

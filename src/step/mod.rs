@@ -15,7 +15,9 @@ mod krylov;
 mod linear_least_squares;
 mod lsmr;
 mod minres;
+mod reduced_system;
 mod remembered;
+mod schur;
 mod spectral;
 mod steps;
 
@@ -29,4 +31,5 @@ pub(crate) use family::{Accuracy, Resources, StepFamily};
 pub(crate) use gauss_newton::{GaussNewtonSteps, System};
 pub(crate) use gauss_newton_path::GaussNewtonPath;
 pub(crate) use remembered::RememberedModel;
+pub(crate) use schur::Schur;
 pub(crate) use spectral::Answer;

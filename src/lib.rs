@@ -109,10 +109,12 @@ mod solver;
 mod step;
 
 pub use base::{Error, Result, Scalar};
-pub use control::{Batches, Evaluation, Iteration, Progress, Report, Stopping, Termination};
+pub use control::{
+    Batches, Evaluation, Iteration, LeastSquaresProgress, LeastSquaresReport, Progress, Report, Stopping, Termination,
+};
 pub use curvature::*;
 pub use operator::*;
-pub use solver::{CubicRegularization, Memory, NewtonCg, TrustRegion};
+pub use solver::{CubicRegularization, LevenbergMarquardt, Memory, NewtonCg, Scaling, TrustRegion};
 pub use step::*;
 
 #[cfg(doctest)]

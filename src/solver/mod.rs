@@ -3,6 +3,8 @@
 mod cubic_regularization;
 mod escape;
 mod globalisation;
+mod least_squares;
+mod levenberg_marquardt;
 mod memory;
 mod newton;
 mod newton_cg;
@@ -10,6 +12,8 @@ mod source;
 mod trust_region;
 
 pub use cubic_regularization::CubicRegularization;
+pub use least_squares::Scaling;
+pub use levenberg_marquardt::LevenbergMarquardt;
 pub use memory::Memory;
 pub use newton_cg::NewtonCg;
 pub use trust_region::TrustRegion;

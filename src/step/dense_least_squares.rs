@@ -142,6 +142,10 @@ impl<T: Scalar> DenseLeastSquares<T> {
 }
 
 impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
+    fn entry_cost<J: LinearMap<T>>(&self, jacobian: &J) -> usize {
+        jacobian.forming_cost()
+    }
+
     fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool {
         self.factored = false;
         jacobian.form(&mut self.jacobian);
@@ -155,6 +159,14 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
         for (norm, column) in norms.iter_mut().zip(self.jacobian.chunks_exact(self.m)) {
             *norm = kernels::norm(column);
         }
+        true
+    }
+
+    fn largest_singular_value(&self) -> f64 {
+        self.columns().data.chunks_exact(self.m).map(|column| kernels::norm(column)).fold(0.0, f64::max)
+    }
+
+    fn exact(&self) -> bool {
         true
     }
 

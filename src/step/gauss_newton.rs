@@ -45,11 +45,22 @@ pub struct System<'a, T, J: ?Sized> {
 
 /// Steps for [`System`]s, one point after the other.
 pub trait GaussNewtonSteps<T: Scalar> {
+    /// The products, of both kinds, that [`enter`](Self::enter) makes.
+    fn entry_cost<J: LinearMap<T>>(&self, jacobian: &J) -> usize;
+
     /// Takes up the point with this Jacobian and these residuals: gradient ← Jᵀr. False if that is not finite.
     fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool;
 
-    /// norms ← ‖Jⱼ‖, the norms of the columns, if they are known at no further product.
+    /// norms ← ‖Jⱼ‖, the norms of the columns, if they are known at no further product. Otherwise S is the identity.
     fn column_norms<J: LinearMap<T>>(&mut self, jacobian: &J, norms: &mut [f64]) -> bool;
+
+    /// A lower bound on the largest singular value of J, from products made so far; 0 if nothing is known. Asked for
+    /// where the norms of the columns are not known.
+    fn largest_singular_value(&self) -> f64;
+
+    /// Whether every answer at a point is exact and costs no product once it was entered. Then the loop goes on after
+    /// the tolerance is reached, for the last digits.
+    fn exact(&self) -> bool;
 
     /// Answers `question` at the point last entered; without an accuracy, from what is there.
     fn answer<J: LinearMap<T>>(

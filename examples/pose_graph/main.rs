@@ -19,7 +19,7 @@ use clap::Parser;
 use file::{Contents, Graph};
 use geometry::Pose;
 use indicatif::{ProgressBar, ProgressStyle};
-use newton_krylov::{BlockStructure, LevenbergMarquardt, LeastSquares, Model, Stopping};
+use newton_krylov::{BlockStructure, LeastSquares, LevenbergMarquardt, Model, Stopping};
 use serde_json::json;
 
 /// Optimises a pose graph in g2o's or TORO's format.

@@ -12,11 +12,7 @@ fn project(positions: &[[f64; 3]]) -> Vec<(f64, f64)> {
 }
 
 /// Writes `path`: edges between neighbours in the list in black, the others in blue.
-pub fn draw(
-    path: &Path,
-    edges: &[(usize, usize)],
-    panels: [(&str, &[[f64; 3]]); 2],
-) -> Result<(), Box<dyn Error>> {
+pub fn draw(path: &Path, edges: &[(usize, usize)], panels: [(&str, &[[f64; 3]]); 2]) -> Result<(), Box<dyn Error>> {
     let root = SVGBackend::new(path, (1200, 620)).into_drawing_area();
     root.fill(&WHITE)?;
     for (area, (title, positions)) in root.split_evenly((1, 2)).iter().zip(panels) {

@@ -128,11 +128,7 @@ impl<'a, T: Scalar> BlockJacobian<'a, T> {
 
     /// Calls `add(layout, b, matrix, columns, sums)` for every block of the Jacobian, and writes the sums to
     /// `out`, which is laid out as x.
-    fn sum_by_parameter(
-        &self,
-        out: &mut [T],
-        add: impl Fn(&BlockLayout, usize, &[T], usize, &mut [f64]) + Sync,
-    ) {
+    fn sum_by_parameter(&self, out: &mut [T], add: impl Fn(&BlockLayout, usize, &[T], usize, &mut [f64]) + Sync) {
         let (layout, statement) = (self.layout, &self.layout.statement);
         let mut work = self.sums.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         work.resize_with(layout.chunks.len(), Vec::new);

@@ -14,6 +14,8 @@ const BLOCK: usize = 4096;
 const PARALLEL: usize = 1 << 16;
 /// Independent partial sums inside a block; a fixed number that the compiler turns into vector registers.
 const LANES: usize = 8;
+/// Sums of squares that neither overflowed nor lost digits to underflow.
+const SAFE_SQUARES: Range<f64> = 1e-280..1e280;
 
 /// Sums `N` quantities at once over `0..len` by a fixed binary tree of blocks.
 #[inline]
@@ -107,7 +109,7 @@ pub fn square_difference<T: Scalar>(a: &[T], b: &[T]) -> f64 {
 /// ‖a‖₂, without overflow or underflow in the squares.
 pub fn norm<T: Scalar>(a: &[T]) -> f64 {
     let squared = dot(a, a);
-    if (1e-280..1e280).contains(&squared) {
+    if SAFE_SQUARES.contains(&squared) {
         return squared.sqrt();
     }
     let largest = max_abs(a);
@@ -197,6 +199,36 @@ pub fn norm_and_dot<T: Scalar>(p: &[T], q: &[T]) -> (f64, f64) {
     (pp, pq)
 }
 
+/// Calls `body(start, blocks)` for every block of `W` vectors of one length, which it may change, and sums the `N`
+/// quantities that it returns by the tree of [`tree_sum`]: an update and its sums in one pass.
+#[inline]
+fn update_and_sum<T: Scalar, const W: usize, const N: usize>(
+    start: usize,
+    vectors: [&mut [T]; W],
+    body: &(impl Fn(usize, [&mut [T]; W]) -> [f64; N] + Sync),
+) -> [f64; N] {
+    let len = vectors[0].len();
+    if len <= BLOCK {
+        return body(start, vectors);
+    }
+    let middle = len.div_ceil(BLOCK) / 2 * BLOCK;
+    let mut high: [&mut [T]; W] = std::array::from_fn(|_| &mut [][..]);
+    let mut low = vectors;
+    for (low, high) in low.iter_mut().zip(&mut high) {
+        (*low, *high) = std::mem::take(low).split_at_mut(middle);
+    }
+    let low = || update_and_sum(start, low, body);
+    let high = || update_and_sum(start + middle, high, body);
+    let (a, b) = if len >= PARALLEL { rayon::join(low, high) } else { (low(), high()) };
+    std::array::from_fn(|i| a[i] + b[i])
+}
+
+/// Σ yᵢ² over a block.
+#[inline]
+fn square<T: Scalar>(y: &[T]) -> f64 {
+    lanes(y.len(), |i| y[i].into() * y[i].into())
+}
+
 /// z ← z + αp and r ← r + α(q + λp); returns rᵀr and zᵀz. One pass: the updates of conjugate gradients, q being Mp.
 pub fn conjugate_gradient_update<T: Scalar>(
     alpha: f64,
@@ -206,24 +238,65 @@ pub fn conjugate_gradient_update<T: Scalar>(
     z: &mut [T],
     r: &mut [T],
 ) -> (f64, f64) {
-    fn node<T: Scalar>(alpha: T, lambda: T, p: &[T], q: &[T], z: &mut [T], r: &mut [T]) -> (f64, f64) {
+    let (alpha, lambda) = (T::from_f64(alpha), T::from_f64(lambda));
+    let n = z.len();
+    let [rr, zz] = update_and_sum(0, [z, &mut r[..n]], &|start, [z, r]| {
         let n = z.len();
-        if n > BLOCK {
-            let middle = n.div_ceil(BLOCK) / 2 * BLOCK;
-            let ((p, p2), (q, q2)) = (p.split_at(middle), q.split_at(middle));
-            let ((z, z2), (r, r2)) = (z.split_at_mut(middle), r.split_at_mut(middle));
-            let (mut low, mut high) = (|| node(alpha, lambda, p, q, z, r), || node(alpha, lambda, p2, q2, z2, r2));
-            let (a, b) = if n >= PARALLEL { rayon::join(low, high) } else { (low(), high()) };
-            return (a.0 + b.0, a.1 + b.1);
-        }
+        let (p, q, r) = (&p[start..start + n], &q[start..start + n], &mut r[..n]);
         for i in 0..n {
             z[i] += alpha * p[i];
             r[i] += alpha * (q[i] + lambda * p[i]);
         }
-        (lanes(n, |i| r[i].into() * r[i].into()), lanes(n, |i| z[i].into() * z[i].into()))
-    }
-    let n = z.len();
-    node(T::from_f64(alpha), T::from_f64(lambda), &p[..n], &q[..n], z, &mut r[..n])
+        [square(r), square(z)]
+    });
+    (rr, zz)
+}
+
+/// y ← αx + βy; returns ‖y‖ of the new y and xᵀy of the old. One pass, unless squares overflow or underflow.
+pub fn golub_kahan_update<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &mut [T]) -> (f64, f64) {
+    let (a, b) = (T::from_f64(alpha), T::from_f64(beta));
+    let [squared, dot] = update_and_sum(0, [&mut *y], &|start, [y]| {
+        let n = y.len();
+        let x = &x[start..start + n];
+        let dot = lanes(n, |i| x[i].into() * y[i].into());
+        for i in 0..n {
+            y[i] = a * x[i] + b * y[i];
+        }
+        [square(y), dot]
+    });
+    (if SAFE_SQUARES.contains(&squared) { squared.sqrt() } else { norm(y) }, dot)
+}
+
+/// y ← x∘y, component by component.
+pub fn multiply<T: Scalar>(x: &[T], y: &mut [T]) {
+    for_blocks(y, &|start, y| {
+        for (y, &x) in y.iter_mut().zip(&x[start..]) {
+            *y *= x;
+        }
+    });
+}
+
+/// v ← αv, h̄ ← h + βh̄, x ← x + γh̄ and h ← v + δh; returns ‖x‖. One pass: the updates of LSMR.
+pub fn lsmr_update<T: Scalar>(
+    [alpha, beta, gamma, delta]: [f64; 4],
+    v: &mut [T],
+    h: &mut [T],
+    h_bar: &mut [T],
+    x: &mut [T],
+) -> f64 {
+    let [a, b, c, d] = [alpha, beta, gamma, delta].map(T::from_f64);
+    let [squared] = update_and_sum(0, [v, h, h_bar, &mut *x], &|_, [v, h, h_bar, x]| {
+        let n = v.len();
+        let (h, h_bar, x) = (&mut h[..n], &mut h_bar[..n], &mut x[..n]);
+        for i in 0..n {
+            v[i] *= a;
+            h_bar[i] = h[i] + b * h_bar[i];
+            x[i] += c * h_bar[i];
+            h[i] = v[i] + d * h[i];
+        }
+        [square(x)]
+    });
+    if SAFE_SQUARES.contains(&squared) { squared.sqrt() } else { norm(x) }
 }
 
 /// z ← αx + βy + γz.
@@ -384,6 +457,27 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn fused_updates_agree_with_single_ones() {
+        for n in [1, 4095, 4097, 200_003] {
+            let [v, h, h_bar, x] = [1, 2, 3, 4].map(|seed| vector(n, seed));
+            let (mut v2, mut h2, mut h_bar2, mut x2) = (v.clone(), h.clone(), h_bar.clone(), x.clone());
+            let size = lsmr_update([2.0, -0.3, 0.7, -1.5], &mut v2, &mut h2, &mut h_bar2, &mut x2);
+            for i in 0..n {
+                let bar = h[i] - 0.3 * h_bar[i];
+                assert_eq!((v2[i], h_bar2[i]), (2.0 * v[i], bar));
+                assert_eq!((x2[i], h2[i]), (x[i] + 0.7 * bar, 2.0 * v[i] - 1.5 * h[i]));
+            }
+            assert_eq!(size.to_bits(), norm(&x2).to_bits());
+            let mut y = v.clone();
+            let (size, across) = golub_kahan_update(0.5, &h, -2.0, &mut y);
+            assert!((0..n).all(|i| y[i] == 0.5 * h[i] - 2.0 * v[i]));
+            assert_eq!((size.to_bits(), across.to_bits()), (norm(&y).to_bits(), dot(&h, &v).to_bits()));
+        }
+        let mut y = [3e-200_f64, 4e-200];
+        assert!((golub_kahan_update(1.0, &[0.0; 2], 1.0, &mut y).0 / 5e-200 - 1.0).abs() < 1e-15);
     }
 
     #[test]

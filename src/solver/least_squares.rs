@@ -181,6 +181,8 @@ struct Run<'r, T, M, L, S, G> {
     /// The point that a step leads to, and its residuals; after the move those that it came from.
     other_x: Vec<T>,
     other_residual: Vec<T>,
+    /// The residuals of a good trial, while a longer step is tried.
+    kept_residual: Vec<T>,
     pending: Option<Pending>,
     /// Whether the globalisation knows its scale.
     scaled: bool,
@@ -236,6 +238,7 @@ where
             image: of_r(),
             other_x: of_x(),
             other_residual: of_r(),
+            kept_residual: of_r(),
             pending: None,
             scaled: false,
             rejected: 0,
@@ -442,6 +445,7 @@ where
                 let may_be_longer = verdict != Verdict::Rounding && self.not_finite != Some(Evaluation::Gradient);
                 if may_be_longer && lengthened < MOST_LENGTHENINGS && self.globalisation.lengthen(&trial) {
                     longer_than = Some((trial, control));
+                    std::mem::swap(&mut self.other_residual, &mut self.kept_residual);
                     lengthened += 1;
                     continue;
                 }
@@ -465,12 +469,11 @@ where
         }
     }
 
-    /// Comes back to a trial that was better than the longer one after it: the step is had again for nothing, its
-    /// residuals for one evaluation.
+    /// Comes back to a trial that was better than the longer one after it; the step is had again for nothing.
     fn settle<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>, trial: Trial, control: f64) -> Outcome<()> {
         self.globalisation.restore(control);
         let (_, inner) = self.propose(here, false)?;
-        self.model.evaluate(&self.other_x, &mut self.other_residual);
+        std::mem::swap(&mut self.other_residual, &mut self.kept_residual);
         self.pending = Some(Pending { trial, verdict: Verdict::Ratio(trial.ratio), inner, control });
         Ok(())
     }
@@ -595,7 +598,7 @@ where
             termination,
             rank: self.source.rank(),
             seconds: self.started.elapsed().as_secs_f64(),
-            memory_numbers: 8 * n + 3 * m + weights + self.source.numbers(),
+            memory_numbers: 8 * n + 4 * m + weights + self.source.numbers(),
             residual: self.residual,
             history: self.history,
         }

@@ -49,6 +49,11 @@ impl Memory {
         FIXED + 2 * plan.columns + plan.remembered
     }
 
+    /// Right vectors that a Golub–Kahan space for `dim` parameters may store, one vector each.
+    pub(super) fn right_vectors(self, dim: usize, size: usize) -> usize {
+        (self.vectors(dim.max(1), size) - FIXED).min(MOST_COLUMNS)
+    }
+
     pub(super) fn plan(self, dim: usize, size: usize) -> Plan {
         let vectors = self.vectors(dim, size) - FIXED;
         let remembered = match self {

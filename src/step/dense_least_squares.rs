@@ -85,10 +85,6 @@ impl<T: Scalar> DenseLeastSquares<T> {
         }
     }
 
-    fn columns(&self) -> kernels::Columns<'_, T> {
-        kernels::Columns::new(self.m, &self.jacobian)
-    }
-
     /// QR and SVD of the scaled Jacobian; false if they fail.
     fn factor(&mut self, residual: &[T], scaling: &[T]) -> bool {
         let (m, n, k) = (self.m, self.n, self.m.min(self.n));
@@ -163,7 +159,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
     }
 
     fn largest_singular_value(&self) -> f64 {
-        self.columns().data.chunks_exact(self.m).map(|column| kernels::norm(column)).fold(0.0, f64::max)
+        self.jacobian.chunks_exact(self.m).map(|column| kernels::norm(column)).fold(0.0, f64::max)
     }
 
     fn exact(&self) -> bool {
@@ -204,12 +200,6 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
         for ((step, z), s) in step.iter_mut().zip(&self.z).zip(&self.scaling) {
             *step = T::from_f64(s * z);
         }
-    }
-
-    fn image(&self, image: &mut [T]) {
-        let mut step = vec![0.0; self.n];
-        step.iter_mut().zip(&self.z).zip(&self.scaling).for_each(|((out, z), s)| *out = s * z);
-        self.columns().times(&step, image);
     }
 
     fn rank(&self) -> Option<usize> {

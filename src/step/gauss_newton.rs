@@ -18,7 +18,7 @@
 //! 2. [`answer`](GaussNewtonSteps::answer) is asked any number of times at that point, always with the same S. The first
 //!    call factorises, or starts the space. A later call may only make products if the question gives an [`Accuracy`]
 //!    and the answer falls short of it; without one it must make none, and the same question gives the same answer.
-//! 3. [`step`](GaussNewtonSteps::step) and [`image`](GaussNewtonSteps::image) hand out δ and Jδ for the last answer.
+//! 3. [`step`](GaussNewtonSteps::step) hands out δ for the last answer.
 //!
 //! Products are made through `system.jacobian`, which counts them; `(system.more)()` is asked before each. A product that
 //! is not finite ends the space: the best answer without it is returned with [`InnerStop::NotFinite`], or `None` if
@@ -72,9 +72,6 @@ pub trait GaussNewtonSteps<T: Scalar> {
 
     /// δ = Sz for the last answer.
     fn step(&self, step: &mut [T]);
-
-    /// Jδ for the last answer, of length m.
-    fn image(&self, image: &mut [T]);
 
     /// The numerical rank of JS at this point, where the whole of it is known.
     fn rank(&self) -> Option<usize>;

@@ -1,23 +1,32 @@
 //! Floor 3: the step family. How the steps δ(λ), δ(Δ), δ(σ), δ(ε) come out of products.
 
+mod bidiagonal;
+mod bidiagonalization;
 mod conjugate_gradient;
 mod dense;
 mod dense_least_squares;
 mod family;
 mod gauss_newton;
+mod gauss_newton_path;
+mod golub_kahan;
+#[cfg(test)]
+mod golub_kahan_tests;
 mod krylov;
+mod linear_least_squares;
+mod lsmr;
 mod minres;
 mod remembered;
 mod spectral;
 mod steps;
 
 pub use family::{Inner, InnerStop};
+pub use linear_least_squares::{LinearLeastSquares, LinearOutcome, LinearReport, linear_least_squares};
 pub use minres::{Minres, MinresOptions, MinresOutcome, NonpositiveCurvature, minres};
 pub use spectral::Question;
 pub use steps::{Step, StepOptions, StepOutcome, Steps, damped_step};
 
-pub(crate) use dense_least_squares::DenseLeastSquares;
 pub(crate) use family::{Accuracy, Resources, StepFamily};
 pub(crate) use gauss_newton::{GaussNewtonSteps, System};
+pub(crate) use gauss_newton_path::GaussNewtonPath;
 pub(crate) use remembered::RememberedModel;
 pub(crate) use spectral::Answer;

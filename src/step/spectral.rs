@@ -232,7 +232,7 @@ fn lengthen(theta: &[f64], c: &[f64], y: &mut [f64], shift: f64, norm: f64, targ
 
 /// The root in `[left, right]` of a function that falls through zero; `f(μ)` gives its value and a Newton iterate.
 /// Falls back to bisection where Newton's iterate leaves the bracket. At most 100 evaluations.
-fn newton(mut left: f64, mut right: f64, f: impl Fn(f64) -> (f64, f64)) -> f64 {
+pub(super) fn newton(mut left: f64, mut right: f64, mut f: impl FnMut(f64) -> (f64, f64)) -> f64 {
     let mut mu = if left > 0.0 { left } else { f64::MIN_POSITIVE.max(right * 1e-12) };
     for _ in 0..100 {
         let (value, next) = f(mu);

@@ -1,0 +1,108 @@
+//! Which path answers a least-squares loop: dense factors or a Golub–Kahan space, chosen at the first point.
+
+use super::dense_least_squares::DenseLeastSquares;
+use super::family::{Accuracy, DENSE_LIMIT, Inner, InnerStop};
+use super::gauss_newton::{GaussNewtonSteps, System};
+use super::golub_kahan::GolubKahan;
+use super::spectral::{Answer, Question};
+use crate::base::Scalar;
+use crate::operator::LinearMap;
+
+/// Products that forming J may cost: an accurate step on the Krylov path takes about so many where J is ill-conditioned.
+const FORMING_LIMIT: usize = 100;
+/// Numbers that a formed J may have (64 MiB in `f64`).
+const NUMBERS: usize = 1 << 23;
+
+enum Path<T> {
+    Dense(DenseLeastSquares<T>),
+    Krylov(GolubKahan<T>),
+}
+
+/// Steps on the path that fits the first Jacobian.
+pub struct GaussNewtonPath<T> {
+    m: usize,
+    n: usize,
+    inner: Inner,
+    columns: usize,
+    path: Option<Path<T>>,
+}
+
+impl<T: Scalar> GaussNewtonPath<T> {
+    /// For m residuals and n parameters; `columns` is how many right vectors the Krylov path may store.
+    pub fn new(m: usize, n: usize, inner: Inner, columns: usize) -> Self {
+        GaussNewtonPath { m, n, inner, columns, path: None }
+    }
+
+    fn prefers_dense(&self, jacobian: &impl LinearMap<T>) -> bool {
+        match (&self.path, self.inner) {
+            (Some(path), _) => matches!(path, Path::Dense(_)),
+            (None, Inner::Dense) => true,
+            (None, Inner::Krylov) => false,
+            (None, Inner::Automatic) => {
+                let fits = self.n <= DENSE_LIMIT && self.m.saturating_mul(self.n) <= NUMBERS;
+                fits && jacobian.forming_cost() <= FORMING_LIMIT
+            }
+        }
+    }
+}
+
+/// Calls a method of the path that was chosen, or gives a value before there is one.
+macro_rules! on_path {
+    ($path:expr, $before:expr, $one:ident => $call:expr) => {
+        match $path {
+            Some(Path::Dense($one)) => $call,
+            Some(Path::Krylov($one)) => $call,
+            None => $before,
+        }
+    };
+}
+
+impl<T: Scalar> GaussNewtonSteps<T> for GaussNewtonPath<T> {
+    fn entry_cost<J: LinearMap<T>>(&self, jacobian: &J) -> usize {
+        if self.prefers_dense(jacobian) { jacobian.forming_cost() } else { 1 }
+    }
+
+    fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool {
+        if self.path.is_none() {
+            self.path = Some(if self.prefers_dense(jacobian) {
+                Path::Dense(DenseLeastSquares::new(self.m, self.n))
+            } else {
+                Path::Krylov(GolubKahan::new(self.m, self.n, self.columns))
+            });
+        }
+        on_path!(&mut self.path, false, path => path.enter(jacobian, residual, gradient))
+    }
+
+    fn column_norms<J: LinearMap<T>>(&mut self, jacobian: &J, norms: &mut [f64]) -> bool {
+        on_path!(&mut self.path, false, path => path.column_norms(jacobian, norms))
+    }
+
+    fn largest_singular_value(&self) -> f64 {
+        on_path!(&self.path, 0.0, path => path.largest_singular_value())
+    }
+
+    fn exact(&self) -> bool {
+        on_path!(&self.path, false, path => path.exact())
+    }
+
+    fn answer<J: LinearMap<T>>(
+        &mut self,
+        system: &System<'_, T, J>,
+        question: Question,
+        accuracy: Option<Accuracy>,
+    ) -> Option<(Answer, InnerStop)> {
+        on_path!(&mut self.path, None, path => path.answer(system, question, accuracy))
+    }
+
+    fn step(&self, step: &mut [T]) {
+        on_path!(&self.path, (), path => path.step(step));
+    }
+
+    fn rank(&self) -> Option<usize> {
+        on_path!(&self.path, None, path => path.rank())
+    }
+
+    fn numbers(&self) -> usize {
+        on_path!(&self.path, 0, path => path.numbers())
+    }
+}

@@ -1,0 +1,377 @@
+//! One Golub–Kahan space for all questions at a point of nonlinear least squares.
+//!
+//! With A = JS, A Vₖ = Uₖ₊₁Bₖ and β₁u₁ = −r, the step in the space of dimension k is δ = SVₖy with
+//!
+//!   y(λ) = argmin ‖Bₖy − β₁e₁‖² + λ‖y‖²,   ‖Aᵀ(Az + r) + λz‖ = αₖ₊₁βₖ₊₁|yₖ|,   z = Vₖy
+//!
+//! (Paige & Saunders, ACM Trans. Math. Softw. 8 (1982), sections 3 and 5), for any λ, and for the λ that fits any Δ
+//! ([`Bidiagonal`]). Damping and radius are measured in ‖z‖ = ‖S⁻¹δ‖, so that one space serves all of them: Krylov spaces
+//! are invariant to shifts by the identity alone. JᵀJ is never formed or projected, so its condition number, the square
+//! of that of J, does not come in.
+//!
+//! The space grows until the answer is accurate. Only V is stored and reorthogonalised, n numbers for each dimension;
+//! see [`Bidiagonalization`] for why no left vector is needed. When the memory is full, LSMR goes on from there with
+//! short recurrences, at the λ of the answer that was not accurate. Its norm only grows (Fong & Saunders, SIAM J. Sci.
+//! Comput. 33 (2011), section 3.3): an interior step that leaves the ball is cut at the boundary as by Steihaug (SIAM
+//! J. Numer. Anal. 20 (1983)) and Toint; where λ > 0, it is raised until ‖z‖ ≤ 1.1Δ (the tolerance of Moré, LNM 630
+//! (1978), section 5), and z is shortened to Δ. The better of that step and the one in the space is the answer.
+
+use super::bidiagonal::Bidiagonal;
+use super::bidiagonalization::{Advance, Bidiagonalization};
+use super::family::{Accuracy, InnerStop};
+use super::gauss_newton::{GaussNewtonSteps, System};
+use super::lsmr::Lsmr;
+use super::spectral::{Answer, Question};
+use crate::base::{Scalar, kernels, kernels::Columns};
+use crate::operator::LinearMap;
+
+/// Runs of LSMR for one radius, each with a larger λ.
+const CONTINUATIONS: usize = 20;
+/// How far a step outside may be before λ is raised instead of shortening the step.
+const OUTSIDE: f64 = 1.1;
+
+/// Where the space stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// A point was entered; there is no direction yet.
+    Entered,
+    /// The next direction is known.
+    Ready,
+    /// The last column is there, the next direction is not.
+    Half,
+    /// The space is invariant: nothing more can be gained.
+    Invariant,
+    /// A product was not finite.
+    Broken,
+}
+
+/// LSMR beyond the memory, with vectors of its own.
+struct Beyond<T> {
+    process: Bidiagonalization<T>,
+    lsmr: Lsmr<T>,
+    /// The question that it answered at this point, if its answer was the better one.
+    answered: Option<(Question, Answer, InnerStop)>,
+}
+
+/// The space, and the answer last asked for. Storage: 2m + (5 + capacity)n numbers; LSMR takes 2m + 6n more.
+pub struct GolubKahan<T> {
+    capacity: usize,
+    /// Vₖ, by columns.
+    basis: Vec<T>,
+    process: Bidiagonalization<T>,
+    matrix: Bidiagonal,
+    state: State,
+    /// ‖Sg‖.
+    size: f64,
+    /// The Frobenius norm of B.
+    squares: f64,
+    /// S at this point.
+    scaling: Vec<T>,
+    /// Workspace.
+    work: Vec<T>,
+    /// The largest singular value that the point before showed.
+    remembered: f64,
+    beyond: Option<Box<Beyond<T>>>,
+    /// Whether the last answer is LSMR's.
+    is_beyond: bool,
+}
+
+impl<T: Scalar> GolubKahan<T> {
+    /// Room for m residuals, n parameters, and `capacity` right vectors.
+    pub fn new(m: usize, n: usize, capacity: usize) -> Self {
+        let capacity = capacity.clamp(1, m.min(n).max(1));
+        GolubKahan {
+            capacity,
+            basis: Vec::with_capacity(n * capacity),
+            process: Bidiagonalization::new(m, n, capacity),
+            matrix: Bidiagonal::new(capacity),
+            state: State::Entered,
+            size: 0.0,
+            squares: 0.0,
+            scaling: vec![T::one(); n],
+            work: vec![T::zero(); n],
+            remembered: 0.0,
+            beyond: None,
+            is_beyond: false,
+        }
+    }
+
+    fn n(&self) -> usize {
+        self.work.len()
+    }
+
+    fn columns(&self) -> Columns<'_, T> {
+        Columns::new(self.n(), &self.basis)
+    }
+
+    /// The largest and the lowest singular value of JS in the space, both estimates from inside; `None` for an empty
+    /// space.
+    pub fn singular_values(&self) -> Option<(f64, f64)> {
+        let last = self.matrix.len().checked_sub(1)?;
+        Some((self.matrix.singular_value(last), self.matrix.singular_value(0)))
+    }
+
+    /// Makes the next product: with J for one more dimension, with Jᵀ for the direction after it.
+    fn grow<J: LinearMap<T>>(&mut self, system: &System<'_, T, J>) -> Result<(), InnerStop> {
+        let Self { process, basis, matrix, scaling, .. } = self;
+        let scaling = Some(&scaling[..]);
+        match self.state {
+            State::Entered | State::Ready => {
+                if !(system.more)() {
+                    return Err(InnerStop::Limit);
+                }
+                basis.extend_from_slice(&process.v);
+                let alpha = process.alpha;
+                let advance = process.expand(system.jacobian, scaling);
+                if advance == Advance::NotFinite {
+                    basis.truncate(matrix.len() * process.v.len());
+                    self.state = State::Broken;
+                    return Err(InnerStop::NotFinite);
+                }
+                self.squares += alpha * alpha + process.beta * process.beta;
+                matrix.push(alpha, process.beta);
+                self.state = if advance == Advance::Advanced { State::Half } else { State::Invariant };
+            }
+            State::Half => {
+                if !(system.more)() {
+                    return Err(InnerStop::Limit);
+                }
+                let n = process.v.len();
+                self.state = match process.contract(system.jacobian, scaling, Columns::new(n, basis)) {
+                    Advance::Advanced => {
+                        kernels::scale(process.alpha.recip(), &mut process.v);
+                        State::Ready
+                    }
+                    Advance::Invariant => State::Invariant,
+                    Advance::NotFinite => State::Broken,
+                };
+            }
+            State::Invariant => return Err(InnerStop::Exhausted),
+            State::Broken => return Err(InnerStop::NotFinite),
+        }
+        Ok(())
+    }
+
+    /// The answer in the space as it is.
+    fn answer_here(&mut self, question: Question) -> Option<Answer> {
+        if self.matrix.len() == 0 {
+            return None;
+        }
+        match question {
+            Question::Damped(damping) => Some(self.matrix.damped(damping)),
+            Question::Radius(radius) => Some(self.matrix.radius(radius)),
+            Question::Cubic(_) | Question::MetricBall(_) | Question::SaddleFree(_) => None,
+        }
+    }
+
+    /// What is left of the normal equations for the last answer in the space; what rounding alone leaves counts as 0.
+    fn residual(&self) -> f64 {
+        match self.state {
+            State::Invariant => 0.0,
+            State::Half | State::Broken => f64::INFINITY,
+            State::Entered | State::Ready => {
+                let (norm, left) = (self.squares.sqrt(), self.matrix.left());
+                let residual = self.matrix.residual(self.process.alpha);
+                if residual <= T::epsilon_f64() * norm * left || left <= T::epsilon_f64() * self.matrix.first() {
+                    0.0
+                } else {
+                    residual
+                }
+            }
+        }
+    }
+
+    /// LSMR from where the space ends, until ‖Aᵀ(Az + r) + λz‖ ≤ `tolerance`.
+    fn go_on<J: LinearMap<T>>(
+        &mut self,
+        system: &System<'_, T, J>,
+        question: Question,
+        here: Answer,
+        tolerance: f64,
+        truncated: bool,
+    ) -> InnerStop {
+        let (m, n) = (system.residual.len(), self.n());
+        let Self { process, basis, matrix, work, scaling, .. } = self;
+        let scaling = Some(&scaling[..]);
+        let beyond = self.beyond.get_or_insert_with(|| {
+            Box::new(Beyond { process: Bidiagonalization::new(m, n, 0), lsmr: Lsmr::new(n), answered: None })
+        });
+        let Beyond { process: further, lsmr, answered } = &mut **beyond;
+        let radius = if let Question::Radius(radius) = question { radius } else { f64::INFINITY };
+        let mut shift = here.shift;
+        let mut stop = InnerStop::Limit;
+        for _ in 0..CONTINUATIONS {
+            further.copy_from(process);
+            lsmr.replay(matrix, Columns::new(n, basis), shift, process.alpha, &process.v);
+            let longest = if shift > 0.0 { OUTSIDE * radius } else { radius };
+            stop = InnerStop::Limit;
+            for _ in 0..m + n {
+                if lsmr.gradient() <= tolerance {
+                    stop = InnerStop::Accurate;
+                    break;
+                }
+                if lsmr.solution() > longest || !(system.more)() {
+                    break;
+                }
+                let mut advance = further.expand(system.jacobian, scaling);
+                if advance == Advance::Advanced {
+                    if !(system.more)() {
+                        break;
+                    }
+                    advance = further.contract(system.jacobian, scaling, Columns::new(n, &[]));
+                }
+                if advance == Advance::NotFinite {
+                    stop = InnerStop::NotFinite;
+                    break;
+                }
+                lsmr.next(further.alpha, further.beta, &mut further.v);
+                if advance == Advance::Invariant {
+                    stop = InnerStop::Exhausted;
+                    break;
+                }
+            }
+            let again = stop == InnerStop::Limit && lsmr.solution() > longest && shift > 0.0;
+            if !again || !(system.more)() {
+                break;
+            }
+            // Newton's method on 1/‖z‖ − 1/Δ, with the derivative in the space.
+            shift = matrix.next_shift(shift, lsmr.solution(), radius);
+        }
+        let mut norm = lsmr.solution();
+        let on_boundary = norm > radius;
+        if on_boundary {
+            lsmr.shorten(radius, shift == 0.0);
+            norm = radius;
+            if shift == 0.0 && truncated {
+                stop = InnerStop::Accurate;
+            }
+        }
+        if !(system.more)() {
+            return InnerStop::Limit;
+        }
+        // What the model says of z, from z itself.
+        let curvature = kernels::norm(further.image(system.jacobian, scaling, &lsmr.x)).powi(2);
+        work.copy_from_slice(&lsmr.x);
+        kernels::multiply(system.scaling, work);
+        let slope = kernels::dot(system.gradient, work);
+        let answer = Answer { shift, norm, slope, curvature, on_boundary, hard_case: false };
+        let damping = if let Question::Damped(damping) = question { damping } else { 0.0 };
+        let gain = |answer: &Answer| answer.decrease() - 0.5 * damping * answer.norm * answer.norm;
+        if gain(&answer) >= gain(&here) {
+            *answered = Some((question, answer, stop));
+        }
+        stop
+    }
+}
+
+impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
+    fn entry_cost<J: LinearMap<T>>(&self, _: &J) -> usize {
+        1
+    }
+
+    fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool {
+        if let Some((largest, _)) = self.singular_values() {
+            self.remembered = largest;
+        }
+        self.basis.clear();
+        self.state = State::Entered;
+        self.is_beyond = false;
+        if let Some(beyond) = &mut self.beyond {
+            beyond.answered = None;
+        }
+        let beta = self.process.start(residual);
+        self.matrix.clear(beta);
+        self.squares = 0.0;
+        jacobian.apply_transpose(residual, gradient);
+        beta.is_finite() && kernels::norm(gradient).is_finite()
+    }
+
+    fn column_norms<J: LinearMap<T>>(&mut self, jacobian: &J, norms: &mut [f64]) -> bool {
+        let known = jacobian.column_norms_squared(&mut self.work);
+        if known {
+            norms.iter_mut().zip(&self.work).for_each(|(norm, &squared)| *norm = squared.into().sqrt());
+        }
+        known
+    }
+
+    fn answer<J: LinearMap<T>>(
+        &mut self,
+        system: &System<'_, T, J>,
+        question: Question,
+        accuracy: Option<Accuracy>,
+    ) -> Option<(Answer, InnerStop)> {
+        self.is_beyond = false;
+        if let Some((answered, answer, stop)) = self.beyond.as_ref().and_then(|beyond| beyond.answered)
+            && answered == question
+        {
+            self.is_beyond = true;
+            return Some((answer, stop));
+        }
+        if self.state == State::Entered && self.matrix.len() == 0 {
+            self.scaling.copy_from_slice(system.scaling);
+            let alpha = self.process.start_from_gradient(system.gradient, Some(system.scaling));
+            self.size = alpha * self.matrix.first();
+            // Without a gradient there is nothing to gain.
+            if !(self.size > 0.0 && self.size.is_finite()) {
+                self.state = State::Invariant;
+                let on_boundary = false;
+                let zero = Answer { shift: 0.0, norm: 0.0, slope: 0.0, curvature: 0.0, on_boundary, hard_case: false };
+                return Some((zero, InnerStop::Exhausted));
+            }
+        }
+        loop {
+            let answer = self.answer_here(question);
+            let Some(accuracy) = accuracy else {
+                return answer.map(|answer| (answer, InnerStop::Accurate));
+            };
+            let tolerance = (accuracy.residual * self.size).max(accuracy.enough);
+            if let Some(answer) = answer {
+                let residual = self.residual();
+                if residual == 0.0 {
+                    return Some((answer, InnerStop::Exhausted));
+                }
+                if residual <= tolerance {
+                    return Some((answer, InnerStop::Accurate));
+                }
+                if self.matrix.len() == self.capacity && self.state == State::Ready {
+                    let stop = self.go_on(system, question, answer, tolerance, accuracy.truncated);
+                    let found = self.beyond.as_ref().and_then(|beyond| beyond.answered);
+                    self.is_beyond = found.is_some_and(|(answered, ..)| answered == question);
+                    return Some(match found {
+                        Some((_, answer, stop)) if self.is_beyond => (answer, stop),
+                        _ => (self.answer_here(question)?, stop),
+                    });
+                }
+            }
+            if let Err(stop) = self.grow(system) {
+                return answer.map(|answer| (answer, stop));
+            }
+        }
+    }
+
+    fn step(&self, step: &mut [T]) {
+        match &self.beyond {
+            Some(beyond) if self.is_beyond => step.copy_from_slice(&beyond.lsmr.x),
+            _ => self.columns().times(self.matrix.solution(), step),
+        }
+        kernels::multiply(&self.scaling, step);
+    }
+
+    /// That of JS in the space, or in the one at the point before.
+    fn largest_singular_value(&self) -> f64 {
+        self.singular_values().map_or(self.remembered, |(largest, _)| largest.max(self.remembered))
+    }
+
+    fn exact(&self) -> bool {
+        false
+    }
+
+    fn rank(&self) -> Option<usize> {
+        None
+    }
+
+    fn numbers(&self) -> usize {
+        let beyond = self.beyond.as_ref().map_or(0, |beyond| beyond.process.numbers() + beyond.lsmr.numbers());
+        self.process.numbers() + (self.capacity + 2) * self.n() + beyond
+    }
+}

@@ -1,0 +1,400 @@
+//! The Golub–Kahan space against dense singular value decompositions.
+
+use std::cell::Cell;
+
+use faer::Mat;
+use proptest::prelude::*;
+
+use super::dense_least_squares::DenseLeastSquares;
+use super::family::{Accuracy, InnerStop};
+use super::gauss_newton::{GaussNewtonSteps, System};
+use super::golub_kahan::GolubKahan;
+use super::spectral::{Answer, Question};
+use crate::base::random::SplitMix64;
+use crate::base::{Scalar, kernels};
+use crate::operator::{LinearMap, linear_map};
+
+const STRICT: Accuracy = Accuracy { residual: 1e-13, energy: 0.0, enough: 0.0, truncated: false };
+
+/// A problem, its products counted.
+struct Problem {
+    a: Mat<f64>,
+    residual: Vec<f64>,
+    scaling: Vec<f64>,
+    products: Cell<usize>,
+}
+
+impl Problem {
+    /// UΣVᵀ with random orthogonal factors, random r, and S = I.
+    fn with_singular_values(m: usize, n: usize, sigma: &[f64], seed: u64) -> Self {
+        let mut random = SplitMix64::new(seed);
+        let mut matrix = |m: usize, n: usize| Mat::from_fn(m, n, |_, _| random.normal());
+        let k = sigma.len();
+        let (u, v) = (matrix(m, k).qr().compute_thin_Q(), matrix(n, k).qr().compute_thin_Q());
+        let a = Mat::from_fn(m, n, |i, j| (0..k).map(|l| u[(i, l)] * sigma[l] * v[(j, l)]).sum());
+        let residual = (0..m).map(|_| random.normal()).collect();
+        Problem { a, residual, scaling: vec![1.0; n], products: Cell::new(0) }
+    }
+
+    fn random(m: usize, n: usize, seed: u64) -> Self {
+        let mut random = SplitMix64::new(seed);
+        let a = Mat::from_fn(m, n, |_, _| random.normal());
+        let residual = (0..m).map(|_| random.normal()).collect();
+        let scaling = (0..n).map(|_| 10.0_f64.powf(random.uniform() - 0.5)).collect();
+        Problem { a, residual, scaling, products: Cell::new(0) }
+    }
+
+    fn map<T: Scalar>(&self) -> impl LinearMap<T> + '_ {
+        let (m, n) = (self.a.nrows(), self.a.ncols());
+        let count = || self.products.set(self.products.get() + 1);
+        linear_map(
+            m,
+            n,
+            move |v: &[T], out: &mut [T]| {
+                count();
+                (0..m).for_each(|i| out[i] = T::from_f64((0..n).map(|j| self.a[(i, j)] * v[j].into()).sum()));
+            },
+            move |u: &[T], out: &mut [T]| {
+                count();
+                (0..n).for_each(|j| out[j] = T::from_f64((0..m).map(|i| self.a[(i, j)] * u[i].into()).sum()));
+            },
+        )
+    }
+
+    /// −(gᵀδ + ½‖Jδ‖²) as ½‖r‖² − ½‖r + Jδ‖², and ‖S⁻¹δ‖ over the components that are not held.
+    fn truth(&self, step: &[f64]) -> (f64, f64) {
+        let image: Vec<f64> =
+            (0..self.a.nrows()).map(|i| (0..step.len()).map(|j| self.a[(i, j)] * step[j]).sum()).collect();
+        let decrease = -image.iter().zip(&self.residual).map(|(d, r)| d * (r + 0.5 * d)).sum::<f64>();
+        let scaled: Vec<f64> = step.iter().zip(&self.scaling).filter(|(_, s)| **s > 0.0).map(|(d, s)| d / s).collect();
+        (decrease, kernels::norm(&scaled))
+    }
+}
+
+/// Asks questions at one point.
+struct At<T, S> {
+    residual: Vec<T>,
+    gradient: Vec<T>,
+    scaling: Vec<T>,
+    steps: S,
+}
+
+impl<T: Scalar, S: GaussNewtonSteps<T>> At<T, S> {
+    fn new(problem: &Problem, mut steps: S) -> Self {
+        let convert = |v: &[f64]| v.iter().map(|&v| T::from_f64(v)).collect::<Vec<T>>();
+        let (residual, scaling) = (convert(&problem.residual), convert(&problem.scaling));
+        let mut gradient = vec![T::nan(); scaling.len()];
+        assert!(steps.enter(&problem.map(), &residual, &mut gradient));
+        At { residual, gradient, scaling, steps }
+    }
+
+    fn ask_limited(
+        &mut self,
+        problem: &Problem,
+        question: Question,
+        accuracy: Option<Accuracy>,
+        most: usize,
+    ) -> Option<(Answer, InnerStop, Vec<f64>)> {
+        let before = problem.products.get();
+        let system = System {
+            jacobian: &problem.map(),
+            residual: &self.residual,
+            gradient: &self.gradient,
+            scaling: &self.scaling,
+            more: &|| problem.products.get() - before < most,
+        };
+        let (answer, stop) = self.steps.answer(&system, question, accuracy)?;
+        let mut step = vec![T::nan(); self.scaling.len()];
+        self.steps.step(&mut step);
+        Some((answer, stop, step.iter().map(|&v| v.into()).collect()))
+    }
+
+    fn ask(&mut self, problem: &Problem, question: Question, accuracy: Accuracy) -> (Answer, InnerStop, Vec<f64>) {
+        self.ask_limited(problem, question, Some(accuracy), usize::MAX).unwrap()
+    }
+}
+
+fn distance(x: &[f64], y: &[f64]) -> f64 {
+    kernels::norm(&x.iter().zip(y).map(|(x, y)| x - y).collect::<Vec<_>>())
+}
+
+fn krylov<T: Scalar>(problem: &Problem, capacity: usize) -> At<T, GolubKahan<T>> {
+    At::new(problem, GolubKahan::new(problem.a.nrows(), problem.a.ncols(), capacity))
+}
+
+/// The same question for the dense path, which refuses to damp a singular matrix by 0.
+fn regular(question: Question) -> Question {
+    if question == Question::Damped(0.0) { Question::Radius(1e30) } else { question }
+}
+
+fn dense(problem: &Problem) -> At<f64, DenseLeastSquares<f64>> {
+    At::new(problem, DenseLeastSquares::new(problem.a.nrows(), problem.a.ncols()))
+}
+
+#[test]
+fn answers_are_those_of_the_dense_path() {
+    for (m, n) in [(1, 1), (7, 1), (1, 7), (12, 12), (40, 15), (15, 40)] {
+        let mut problem = Problem::random(m, n, (m + 100 * n) as u64);
+        if n > 3 {
+            problem.scaling[2] = 0.0; // held
+        }
+        let (mut krylov, mut dense) = (krylov::<f64>(&problem, 100), dense(&problem));
+        let newton = dense.ask(&problem, regular(Question::Damped(0.0)), STRICT).0.norm;
+        let questions = [1e-3, 0.1, 1.0, 1e3].map(Question::Damped).into_iter();
+        let radii = [2.0, 0.9, 0.1, 1e-6].map(|share| Question::Radius(share * newton));
+        for question in questions.chain(radii).chain([Question::Damped(0.0)]) {
+            let (theirs, _, expected) = dense.ask(&problem, regular(question), STRICT);
+            let (answer, _, step) = krylov.ask(&problem, question, STRICT);
+            let error = distance(&step, &expected) / kernels::norm(&expected);
+            assert!(error < 1e-8, "{m} {n} {question:?} {error:e}");
+            assert!((answer.norm - theirs.norm).abs() <= 1e-8 * theirs.norm);
+            assert!((answer.shift - theirs.shift).abs() <= 1e-6 * theirs.shift, "{answer:?} {theirs:?}");
+            assert_eq!(answer.on_boundary, theirs.on_boundary);
+            let (decrease, norm) = problem.truth(&step);
+            assert!((answer.decrease() - decrease).abs() <= 1e-12 * kernels::norm(&problem.residual).powi(2));
+            assert!((answer.norm - norm).abs() <= 1e-12 * norm);
+        }
+    }
+}
+
+#[test]
+fn ill_conditioned_steps_are_those_of_the_dense_path() {
+    let sigma: Vec<f64> = (0..40).map(|i| 10.0_f64.powf(-12.0 * i as f64 / 39.0)).collect();
+    let problem = Problem::with_singular_values(90, 40, &sigma, 7);
+    let (mut krylov, mut dense) = (krylov::<f64>(&problem, 40), dense(&problem));
+    for damping in [1e-2, 1e-6, 1e-10, 1e-14] {
+        let (_, _, expected) = dense.ask(&problem, Question::Damped(damping), STRICT);
+        let (_, _, step) = krylov.ask(&problem, Question::Damped(damping), STRICT);
+        // Both are backward stable: the error is that of the data times ‖J‖/λ^½, at most, and with r again.
+        let error = distance(&step, &expected) / kernels::norm(&expected);
+        assert!(error < 1e-14 / damping.sqrt() * 100.0, "{damping:e} {error:e}");
+    }
+    for radius in [1e-1, 1e3, 1e6, 1e9] {
+        let theirs = dense.ask(&problem, Question::Radius(radius), STRICT).0;
+        let (answer, _, step) = krylov.ask(&problem, Question::Radius(radius), STRICT);
+        // λ down to 1e-24 of ‖J‖² and still not lost: JᵀJ would know nothing below 1e-16.
+        assert!((answer.shift / theirs.shift - 1.0).abs() < 1e-3, "{radius:e} {answer:?} {theirs:?}");
+        assert!((answer.decrease() / theirs.decrease() - 1.0).abs() < 1e-12 + 1e-15 * radius, "{answer:?} {theirs:?}");
+        assert!((problem.truth(&step).1 / radius - 1.0).abs() < 1e-12);
+    }
+    let (largest, lowest) = krylov.steps.singular_values().unwrap();
+    assert!((largest - 1.0).abs() < 1e-7, "{largest}");
+    // From inside: the last radius does not need the last singular vectors.
+    assert!((0.99e-12..1e-9).contains(&lowest), "{lowest:e}");
+}
+
+#[test]
+fn further_questions_cost_nothing() {
+    let problem = Problem::random(60, 30, 5);
+    let mut at = krylov::<f64>(&problem, 30);
+    assert_eq!(problem.products.get(), 1);
+    let accuracy = Accuracy { residual: 0.1, ..STRICT };
+    let (first, _, step) = at.ask(&problem, Question::Radius(0.5), accuracy);
+    let made = problem.products.get();
+    assert!(made > 1 && made < 41 && made % 2 == 1, "{made}");
+    // Rejected: shorter and shorter, from what is there.
+    for radius in [0.25, 0.1, 1e-3] {
+        let (answer, _, _) = at.ask_limited(&problem, Question::Radius(radius), None, 0).unwrap();
+        assert!((answer.norm - radius).abs() <= 1e-14);
+    }
+    // More damping is answered accurately by the same space.
+    at.ask(&problem, Question::Damped(10.0 * first.shift), accuracy);
+    assert_eq!(at.ask(&problem, Question::Radius(0.5), accuracy).2, step);
+    assert_eq!(problem.products.get(), made);
+}
+
+#[test]
+fn limits_are_kept_and_taken_up_again() {
+    let problem = Problem::random(60, 30, 6);
+    let question = Question::Damped(1e-3);
+    let mut at = krylov::<f64>(&problem, 30);
+    assert!(at.ask_limited(&problem, question, Some(STRICT), 0).is_none());
+    assert!(at.ask_limited(&problem, question, None, 0).is_none());
+    let mut before = 0.0_f64;
+    loop {
+        let made = problem.products.get();
+        let (answer, stop, step) = at.ask_limited(&problem, question, Some(STRICT), 3).unwrap();
+        assert!((answer.decrease() - problem.truth(&step).0).abs() < 1e-12 * before.max(1.0));
+        let gain = answer.decrease() - 0.5e-3 * answer.norm * answer.norm;
+        assert!(gain >= before * (1.0 - 1e-14));
+        before = gain;
+        if stop != InnerStop::Limit {
+            break;
+        }
+        assert_eq!(problem.products.get() - made, 3);
+    }
+    // The same answer as at once, for the same products.
+    let made = problem.products.get() - 1;
+    let other = Problem::random(60, 30, 6);
+    let mut at_once = krylov::<f64>(&other, 30);
+    let (answer, _, _) = at_once.ask(&other, question, STRICT);
+    assert_eq!(other.products.get() - 1, made);
+    assert!((answer.decrease() - 0.5e-3 * answer.norm * answer.norm - before).abs() <= 1e-15 * before);
+}
+
+#[test]
+fn beyond_the_memory_answers_are_as_accurate() {
+    let sigma: Vec<f64> = (0..50).map(|i| 10.0_f64.powf(-2.0 * i as f64 / 49.0)).collect();
+    let problem = Problem::with_singular_values(120, 50, &sigma, 8);
+    let mut dense = dense(&problem);
+    let newton = dense.ask(&problem, regular(Question::Damped(0.0)), STRICT).0.norm;
+    for capacity in [1, 3, 10] {
+        for damping in [0.0, 1e-4, 1e-2] {
+            let mut at = krylov::<f64>(&problem, capacity);
+            let accuracy = Accuracy { residual: 1e-10, ..STRICT };
+            let (_, _, expected) = dense.ask(&problem, Question::Damped(damping), STRICT);
+            let (answer, stop, step) = at.ask(&problem, Question::Damped(damping), accuracy);
+            assert_eq!(stop, InnerStop::Accurate);
+            let error = distance(&step, &expected) / kernels::norm(&expected);
+            assert!(error < 1e-6, "{capacity} {damping} {error:e}");
+            let (decrease, norm) = problem.truth(&step);
+            assert!((answer.decrease() - decrease).abs() < 1e-11 && (answer.norm - norm).abs() < 1e-10 * norm);
+            // The same question again: the same answer, for nothing.
+            let made = problem.products.get();
+            assert_eq!(at.ask(&problem, Question::Damped(damping), accuracy).2, step);
+            assert_eq!(at.ask_limited(&problem, Question::Damped(damping), None, 0).unwrap().2, step);
+            // Another one from the space.
+            let (short, _, _) = at.ask_limited(&problem, Question::Radius(0.1), None, 0).unwrap();
+            assert!((short.norm - 0.1).abs() < 1e-14);
+            assert_eq!(problem.products.get(), made);
+        }
+        for share in [1.5, 0.8, 0.3, 0.05] {
+            let radius = share * newton;
+            let mut at = krylov::<f64>(&problem, capacity);
+            let space = {
+                let rough = Accuracy { residual: 1e3, ..STRICT };
+                at.ask(&problem, Question::Radius(radius), rough).0.decrease()
+            };
+            let accuracy = Accuracy { residual: 1e-3, truncated: true, ..STRICT };
+            let (best, _, _) = dense.ask(&problem, Question::Radius(radius), STRICT);
+            let (answer, _, step) = at.ask(&problem, Question::Radius(radius), accuracy);
+            let (decrease, norm) = problem.truth(&step);
+            assert!((answer.decrease() - decrease).abs() < 1e-11, "{answer:?} {decrease}");
+            assert!(norm <= radius * (1.0 + 1e-12), "{norm} {radius}");
+            assert!(decrease >= 0.9 * best.decrease() && decrease >= space, "{capacity} {share} {answer:?} {best:?}");
+        }
+    }
+}
+
+#[test]
+fn single_precision_answers_to_its_own() {
+    let problem = Problem::random(80, 20, 9);
+    let (mut single, mut dense) = (krylov::<f32>(&problem, 20), dense(&problem));
+    for question in [Question::Damped(0.0), Question::Damped(1.0), Question::Radius(0.2)] {
+        let (_, _, expected) = dense.ask(&problem, regular(question), STRICT);
+        let (_, stop, step) = single.ask(&problem, question, STRICT);
+        let error = distance(&step, &expected) / kernels::norm(&expected);
+        assert!(error < 1e-5 && stop == InnerStop::Exhausted, "{question:?} {error:e} {stop:?}");
+    }
+}
+
+#[test]
+fn rank_deficient_steps_are_the_shortest() {
+    for (m, n) in [(30, 12), (12, 30)] {
+        let problem = Problem::with_singular_values(m, n, &[3.0, 2.0, 1.0, 0.1], 10);
+        let (mut krylov, mut dense) = (krylov::<f64>(&problem, 30), dense(&problem));
+        let (_, _, expected) = dense.ask(&problem, regular(Question::Damped(0.0)), STRICT);
+        let before = problem.products.get();
+        let (_, stop, step) = krylov.ask(&problem, Question::Damped(0.0), STRICT);
+        assert_eq!(stop, InnerStop::Exhausted);
+        assert_eq!(problem.products.get() - before, 8);
+        assert!(distance(&step, &expected) < 1e-11 * kernels::norm(&expected));
+    }
+}
+
+#[test]
+fn nothing_to_gain_is_a_zero_step() {
+    let mut problem = Problem::random(6, 3, 11);
+    problem.residual.fill(0.0);
+    let (answer, stop, step) = krylov::<f64>(&problem, 3).ask(&problem, Question::Radius(1.0), STRICT);
+    assert_eq!((answer.norm, answer.decrease(), stop, step), (0.0, 0.0, InnerStop::Exhausted, vec![0.0; 3]));
+    // All components held.
+    let mut problem = Problem::random(6, 3, 12);
+    problem.scaling.fill(0.0);
+    let (answer, _, step) = krylov::<f64>(&problem, 3).ask(&problem, Question::Damped(0.0), STRICT);
+    assert_eq!((answer.norm, step), (0.0, vec![0.0; 3]));
+}
+
+#[test]
+fn products_that_are_not_finite_end_the_space() {
+    let problem = Problem::random(30, 20, 13);
+    let inner = problem.map::<f64>();
+    for fails_at in 0..12 {
+        let calls = Cell::new(0);
+        let fails = || calls.replace(calls.get() + 1) == fails_at;
+        let broken = linear_map(
+            30,
+            20,
+            |v: &[f64], out: &mut [f64]| {
+                inner.apply(v, out);
+                out[7] = if fails() { f64::NAN } else { out[7] };
+            },
+            |u: &[f64], out: &mut [f64]| {
+                inner.apply_transpose(u, out);
+                out[7] = if fails() { f64::INFINITY } else { out[7] };
+            },
+        );
+        for capacity in [20, 3] {
+            calls.set(0);
+            let mut steps = GolubKahan::new(30, 20, capacity);
+            let mut gradient = vec![0.0; 20];
+            let entered = steps.enter(&broken, &problem.residual, &mut gradient);
+            assert_eq!(entered, fails_at > 0);
+            if !entered {
+                continue;
+            }
+            let system = System {
+                jacobian: &broken,
+                residual: &problem.residual,
+                gradient: &gradient,
+                scaling: &problem.scaling,
+                more: &|| true,
+            };
+            match steps.answer(&system, Question::Radius(0.5), Some(STRICT)) {
+                None => assert_eq!(fails_at, 1),
+                Some((answer, stop)) => {
+                    let mut step = vec![0.0; 20];
+                    steps.step(&mut step);
+                    let (decrease, norm) = problem.truth(&step);
+                    assert_eq!(stop, InnerStop::NotFinite, "{fails_at}");
+                    assert!(decrease > 0.0 && (answer.decrease() - decrease).abs() < 1e-12 * decrease.max(1.0));
+                    assert!(norm <= 0.5 * (1.0 + 1e-12));
+                }
+            }
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(128))]
+
+    #[test]
+    fn invariants(
+        seed in any::<u64>(), m in 1..30_usize, n in 1..30_usize, capacity in 1..30_usize,
+        damping in -6.0..3.0, more in 0.01..2.0, radius in -6.0..3.0,
+    ) {
+        let problem = Problem::random(m, n, seed);
+        let mut at = krylov::<f64>(&problem, capacity);
+        let accuracy = Accuracy { residual: 0.1, truncated: true, ..STRICT };
+        let (damping, more, radius) = (10.0_f64.powf(damping), 10.0_f64.powf(damping + more), 10.0_f64.powf(radius));
+        at.ask(&problem, Question::Damped(damping), accuracy);
+        // In one space: more damping is shorter; a larger radius gains more.
+        let free = |at: &mut At<f64, _>, question| at.ask_limited(&problem, question, None, 0).unwrap().0;
+        let less_damped = at.ask_limited(&problem, Question::Radius(f64::MAX), None, 0).map(|(answer, ..)| answer.norm);
+        prop_assert!(free(&mut at, Question::Damped(more)).norm <= less_damped.unwrap() * (1.0 + 1e-12));
+        prop_assert!(
+            free(&mut at, Question::Radius(radius)).decrease()
+                <= free(&mut at, Question::Radius(2.0 * radius)).decrease() * (1.0 + 1e-12)
+        );
+        for question in [Question::Damped(damping), Question::Radius(radius)] {
+            let (answer, _, step) = at.ask(&problem, question, accuracy);
+            let (decrease, norm) = problem.truth(&step);
+            prop_assert!((answer.decrease() - decrease).abs() <= 1e-12 * kernels::norm(&problem.residual).powi(2));
+            prop_assert!(decrease >= 0.0);
+            prop_assert!((answer.norm - norm).abs() <= 1e-10 * norm);
+            if let Question::Radius(radius) = question {
+                prop_assert!(norm <= radius * (1.0 + 1e-12));
+            }
+        }
+    }
+}

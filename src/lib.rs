@@ -106,6 +106,7 @@ mod operator;
 #[cfg(feature = "problems")]
 pub mod problems;
 mod solver;
+pub mod statistics;
 mod step;
 
 pub use base::{Error, Result, Scalar};

@@ -109,10 +109,14 @@ mod solver;
 mod step;
 
 pub use base::{Error, Result, Scalar, SplitMix64};
-pub use control::{Batches, Evaluation, Iteration, Progress, Report, Stopping, Termination};
+pub use control::{
+    Batches, Evaluation, Iteration, LeastSquaresProgress, LeastSquaresReport, Progress, Report, Stopping, Termination,
+};
 pub use curvature::*;
 pub use operator::*;
-pub use solver::{CubicRegularization, Memory, NaturalGradient, NewtonCg, TrustRegion};
+pub use solver::{
+    CubicRegularization, GaussNewton, LevenbergMarquardt, Memory, NaturalGradient, NewtonCg, Scaling, TrustRegion,
+};
 pub use step::*;
 
 #[cfg(doctest)]

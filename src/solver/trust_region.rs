@@ -89,7 +89,7 @@ impl TrustRegion {
 }
 
 /// Δ.
-struct Radius(f64);
+pub(super) struct Radius(pub f64);
 
 impl Globalisation for Radius {
     fn start(&mut self, scales: Scales) {

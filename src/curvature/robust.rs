@@ -16,7 +16,7 @@ use std::cell::RefCell;
 
 /// The least curvature along a block, as a fraction of ρ′: 1 is iteratively reweighted least squares, 0 Triggs'
 /// correction, for which r̃ is not bounded. Between them the number of iterations hardly depends on it.
-pub(super) const LEAST: f64 = 0.1;
+const LEAST: f64 = 0.1;
 
 /// A robust loss ρ of the squared norm s ≥ 0 of a block of residuals, with ρ(0) = 0 and 0 ≤ ρ′ ≤ 1 or of that order.
 ///

@@ -1,15 +1,15 @@
 //! l(y, h) = ½ρ(s) with s = ‖r‖², r = h − y, and a robust ρ.
 //!
 //! ∇l = ρ′r and ∇²l = ρ′I + 2ρ″rrᵀ, whose eigenvalue along r, κ = ρ′ + 2ρ″s, is negative for outliers where ρ is not
-//! convex in ‖r‖. The positive semidefinite W has the larger of κ and a tenth of ρ′ there, as least squares do
-//! (`curvature/robust.rs`).
+//! convex in ‖r‖. The positive semidefinite part of ∇²l has 0 there instead. (The least-squares loop keeps a tenth of ρ′,
+//! since it needs W's square root and divides by it.)
 
 use std::borrow::Cow;
 
 use super::shared::check_targets;
 use crate::base::{Result, Scalar, kernels};
 use crate::curvature::loss::Loss;
-use crate::curvature::robust::{LEAST, RobustLoss};
+use crate::curvature::robust::RobustLoss;
 
 /// l(y, h) = ½ρ(‖h − y‖²) with a [`RobustLoss`] ρ of the residuals of a sample: large ones count less.
 ///
@@ -83,7 +83,7 @@ impl<T: Scalar, R: RobustLoss + Sync> Loss<T> for RobustError<'_, T, R> {
         self.write(sample, h, out, |_, excess| excess);
     }
     fn positive_hessian(&self, sample: usize, h: &[T], out: &mut [T]) {
-        self.write(sample, h, out, |first, excess| excess.max((LEAST - 1.0) * first));
+        self.write(sample, h, out, |first, excess| excess.max(-first));
     }
     fn multiply(&self, curvature: &[T], v: &[T], out: &mut [T]) {
         let direction = &curvature[2..];

@@ -162,7 +162,7 @@ impl<T: Scalar> Weights<T> {
     }
 
     /// u ← Wu.
-    fn weight(&self, u: &mut [T]) {
+    pub fn weight(&self, u: &mut [T]) {
         if !self.active {
             return;
         }

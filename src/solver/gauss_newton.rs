@@ -74,7 +74,7 @@ impl GaussNewton {
     ) -> Result<LeastSquaresReport<T>> {
         check(fit, x0)?;
         let source = DenseLeastSquares::new(fit.model().output_dim(), fit.model().dim());
-        let settings = Settings { stopping: &self.stopping, scaling: self.scaling };
+        let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: false };
         minimize(fit, x0, settings, source, LineSearch::new(Question::Radius), observer)
     }
 }

@@ -48,6 +48,13 @@ const ROUNDING: f64 = 8.0;
 /// The share of the value below which a further decrease is of no interest: the square of a cosine of 1e-10.
 const POLISHED: f64 = 1e-20;
 
+/// The length at which the second derivative along a step is probed, as a fraction of the step (Transtrum & Sethna).
+const PROBE: f64 = 0.1;
+/// The largest ratio of acceleration and step (Transtrum & Sethna, α).
+const LARGEST_ACCELERATION: f64 = 0.75;
+/// Steps that promise less than this share of the value are not accelerated.
+const ACCELERATED: f64 = 1e-6;
+
 /// How the parameters are scaled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -64,6 +71,7 @@ pub enum Scaling {
 pub(super) struct Settings<'s> {
     pub stopping: &'s Stopping,
     pub scaling: Scaling,
+    pub acceleration: bool,
 }
 
 /// Minimises ½ Σ ρ(‖r_b‖²) from `x0`.
@@ -97,7 +105,7 @@ where
     let termination = loop {
         weights.update(fit.loss(), &run.residual);
         let jacobian = Weighted { jacobian: model.linearize(&x), weights: &weights };
-        let here = Here { jacobian: &jacobian, residual: weights.residual(), x: &x };
+        let here = Here { jacobian: &jacobian, weights: &weights, residual: weights.residual(), x: &x };
         match run.arrive(&here, &mut observer)? {
             Arrival::Stay => {
                 if let Err(termination) = run.find_step(&here) {
@@ -127,6 +135,7 @@ pub(super) fn check<T: Scalar, M: Model<T>, L>(fit: &LeastSquares<T, M, L>, x0: 
 /// A point, and the weighted linear problem there.
 struct Here<'a, T, J> {
     jacobian: &'a J,
+    weights: &'a Weights<T>,
     residual: &'a [T],
     x: &'a [T],
 }
@@ -261,12 +270,15 @@ where
         match self.pending.take() {
             // Back from a step that failed, or at x0.
             None => {
+                let back = !self.gradient_norm.is_nan();
+                if !entered && back {
+                    return Ok(Arrival::End(Termination::NotFinite(Evaluation::Gradient)));
+                }
                 check_finite("the gradient at x0", &self.new_gradient)?;
                 if !entered {
                     let argument = "the Jacobian at x0";
                     return Err(Error::NotFinite { argument, index: None, value: f64::NAN });
                 }
-                let back = !self.gradient_norm.is_nan();
                 std::mem::swap(&mut self.gradient, &mut self.new_gradient);
                 self.rescale(here);
                 if back {
@@ -280,7 +292,7 @@ where
                     return Ok(Arrival::Move);
                 }
                 std::mem::swap(&mut self.gradient, &mut self.new_gradient);
-                let (cosine, columns) = (self.cosine, self.columns.clone());
+                let cosine = self.cosine;
                 if pending.verdict == Verdict::Rounding {
                     let slopes =
                         kernels::dot(&self.gradient, &self.step) + kernels::dot(&self.new_gradient, &self.step);
@@ -289,7 +301,6 @@ where
                 self.rescale(here);
                 if pending.verdict == Verdict::Rounding && self.cosine > cosine && pending.trial.ratio <= 0.0 {
                     self.rounding_steps += 1;
-                    self.columns = columns;
                     self.reject(&pending.trial, Evaluation::Value);
                     self.not_finite = None;
                     return Ok(Arrival::Move);
@@ -518,6 +529,16 @@ where
                 Err(self.stalled(Termination::Stalled))
             };
         }
+        if self.settings.acceleration
+            && inside
+            && !self.stationary
+            && predicted > ACCELERATED * self.value
+            && self.source.image(&mut self.image)
+            && !self.accelerate(here, &trial)
+        {
+            trial.ratio = 0.0;
+            return Ok((trial, Verdict::Ratio(0.0), inner));
+        }
         let mut actual = f64::NAN;
         if inside {
             self.model.evaluate(&self.other_x, &mut self.other_residual);
@@ -533,6 +554,25 @@ where
             Verdict::Rounding => actual / predicted,
         };
         Ok((trial, verdict, inner))
+    }
+
+    /// Adds the second-order correction of Transtrum & Sethna to the step; false if it is not small beside the step, which
+    /// then is too long for its direction to mean anything.
+    fn accelerate<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>, trial: &Trial) -> bool {
+        let h = PROBE;
+        kernels::add_scaled(here.x, h, &self.step, &mut self.other_x);
+        self.model.evaluate(&self.other_x, &mut self.other_residual);
+        // Wr″ = (2/h) (W(r(x + hδ) − r)/h − WJδ)
+        kernels::axpby(-1.0, &self.residual, 1.0, &mut self.other_residual);
+        here.weights.weight(&mut self.other_residual);
+        kernels::axpby(-2.0 / h, &self.image, 2.0 / (h * h), &mut self.other_residual);
+        if !kernels::all_finite(&self.other_residual) {
+            return false;
+        }
+        let size = self.source.accelerate(&self.other_residual, trial.answer.shift, &mut self.step);
+        let small = size.is_some_and(|size| 2.0 * size <= LARGEST_ACCELERATION * trial.norm());
+        kernels::add_scaled(here.x, 1.0, &self.step, &mut self.other_x);
+        small
     }
 
     /// Counts a step that failed and shortens the next.

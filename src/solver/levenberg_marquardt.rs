@@ -59,6 +59,11 @@ pub struct LevenbergMarquardt {
     pub stopping: Stopping,
     /// The shape of the trust region.
     pub scaling: Scaling,
+    /// Whether steps follow the curve that the residuals' second derivative along them gives, δ + ½a (geodesic
+    /// acceleration: Transtrum & Sethna, arXiv:1201.5885 (2012), section 5): one further residual for every trial, and
+    /// far fewer Jacobians in narrow curved valleys. On NIST's 54 runs it takes 45 % fewer Jacobians and 19 % more
+    /// residuals, on Bennett5 21 Jacobians instead of 923; but MGH10 is lost from its far start. Default: off.
+    pub acceleration: bool,
 }
 
 impl LevenbergMarquardt {
@@ -88,7 +93,7 @@ impl LevenbergMarquardt {
     ) -> Result<LeastSquaresReport<T>> {
         check(fit, x0)?;
         let source = DenseLeastSquares::new(fit.model().output_dim(), fit.model().dim());
-        let settings = Settings { stopping: &self.stopping, scaling: self.scaling };
+        let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: self.acceleration };
         minimize(fit, x0, settings, source, Radius(f64::INFINITY), observer)
     }
 }

@@ -9,6 +9,7 @@ mod scalar;
 pub(crate) mod small;
 
 pub use error::{Error, Result};
+pub use random::SplitMix64;
 pub use scalar::Scalar;
 
 pub(crate) use eigen::Eigen;

@@ -3,6 +3,7 @@
 mod eigen;
 mod error;
 pub(crate) mod kernels;
+pub(crate) mod native;
 pub(crate) mod random;
 mod scalar;
 

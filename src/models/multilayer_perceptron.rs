@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use super::{Activation, PerceptronOnData};
+use super::Activation;
 use crate::base::random::SplitMix64;
 use crate::base::{Result, Scalar, check_length, check_positive_dimension, check_range};
 
@@ -138,15 +138,6 @@ impl MultilayerPerceptron {
             Piece::Weights(layer, rows) => rows.len() * self.layers[*layer].inputs,
             Piece::Biases(layer) => self.layers[*layer].outputs,
         }
-    }
-
-    /// The network as a function of its parameters for all of these samples: `inputs` has the inputs of one sample after
-    /// those of another. The outputs have the same order.
-    ///
-    /// # Errors
-    /// If there is no sample, or the length of `inputs` is not a multiple of [`inputs`](Self::inputs).
-    pub fn on<'a, T: Scalar>(&'a self, inputs: &'a [T]) -> Result<PerceptronOnData<'a, T>> {
-        PerceptronOnData::new(self, inputs)
     }
 
     /// Initial parameters: weights uniform in ±√(6/(inputs + outputs)) (Glorot & Bengio 2010), biases zero.

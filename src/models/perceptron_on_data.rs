@@ -70,16 +70,23 @@ fn room<T: Scalar>(buffer: &mut Vec<T>, len: usize) -> &mut [T] {
     &mut buffer[..len]
 }
 
-impl<'a, T: Scalar> PerceptronOnData<'a, T> {
-    pub(super) fn new(network: &'a MultilayerPerceptron, inputs: &'a [T]) -> Result<Self> {
+impl MultilayerPerceptron {
+    /// The network as a function of its parameters for all of these samples: `inputs` has the inputs of one sample after
+    /// those of another. The outputs have the same order.
+    ///
+    /// # Errors
+    /// If there is no sample, or the length of `inputs` is not a multiple of [`inputs`](Self::inputs).
+    pub fn on<'a, T: Scalar>(&'a self, inputs: &'a [T]) -> Result<PerceptronOnData<'a, T>> {
         check_positive_dimension("inputs", inputs.len())?;
-        let expected = inputs.len().next_multiple_of(network.inputs());
+        let expected = inputs.len().next_multiple_of(self.inputs());
         if inputs.len() != expected {
             return Err(Error::Length { argument: "inputs", expected, found: inputs.len() });
         }
-        Ok(PerceptronOnData { network, inputs, rooms: Mutex::new(vec![]) })
+        Ok(PerceptronOnData { network: self, inputs, rooms: Mutex::new(vec![]) })
     }
+}
 
+impl<T: Scalar> PerceptronOnData<'_, T> {
     /// N, the number of samples.
     pub fn samples(&self) -> usize {
         self.inputs.len() / self.network.inputs()

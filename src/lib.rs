@@ -110,7 +110,7 @@ pub mod problems;
 mod solver;
 mod step;
 
-pub use base::{Error, Result, Scalar};
+pub use base::{Error, Result, Scalar, SplitMix64};
 pub use control::{Batches, Evaluation, Iteration, Progress, Report, Stopping, Termination};
 pub use curvature::*;
 pub use operator::*;

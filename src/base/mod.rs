@@ -8,6 +8,7 @@ pub(crate) mod random;
 mod scalar;
 
 pub use error::{Error, Result};
+pub use random::SplitMix64;
 pub use scalar::Scalar;
 
 pub(crate) use eigen::Eigen;

@@ -1,6 +1,6 @@
 //! The reference models against differences, written-out formulas and each other.
 
-use newton_krylov::models::{Activation, LinearizedPerceptron, MultilayerPerceptron};
+use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{LinearMap, Linearization, Model, Scalar};
 
 const ACTIVATIONS: [Activation; 5] =
@@ -115,21 +115,26 @@ fn products_are_those_of_differences() {
         assert!(difference < 1e-12 * (dot(&jv, &jv) * dot(&u, &u)).sqrt(), "{name}: {difference}");
 
         // l(h) = Σ cᵢhᵢ + hᵢ³/6, so that ∇l = c + h²/2 and ∇²l = diag h.
-        let gradient = |at: &LinearizedPerceptron<'_, f64>| {
-            let mut g = vec![f64::NAN; network.dim()];
+        let gradient = |x: &[f64]| {
+            let at = model.linearize(x);
             let du: Vec<f64> = at.outputs().iter().zip(&u).map(|(h, c)| c + h * h / 2.0).collect();
+            let mut g = vec![f64::NAN; network.dim()];
             at.apply_transpose(&du, &mut g);
             (du, g)
         };
-        let (du, _) = gradient(&at);
+        let (du, g) = gradient(&x);
+        let mut adjoint = vec![f64::NAN; network.dim()];
+        at.adjoint(&du, &mut adjoint);
+        assert!(distance(&adjoint, &g) < 1e-14, "{name}");
         let product = |v: &[f64]| {
             let mut hv = vec![f64::NAN; network.dim()];
-            at.hessian_product(&du, v, |jv, w| (0..m).for_each(|i| w[i] = at.outputs()[i] * jv[i]), &mut hv);
+            let middle = |jv: &[f64], w: &mut [f64]| (0..m).for_each(|i| w[i] = at.outputs()[i] * jv[i]);
+            assert!(at.second_order_product(&middle, v, &mut hv));
             hv
         };
         let (hv, hw) = (product(&v), product(&w));
         let slope: Vec<f64> =
-            gradient(&high).1.iter().zip(gradient(&low).1).map(|(b, a)| (b - a) / (2.0 * h)).collect();
+            gradient(&after).1.iter().zip(gradient(&before).1).map(|(b, a)| (b - a) / (2.0 * h)).collect();
         let tolerance = if activations.contains(&Activation::Relu) { 1e-2 } else { 1e-7 };
         assert!(distance(&hv, &slope) < tolerance, "{name}: {}", distance(&hv, &slope));
         let asymmetry = (dot(&w, &hv) - dot(&v, &hw)).abs();

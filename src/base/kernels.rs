@@ -357,14 +357,6 @@ fn four_dots<T: Scalar>(x: &[T], b: [&[T]; 4]) -> [f64; 4] {
     std::array::from_fn(|k| (sums[k][0] + sums[k][2]) + (sums[k][1] + sums[k][3]))
 }
 
-/// Σ aᵢ.
-pub fn sum<T: Scalar>(a: &[T]) -> f64 {
-    tree_sum(a.len(), &|r| {
-        let a = &a[r];
-        [lanes(a.len(), |i| a[i].into())]
-    })[0]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -15,4 +15,4 @@ mod perceptron_on_data;
 
 pub use activation::Activation;
 pub use multilayer_perceptron::MultilayerPerceptron;
-pub use perceptron_on_data::{LinearizedPerceptron, PerceptronOnData};
+pub use perceptron_on_data::PerceptronOnData;

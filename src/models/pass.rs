@@ -183,7 +183,7 @@ pub(super) fn backward_tangents<T: Scalar>(
     }
 }
 
-/// out ← Σ δ a₋ᵀ for the samples of a chunk and a piece of the parameters (for biases Σ δ), or out + that sum if `add`.
+/// out ← out + Σ δ a₋ᵀ for the samples of a chunk and a piece of the parameters (for biases Σ δ).
 /// `further` adds Σ δ′ ȧ₋ᵀ with other derivatives δ′ and the tangents of all layers; those of the inputs are zero.
 pub(super) fn sum_over_samples<T: Scalar>(
     network: &MultilayerPerceptron,
@@ -191,7 +191,6 @@ pub(super) fn sum_over_samples<T: Scalar>(
     shape: Shape,
     (deltas, values): (&[T], Values<'_, T>),
     further: Option<(&[T], &[T])>,
-    add: bool,
     out: &mut [T],
 ) {
     let size = shape.size;
@@ -199,23 +198,22 @@ pub(super) fn sum_over_samples<T: Scalar>(
         Piece::Weights(layer, rows) => {
             let layer = &network.layers[*layer];
             let range = (layer.start + rows.start) * size..(layer.start + rows.end) * size;
-            let mut sum = |deltas: &[T], a: &[T], add: bool| {
+            let mut sum = |deltas: &[T], a: &[T]| {
                 let out = MatrixMut::by_rows(&mut *out, rows.len(), layer.inputs);
-                T::multiply(out, add, shape.matrix(&deltas[range.clone()]).transpose(), shape.matrix(a));
+                T::multiply(out, true, shape.matrix(&deltas[range.clone()]).transpose(), shape.matrix(a));
             };
-            sum(deltas, values.inputs_of(layer, size), add);
+            sum(deltas, values.inputs_of(layer, size));
             if let Some((deltas, tangents)) = further
                 && layer.start > 0
             {
-                sum(deltas, &tangents[(layer.start - layer.inputs) * size..layer.start * size], true);
+                sum(deltas, &tangents[(layer.start - layer.inputs) * size..layer.start * size]);
             }
         }
         Piece::Biases(layer) => {
             let layer = &network.layers[*layer];
             let columns = shape.columns(&deltas[layer.start * size..layer.values().end * size]);
             for (out, delta) in out.iter_mut().zip(columns) {
-                let sum = T::from_f64(kernels::sum(delta));
-                *out = if add { *out + sum } else { sum };
+                *out += T::from_f64(kernels::sum(delta.len(), |i| delta[i].into()));
             }
         }
     }

@@ -9,8 +9,8 @@ use rayon::prelude::*;
 use super::chunks::{Chunks, GROUP, transpose, transpose_back};
 use super::multilayer_perceptron::{MultilayerPerceptron, Piece};
 use super::pass::{Shape, Values, backward, backward_tangents, forward, sum_over_samples, tangents};
-use crate::base::{Error, Result, Scalar, check_positive_dimension, check_range};
-use crate::operator::{LinearMap, Linearization, Model};
+use crate::base::{Error, Result, Scalar, check_positive_dimension};
+use crate::operator::{LinearMap, Linearization, Model, SampledModel};
 
 /// A [`MultilayerPerceptron`] with the inputs of N samples: the [`Model`] h : ℝⁿ → ℝᴺᵏ of its parameters, k outputs for
 /// each sample, those of one sample after those of another.
@@ -53,8 +53,7 @@ struct Room<T> {
 struct Products<T> {
     /// Derivatives for the pre-activations of a group of chunks; in Hessian products the room of each chunk for a layer.
     group: Vec<T>,
-    /// For Hessian products: u, its δ, the tangents of the values and of δ for all samples, and Jv and its image.
-    u: Vec<T>,
+    /// For Hessian products: δ, the tangents of the values and of δ for all samples, and Jv and W(Jv).
     deltas: Vec<T>,
     tangents: Vec<T>,
     delta_tangents: Vec<T>,
@@ -87,30 +86,6 @@ impl MultilayerPerceptron {
 }
 
 impl<T: Scalar> PerceptronOnData<'_, T> {
-    /// N, the number of samples.
-    pub fn samples(&self) -> usize {
-        self.inputs.len() / self.network.inputs()
-    }
-
-    /// The same function for some of the samples, in this order.
-    ///
-    /// # Errors
-    /// If there is none, or an index is not below [`samples`](Self::samples).
-    pub fn restrict(&self, samples: &'a [usize]) -> Result<impl Model<T> + '_> {
-        check_positive_dimension("samples", samples.len())?;
-        for &sample in samples {
-            check_range("samples", sample as f64, sample < self.samples(), "below the number of samples")?;
-        }
-        Ok(Restricted { model: self, samples })
-    }
-
-    fn count(&self, samples: Samples<'_>) -> usize {
-        match samples {
-            Samples::All => self.samples(),
-            Samples::These(samples) => samples.len(),
-        }
-    }
-
     /// Copies the inputs of chunk `i` to where the values of that chunk begin.
     fn load(&self, samples: Samples<'_>, chunks: Chunks, i: usize, chunk: &mut [T]) {
         let (width, start, len) = (self.network.inputs(), i * chunks.size, chunks.len(i));
@@ -127,7 +102,10 @@ impl<T: Scalar> PerceptronOnData<'_, T> {
     fn linearize_samples<'b>(&'b self, x: &'b [T], samples: Samples<'b>) -> LinearizedPerceptron<'b, T> {
         let network = self.network;
         let mut kept = self.rooms.lock().map_or_else(|_| Room::default(), |mut rooms| rooms.pop().unwrap_or_default());
-        let chunks = Chunks::new(self.count(samples));
+        let chunks = Chunks::new(match samples {
+            Samples::All => self.inputs.len() / network.inputs(),
+            Samples::These(samples) => samples.len(),
+        });
         let (stride, k) = ((network.inputs() + network.values()) * chunks.size, network.outputs());
         let outputs = room(&mut kept.outputs, chunks.samples * k);
         room(&mut kept.values, chunks.count() * stride)
@@ -141,13 +119,8 @@ impl<T: Scalar> PerceptronOnData<'_, T> {
                 let last = Values::new(chunk, network, shape.size).outputs_of(network.last(), shape.size);
                 transpose_back(last, shape.size, shape.len, outputs);
             });
-        kept.products.u.clear();
         let Room { values, outputs, products } = kept;
         LinearizedPerceptron { model: self, at: At { network, x, chunks, values, outputs }, products: products.into() }
-    }
-
-    fn evaluate_samples(&self, x: &[T], samples: Samples<'_>, out: &mut [T]) {
-        out.copy_from_slice(self.linearize_samples(x, samples).outputs());
     }
 }
 
@@ -156,36 +129,55 @@ impl<T: Scalar> Model<T> for PerceptronOnData<'_, T> {
         self.network.dim()
     }
     fn output_dim(&self) -> usize {
-        self.samples() * self.network.outputs()
+        self.inputs.len() / self.network.inputs() * self.network.outputs()
     }
     fn evaluate(&self, x: &[T], out: &mut [T]) {
-        self.evaluate_samples(x, Samples::All, out);
+        out.copy_from_slice(self.linearize(x).outputs());
     }
-    // The type says which further products there are.
-    #[allow(refining_impl_trait)]
-    fn linearize<'a>(&'a self, x: &'a [T]) -> LinearizedPerceptron<'a, T> {
+    fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         self.linearize_samples(x, Samples::All)
+    }
+    fn second_order(&self) -> bool {
+        true
+    }
+}
+
+impl<T: Scalar> SampledModel<T> for PerceptronOnData<'_, T> {
+    fn dim(&self) -> usize {
+        self.network.dim()
+    }
+    fn samples(&self) -> usize {
+        self.inputs.len() / self.network.inputs()
+    }
+    fn outputs_per_sample(&self) -> usize {
+        self.network.outputs()
+    }
+    fn batch<'a>(&'a self, samples: &'a [usize]) -> impl Model<T> + 'a {
+        Batch { model: self, samples }
     }
 }
 
 /// The model for some samples.
-struct Restricted<'a, T> {
+struct Batch<'a, T> {
     model: &'a PerceptronOnData<'a, T>,
     samples: &'a [usize],
 }
 
-impl<T: Scalar> Model<T> for Restricted<'_, T> {
+impl<T: Scalar> Model<T> for Batch<'_, T> {
     fn dim(&self) -> usize {
-        self.model.dim()
+        self.model.network.dim()
     }
     fn output_dim(&self) -> usize {
         self.samples.len() * self.model.network.outputs()
     }
     fn evaluate(&self, x: &[T], out: &mut [T]) {
-        self.model.evaluate_samples(x, Samples::These(self.samples), out);
+        out.copy_from_slice(self.linearize(x).outputs());
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         self.model.linearize_samples(x, Samples::These(self.samples))
+    }
+    fn second_order(&self) -> bool {
+        true
     }
 }
 
@@ -242,62 +234,26 @@ impl<T: Scalar> At<'_, T> {
         &outputs[chunk * self.chunks.size * k..][..self.chunks.len(chunk) * k]
     }
 
-    /// out ← Σ over the samples of these chunks, or out + that.
-    fn sum(&self, first: usize, deltas: &[T], further: Option<(&[T], &[T])>, add: bool, out: &mut [T]) {
-        let stride = self.stride();
-        for_pieces(self.network, &self.network.pieces, out, &|piece, out| {
-            for (k, deltas) in deltas.chunks_exact(stride).enumerate() {
-                let chunk = first + k;
-                let here = chunk * stride..(chunk + 1) * stride;
-                let further = further.map(|(deltas, tangents)| (&deltas[here.clone()], &tangents[here]));
-                let (shape, add) = (self.shape(chunk), add || k > 0);
-                sum_over_samples(self.network, piece, shape, (deltas, self.values(chunk)), further, add, out);
-            }
+    /// δ of all layers for the chunks from `first` on whose room is given, for the derivatives `u` with respect to outputs.
+    fn backward(&self, first: usize, u: &[T], deltas: &mut [T]) {
+        deltas.par_chunks_mut(self.stride()).enumerate().for_each(|(i, deltas)| {
+            let i = first + i;
+            transpose(self.samples_of(i, u), self.chunks.len(i), self.last(deltas), self.chunks.size);
+            backward(self.network, self.x, self.shape(i), self.values(i), deltas);
         });
     }
-}
 
-impl<T: Scalar> LinearizedPerceptron<'_, T> {
-    /// out ← (JᵀWJ + Σᵢ uᵢ∇²hᵢ) v: the product with the Hessian of x ↦ l(h(x)), where u = ∇l(h) and `curvature(jv, w)`
-    /// writes the product of W = ∇²l(h) with its first argument to the second.
-    ///
-    /// Costs two gradients, and for the first u at a point also the backward half of one. Overwrites `out`.
-    pub fn hessian_product(&self, u: &[T], v: &[T], curvature: impl FnOnce(&[T], &mut [T]), out: &mut [T]) {
-        let at = &self.at;
-        let (network, stride, size) = (at.network, at.stride(), at.chunks.size);
-        let (k, all, m) = (network.outputs(), at.chunks.count() * stride, self.rows());
-        let mut products = self.products.borrow_mut();
-        let Products { group, u: last_u, deltas, tangents: dots, delta_tangents, outputs, image } = &mut *products;
-        let deltas = room(deltas, all);
-        // Compared by bits: NaN is as good as any other number here.
-        let bits = |u: &T| Into::<f64>::into(*u).to_bits();
-        if !last_u.iter().map(bits).eq(u.iter().map(bits)) {
-            deltas.par_chunks_mut(stride).enumerate().for_each(|(i, deltas)| {
-                transpose(at.samples_of(i, u), at.chunks.len(i), at.last(deltas), size);
-                backward(network, at.x, at.shape(i), at.values(i), deltas);
-            });
-            last_u.clear();
-            last_u.extend_from_slice(u);
-        }
-        let (deltas, dots, delta_tangents) = (&*deltas, room(dots, all), room(delta_tangents, all));
-        let (outputs, image) = (room(outputs, m), room(image, m));
-        let both = dots.par_chunks_mut(stride).zip(delta_tangents.par_chunks_mut(stride));
-        both.zip(outputs.par_chunks_mut(size * k)).enumerate().for_each(|(i, ((dots, bends), outputs))| {
-            let bend = Some((&deltas[i * stride..][..stride], bends));
-            tangents(network, (at.x, v), at.shape(i), at.values(i), dots, bend);
-            transpose_back(at.last(dots), size, at.chunks.len(i), outputs);
+    /// out ← out + Σ over the samples of the chunks from `first` on, one after the other.
+    fn sum(&self, first: usize, deltas: &[T], further: Option<(&[T], &[T])>, out: &mut [T]) {
+        let stride = self.stride();
+        for_pieces(self.network, &self.network.pieces, out, &|piece, out| {
+            for (i, deltas) in deltas.chunks_exact(stride).enumerate() {
+                let here = i * stride..(i + 1) * stride;
+                let further = further.map(|(deltas, tangents)| (&deltas[here.clone()], &tangents[here]));
+                let (shape, values) = (self.shape(first + i), self.values(first + i));
+                sum_over_samples(self.network, piece, shape, (deltas, values), further, out);
+            }
         });
-        curvature(outputs, image);
-        let widest = network.layers.iter().map(|layer| layer.inputs.max(layer.outputs)).max().unwrap_or(0) * size;
-        let group = room(group, at.chunks.count() * widest);
-        delta_tangents.par_chunks_mut(stride).zip(group.par_chunks_mut(widest)).enumerate().for_each(
-            |(i, (delta_tangents, room))| {
-                transpose(at.samples_of(i, image), at.chunks.len(i), room, size);
-                let deltas = &deltas[i * stride..][..stride];
-                backward_tangents(network, (at.x, v), at.shape(i), at.values(i), deltas, delta_tangents, room);
-            },
-        );
-        at.sum(0, delta_tangents, Some((deltas, dots)), false, out);
     }
 }
 
@@ -342,18 +298,14 @@ impl<T: Scalar> LinearMap<T> for LinearizedPerceptron<'_, T> {
 
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
         let at = &self.at;
-        let (network, stride, size) = (at.network, at.stride(), at.chunks.size);
-        let count = at.chunks.count();
+        let (count, stride) = (at.chunks.count(), at.stride());
         let group = &mut self.products.borrow_mut().group;
         let group = room(group, GROUP.min(count) * stride);
+        out.fill(T::zero());
         for first in (0..count).step_by(GROUP) {
-            let group = &mut group[..GROUP.min(count - first) * stride];
-            group.par_chunks_mut(stride).enumerate().for_each(|(i, deltas)| {
-                let i = first + i;
-                transpose(at.samples_of(i, u), at.chunks.len(i), at.last(deltas), size);
-                backward(network, at.x, at.shape(i), at.values(i), deltas);
-            });
-            at.sum(first, group, None, first > 0, out);
+            let deltas = &mut group[..GROUP.min(count - first) * stride];
+            at.backward(first, u, deltas);
+            at.sum(first, deltas, None, out);
         }
     }
 }
@@ -361,5 +313,45 @@ impl<T: Scalar> LinearMap<T> for LinearizedPerceptron<'_, T> {
 impl<T: Scalar> Linearization<T> for LinearizedPerceptron<'_, T> {
     fn outputs(&self) -> &[T] {
         &self.at.outputs[..self.rows()]
+    }
+
+    fn adjoint(&self, u: &[T], out: &mut [T]) {
+        let at = &self.at;
+        let deltas = &mut self.products.borrow_mut().deltas;
+        let deltas = room(deltas, at.chunks.count() * at.stride());
+        at.backward(0, u, deltas);
+        out.fill(T::zero());
+        at.sum(0, deltas, None, out);
+    }
+
+    fn second_order_product(&self, middle: &dyn Fn(&[T], &mut [T]), v: &[T], out: &mut [T]) -> bool {
+        let at = &self.at;
+        let (network, stride, size, count) = (at.network, at.stride(), at.chunks.size, at.chunks.count());
+        let Products { group, deltas, tangents: dots, delta_tangents, outputs, image } =
+            &mut *self.products.borrow_mut();
+        let (deltas, dots) = (&deltas[..count * stride], room(dots, count * stride));
+        let (outputs, image) = (room(outputs, self.rows()), room(image, self.rows()));
+        let delta_tangents = room(delta_tangents, count * stride);
+        let both = dots.par_chunks_mut(stride).zip(delta_tangents.par_chunks_mut(stride));
+        both.zip(outputs.par_chunks_mut(size * network.outputs())).enumerate().for_each(
+            |(i, ((dots, bends), outputs))| {
+                let bend = Some((&deltas[i * stride..][..stride], bends));
+                tangents(network, (at.x, v), at.shape(i), at.values(i), dots, bend);
+                transpose_back(at.last(dots), size, at.chunks.len(i), outputs);
+            },
+        );
+        middle(outputs, image);
+        let widest = network.layers.iter().map(|layer| layer.inputs.max(layer.outputs)).max().unwrap_or(0) * size;
+        let rooms = room(group, count * widest);
+        delta_tangents.par_chunks_mut(stride).zip(rooms.par_chunks_mut(widest)).enumerate().for_each(
+            |(i, (delta_tangents, room))| {
+                transpose(at.samples_of(i, image), at.chunks.len(i), room, size);
+                let deltas = &deltas[i * stride..][..stride];
+                backward_tangents(network, (at.x, v), at.shape(i), at.values(i), deltas, delta_tangents, room);
+            },
+        );
+        out.fill(T::zero());
+        at.sum(0, delta_tangents, Some((deltas, dots)), out);
+        true
     }
 }

@@ -52,8 +52,8 @@ pub(super) struct Layer {
     pub inputs: usize,
     pub outputs: usize,
     pub activation: Activation,
-    /// Where its weights start among the parameters; its biases follow them.
-    weights: usize,
+    /// Where its parameters start.
+    first: usize,
     /// Where its outputs start among the values of all layers.
     pub start: usize,
 }
@@ -61,8 +61,13 @@ pub(super) struct Layer {
 impl Layer {
     /// Wₗ and bₗ.
     pub fn parameters<'a, T>(&self, x: &'a [T]) -> (&'a [T], &'a [T]) {
-        let size = self.outputs * self.inputs;
-        x[self.weights..][..size + self.outputs].split_at(size)
+        let weights = self.weights();
+        (&x[weights.clone()], &x[weights.end..weights.end + self.outputs])
+    }
+
+    /// Where its weights are among the parameters; its biases follow them.
+    pub fn weights(&self) -> Range<usize> {
+        self.first..self.first + self.outputs * self.inputs
     }
 
     /// Where its outputs are among the values of all layers.
@@ -82,7 +87,7 @@ pub(super) enum Piece {
 
 /// Outputs whose weights are summed in one piece: fewer and the inputs are packed more often, more and there is less to
 /// do in parallel.
-const ROWS: usize = 128;
+const ROWS: usize = 256;
 
 impl MultilayerPerceptron {
     /// The network whose layers have `widths`, from the number of inputs to that of outputs, and whose layer from
@@ -95,11 +100,11 @@ impl MultilayerPerceptron {
         widths.iter().try_for_each(|&width| check_positive_dimension("widths", width))?;
         check_length("activations", activations, widths.len() - 1)?;
         let (mut layers, mut pieces): (Vec<Layer>, _) = (vec![], vec![]);
-        let (mut weights, mut start) = (0, 0);
+        let (mut first, mut start) = (0, 0);
         for (i, (pair, &activation)) in widths.windows(2).zip(activations).enumerate() {
             let (inputs, outputs) = (pair[0], pair[1]);
-            layers.push(Layer { inputs, outputs, activation, weights, start });
-            weights += outputs * inputs + outputs;
+            layers.push(Layer { inputs, outputs, activation, first, start });
+            first += outputs * inputs + outputs;
             start += outputs;
             let count = outputs.div_ceil(ROWS);
             pieces.extend((0..count).map(|k| Piece::Weights(i, outputs * k / count..outputs * (k + 1) / count)));
@@ -167,7 +172,7 @@ impl MultilayerPerceptron {
         for layer in &self.layers {
             // The first places of a permutation that goes on from one unit to the next.
             let mut places: Vec<usize> = (0..layer.inputs).collect();
-            for row in x[layer.weights..].chunks_exact_mut(layer.inputs).take(layer.outputs) {
+            for row in x[layer.weights()].chunks_exact_mut(layer.inputs) {
                 for i in 0..connections.min(layer.inputs) {
                     let other = i + (random.uniform() * (layer.inputs - i) as f64) as usize;
                     places.swap(i, other);

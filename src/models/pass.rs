@@ -76,9 +76,9 @@ fn times_weights<T: Scalar>(shape: Shape, a: &[T], weights: &[T], layer: &Layer,
     T::multiply(shape.matrix_mut(z), true, shape.matrix(a), w.transpose());
 }
 
-/// d ← d W, or d + d W if `add`, for all samples.
+/// d ← δ W, or d + δ W if `add`, for all samples; `weights` has W by columns where the parameters have it by rows.
 fn times_weights_back<T: Scalar>(shape: Shape, delta: &[T], weights: &[T], layer: &Layer, add: bool, d: &mut [T]) {
-    let w = Matrix::by_rows(weights, layer.outputs, layer.inputs);
+    let w = Matrix::by_columns(layer.parameters(weights).0, layer.outputs, layer.inputs, layer.outputs);
     T::multiply(shape.matrix_mut(d), add, shape.matrix(delta), w);
 }
 
@@ -133,10 +133,10 @@ pub(super) fn tangents<T: Scalar>(
     }
 }
 
-/// Backward: fills δₗ for all layers, where the last one has ∂L/∂h.
+/// Backward: fills δₗ for all layers, where the last one has ∂L/∂h. `weights` has every W by columns.
 pub(super) fn backward<T: Scalar>(
     network: &MultilayerPerceptron,
-    x: &[T],
+    weights: &[T],
     shape: Shape,
     values: Values<'_, T>,
     deltas: &mut [T],
@@ -149,16 +149,16 @@ pub(super) fn backward<T: Scalar>(
         shape.columns(a).zip(shape.columns_mut(delta)).for_each(|(a, d)| layer.activation.times_derivative(a, d));
         if layer.start > 0 {
             let before = &mut before[(layer.start - layer.inputs) * size..];
-            times_weights_back(shape, delta, layer.parameters(x).0, layer, false, before);
+            times_weights_back(shape, delta, weights, layer, false, before);
         }
     }
 }
 
 /// Tangents of the backward pass: fills δ̇ₗ for all layers, where all have φ″ żₗ Wᵀδₗ₊₁ as [`tangents`] wrote it, and
-/// `room` begins with the derivative of ∂L/∂h.
+/// `room` begins with the derivative of ∂L/∂h. Both kinds of weights are by columns.
 pub(super) fn backward_tangents<T: Scalar>(
     network: &MultilayerPerceptron,
-    (x, v): (&[T], &[T]),
+    (weights, direction): (&[T], &[T]),
     shape: Shape,
     values: Values<'_, T>,
     deltas: &[T],
@@ -177,8 +177,8 @@ pub(super) fn backward_tangents<T: Scalar>(
         if layer.start > 0 {
             let room = &mut room[..layer.inputs * size];
             let delta = &deltas[layer.start * size..layer.values().end * size];
-            times_weights_back(shape, delta_tangent, layer.parameters(x).0, layer, false, room);
-            times_weights_back(shape, delta, layer.parameters(v).0, layer, true, room);
+            times_weights_back(shape, delta_tangent, weights, layer, false, room);
+            times_weights_back(shape, delta, direction, layer, true, room);
         }
     }
 }

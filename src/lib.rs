@@ -102,6 +102,8 @@ mod base;
 pub mod check;
 mod control;
 mod curvature;
+#[cfg(feature = "models")]
+pub mod models;
 mod operator;
 #[cfg(feature = "problems")]
 pub mod problems;

@@ -4,6 +4,7 @@ mod eigen;
 mod error;
 pub(crate) mod kernels;
 pub(crate) mod parallel;
+pub(crate) mod native;
 pub(crate) mod random;
 mod scalar;
 pub(crate) mod small;

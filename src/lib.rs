@@ -109,6 +109,8 @@ mod solver;
 mod step;
 
 pub use base::{Error, Result, Scalar};
+#[cfg(feature = "serde")]
+pub use control::checkpoint;
 pub use control::{Batches, Evaluation, Iteration, Progress, Report, Stopping, Termination};
 pub use curvature::*;
 pub use operator::*;

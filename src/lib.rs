@@ -114,7 +114,10 @@ pub use control::checkpoint;
 pub use control::{Batches, Evaluation, Iteration, Progress, Report, Stopping, Termination};
 pub use curvature::*;
 pub use operator::*;
-pub use solver::{CubicRegularization, Memory, NewtonCg, TrustRegion};
+pub use solver::{
+    AcceptanceBatch, ConjugateGradients, CubicRegularization, CurvatureBatch, GradientBatch, HessianFree, HessianFreeRun,
+    HessianFreeState, Memory, NewtonCg, OneSpace, Recipe, TrustRegion,
+};
 pub use step::*;
 
 #[cfg(doctest)]

@@ -102,13 +102,15 @@ mod base;
 pub mod check;
 mod control;
 mod curvature;
+#[cfg(feature = "models")]
+pub mod models;
 mod operator;
 #[cfg(feature = "problems")]
 pub mod problems;
 mod solver;
 mod step;
 
-pub use base::{Error, Result, Scalar};
+pub use base::{Error, Result, Scalar, SplitMix64};
 #[cfg(feature = "serde")]
 pub use control::checkpoint;
 pub use control::{Batches, Evaluation, Iteration, Progress, Report, Stopping, Termination};

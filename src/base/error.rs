@@ -40,6 +40,24 @@ pub enum Error {
         /// The range, in words.
         requirement: &'static str,
     },
+    /// An entry of a slice lies outside its range.
+    EntryOutOfRange {
+        /// The slice.
+        argument: &'static str,
+        /// Which entry.
+        index: usize,
+        /// The entry.
+        value: f64,
+        /// The range, in words.
+        requirement: &'static str,
+    },
+    /// Two arguments do not go together: one asks for what the other does not offer.
+    Unsupported {
+        /// The argument that asks.
+        argument: &'static str,
+        /// What it needs, in words.
+        requirement: &'static str,
+    },
 }
 
 /// The result of a call that can be refused.
@@ -61,6 +79,10 @@ impl fmt::Display for Error {
             Error::OutOfRange { argument, value, requirement } => {
                 write!(f, "{argument} is {value}, but must be {requirement}")
             }
+            Error::EntryOutOfRange { argument, index, value, requirement } => {
+                write!(f, "{argument}[{index}] is {value}, but must be {requirement}")
+            }
+            Error::Unsupported { argument, requirement } => write!(f, "{argument} needs {requirement}"),
         }
     }
 }

@@ -84,6 +84,11 @@ pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
     })[0]
 }
 
+/// Σ term(i) over `0..len`.
+pub fn sum(len: usize, term: impl Fn(usize) -> f64 + Sync) -> f64 {
+    tree_sum(len, &|r| [lanes(r.len(), |i| term(r.start + i))])[0]
+}
+
 /// ‖a‖₂, without overflow or underflow in the squares.
 pub fn norm<T: Scalar>(a: &[T]) -> f64 {
     let squared = dot(a, a);
@@ -223,6 +228,44 @@ pub fn lanczos_dots<T: Scalar>(u: &[T], v: &[T], q: &[T]) -> [f64; 3] {
         let sum = |a: &[T], b: &[T]| lanes(a.len(), |i| a[i].into() * b[i].into());
         [sum(v, q), sum(u, q), sum(u, v)]
     })
+}
+
+/// Elements of several rows from which both halves of the rows are worked on in parallel. Less than [`PARALLEL`], as
+/// whoever works by rows does more with an element than to add it.
+const PARALLEL_ROWS: usize = 1 << 13;
+
+/// Σ term(row) over `rows` rows of `width` numbers each, by a tree that depends on these two numbers alone.
+pub fn sum_rows(rows: usize, width: usize, term: &(impl Fn(usize) -> f64 + Sync)) -> f64 {
+    fn node(rows: Range<usize>, width: usize, term: &(impl Fn(usize) -> f64 + Sync)) -> f64 {
+        let count = rows.end - rows.start;
+        if count <= 1 {
+            return rows.map(term).sum();
+        }
+        let middle = rows.start + count / 2;
+        let (low, high) = (rows.start..middle, middle..rows.end);
+        let (a, b) = (|| node(low, width, term), || node(high, width, term));
+        let (a, b) = if count * width >= PARALLEL_ROWS { rayon::join(a, b) } else { (a(), b()) };
+        a + b
+    }
+    node(0..rows, width, term)
+}
+
+/// Calls `body(row, numbers)` for every row of `width` numbers of `y`, in parallel where `y` is long.
+pub fn for_rows<T: Send>(y: &mut [T], width: usize, body: &(impl Fn(usize, &mut [T]) + Sync)) {
+    fn node<T: Send>(first: usize, y: &mut [T], width: usize, body: &(impl Fn(usize, &mut [T]) + Sync)) {
+        if y.len() < PARALLEL_ROWS.max(2 * width) {
+            for (i, row) in y.chunks_exact_mut(width).enumerate() {
+                body(first + i, row);
+            }
+        } else {
+            let middle = y.len() / width / 2;
+            let (low, high) = y.split_at_mut(middle * width);
+            rayon::join(|| node(first, low, width, body), || node(first + middle, high, width, body));
+        }
+    }
+    if width > 0 {
+        node(0, y, width, body);
+    }
 }
 
 /// Columns of length `dim`, one after the other: a basis, or its products.

@@ -3,10 +3,12 @@
 mod eigen;
 mod error;
 pub(crate) mod kernels;
+pub(crate) mod native;
 pub(crate) mod random;
 mod scalar;
 
 pub use error::{Error, Result};
+pub use random::SplitMix64;
 pub use scalar::Scalar;
 
 pub(crate) use eigen::Eigen;

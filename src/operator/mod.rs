@@ -3,21 +3,25 @@
 mod closures;
 mod compose;
 mod counted;
+mod divergence;
 mod finite_difference;
 mod form;
 mod linear_map;
 mod model;
 mod objective;
 mod sampled;
+mod second_order;
 mod symmetric;
 
 pub use closures::{ClosureObjective, FnOperator, objective, operator};
 pub use compose::{DiagonalOperator, Scaled, Shifted, ShiftedDiagonal, Sum};
 pub use counted::{Counted, Counts};
+pub use divergence::{DivergenceObjective, with_divergence};
 pub use finite_difference::{Difference, GradientObjective, objective_from_gradient};
 pub use form::form_parallel;
 pub use linear_map::{FnLinearMap, LinearMap, linear_map};
 pub use model::{ClosureModel, Linearization, Model, model};
 pub use objective::{Expansion, Objective};
-pub use sampled::SampledObjective;
+pub use sampled::{SampledModel, SampledObjective};
+pub use second_order::{SecondOrderModel, with_second_order};
 pub use symmetric::SymmetricOperator;

@@ -10,6 +10,25 @@ use crate::base::Scalar;
 pub trait Linearization<T>: LinearMap<T> {
     /// h(x).
     fn outputs(&self) -> &[T];
+
+    /// out ← Jᵀu, as [`apply_transpose`](LinearMap::apply_transpose), which also keeps what
+    /// [`second_order_product`](Self::second_order_product) needs to know of this u. By default it keeps nothing.
+    fn adjoint(&self, u: &[T], out: &mut [T]) {
+        self.apply_transpose(u, out);
+    }
+
+    /// out ← JᵀW(Jv) + (Σᵢ uᵢ ∇²hᵢ)v, with the u of the last [`adjoint`](Self::adjoint) and with `middle(jv, out)`, which
+    /// overwrites `out` with W(Jv); `false`, and `out` is arbitrary, if the model does not offer it (the default).
+    ///
+    /// With u = ∇l and W = ∇²l it is the product with the Hessian of l ∘ h. Pearlmutter's R-operator (Neural Comput. 6
+    /// (1994)) makes it in one forward and one backward sweep, which both carry v along; the backward sweep for u itself
+    /// is made once for a point, in `adjoint`, where it gives the gradient as well. So a product costs two gradients.
+    ///
+    /// Asked only where [`Model::second_order`] is true, and only after `adjoint`.
+    fn second_order_product(&self, middle: &dyn Fn(&[T], &mut [T]), v: &[T], out: &mut [T]) -> bool {
+        let _ = (middle, v, out);
+        false
+    }
 }
 
 /// A function h : ℝⁿ → ℝᵐ of the parameters.
@@ -46,6 +65,12 @@ pub trait Model<T> {
 
     /// Outputs and Jacobian at x. The outputs are computed here, once.
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a;
+
+    /// Whether its linearisations have [`second_order_product`](Linearization::second_order_product)s. By default not;
+    /// [`with_second_order`](crate::with_second_order) adds them to any model.
+    fn second_order(&self) -> bool {
+        false
+    }
 }
 
 impl<T, M: Model<T>> Model<T> for &M {
@@ -60,6 +85,9 @@ impl<T, M: Model<T>> Model<T> for &M {
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         (**self).linearize(x)
+    }
+    fn second_order(&self) -> bool {
+        (**self).second_order()
     }
 }
 

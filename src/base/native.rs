@@ -1,0 +1,199 @@
+//! What the two number types do by themselves: matrix products (faer) and elementary functions on whole slices.
+//!
+//! tanh and the logistic function of `f32` are computed without calls, branches and tables, so that the compiler turns
+//! the loops into vector instructions; there is no fused multiplication in them, so the bits do not depend on the
+//! machine. `f64` calls the standard library.
+//!
+//! exp x = 2ⁿ exp r with n = round(x / ln 2) and |r| ≤ ½ ln 2, ln 2 in two parts (Cody & Waite, *Software manual for
+//! the elementary functions*, 1980, chapter 6), exp r by its Taylor polynomial of degree 7.
+
+use faer::linalg::matmul::matmul;
+use faer::{Accum, MatMut, MatRef, Par};
+
+/// A matrix that is read: `data` holds its columns `stride` numbers apart, or its rows if `by_rows`.
+#[derive(Clone, Copy)]
+pub struct Matrix<'a, T> {
+    pub data: &'a [T],
+    pub rows: usize,
+    pub columns: usize,
+    pub stride: usize,
+    pub by_rows: bool,
+}
+
+impl<'a, T> Matrix<'a, T> {
+    /// The matrix whose columns begin `stride` numbers apart.
+    pub fn by_columns(data: &'a [T], rows: usize, columns: usize, stride: usize) -> Self {
+        Matrix { data, rows, columns, stride, by_rows: false }
+    }
+
+    /// The matrix whose rows follow each other.
+    pub fn by_rows(data: &'a [T], rows: usize, columns: usize) -> Self {
+        Matrix { data, rows, columns, stride: columns, by_rows: true }
+    }
+
+    /// The same numbers, read as the transposed matrix.
+    pub fn transpose(self) -> Self {
+        Matrix { rows: self.columns, columns: self.rows, by_rows: !self.by_rows, ..self }
+    }
+}
+
+/// Where a product goes; laid out as [`Matrix`].
+pub struct MatrixMut<'a, T> {
+    pub data: &'a mut [T],
+    pub rows: usize,
+    pub columns: usize,
+    pub stride: usize,
+    pub by_rows: bool,
+}
+
+impl<'a, T> MatrixMut<'a, T> {
+    /// The matrix whose columns begin `stride` numbers apart.
+    pub fn by_columns(data: &'a mut [T], rows: usize, columns: usize, stride: usize) -> Self {
+        MatrixMut { data, rows, columns, stride, by_rows: false }
+    }
+
+    /// The matrix whose rows follow each other.
+    pub fn by_rows(data: &'a mut [T], rows: usize, columns: usize) -> Self {
+        MatrixMut { data, rows, columns, stride: columns, by_rows: true }
+    }
+}
+
+/// The part of `Scalar` that cannot be written once for both types. Nobody outside can name or implement it.
+pub trait Native: Sized {
+    /// C ← AB, or C ← C + AB if `add`, on the calling thread. Every entry is summed in the same order whichever thread
+    /// that is.
+    fn multiply(c: MatrixMut<'_, Self>, add: bool, a: Matrix<'_, Self>, b: Matrix<'_, Self>);
+
+    /// x ← tanh x.
+    fn tanh_all(x: &mut [Self]);
+
+    /// x ← 1/(1 + exp(−x)).
+    fn logistic_all(x: &mut [Self]);
+}
+
+macro_rules! multiply {
+    ($T:ty) => {
+        fn multiply(c: MatrixMut<'_, $T>, add: bool, a: Matrix<'_, $T>, b: Matrix<'_, $T>) {
+            fn view<'a>(m: Matrix<'a, $T>) -> MatRef<'a, $T> {
+                match m.by_rows {
+                    false => MatRef::from_column_major_slice_with_stride(m.data, m.rows, m.columns, m.stride),
+                    true => MatRef::from_row_major_slice_with_stride(m.data, m.rows, m.columns, m.stride),
+                }
+            }
+            // faer 0.24.4 exchanges the strides in MatMut::from_row_major_slice_with_stride_mut; so by columns, transposed.
+            let (rows, columns) = if c.by_rows { (c.columns, c.rows) } else { (c.rows, c.columns) };
+            let by_columns = MatMut::from_column_major_slice_with_stride_mut(c.data, rows, columns, c.stride);
+            let c = if c.by_rows { by_columns.transpose_mut() } else { by_columns };
+            matmul(c, if add { Accum::Add } else { Accum::Replace }, view(a), view(b), 1.0, Par::Seq);
+        }
+    };
+}
+
+impl Native for f64 {
+    multiply!(f64);
+
+    fn tanh_all(x: &mut [f64]) {
+        x.iter_mut().for_each(|x| *x = f64::tanh(*x));
+    }
+
+    fn logistic_all(x: &mut [f64]) {
+        x.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp()));
+    }
+}
+
+impl Native for f32 {
+    multiply!(f32);
+
+    fn tanh_all(x: &mut [f32]) {
+        x.iter_mut().for_each(|x| *x = tanh(*x));
+    }
+
+    fn logistic_all(x: &mut [f32]) {
+        x.iter_mut().for_each(|x| *x = logistic(*x));
+    }
+}
+
+/// exp x for −87 ≤ x ≤ 88; NaN for NaN, the value at the nearest of these bounds otherwise.
+#[inline(always)]
+fn exp(x: f32) -> f32 {
+    // Adding 1.5·2²³ rounds to an integer, which is then in the low bits.
+    const ROUND: f32 = 12_582_912.0;
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let x = if x < -87.0 { -87.0 } else { x };
+    let x = if x > 88.0 { 88.0 } else { x };
+    let shifted = x * std::f32::consts::LOG2_E + ROUND;
+    let n = shifted - ROUND;
+    let r = (x - n * LN2_HIGH) - n * LN2_LOW;
+    let series = 1.0 / 6.0 + r * (1.0 / 24.0 + r * (1.0 / 120.0 + r * (1.0 / 720.0 + r * (1.0 / 5040.0))));
+    let exp_r = 1.0 + (r + r * r * (0.5 + r * series));
+    exp_r * f32::from_bits(shifted.to_bits().wrapping_add(127).wrapping_shl(23))
+}
+
+#[inline(always)]
+fn logistic(x: f32) -> f32 {
+    1.0 / (1.0 + exp(-x))
+}
+
+/// 1 − 2/(exp 2|x| + 1) with the sign of x; below 0.625 instead x + x³P(x²)/Q(x²) (Cody & Waite, chapter 13).
+#[inline(always)]
+fn tanh(x: f32) -> f32 {
+    let a = x.abs();
+    let z = a * a;
+    let near = a < 0.625;
+    let (start, above, below) = if near {
+        (a, a * z * (-0.823_772_8 - z * 0.003_831_010_7), 2.471_319_7 + z)
+    } else {
+        (1.0, -2.0, exp(a + a) + 1.0)
+    };
+    (start + above / below).copysign(x)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The largest error of a function in units in the last place of the exact value, over all sizes of arguments.
+    fn worst(function: fn(&mut [f32]), exact: fn(f64) -> f64, from: f32, to: f32) -> f64 {
+        let mut worst = 0.0_f64;
+        let mut bits = from.to_bits();
+        while bits < to.to_bits() {
+            let x = f32::from_bits(bits);
+            for x in [x, -x] {
+                let mut y = [x];
+                function(&mut y);
+                let truth = exact(x as f64);
+                let spacing = (truth as f32).abs().to_bits();
+                let ulp = f32::from_bits(spacing + 1) as f64 - f32::from_bits(spacing) as f64;
+                let error = (y[0] as f64 - truth).abs() / ulp;
+                assert!(error.is_finite(), "{x}: {}", y[0]);
+                worst = worst.max(error);
+            }
+            bits += 1009;
+        }
+        worst
+    }
+
+    #[test]
+    fn f32_functions_are_accurate_in_the_last_bits() {
+        let tanh = worst(<f32 as Native>::tanh_all, f64::tanh, 1e-30, 1e30);
+        let logistic = worst(<f32 as Native>::logistic_all, |x| 1.0 / (1.0 + (-x).exp()), 1e-30, 86.0);
+        println!("{tanh} {logistic}");
+        assert!(tanh < 2.0 && logistic < 3.0, "{tanh} {logistic}");
+    }
+
+    #[test]
+    fn f32_functions_hold_at_the_ends() {
+        let mut x = [0.0, -0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1e-40, f32::MAX];
+        <f32 as Native>::tanh_all(&mut x);
+        assert_eq!(
+            x[..4].iter().map(|x| x.to_bits()).collect::<Vec<_>>(),
+            [0.0, -0.0, 1.0, -1.0_f32].map(f32::to_bits)
+        );
+        assert!(x[4].is_nan() && x[5] == 1e-40 && x[6] == 1.0, "{x:?}");
+        let mut x = [0.0, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, -1e4];
+        <f32 as Native>::logistic_all(&mut x);
+        assert!(x[0] == 0.5 && x[1] == 1.0 && x[3].is_nan(), "{x:?}");
+        assert!((0.0..1e-37).contains(&x[2]) && (0.0..1e-37).contains(&x[4]), "{x:?}");
+    }
+}

@@ -85,7 +85,7 @@ pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
 }
 
 /// Σ term(i) over `0..len`.
-pub fn sum(len: usize, term: impl Fn(usize) -> f64 + Sync) -> f64 {
+pub fn sum_terms(len: usize, term: impl Fn(usize) -> f64 + Sync) -> f64 {
     tree_sum(len, &|r| [lanes(r.len(), |i| term(r.start + i))])[0]
 }
 

@@ -13,6 +13,6 @@ pub use diagonal::{DiagonalPreconditioner, estimate_diagonal, with_diagonal};
 pub use fit::{ModelObjective, SampledModelObjective, fit, fit_samples};
 pub use learned::{EmpiricalFisherDiagonal, LearnedPreconditioner};
 pub use loss::{Likelihood, Loss};
-pub use losses::{SoftmaxCrossEntropy, SquaredError};
+pub use losses::{BernoulliCrossEntropy, GaussianLoss, PoissonLoss, SoftmaxCrossEntropy, SquaredError};
 pub use metric::Metric;
 pub use preconditioned::{Preconditioned, PreconditionedObjective, Preconditioner, with_preconditioner};

@@ -1,7 +1,14 @@
 //! Losses, each with its likelihood.
 
+mod bernoulli;
+mod gaussian;
+mod poisson;
+mod shared;
 mod softmax;
 mod squared_error;
 
+pub use bernoulli::BernoulliCrossEntropy;
+pub use gaussian::GaussianLoss;
+pub use poisson::PoissonLoss;
 pub use softmax::SoftmaxCrossEntropy;
 pub use squared_error::SquaredError;

@@ -7,8 +7,11 @@
 //! exp x = 2ⁿ exp r with n = round(x / ln 2) and |r| ≤ ½ ln 2, ln 2 in two parts (Cody & Waite, *Software manual for
 //! the elementary functions*, 1980, chapter 6), exp r by its Taylor polynomial of degree 7.
 
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::factor::{LltParams, LltRegularization, cholesky_in_place, cholesky_in_place_scratch};
+use faer::linalg::cholesky::llt::inverse::{inverse, inverse_scratch};
 use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::{Accum, MatMut, MatRef, Par, Spec};
 
 /// A matrix that is read: `data` holds its columns `stride` numbers apart, or its rows if `by_rows`.
 #[derive(Clone, Copy)]
@@ -64,6 +67,10 @@ pub trait Native: Sized {
     /// that is.
     fn multiply(c: MatrixMut<'_, Self>, add: bool, a: Matrix<'_, Self>, b: Matrix<'_, Self>);
 
+    /// Overwrites a symmetric positive definite n × n matrix, of which the lower triangle is read, by its inverse, both
+    /// triangles, on the calling thread. False, and the matrix is lost, if it is not positive definite to rounding.
+    fn invert(matrix: &mut [Self], n: usize) -> bool;
+
     /// x ← tanh x.
     fn tanh_all(x: &mut [Self]);
 
@@ -85,6 +92,26 @@ macro_rules! multiply {
             let by_columns = MatMut::from_column_major_slice_with_stride_mut(c.data, rows, columns, c.stride);
             let c = if c.by_rows { by_columns.transpose_mut() } else { by_columns };
             matmul(c, if add { Accum::Add } else { Accum::Replace }, view(a), view(b), 1.0, Par::Seq);
+        }
+
+        fn invert(matrix: &mut [$T], n: usize) -> bool {
+            let params: Spec<LltParams, $T> = Spec::default();
+            let request = cholesky_in_place_scratch::<$T>(n, Par::Seq, params).or(inverse_scratch::<$T>(n, Par::Seq));
+            let mut memory = MemBuffer::new(request);
+            let stack = MemStack::new(&mut memory);
+            let mut factor = matrix.to_vec();
+            let view = MatMut::from_column_major_slice_mut(&mut factor, n, n);
+            if cholesky_in_place(view, LltRegularization::default(), Par::Seq, stack, params).is_err() {
+                return false;
+            }
+            let out = MatMut::from_column_major_slice_mut(matrix, n, n);
+            inverse(out, MatRef::from_column_major_slice(&factor, n, n), Par::Seq, stack);
+            for j in 0..n {
+                for i in j + 1..n {
+                    matrix[i * n + j] = matrix[j * n + i];
+                }
+            }
+            matrix.iter().all(|v| v.is_finite())
         }
     };
 }

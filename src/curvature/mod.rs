@@ -2,6 +2,7 @@
 
 mod diagonal;
 mod fit;
+mod kronecker;
 mod learned;
 mod loss;
 mod losses;
@@ -11,6 +12,7 @@ mod stacked;
 
 pub use diagonal::{DiagonalPreconditioner, estimate_diagonal, with_diagonal};
 pub use fit::{ModelObjective, SampledModelObjective, fit, fit_samples};
+pub use kronecker::KroneckerPreconditioner;
 pub use learned::{EmpiricalFisherDiagonal, LearnedPreconditioner};
 pub use loss::{Likelihood, Loss};
 pub use losses::{BernoulliCrossEntropy, GaussianLoss, PoissonLoss, SoftmaxCrossEntropy, SquaredError};

@@ -147,10 +147,10 @@ fn martens() -> Recipe {
 }
 
 fn recipes() -> [Recipe; 3] {
-    let one_space = OneSpace::default();
+    let one_space = OneSpace::default(); // two products
     [
-        Recipe::OneSpace(OneSpace { search: true, ..one_space }),
-        Recipe::OneSpace(OneSpace { search: false, products: 2, ..one_space }),
+        Recipe::OneSpace(OneSpace { products: 20, search: true }),
+        Recipe::OneSpace(one_space),
         martens(),
     ]
 }
@@ -220,11 +220,11 @@ fn samples_bring_it_close_to_the_minimum_and_the_value_reported_is_that_of_the_w
         for acceptance_batch in [AcceptanceBatch::Gradient, AcceptanceBatch::Curvature, AcceptanceBatch::All] {
             let mut solver = HessianFree { acceptance_batch, ..sampled(recipe) };
             solver.stopping.max_iterations = 150;
+            solver.gradient_batch.most = 501;
             let report = solver.minimize(&problem, &[0.0; 23]).unwrap();
-            assert_eq!(report.termination, Termination::MaxIterations);
             assert_eq!(report.value, problem.batch(&all).value(&report.x), "{recipe:?} {acceptance_batch:?}");
             let left = (report.value - best.value) / (report.initial_value - best.value);
-            assert!(left < 0.1, "{recipe:?} {acceptance_batch:?}: {left}");
+            assert!(left < 0.05, "{recipe:?} {acceptance_batch:?}: {left}");
         }
     }
 }
@@ -421,9 +421,12 @@ fn the_seed_fixes_the_run_for_any_number_of_threads() {
         let mut solver = HessianFree { seed, ..sampled(recipe) };
         solver.gradient_batch.first = 20;
         solver.stopping.max_iterations = 4;
-        let report = pool.install(|| solver.minimize(&problem(), &vec![0.0; 70_000]).unwrap());
-        eprintln!("{report:#}");
-        report.x.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+        pool.install(|| {
+            let problem = problem();
+            let mut run = solver.start(&problem, (), &vec![0.0; 70_000]).unwrap();
+            while run.iterate().is_none() {}
+            run.state().x().iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+        })
     };
     for recipe in recipes() {
         let once = run(1, 3, recipe);

@@ -31,7 +31,6 @@ const MOST_RAISES: usize = 30;
 /// The space, and the point that is tried.
 pub struct OneSpaceStep<T> {
     space: KrylovSpace<T>,
-    models: Vec<f64>,
 }
 
 /// A point on the curve.
@@ -58,7 +57,7 @@ impl Point {
 
 impl<T: Scalar> OneSpaceStep<T> {
     pub fn new(dim: usize, products: usize) -> Self {
-        OneSpaceStep { space: KrylovSpace::new(dim, products), models: vec![] }
+        OneSpaceStep { space: KrylovSpace::new(dim, products) }
     }
 
     /// Storage in vectors of length d.
@@ -79,7 +78,7 @@ impl<T: Scalar> OneSpaceStep<T> {
         step: &mut [T],
         trial: &mut [T],
     ) -> Result<Accepted, Failure> {
-        let inner = self.grow(here, recipe, damping, step)?;
+        let inner = self.grow(here, damping, step)?;
         let lowest = self.space.ritz_values().first().copied().unwrap_or(f64::NAN);
         let largest = self.space.ritz_values().last().copied().unwrap_or(f64::NAN);
         // Below the first bound λ changes nothing; above the second the step is lost in the rounding of x.
@@ -156,13 +155,11 @@ impl<T: Scalar> OneSpaceStep<T> {
     fn grow<M: SymmetricOperator<T>>(
         &mut self,
         here: &Here<'_, T, M>,
-        recipe: &OneSpace,
         damping: &mut f64,
         step: &[T],
     ) -> Result<InnerStop, Failure> {
         let space = &mut self.space;
         space.clear();
-        self.models.clear();
         if !(here.more)() {
             return Err(Failure::NoProducts);
         }
@@ -186,16 +183,10 @@ impl<T: Scalar> OneSpaceStep<T> {
         loop {
             let lowest = space.ritz_values().first().copied().unwrap_or(f64::NAN);
             *damping = damping.max(-1.5 * lowest);
-            let Ok(answer) = space.answer(Question::Damped(*damping)) else {
-                return Ok(InnerStop::Limit);
-            };
-            self.models.push(-0.5 * answer.slope);
-            let (i, now) = (self.models.len() - 1, -0.5 * answer.slope);
-            let k = 3.max(i / 10);
-            if i >= k && now - self.models[i - k] < k as f64 * recipe.progress * now {
-                return Ok(InnerStop::Accurate);
-            }
             if space.is_full() || !(here.more)() {
+                return Ok(InnerStop::Limit);
+            }
+            if space.answer(Question::Damped(*damping)).is_err() {
                 return Ok(InnerStop::Limit);
             }
             if space.residual(1.0, *damping, here.gradient) <= 4.0 * T::epsilon_f64() * kernels::norm(here.gradient) {

@@ -3,6 +3,8 @@
 mod diagonal;
 mod fit;
 mod least_squares;
+mod kronecker;
+mod learned;
 mod loss;
 mod losses;
 mod metric;
@@ -13,6 +15,8 @@ mod stacked;
 pub use diagonal::{DiagonalPreconditioner, estimate_diagonal, with_diagonal};
 pub use fit::{ModelObjective, SampledModelObjective, fit, fit_samples};
 pub use least_squares::{LeastSquares, least_squares, least_squares_dense, least_squares_from_residuals};
+pub use kronecker::KroneckerPreconditioner;
+pub use learned::{EmpiricalFisherDiagonal, LearnedPreconditioner};
 pub use loss::{Likelihood, Loss};
 pub use losses::{BernoulliCrossEntropy, GaussianLoss, PoissonLoss, RobustError, SoftmaxCrossEntropy, SquaredError};
 pub use metric::Metric;

@@ -7,6 +7,7 @@ mod gauss_newton;
 mod globalisation;
 mod least_squares;
 mod levenberg_marquardt;
+mod hessian_free;
 mod memory;
 mod minibatch;
 mod natural_gradient;
@@ -19,6 +20,10 @@ pub use cubic_regularization::CubicRegularization;
 pub use gauss_newton::GaussNewton;
 pub use least_squares::Scaling;
 pub use levenberg_marquardt::LevenbergMarquardt;
+pub use hessian_free::{
+    AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFree, HessianFreeRun, HessianFreeState, OneSpace,
+    Recipe,
+};
 pub use memory::Memory;
 pub use natural_gradient::NaturalGradient;
 pub use newton_cg::NewtonCg;

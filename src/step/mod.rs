@@ -2,6 +2,7 @@
 
 mod bidiagonal;
 mod bidiagonalization;
+mod backtracking_cg;
 mod conjugate_gradient;
 mod dense;
 mod dense_least_squares;
@@ -27,9 +28,11 @@ pub use minres::{Minres, MinresOptions, MinresOutcome, NonpositiveCurvature, min
 pub use spectral::Question;
 pub use steps::{Step, StepOptions, StepOutcome, Steps, damped_step};
 
+pub(crate) use backtracking_cg::{BacktrackingCg, CgStop};
 pub(crate) use family::{Accuracy, Resources, StepFamily};
 pub(crate) use gauss_newton::{GaussNewtonSteps, System};
 pub(crate) use gauss_newton_path::GaussNewtonPath;
+pub(crate) use krylov::{Growth, KrylovSpace};
 pub(crate) use remembered::RememberedModel;
 pub(crate) use schur::Schur;
 pub(crate) use spectral::Answer;

@@ -5,9 +5,11 @@ mod error;
 pub(crate) mod kernels;
 pub(crate) mod random;
 mod scalar;
+mod update;
 
 pub use error::{Error, Result};
 pub use scalar::Scalar;
 
 pub(crate) use eigen::Eigen;
 pub(crate) use error::{check_finite, check_length, check_positive_dimension, check_range};
+pub(crate) use update::update;

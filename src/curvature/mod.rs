@@ -1,6 +1,7 @@
 //! Floor 2: curvature that is known beforehand.
 
 mod diagonal;
+mod feature_variance;
 mod preconditioned;
 
 pub use diagonal::{DiagonalPreconditioner, estimate_diagonal, with_diagonal};

@@ -6,9 +6,7 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use newton_krylov::{
-    AdaGrad, Adam, GradientDescent, GradientMethod, HeavyBall, Momentum, Nesterov, RmsProp, Scalar,
-};
+use newton_krylov::{AdaGrad, Adam, GradientDescent, GradientMethod, HeavyBall, Momentum, Nesterov, RmsProp, Scalar};
 
 /// Timings of each, in turns.
 const TURNS: usize = 15;

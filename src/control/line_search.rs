@@ -10,7 +10,7 @@
 //!   shrink it by a third (Moré & Thuente, ACM Trans. Math. Softw. 20 (1994), section 4).
 //!
 //! Safe against rounding: where φ(α) is within rounding of φ(0) the slopes decide, by the approximate Wolfe conditions
-//! (2c₁ − 1)φ′(0) ≥ φ′(α) ≥ c₂φ′(0) of Hager & Zhang (SIAM J. Optim. 16 (2005)). Safe against NaN and ∞: such a trial is
+//! (2c₁ − 1)φ′(0) ≥ φ′(α) ≥ c₂φ′(0) of Hager & Zhang (SIAM J. Optim. 16 (2005)), of which the first is Armijo's. Safe against NaN and ∞: such a trial is
 //! too long.
 
 use super::{Evaluation, Termination, rounding};
@@ -35,6 +35,9 @@ pub(crate) struct Point {
 pub(crate) trait Line {
     /// Evaluates φ and φ′, or says why the run is over: a limit, or x has left the range of numbers.
     fn probe(&mut self, length: f64) -> Result<Point, Termination>;
+
+    /// φ′ at the last trial, for [`backtrack`], whose trials come without.
+    fn slope(&mut self) -> Result<f64, Termination>;
 
     /// Keeps the gradient of the last trial: the search may come back to it.
     fn keep(&mut self);
@@ -112,13 +115,21 @@ pub(crate) fn backtrack(line: &mut impl Line, start: Point, first: f64, rules: R
         if point.value == f64::NEG_INFINITY {
             return Err(Termination::Unbounded);
         }
-        if point.value <= start.value + rules.decrease * length * start.slope {
+        let wanted = -rules.decrease * length * start.slope;
+        let noise = rounding(rules.epsilon, start.value, point.value);
+        let enough = if point.value.is_finite() && wanted <= noise && (start.value - point.value).abs() <= noise {
+            line.slope()? <= (2.0 * rules.decrease - 1.0) * start.slope
+        } else {
+            point.value <= start.value - wanted
+        };
+        if enough {
             return Ok(Found { point, rejected: failures.trials, kept: false });
         }
         let factor = if point.value.is_finite() {
             failures.too_long(point)?;
             let bend = point.value - start.value - length * start.slope;
-            (-0.5 * length * start.slope / bend).clamp(0.1, 0.5)
+            let minimum = -0.5 * start.slope * length / bend;
+            if bend > noise { minimum.clamp(0.1, 0.5) } else { 0.5 }
         } else {
             failures.not_finite(Evaluation::Value);
             0.1
@@ -236,6 +247,9 @@ mod tests {
             self.trials.push(point);
             Ok(point)
         }
+        fn slope(&mut self) -> Result<f64, Termination> {
+            Ok(self.trials.last().unwrap().slope)
+        }
         fn keep(&mut self) {
             self.kept = self.trials.last().copied();
         }
@@ -323,7 +337,7 @@ mod tests {
     #[test]
     fn backtracking_keeps_armijos_condition() {
         let run = |phi: &dyn Fn(f64) -> f64, slope: f64, first: f64| {
-            let line = |a| (phi(a), f64::NAN);
+            let line = |a| (phi(a), slope * (1.0 - a));
             let mut line = Analytic { phi: line, trials: vec![], kept: None };
             backtrack(&mut line, Point { length: 0.0, value: phi(0.0), slope }, first, RULES)
         };
@@ -336,5 +350,8 @@ mod tests {
             run(&|a| if a == 0.0 { 0.0 } else { f64::INFINITY }, -1.0, 1.0),
             Err(Termination::NotFinite(Evaluation::Value))
         );
+        // Within rounding the slope decides: −1e-18(1 − α).
+        let found = run(&|_| 1.0, -1e-18, 4.0).unwrap();
+        assert!(found.point.length > 0.1 && found.point.length < 2.0, "{found:?}");
     }
 }

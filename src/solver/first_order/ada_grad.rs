@@ -17,12 +17,13 @@ use crate::base::{Eigen, Result, Scalar, update};
 /// The rate is in units of x and falls by itself, as 1/√k. Storage: Σg², in the second moment.
 ///
 /// ```
-/// use newton_krylov::{AdaGrad, FirstOrder, objective_from_gradient};
+/// use newton_krylov::{AdaGrad, Difference, FirstOrder, objective_from_gradient};
 ///
 /// let f = objective_from_gradient(
 ///     2,
 ///     |x: &[f64]| 0.5 * (x[0] * x[0] + 1000.0 * x[1] * x[1]),
 ///     |x, g| g.copy_from_slice(&[x[0], 1000.0 * x[1]]),
+///     Difference::Forward,
 /// );
 /// // Each component has its own scale: as if the condition number were 1.
 /// let report = FirstOrder::new(AdaGrad { rate: 0.5, ..AdaGrad::default() }).minimize(&f, &[1.0, 1.0])?;
@@ -81,7 +82,7 @@ impl GradientMethod for AdaGrad {
 /// numbers, in the second moment; 4d² numbers in `f64` while a step is made.
 ///
 /// ```
-/// use newton_krylov::{FirstOrder, FullAdaGrad, objective_from_gradient};
+/// use newton_krylov::{Difference, FirstOrder, FullAdaGrad, objective_from_gradient};
 ///
 /// // A narrow valley along (1, 1).
 /// let f = objective_from_gradient(
@@ -91,6 +92,7 @@ impl GradientMethod for AdaGrad {
 ///         let (along, across) = (x[0] + x[1] - 2.0, 1000.0 * (x[0] - x[1]));
 ///         g.copy_from_slice(&[along + across, along - across]);
 ///     },
+///     Difference::Forward,
 /// );
 /// let report = FirstOrder::new(FullAdaGrad { rate: 1.0, ..FullAdaGrad::default() }).minimize(&f, &[0.0, 1.0])?;
 /// assert!(report.termination.converged() && report.iterations() < 100);

@@ -16,12 +16,13 @@ use crate::base::{Result, Scalar, check_range, update};
 /// Storage: m and v, in the first and second moment.
 ///
 /// ```
-/// use newton_krylov::{Adam, FirstOrder, Schedule, Stopping, objective_from_gradient};
+/// use newton_krylov::{Adam, Difference, FirstOrder, Schedule, Stopping, objective_from_gradient};
 ///
 /// let f = objective_from_gradient(
 ///     2,
 ///     |x: &[f64]| 0.5 * (x[0] * x[0] + 1000.0 * x[1] * x[1]),
 ///     |x, g| g.copy_from_slice(&[x[0], 1000.0 * x[1]]),
+///     Difference::Forward,
 /// );
 /// let report = FirstOrder {
 ///     schedule: Schedule::Cosine { steps: 500 },

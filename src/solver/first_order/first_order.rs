@@ -19,7 +19,7 @@ use crate::operator::{Counts, Objective, SampledObjective};
 /// a saddle: without products nothing tells it from a minimum.
 ///
 /// ```
-/// use newton_krylov::{Adam, Batches, FirstOrder, SampledObjective, Stopping, objective};
+/// use newton_krylov::{Adam, Batches, FirstOrder, SampledObjective, Schedule, Stopping, objective};
 ///
 /// // f(x) = 1/N Σ (x − aᵢ)²/2
 /// struct Mean(Vec<f64>);
@@ -38,8 +38,9 @@ use crate::operator::{Counts, Objective, SampledObjective};
 ///
 /// let mean = Mean((0..100).map(|i| (i as f64).sin()).collect());
 /// let solver = FirstOrder {
-///     stopping: Stopping { max_iterations: 500, ..Stopping::default() },
-///     ..FirstOrder::new(Adam { rate: 0.01, ..Adam::default() })
+///     schedule: Schedule::Cosine { steps: 1000 },
+///     stopping: Stopping { max_iterations: 1000, ..Stopping::default() },
+///     ..FirstOrder::new(Adam { rate: 0.02, ..Adam::default() })
 /// };
 /// let report = solver.minimize_sampled(&mean, &mut Batches::new(100, 10, 1)?, &[3.0])?;
 /// assert!(report.gradient_norm < 0.1 && !report.termination.converged());

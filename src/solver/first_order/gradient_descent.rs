@@ -14,13 +14,14 @@ use crate::base::{Result, Scalar, update};
 /// the rate by itself. Storage: no moments.
 ///
 /// ```
-/// use newton_krylov::{FirstOrder, GradientDescent, objective_from_gradient};
+/// use newton_krylov::{Difference, FirstOrder, GradientDescent, objective_from_gradient};
 ///
 /// // 5x² + 13y²: L = 26
 /// let f = objective_from_gradient(
 ///     2,
 ///     |x: &[f64]| 5.0 * x[0] * x[0] + 13.0 * x[1] * x[1],
 ///     |x, g| g.copy_from_slice(&[10.0 * x[0], 26.0 * x[1]]),
+///     Difference::Forward,
 /// );
 /// let report = FirstOrder::new(GradientDescent { rate: 1.0 / 26.0 }).minimize(&f, &[1.0, 1.0])?;
 /// assert!(report.termination.converged() && report.iterations() < 50);

@@ -19,13 +19,14 @@ use crate::base::{Error, Result, Scalar, update};
 /// Storage: δ, in the first moment.
 ///
 /// ```
-/// use newton_krylov::{FirstOrder, HeavyBall, objective_from_gradient};
+/// use newton_krylov::{Difference, FirstOrder, HeavyBall, objective_from_gradient};
 ///
 /// // eigenvalues 1 and 1000
 /// let f = objective_from_gradient(
 ///     2,
 ///     |x: &[f64]| 0.5 * (x[0] * x[0] + 1000.0 * x[1] * x[1]),
 ///     |x, g| g.copy_from_slice(&[x[0], 1000.0 * x[1]]),
+///     Difference::Forward,
 /// );
 /// let report = FirstOrder::new(HeavyBall::for_quadratic(1.0, 1000.0)?).minimize(&f, &[1.0, 1.0])?;
 /// assert!(report.termination.converged() && report.iterations() < 700); // gradient descent: thousands

@@ -20,7 +20,7 @@ const CURVATURE: f64 = 0.9;
 /// One value and one gradient per trial, and no product. A preconditioner of the objective is not used.
 ///
 /// ```
-/// use newton_krylov::{Lbfgs, objective_from_gradient};
+/// use newton_krylov::{Difference, Lbfgs, objective_from_gradient};
 ///
 /// let f = objective_from_gradient(
 ///     2,
@@ -29,6 +29,7 @@ const CURVATURE: f64 = 0.9;
 ///         let across = 200.0 * (x[1] - x[0] * x[0]);
 ///         g.copy_from_slice(&[2.0 * (x[0] - 1.0) - 2.0 * x[0] * across, across]);
 ///     },
+///     Difference::Forward,
 /// );
 /// let report = Lbfgs::default().minimize(&f, &[-1.2, 1.0])?;
 /// assert!(report.termination.converged() && report.counts.gradients < 60);

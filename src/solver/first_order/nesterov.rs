@@ -40,12 +40,13 @@ impl Momentum {
 /// The point that is reported is y, where gradients are taken. Storage: the last xₖ₊₁ − xₖ, in the first moment.
 ///
 /// ```
-/// use newton_krylov::{FirstOrder, Momentum, Nesterov, objective_from_gradient};
+/// use newton_krylov::{Difference, FirstOrder, Momentum, Nesterov, objective_from_gradient};
 ///
 /// let f = objective_from_gradient(
 ///     2,
 ///     |x: &[f64]| 0.5 * (x[0] * x[0] + 1000.0 * x[1] * x[1]),
 ///     |x, g| g.copy_from_slice(&[x[0], 1000.0 * x[1]]),
+///     Difference::Forward,
 /// );
 /// let root = 1000_f64.sqrt();
 /// let momentum = Momentum::Constant((root - 1.0) / (root + 1.0));

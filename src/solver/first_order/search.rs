@@ -34,6 +34,8 @@ pub(super) struct Searcher<T> {
     /// Gradient, and P⁻¹g, at the last trial.
     trial_gradient: Vec<T>,
     trial_preconditioned: Preconditioned<T>,
+    /// Whether they are there.
+    trial_known: bool,
     /// The same at the trial that is kept.
     kept_gradient: Vec<T>,
     kept_preconditioned: Preconditioned<T>,
@@ -56,6 +58,7 @@ impl<T: Scalar> Searcher<T> {
             direction: zeros(),
             trial_gradient: zeros(),
             trial_preconditioned: Preconditioned::new(preconditionable, dim),
+            trial_known: false,
             kept_gradient: if wolfe { zeros() } else { Vec::new() },
             kept_preconditioned: Preconditioned::new(preconditionable && wolfe, dim),
             length: f64::NAN,
@@ -131,7 +134,10 @@ impl<T: Scalar> Searcher<T> {
         while growing && found.rejected == 0 {
             match backtrack(&mut line, start, 2.0 * found.point.length, rules) {
                 Ok(longer) if longer.point.length > found.point.length => found = longer,
-                _ => break,
+                _ => {
+                    self.trial_known = false;
+                    break;
+                }
             }
         }
         Ok((found, slope))
@@ -169,7 +175,7 @@ impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searcher<T> {
             std::mem::swap(&mut self.trial_preconditioned, &mut self.kept_preconditioned);
         }
         kernels::add_scaled(&place.x, point.length, &self.direction, &mut place.next);
-        if !matches!(self.search, Search::Wolfe(_)) {
+        if !self.trial_known {
             oracle.gradient(&place.next, &mut self.trial_gradient, &mut self.trial_preconditioned);
         }
         if kernels::norm(&self.trial_gradient).is_finite() {
@@ -219,12 +225,23 @@ impl<T: Scalar, O: Objective<T>> Line for Trials<'_, '_, '_, T, O> {
             let not_finite = Point { length, value: f64::NAN, slope: f64::NAN };
             return if far { Err(Termination::Unbounded) } else { Ok(not_finite) };
         }
+        searcher.trial_known = self.slopes;
         if !self.slopes {
             return Ok(Point { length, value: oracle.value(&place.next), slope: f64::NAN });
         }
         let gradient = &mut searcher.trial_gradient;
         let value = oracle.evaluate(&place.next, gradient, &mut searcher.trial_preconditioned);
         Ok(Point { length, value, slope: kernels::dot(gradient, &searcher.direction) })
+    }
+
+    fn slope(&mut self) -> Result<f64, Termination> {
+        if let Some(limit) = self.limits.reached::<T>(self.oracle) {
+            return Err(limit);
+        }
+        let Searcher { trial_gradient, trial_preconditioned, direction, trial_known, .. } = &mut *self.searcher;
+        self.oracle.gradient(&self.place.next, trial_gradient, trial_preconditioned);
+        *trial_known = true;
+        Ok(kernels::dot(trial_gradient, direction))
     }
 
     fn keep(&mut self) {

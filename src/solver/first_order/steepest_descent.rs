@@ -33,12 +33,13 @@ pub enum LineSearch {
 /// accepted as it is, also a saddle.
 ///
 /// ```
-/// use newton_krylov::{SteepestDescent, objective_from_gradient, with_preconditioner};
+/// use newton_krylov::{Difference, SteepestDescent, objective_from_gradient, with_preconditioner};
 ///
 /// let f = objective_from_gradient(
 ///     2,
 ///     |x: &[f64]| 0.5 * (x[0] * x[0] + 1000.0 * x[1] * x[1]),
 ///     |x, g| g.copy_from_slice(&[x[0], 1000.0 * x[1]]),
+///     Difference::Forward,
 /// );
 /// let plain = SteepestDescent::default().minimize(&f, &[1.0, 1.0])?;
 ///

@@ -53,6 +53,7 @@
 //! | floor | what is there |
 //! | --- | --- |
 //! | 5 solver | [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`], [`NaturalGradient`]; their budget, [`Memory`] |
+//! | 5 solver, first order | [`FirstOrder`] runs a [`GradientMethod`] on an objective or on batches: [`GradientDescent`], [`HeavyBall`], [`Nesterov`], [`AdaGrad`], [`FullAdaGrad`], [`RmsProp`], [`Adam`]; with line searches, [`SteepestDescent`], [`Lbfgs`] |
 //! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`] |
 //! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; the path they take, [`Inner`] |
 //! | 2 curvature | model + loss + metric: [`fit`], [`fit_samples`], [`Metric`], [`Loss`], [`Likelihood`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`estimate_diagonal`] |
@@ -119,11 +120,7 @@ pub use control::{
 };
 pub use curvature::*;
 pub use operator::*;
-pub use solver::{
-    AcceptanceBatch, ConjugateGradients, CubicRegularization, CurvatureBatch, GaussNewton, GradientBatch, HessianFree,
-    HessianFreeRun, HessianFreeState, LevenbergMarquardt, Memory, NaturalGradient, NewtonCg, OneSpace, Recipe, Scaling,
-    TrustRegion,
-};
+pub use solver::*;
 pub use step::*;
 
 #[cfg(doctest)]

@@ -8,6 +8,7 @@ pub(crate) mod native;
 pub(crate) mod random;
 mod scalar;
 pub(crate) mod small;
+mod update;
 
 pub use error::{Error, Result};
 pub use random::SplitMix64;
@@ -15,3 +16,4 @@ pub use scalar::Scalar;
 
 pub(crate) use eigen::Eigen;
 pub(crate) use error::{check_finite, check_length, check_positive_dimension, check_range};
+pub(crate) use update::update;

@@ -8,6 +8,7 @@ mod learned;
 mod loss;
 mod losses;
 mod metric;
+mod feature_variance;
 mod preconditioned;
 mod robust;
 mod stacked;

@@ -4,6 +4,7 @@ mod cubic_regularization;
 mod damping;
 mod escape;
 mod gauss_newton;
+mod first_order;
 mod globalisation;
 mod least_squares;
 mod levenberg_marquardt;
@@ -17,6 +18,10 @@ mod source;
 mod trust_region;
 
 pub use cubic_regularization::CubicRegularization;
+pub use first_order::{
+    AdaGrad, Adam, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, Lbfgs, LineSearch, Moments,
+    Momentum, Nesterov, RmsProp, Schedule, SteepestDescent,
+};
 pub use gauss_newton::GaussNewton;
 pub use least_squares::Scaling;
 pub use levenberg_marquardt::LevenbergMarquardt;

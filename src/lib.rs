@@ -55,11 +55,11 @@
 //! | 5 solver | [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`]; their budget, [`Memory`] |
 //! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`] |
 //! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; the path they take, [`Inner`] |
-//! | 2 curvature | preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`estimate_diagonal`] |
+//! | 2 curvature | preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`] |
 //! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
 //! | 0 base | [`Scalar`] (`f32` or `f64`), [`Error`] |
 //!
-//! Beside them [`check`] examines your callbacks, and with the feature `problems` there are reference problems with
+//! Beside them [`check`] examines your callbacks, [`spectrum`] finds eigenvalues, traces and densities, and with the feature `problems` there are reference problems with
 //! known answers, also as templates.
 //!
 //! # Guarantees
@@ -106,6 +106,7 @@ mod operator;
 #[cfg(feature = "problems")]
 pub mod problems;
 mod solver;
+pub mod spectrum;
 mod step;
 
 pub use base::{Error, Result, Scalar};

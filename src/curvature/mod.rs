@@ -3,5 +3,5 @@
 mod diagonal;
 mod preconditioned;
 
-pub use diagonal::{DiagonalPreconditioner, estimate_diagonal, with_diagonal};
+pub use diagonal::{DiagonalPreconditioner, with_diagonal};
 pub use preconditioned::{Preconditioned, PreconditionedObjective, Preconditioner, with_preconditioner};

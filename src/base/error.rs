@@ -40,6 +40,17 @@ pub enum Error {
         /// The range, in words.
         requirement: &'static str,
     },
+    /// A component of a vector lies outside its range.
+    ComponentOutOfRange {
+        /// The vector.
+        argument: &'static str,
+        /// Which component.
+        index: usize,
+        /// The number.
+        value: f64,
+        /// The range, in words.
+        requirement: &'static str,
+    },
 }
 
 /// The result of a call that can be refused.
@@ -60,6 +71,9 @@ impl fmt::Display for Error {
             }
             Error::OutOfRange { argument, value, requirement } => {
                 write!(f, "{argument} is {value}, but must be {requirement}")
+            }
+            Error::ComponentOutOfRange { argument, index, value, requirement } => {
+                write!(f, "{argument}[{index}] is {value}, but must be {requirement}")
             }
         }
     }
@@ -85,4 +99,15 @@ pub(crate) fn check_finite<T: Scalar>(argument: &'static str, slice: &[T]) -> Re
 /// Refuses `value` unless `holds`; `requirement` completes "must be …". NaN never holds.
 pub(crate) fn check_range(argument: &'static str, value: f64, holds: bool, requirement: &'static str) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::OutOfRange { argument, value, requirement }) }
+}
+
+/// Refuses component `index` of `argument` unless `holds`; `requirement` completes "must be …".
+pub(crate) fn check_component(
+    argument: &'static str,
+    index: usize,
+    value: f64,
+    holds: bool,
+    requirement: &'static str,
+) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::ComponentOutOfRange { argument, index, value, requirement }) }
 }

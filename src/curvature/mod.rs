@@ -1,6 +1,7 @@
-//! Floor 2: curvature that is known beforehand.
+//! Floor 2: curvature that is known beforehand, preconditioners and the Fisher matrices of exponential families.
 
 mod diagonal;
+pub mod exponential_family;
 mod preconditioned;
 
 pub use diagonal::{DiagonalPreconditioner, with_diagonal};

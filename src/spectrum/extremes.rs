@@ -148,8 +148,9 @@ impl Lanczos {
             let residual = |r: RitzValue| leaving * r.last;
             for (end, r) in ends.iter_mut().zip(ritz) {
                 let now = Eigenvalue { value: r.value, error: 2.5 * (residual(r) + rounding) };
-                // Further copies of a converged eigenvalue drift by rounding; but one beyond the bound is another.
-                if now.error < end.error || (now.value - end.value).abs() > end.error {
+                // Further copies of a converged eigenvalue drift by rounding; but one beyond that is another.
+                let drift = 2.0 * T::epsilon_f64() * steps as f64 * norm;
+                if now.error < end.error || (now.value - end.value).abs() > end.error + drift {
                     *end = now;
                 }
             }

@@ -53,6 +53,7 @@
 //! | floor | what is there |
 //! | --- | --- |
 //! | 5 solver | [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`]; their budget, [`Memory`] |
+//! | 5 solver, first order | [`FirstOrder`] runs a [`GradientMethod`] on an objective or on batches: [`GradientDescent`], [`HeavyBall`], [`Nesterov`], [`AdaGrad`], [`FullAdaGrad`], [`RmsProp`], [`Adam`]; with line searches, [`SteepestDescent`], [`Lbfgs`] |
 //! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`] |
 //! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; the path they take, [`Inner`] |
 //! | 2 curvature | preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`] |
@@ -113,7 +114,7 @@ pub use base::{Error, Result, Scalar};
 pub use control::{Batches, Evaluation, Iteration, Progress, Report, Stopping, Termination};
 pub use curvature::*;
 pub use operator::*;
-pub use solver::{CubicRegularization, Memory, NewtonCg, TrustRegion};
+pub use solver::*;
 pub use step::*;
 
 #[cfg(doctest)]

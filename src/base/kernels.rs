@@ -9,11 +9,11 @@ use std::ops::Range;
 use super::Scalar;
 
 /// Elements in a leaf of the summation tree (32 KiB of `f64`: one level-1 cache).
-const BLOCK: usize = 4096;
+pub(super) const BLOCK: usize = 4096;
 /// Elements from which both branches of the tree run in parallel.
-const PARALLEL: usize = 1 << 16;
+pub(super) const PARALLEL: usize = 1 << 16;
 /// Independent partial sums inside a block; a fixed number that the compiler turns into vector registers.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
 /// Sums `N` quantities at once over `0..len` by a fixed binary tree of blocks.
 #[inline]
@@ -72,6 +72,12 @@ fn lanes(len: usize, term: impl Fn(usize) -> f64) -> f64 {
         sums[i - whole] += term(i);
         i += 1;
     }
+    join_lanes(sums)
+}
+
+/// Joins the partial sums of a block.
+#[inline]
+pub(super) fn join_lanes(sums: [f64; LANES]) -> f64 {
     ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod gamma_function;
 pub(crate) mod kernels;
 pub(crate) mod random;
 mod scalar;
+mod update;
 
 pub use error::{Error, Result};
 pub use scalar::Scalar;
@@ -14,3 +15,4 @@ pub use scalar::Scalar;
 pub(crate) use cholesky::Cholesky;
 pub(crate) use eigen::Eigen;
 pub(crate) use error::{check_component, check_finite, check_length, check_positive_dimension, check_range};
+pub(crate) use update::update;

@@ -2,6 +2,7 @@
 
 mod diagonal;
 pub mod exponential_family;
+mod feature_variance;
 mod preconditioned;
 
 pub use diagonal::{DiagonalPreconditioner, with_diagonal};

@@ -485,6 +485,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             seconds: self.started.elapsed().as_secs_f64(),
             memory_vectors: vectors,
             asymmetry: self.asymmetry,
+            steps: self.history.len(),
             history: self.history,
         }
     }

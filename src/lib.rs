@@ -56,11 +56,11 @@
 //! | 5 solver, first order | [`FirstOrder`] runs a [`GradientMethod`] on an objective or on batches: [`GradientDescent`], [`HeavyBall`], [`Nesterov`], [`AdaGrad`], [`FullAdaGrad`], [`RmsProp`], [`Adam`]; with line searches, [`SteepestDescent`], [`Lbfgs`] |
 //! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`] |
 //! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; the path they take, [`Inner`] |
-//! | 2 curvature | model + loss + metric: [`fit`], [`fit_samples`], [`Metric`], [`Loss`], [`Likelihood`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`estimate_diagonal`] |
+//! | 2 curvature | model + loss + metric: [`fit`], [`fit_samples`], [`Metric`], [`Loss`], [`Likelihood`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`] |
 //! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; models, [`Model`], [`SampledModel`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
 //! | 0 base | [`Scalar`] (`f32` or `f64`), [`Error`] |
 //!
-//! Beside them [`check`] examines your callbacks, and with the feature `problems` there are reference problems with
+//! Beside them [`check`] examines your callbacks, [`spectrum`] finds eigenvalues, traces and densities, and with the feature `problems` there are reference problems with
 //! known answers, also as templates.
 //!
 //! # Guarantees
@@ -109,6 +109,7 @@ mod operator;
 #[cfg(feature = "problems")]
 pub mod problems;
 mod solver;
+pub mod spectrum;
 pub mod statistics;
 mod step;
 

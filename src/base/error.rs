@@ -134,3 +134,14 @@ pub(crate) fn check_finite<T: Scalar>(argument: &'static str, slice: &[T]) -> Re
 pub(crate) fn check_range(argument: &'static str, value: f64, holds: bool, requirement: &'static str) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::OutOfRange { argument, value, requirement }) }
 }
+
+/// Refuses component `index` of `argument` unless `holds`; `requirement` completes "must be …".
+pub(crate) fn check_component(
+    argument: &'static str,
+    index: usize,
+    value: f64,
+    holds: bool,
+    requirement: &'static str,
+) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::EntryOutOfRange { argument, index, value, requirement }) }
+}

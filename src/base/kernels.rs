@@ -445,6 +445,32 @@ impl<'a, T: Scalar> Columns<'a, T> {
     }
 }
 
+/// The leading columns of B, of length `dim` each, ← B C, with as many columns as C has; the others are left as they were.
+/// C holds as many rows as B has columns, by columns.
+pub fn rotate<T: Scalar>(dim: usize, columns: &mut [T], coefficients: &[f64]) {
+    const ROWS: usize = 64;
+    let count = columns.len() / dim;
+    let mut rows = vec![T::zero(); ROWS * count];
+    let mut sums = [0.0_f64; ROWS];
+    for start in (0..dim).step_by(ROWS) {
+        let height = ROWS.min(dim - start);
+        for j in 0..count {
+            rows[j * ROWS..j * ROWS + height].copy_from_slice(&columns[j * dim + start..j * dim + start + height]);
+        }
+        for (k, c) in coefficients.chunks_exact(count).enumerate() {
+            sums.fill(0.0);
+            for (row, &c) in rows.chunks_exact(ROWS).zip(c) {
+                for (sum, &row) in sums.iter_mut().zip(row) {
+                    *sum += c * row.into();
+                }
+            }
+            for (out, &sum) in columns[k * dim + start..k * dim + start + height].iter_mut().zip(&sums) {
+                *out = T::from_f64(sum);
+            }
+        }
+    }
+}
+
 /// Four inner products with one vector, in one pass.
 fn four_dots<T: Scalar>(x: &[T], b: [&[T]; 4]) -> [f64; 4] {
     const WIDTH: usize = 4;
@@ -542,6 +568,23 @@ mod tests {
         }
         let mut y = [3e-200_f64, 4e-200];
         assert!((golub_kahan_update(1.0, &[0.0; 2], 1.0, &mut y).0 / 5e-200 - 1.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn columns_are_rotated_in_place() {
+        for n in [1, 63, 64, 200] {
+            let data = vector(n * 3, 5);
+            let c = [1.0, 2.0, 3.0, 0.5, -1.0, 0.25];
+            let mut rotated = data.clone();
+            rotate(n, &mut rotated, &c);
+            let before = Columns::new(n, &data);
+            for k in 0..2 {
+                let mut expected = vec![0.0; n];
+                before.times(&c[3 * k..3 * k + 3], &mut expected);
+                assert!(rotated[k * n..(k + 1) * n].iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-14));
+            }
+            assert_eq!(rotated[2 * n..], data[2 * n..]);
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Floor 2: curvature. What model, loss and metric make of it, and what is known of it beforehand.
 
 mod diagonal;
+pub mod exponential_family;
 mod fit;
 mod least_squares;
 mod kronecker;
@@ -13,7 +14,7 @@ mod preconditioned;
 mod robust;
 mod stacked;
 
-pub use diagonal::{DiagonalPreconditioner, estimate_diagonal, with_diagonal};
+pub use diagonal::{DiagonalPreconditioner, with_diagonal};
 pub use fit::{ModelObjective, SampledModelObjective, fit, fit_samples};
 pub use least_squares::{LeastSquares, least_squares, least_squares_dense, least_squares_from_residuals};
 pub use kronecker::KroneckerPreconditioner;

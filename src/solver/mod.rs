@@ -19,8 +19,8 @@ mod trust_region;
 
 pub use cubic_regularization::CubicRegularization;
 pub use first_order::{
-    AdaGrad, Adam, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, Lbfgs, LineSearch, Moments,
-    Momentum, Nesterov, RmsProp, Schedule, SteepestDescent,
+    AdaGrad, Adam, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, Lbfgs, LineSearch,
+    MirrorDescent, Moments, Momentum, Nesterov, RmsProp, Schedule, SteepestDescent,
 };
 pub use gauss_newton::GaussNewton;
 pub use least_squares::Scaling;

@@ -10,6 +10,7 @@
 //! | RMSProp | √(mean of g²) + ε, diagonal | – | 1 |
 //! | Adam, AdamW | the same without bias, diagonal | m̂ for g | 2 |
 //! | L-BFGS | the inverse of two loops over m pairs | – | 2m |
+//! | mirror descent | the Fisher matrix of an exponential family | – | 1 |
 //!
 //! All run in one loop (`walk`), with values and gradients from an oracle: the whole objective, or batches.
 
@@ -21,6 +22,7 @@ mod heavy_ball;
 mod lbfgs;
 mod limited_memory;
 mod method;
+mod mirror_descent;
 mod nesterov;
 mod oracle;
 mod rms_prop;
@@ -36,6 +38,7 @@ pub use gradient_descent::GradientDescent;
 pub use heavy_ball::HeavyBall;
 pub use lbfgs::Lbfgs;
 pub use method::{GradientMethod, Moments};
+pub use mirror_descent::MirrorDescent;
 pub use nesterov::{Momentum, Nesterov};
 pub use rms_prop::RmsProp;
 pub use schedule::Schedule;

@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use newton_krylov::{
-    ConjugateGradients, Counts, HessianFree, HessianFreeState, KroneckerPreconditioner, LearnedPreconditioner, Loss, OneSpace,
-    Recipe, SampledModel, SampledModelObjective, Stopping, Termination, checkpoint,
+    ConjugateGradients, Counts, HessianFree, HessianFreeState, KroneckerPreconditioner, LearnedPreconditioner, Loss,
+    OneSpace, Recipe, SampledModel, SampledModelObjective, Stopping, Termination, checkpoint,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -55,8 +55,7 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     x0: &[f32],
     see: &mut See<'_>,
 ) -> Result<Trained, String> {
-    let stopping =
-        Stopping { max_time: Some(Duration::from_secs_f64(arguments.seconds)), ..Stopping::default() };
+    let stopping = Stopping { max_time: Some(Duration::from_secs_f64(arguments.seconds)), ..Stopping::default() };
     let default = HessianFree { stopping, ..HessianFree::default() };
     match arguments.method {
         Method::HessianFree => hessian_free(arguments, &default, KroneckerPreconditioner::new(), objective, x0, see),

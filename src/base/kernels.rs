@@ -278,7 +278,7 @@ pub fn golub_kahan_update<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &mut [T]
             (0..LANES).for_each(|lane| at(x[lane], &mut y[lane], lane));
         }
         (0..last_x.len()).for_each(|lane| at(last_x[lane], &mut last_y[lane], lane));
-        [join(squares), join(dots)]
+        [join_lanes(squares), join_lanes(dots)]
     });
     (if SAFE_SQUARES.contains(&squared) { squared.sqrt() } else { norm(y) }, dot)
 }
@@ -320,7 +320,7 @@ pub fn lsmr_update<T: Scalar>(
         for lane in 0..last_v.len() {
             at(&mut last_v[lane], &mut last_h[lane], &mut last_h_bar[lane], &mut last_x[lane], lane);
         }
-        [join(squares)]
+        [join_lanes(squares)]
     });
     if SAFE_SQUARES.contains(&squared) { squared.sqrt() } else { norm(x) }
 }

@@ -2,23 +2,23 @@
 
 mod diagonal;
 pub mod exponential_family;
+mod feature_variance;
 mod fit;
-mod least_squares;
 mod kronecker;
 mod learned;
+mod least_squares;
 mod loss;
 mod losses;
 mod metric;
-mod feature_variance;
 mod preconditioned;
 mod robust;
 mod stacked;
 
 pub use diagonal::{DiagonalPreconditioner, with_diagonal};
 pub use fit::{ModelObjective, SampledModelObjective, fit, fit_samples};
-pub use least_squares::{LeastSquares, least_squares, least_squares_dense, least_squares_from_residuals};
 pub use kronecker::KroneckerPreconditioner;
 pub use learned::{EmpiricalFisherDiagonal, LearnedPreconditioner};
+pub use least_squares::{LeastSquares, least_squares, least_squares_dense, least_squares_from_residuals};
 pub use loss::{Likelihood, Loss};
 pub use losses::{BernoulliCrossEntropy, GaussianLoss, PoissonLoss, RobustError, SoftmaxCrossEntropy, SquaredError};
 pub use metric::Metric;

@@ -135,7 +135,8 @@ impl MultilayerPerceptron {
 
     /// Its layers among the parameters.
     pub(super) fn shapes(&self) -> Vec<LayerShape> {
-        let shape = |layer: &Layer| LayerShape { start: layer.weights, inputs: layer.inputs, outputs: layer.outputs };
+        let shape =
+            |layer: &Layer| LayerShape { start: layer.weights().start, inputs: layer.inputs, outputs: layer.outputs };
         self.layers.iter().map(shape).collect()
     }
 

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::chunks::{Chunks, GROUP, transpose, transpose_back};
 use super::multilayer_perceptron::{MultilayerPerceptron, Piece};
-use super::pass::{Shape, Values, backward, backward_tangents, forward, add_moments, sum_over_samples, tangents};
+use super::pass::{Shape, Values, add_moments, backward, backward_tangents, forward, sum_over_samples, tangents};
 use crate::base::{Error, Result, Scalar, check_positive_dimension};
 use crate::operator::{LayerShape, LinearMap, Linearization, Model, SampledModel};
 
@@ -366,11 +366,11 @@ impl<T: Scalar> Linearization<T> for LinearizedPerceptron<'_, T> {
     fn add_layer_moments(&self, u: &[T], inputs: &mut [Vec<T>], outputs: &mut [Vec<T>]) {
         let at = &self.at;
         let (count, stride) = (at.chunks.count(), at.stride());
-        let group = &mut self.products.borrow_mut().group;
+        let Products { group, weights, .. } = &mut *self.products();
         let group = room(group, GROUP.min(count) * stride);
         for first in (0..count).step_by(GROUP) {
             let deltas = &mut group[..GROUP.min(count - first) * stride];
-            at.backward(first, u, deltas);
+            at.backward(weights, first, u, deltas);
             for (i, deltas) in deltas.chunks_exact(stride).enumerate() {
                 let (shape, values) = (at.shape(first + i), at.values(first + i));
                 let layers = at.network.layers.par_iter().zip(inputs.par_iter_mut()).zip(outputs.par_iter_mut());

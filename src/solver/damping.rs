@@ -36,7 +36,7 @@ impl Globalisation for Damping {
         Question::Damped(self.damping)
     }
 
-    fn control(&self) -> f64 {
+    fn control(&self, _: &Trial) -> f64 {
         self.damping
     }
 

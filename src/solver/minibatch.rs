@@ -142,6 +142,7 @@ pub(super) fn minimize<T: Scalar, G: Globalisation>(
         seconds: run.started.elapsed().as_secs_f64(),
         memory_vectors: 4 + run.family.vectors(),
         asymmetry: run.asymmetry,
+        steps: run.history.len(),
         history: run.history,
     })
 }

@@ -3,12 +3,12 @@
 mod cubic_regularization;
 mod damping;
 mod escape;
-mod gauss_newton;
 mod first_order;
+mod gauss_newton;
 mod globalisation;
+mod hessian_free;
 mod least_squares;
 mod levenberg_marquardt;
-mod hessian_free;
 mod memory;
 mod minibatch;
 mod natural_gradient;
@@ -23,12 +23,12 @@ pub use first_order::{
     MirrorDescent, Moments, Momentum, Nesterov, RmsProp, Schedule, SteepestDescent,
 };
 pub use gauss_newton::GaussNewton;
+pub use hessian_free::{
+    AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFree, HessianFreeRun, HessianFreeState,
+    OneSpace, Recipe,
+};
 pub use least_squares::Scaling;
 pub use levenberg_marquardt::LevenbergMarquardt;
-pub use hessian_free::{
-    AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFree, HessianFreeRun, HessianFreeState, OneSpace,
-    Recipe,
-};
 pub use memory::Memory;
 pub use natural_gradient::NaturalGradient;
 pub use newton_cg::NewtonCg;

@@ -1,8 +1,8 @@
 //! Floor 3: the step family. How the steps δ(λ), δ(Δ), δ(σ), δ(ε) come out of products.
 
+mod backtracking_cg;
 mod bidiagonal;
 mod bidiagonalization;
-mod backtracking_cg;
 mod conjugate_gradient;
 mod dense;
 mod dense_least_squares;

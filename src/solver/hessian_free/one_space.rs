@@ -202,21 +202,9 @@ impl<T: Scalar> OneSpaceStep<T> {
     }
 
     /// δ(λ) and f at its end.
-    fn try_point<M>(
-        &mut self,
-        here: &Here<'_, T, M>,
-        damping: f64,
-        step: &mut [T],
-        trial: &mut [T],
-    ) -> Point {
-        let nothing = Answer {
-            shift: damping,
-            norm: 0.0,
-            slope: 0.0,
-            curvature: 0.0,
-            on_boundary: false,
-            hard_case: false,
-        };
+    fn try_point<M>(&mut self, here: &Here<'_, T, M>, damping: f64, step: &mut [T], trial: &mut [T]) -> Point {
+        let nothing =
+            Answer { shift: damping, norm: 0.0, slope: 0.0, curvature: 0.0, on_boundary: false, hard_case: false };
         let answer = self.space.answer(Question::Damped(damping)).unwrap_or(nothing);
         self.space.step(step);
         kernels::add_scaled(here.x, 1.0, step, trial);

@@ -272,6 +272,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
             seconds: state.seconds,
             memory_vectors: 5 + inner,
             asymmetry: state.asymmetry,
+            steps: state.history.len(),
             history: state.history,
         }
     }

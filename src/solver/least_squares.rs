@@ -105,7 +105,7 @@ where
     let termination = loop {
         weights.update(fit.loss(), &run.residual);
         let jacobian = Weighted { jacobian: model.linearize(&x), weights: &weights };
-        let here = Here { jacobian: &jacobian, weights: &weights, residual: weights.residual(), x: &x };
+        let here = Here { jacobian: &jacobian, weights: &weights, residual: weights.weighted(), x: &x };
         match run.arrive(&here, &mut observer)? {
             Arrival::Stay => {
                 if let Err(termination) = run.find_step(&here) {
@@ -520,7 +520,8 @@ where
         let length = self.globalisation.length();
         let mut trial =
             Trial { answer, length, before: self.value, after: f64::NAN, predicted, ratio: f64::NEG_INFINITY };
-        if !(predicted > 0.0) {
+        let promising = predicted > 0.0;
+        if !promising {
             // A projected step that the model does not trust; a shorter one it will.
             return if trial.norm() > 0.0 && self.fit.bounds().is_some() {
                 trial.ratio = 0.0;
@@ -534,6 +535,7 @@ where
             && !self.stationary
             && predicted > ACCELERATED * self.value
             && !self.projected
+            && self.model.counts().residuals + 1 < self.settings.stopping.max_values
             && self.source.image(&mut self.image)
             && let Err(ratio) = self.accelerate(here, &trial)
         {

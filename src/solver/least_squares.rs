@@ -105,7 +105,7 @@ where
     let termination = loop {
         weights.update(fit.loss(), &run.residual);
         let jacobian = Weighted { jacobian: model.linearize(&x), weights: &weights };
-        let here = Here { jacobian: &jacobian, weights: &weights, residual: weights.residual(), x: &x };
+        let here = Here { jacobian: &jacobian, weights: &weights, residual: weights.weighted(), x: &x };
         match run.arrive(&here, &mut observer)? {
             Arrival::Stay => {
                 if let Err(termination) = run.find_step(&here) {
@@ -527,7 +527,8 @@ where
             ratio: f64::NEG_INFINITY,
             divergence: 0.0,
         };
-        if !(predicted > 0.0) {
+        let promising = predicted > 0.0;
+        if !promising {
             // A projected step that the model does not trust; a shorter one it will.
             return if trial.norm() > 0.0 && self.fit.bounds().is_some() {
                 trial.ratio = 0.0;
@@ -541,6 +542,7 @@ where
             && !self.stationary
             && predicted > ACCELERATED * self.value
             && !self.projected
+            && self.model.counts().residuals + 1 < self.settings.stopping.max_values
             && self.source.image(&mut self.image)
             && let Err(ratio) = self.accelerate(here, &trial)
         {

@@ -80,7 +80,7 @@ impl GaussNewton {
         check(fit, x0)?;
         let (m, n) = (fit.model().output_dim(), fit.model().dim());
         let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
-        let settings = Settings { stopping: &self.stopping, scaling: self.scaling };
+        let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: false };
         minimize(fit, x0, settings, source, LineSearch::new(Question::Radius), observer)
     }
 }

@@ -374,6 +374,14 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
         false
     }
 
+    fn accelerate(&mut self, _: &[T], _: f64, _: &mut [T]) -> Option<f64> {
+        None
+    }
+
+    fn image(&mut self, _: &mut [T]) -> bool {
+        false
+    }
+
     fn rank(&self) -> Option<usize> {
         None
     }

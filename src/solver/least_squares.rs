@@ -48,6 +48,10 @@ const ROUNDING: f64 = 8.0;
 /// The share of the value below which a further decrease is of no interest: the square of a cosine of 1e-10.
 const POLISHED: f64 = 1e-20;
 
+/// The largest share of the scaled gradient that an inexact step may leave (Dembo, Eisenstat & Steihaug 1982).
+const LOOSEST: f64 = 0.1;
+/// The smallest; rounding has the say below.
+const TIGHTEST: f64 = 1e-10;
 /// The length at which the second derivative along a step is probed, as a fraction of the step (Transtrum & Sethna).
 const PROBE: f64 = 0.1;
 /// The largest ratio of acceleration and step (Transtrum & Sethna, α).
@@ -202,6 +206,8 @@ struct Run<'r, T, M, L, S, G> {
     /// Whether all of them were for want of a finite number, and which.
     not_finite: Option<Evaluation>,
     rounding_steps: usize,
+    /// The share of the scaled gradient that the next inner solve may leave.
+    forcing: f64,
     least_cosine: f64,
     /// Products when this point was entered.
     products_before: usize,
@@ -256,6 +262,7 @@ where
             rejected: 0,
             not_finite: None,
             rounding_steps: 0,
+            forcing: LOOSEST,
             least_cosine: f64::INFINITY,
             products_before: 0,
             history: Vec::new(),
@@ -388,6 +395,10 @@ where
             lowest_ritz_value: f64::NAN,
         });
         self.globalisation.taken(&trial);
+        self.forcing = match verdict {
+            Verdict::Ratio(ratio) => (1.0 - ratio).powi(2).clamp(TIGHTEST, LOOSEST),
+            Verdict::Rounding => TIGHTEST,
+        };
         self.rounding_steps = match verdict {
             Verdict::Rounding if self.cosine > 0.9 * self.least_cosine => self.rounding_steps + 1,
             _ => 0,
@@ -485,7 +496,7 @@ where
             scaling: &self.scaling,
             more: &more,
         };
-        let accuracy = grow.then_some(Accuracy { residual: 0.1, energy: 0.03, enough: 0.0, truncated: true });
+        let accuracy = grow.then_some(Accuracy { residual: self.forcing, energy: 0.03, enough: 0.0, truncated: true });
         let answered = self.source.answer(&system, self.globalisation.question(), accuracy);
         let (mut answer, inner) = answered.ok_or(Termination::NotFinite(Evaluation::Product))?;
         self.source.step(&mut self.step);

@@ -4,6 +4,7 @@
 //! eliminated ones, each residual block by rows. A product Jv goes over the rows in the user's order, a product Jᵀu over
 //! the chunks; both read every number of the Jacobian once. Jᵀr and diag(JᵀJ) are summed while the Jacobian is evaluated.
 
+use std::ops::Range;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
@@ -28,50 +29,112 @@ pub struct ChunkValues<T> {
     scratch: Vec<T>,
 }
 
-/// The memory of a Jacobian, which is used again.
+/// Residuals and Jacobian, in memory that is used again.
 #[derive(Debug, Default)]
-pub struct BlockMemory<T> {
-    chunks: Vec<ChunkValues<T>>,
-    outputs: Vec<T>,
-    gradient: Vec<T>,
-    norms: Vec<T>,
-    sums: Mutex<Vec<Vec<f64>>>,
-}
-
-/// Residuals and Jacobian at a point.
-#[derive(Debug)]
-pub struct BlockJacobian<'a, T> {
-    pub layout: &'a BlockLayout,
+pub struct BlockValues<T> {
     pub chunks: Vec<ChunkValues<T>>,
     /// r, in the user's order.
     pub outputs: Vec<T>,
     /// Jᵀr and diag(JᵀJ), which cost no pass of their own.
     pub gradient: Vec<T>,
     pub norms: Vec<T>,
+    /// Scratch of products with Jᵀ.
     sums: Mutex<Vec<Vec<f64>>>,
 }
 
-impl<'a, T: Scalar> BlockJacobian<'a, T> {
+/// What a robust loss makes of residuals, in consecutive pieces b of `size` rows: r_b ← r̃_b, J_b ← (α I + β r_b r_bᵀ) J_b.
+#[derive(Debug)]
+pub struct RowWeights<'a, T> {
+    pub size: usize,
+    /// α and β.
+    pub factors: &'a [(f64, f64)],
+    /// r, and r̃.
+    pub residual: &'a [T],
+    pub weighted: &'a [T],
+}
+
+impl<T> Clone for RowWeights<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for RowWeights<'_, T> {}
+
+impl<T: Scalar> RowWeights<'_, T> {
+    /// The matrix of rows `first`… of J, stored by rows of length `columns`, becomes that of WJ.
+    fn weigh(&self, first: usize, matrix: &mut [T], columns: usize) {
+        for (i, piece) in matrix.chunks_exact_mut(self.size * columns).enumerate() {
+            let b = first / self.size + i;
+            let (outer, along) = self.factors[b];
+            let r = &self.residual[b * self.size..(b + 1) * self.size];
+            for c in 0..columns {
+                let dot: f64 = r.iter().zip(piece[c..].iter().step_by(columns)).map(|(&r, &v)| r.into() * v.into()).sum();
+                for (&r, v) in r.iter().zip(piece[c..].iter_mut().step_by(columns)) {
+                    *v = T::from_f64(outer * (*v).into() + along * dot * r.into());
+                }
+            }
+        }
+    }
+}
+
+impl<T: Scalar> BlockValues<T> {
     /// Evaluates all residual blocks at x. `evaluate(i, x, r, jacobian)` is the user's.
-    pub fn new(
-        layout: &'a BlockLayout,
-        memory: BlockMemory<T>,
+    pub fn evaluate(
+        &mut self,
+        layout: &BlockLayout,
         x: &[T],
         evaluate: &(impl Fn(usize, &[T], &mut [T], Option<&mut [T]>) + Sync),
-    ) -> Self {
-        let BlockMemory { mut chunks, mut outputs, mut gradient, mut norms, sums } = memory;
+    ) {
+        self.fill(layout, &|chunk, values| {
+            values.scratch.resize(layout.most_columns * (1 + layout.most_rows), T::zero());
+            evaluate_chunk(layout, chunk, values, x, evaluate);
+        });
+    }
+
+    /// Takes over the Jacobian of `plain` as a robust loss weighs it. Its pieces lie within residual blocks.
+    pub fn weigh(&mut self, plain: BlockJacobian<'_, T>, weights: RowWeights<'_, T>) {
+        let layout = plain.layout;
+        self.fill(layout, &|chunk, values| {
+            let from = &plain.values.chunks[layout.places[chunk.blocks.start].chunk as usize];
+            values.kept.copy_from_slice(&from.kept);
+            values.eliminated.copy_from_slice(&from.eliminated);
+            let ChunkValues { kept, eliminated, residuals, sums, .. } = values;
+            let mut row = 0;
+            for b in chunk.blocks.clone() {
+                let rows = layout.rows_of(b);
+                small::copy(&weights.weighted[rows.clone()], &mut residuals[row..]);
+                row += rows.len();
+            }
+            over_matrices(layout, chunk, |b, parameter, slot, range| {
+                let columns = layout.statement.size(parameter);
+                let part = if layout.statement.eliminated[parameter as usize] { &mut *eliminated } else { &mut *kept };
+                let matrix = &mut part[range];
+                weights.weigh(layout.rows_of(b).start, matrix, columns);
+                let row = layout.places[b].row as usize;
+                let residuals = &residuals[row..row + matrix.len() / columns];
+                let (gradient, norms) = sums.split_at_mut(chunk.sums);
+                small::add_transpose_product(matrix, residuals, &mut gradient[slot..slot + columns]);
+                small::add_squares(matrix, &mut norms[slot..slot + columns]);
+            });
+        });
+    }
+
+    /// Has every chunk filled, and gathers residuals, Jᵀr and diag(JᵀJ).
+    fn fill(&mut self, layout: &BlockLayout, fill: &(impl Fn(&Chunk, &mut ChunkValues<T>) + Sync)) {
+        let BlockValues { chunks, outputs, gradient, norms, .. } = self;
         chunks.resize_with(layout.chunks.len(), ChunkValues::default);
         chunks.par_iter_mut().zip(&layout.chunks).with_max_len(1).for_each(|(values, chunk)| {
             values.kept.resize(chunk.kept, T::zero());
             values.eliminated.resize(chunk.eliminated, T::zero());
             values.residuals.resize(chunk.rows, T::zero());
             values.sums.resize(2 * chunk.sums, 0.0);
-            values.scratch.resize(layout.most_columns * (1 + layout.most_rows), T::zero());
-            evaluate_chunk(layout, chunk, values, x, evaluate);
+            values.sums.fill(0.0);
+            fill(chunk, values);
         });
-        let statement = &layout.statement;
+        let (chunks, statement) = (&*chunks, &layout.statement);
         outputs.resize(statement.rows[statement.residual_blocks()], T::zero());
-        over_parts(&statement.rows, &mut outputs, GRAIN, &|blocks, out| {
+        over_parts(&statement.rows, outputs, GRAIN, &|blocks, out| {
             let mut at = 0;
             for i in blocks {
                 let place = &layout.places[layout.stored_at[i] as usize];
@@ -83,22 +146,29 @@ impl<'a, T: Scalar> BlockJacobian<'a, T> {
         let n = statement.parameters[statement.parameter_blocks()];
         gradient.resize(n, T::zero());
         norms.resize(n, T::zero());
-        add_slots(layout, &mut gradient, &|chunk| &chunks[chunk].sums);
-        add_slots(layout, &mut norms, &|chunk| &chunks[chunk].sums[layout.chunks[chunk].sums..]);
-        BlockJacobian { layout, chunks, outputs, gradient, norms, sums }
+        add_slots(layout, gradient, &|chunk| &chunks[chunk].sums);
+        add_slots(layout, norms, &|chunk| &chunks[chunk].sums[layout.chunks[chunk].sums..]);
     }
+}
 
-    /// Gives the memory back.
-    pub fn take_memory(&mut self) -> BlockMemory<T> {
-        BlockMemory {
-            chunks: std::mem::take(&mut self.chunks),
-            outputs: std::mem::take(&mut self.outputs),
-            gradient: std::mem::take(&mut self.gradient),
-            norms: std::mem::take(&mut self.norms),
-            sums: std::mem::take(&mut self.sums),
-        }
+/// Residuals and Jacobian at a point, with the order in which they are stored.
+#[derive(Debug)]
+pub struct BlockJacobian<'a, T> {
+    pub layout: &'a BlockLayout,
+    pub values: &'a BlockValues<T>,
+    /// How a robust loss would weigh them.
+    pub weights: Option<RowWeights<'a, T>>,
+}
+
+impl<T> Clone for BlockJacobian<'_, T> {
+    fn clone(&self) -> Self {
+        *self
     }
+}
 
+impl<T> Copy for BlockJacobian<'_, T> {}
+
+impl<T: Scalar> BlockJacobian<'_, T> {
     /// out ← Jv.
     pub fn apply(&self, v: &[T], out: &mut [T]) {
         let (layout, statement) = (self.layout, &self.layout.statement);
@@ -108,7 +178,7 @@ impl<'a, T: Scalar> BlockJacobian<'a, T> {
             for i in blocks {
                 let b = layout.stored_at[i] as usize;
                 let place = &layout.places[b];
-                let values = &self.chunks[place.chunk as usize];
+                let values = &self.values.chunks[place.chunk as usize];
                 let rows = layout.stored[b].rows as usize;
                 let group = &layout.groups[place.group as usize];
                 for start in (0..rows).step_by(sums.len()) {
@@ -138,32 +208,20 @@ impl<'a, T: Scalar> BlockJacobian<'a, T> {
 
     /// out ← Jᵀu.
     pub fn apply_transpose(&self, u: &[T], out: &mut [T]) {
-        let (layout, statement) = (self.layout, &self.layout.statement);
-        let mut work = self.sums.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let layout = self.layout;
+        let mut work = self.values.sums.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         work.resize_with(layout.chunks.len(), Vec::new);
-        let tasks = work.par_iter_mut().zip(&self.chunks).zip(&layout.chunks);
+        let tasks = work.par_iter_mut().zip(&self.values.chunks).zip(&layout.chunks);
         tasks.with_max_len(1).for_each(|((sums, values), chunk)| {
             sums.resize(chunk.sums, 0.0);
             sums.fill(0.0);
-            let (mut kept, mut eliminated) = (0, 0);
-            for g in chunk.groups.clone() {
-                let group = &layout.groups[g];
-                for b in layout.blocks_of(g) {
-                    let u = &u[layout.rows_of(b)];
-                    for touch in layout.touches(b..b + 1) {
-                        let columns = statement.size(touch.parameter);
-                        let matrix = &values.kept[kept..kept + u.len() * columns];
-                        small::add_transpose_product(matrix, u, &mut sums[touch.slot as usize..][..columns]);
-                        kept += matrix.len();
-                    }
-                    if group.parameter != NONE {
-                        let columns = group.columns as usize;
-                        let matrix = &values.eliminated[eliminated..eliminated + u.len() * columns];
-                        small::add_transpose_product(matrix, u, &mut sums[group.slot as usize..][..columns]);
-                        eliminated += matrix.len();
-                    }
-                }
-            }
+            over_matrices(layout, chunk, |b, parameter, slot, range| {
+                let columns = layout.statement.size(parameter);
+                let part =
+                    if layout.statement.eliminated[parameter as usize] { &values.eliminated } else { &values.kept };
+                let sums = &mut sums[slot..slot + columns];
+                small::add_transpose_product(&part[range], &u[layout.rows_of(b)], sums);
+            });
         });
         add_slots(layout, out, &|chunk| &work[chunk]);
     }
@@ -171,7 +229,7 @@ impl<'a, T: Scalar> BlockJacobian<'a, T> {
     /// The matrix of stored residual block `b` for one of its parameter blocks, at its position in the incidence table.
     pub fn matrix(&self, b: usize, position: u32, parameter: u32) -> &[T] {
         let (layout, place) = (self.layout, &self.layout.places[b]);
-        let values = &self.chunks[place.chunk as usize];
+        let values = &self.values.chunks[place.chunk as usize];
         let part = if layout.statement.eliminated[parameter as usize] { &values.eliminated } else { &values.kept };
         &part[position as usize..][..layout.stored[b].rows as usize * layout.statement.size(parameter)]
     }
@@ -193,6 +251,29 @@ fn add_slots<'s, T: Scalar>(layout: &BlockLayout, out: &mut [T], sums_of: &(impl
     });
 }
 
+/// Calls `body(b, parameter, slot, range)` for every matrix of a chunk: of which stored residual block and parameter block
+/// it is, where its sums are, and where it is in the kept or the eliminated part.
+#[inline]
+fn over_matrices(layout: &BlockLayout, chunk: &Chunk, mut body: impl FnMut(usize, u32, usize, Range<usize>)) {
+    let (mut kept, mut eliminated) = (0, 0);
+    for g in chunk.groups.clone() {
+        let group = &layout.groups[g];
+        for b in layout.blocks_of(g) {
+            let rows = layout.stored[b].rows as usize;
+            for touch in layout.touches(b..b + 1) {
+                let end = kept + rows * layout.statement.size(touch.parameter);
+                body(b, touch.parameter, touch.slot as usize, kept..end);
+                kept = end;
+            }
+            if group.parameter != NONE {
+                let end = eliminated + rows * group.columns as usize;
+                body(b, group.parameter, group.slot as usize, eliminated..end);
+                eliminated = end;
+            }
+        }
+    }
+}
+
 /// Evaluates the residual blocks of a chunk, and what they add to Jᵀr and diag(JᵀJ) while they are in the cache.
 fn evaluate_chunk<T: Scalar>(
     layout: &BlockLayout,
@@ -204,8 +285,6 @@ fn evaluate_chunk<T: Scalar>(
     let statement = &layout.statement;
     let (parameters, jacobian) = values.scratch.split_at_mut(layout.most_columns);
     let (gradient, norms) = values.sums.split_at_mut(chunk.sums);
-    gradient.fill(0.0);
-    norms.fill(0.0);
     let (mut row, mut kept, mut eliminated) = (0, 0, 0);
     for g in chunk.groups.clone() {
         let group = &layout.groups[g];

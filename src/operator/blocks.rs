@@ -9,11 +9,13 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
-use super::block_jacobian::{BlockJacobian, BlockMemory, gather};
+use super::block_jacobian::{BlockJacobian, BlockValues, gather};
 use super::block_layout::{BlockLayout, Statement};
 use super::{LinearMap, Linearization, Model};
 use crate::base::{Error, Result, Scalar, check_range, parallel::over_parts};
 
+/// Up to so many parameters dense factors of the whole Jacobian are better where nothing is eliminated.
+const FEW: usize = 512;
 /// Rows that one task evaluates at least.
 const GRAIN: usize = 1024;
 
@@ -169,7 +171,7 @@ pub struct BlockModel<T, F> {
     layout: BlockLayout,
     evaluate: F,
     /// Memory of linearizations that are gone.
-    spare: Mutex<Vec<BlockMemory<T>>>,
+    spare: Mutex<Vec<BlockValues<T>>>,
 }
 
 impl<T, F> Model<T> for BlockModel<T, F>
@@ -198,54 +200,62 @@ where
     }
 
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
-        let memory = self.spare.lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
-        BlockLinearization { jacobian: BlockJacobian::new(&self.layout, memory, x, &self.evaluate), spare: &self.spare }
+        let mut values = self.spare.lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
+        values.evaluate(&self.layout, x, &self.evaluate);
+        BlockLinearization { layout: &self.layout, values, spare: &self.spare }
     }
 
-    fn eliminates(&self) -> bool {
-        self.layout.eliminates()
+    fn in_blocks_of(&self, rows: usize) -> bool {
+        let starts = &self.layout.statement.rows;
+        (self.layout.eliminates() || self.dim() > FEW) && starts.iter().all(|start| start.is_multiple_of(rows))
     }
 }
 
 /// A block model at a point.
 struct BlockLinearization<'a, T: Scalar> {
-    jacobian: BlockJacobian<'a, T>,
-    spare: &'a Mutex<Vec<BlockMemory<T>>>,
+    layout: &'a BlockLayout,
+    values: BlockValues<T>,
+    spare: &'a Mutex<Vec<BlockValues<T>>>,
+}
+
+impl<T: Scalar> BlockLinearization<'_, T> {
+    fn jacobian(&self) -> BlockJacobian<'_, T> {
+        BlockJacobian { layout: self.layout, values: &self.values, weights: None }
+    }
 }
 
 impl<T: Scalar> Drop for BlockLinearization<'_, T> {
     fn drop(&mut self) {
         if let Ok(mut spare) = self.spare.lock() {
-            spare.push(self.jacobian.take_memory());
+            spare.push(std::mem::take(&mut self.values));
         }
     }
 }
 
 impl<T: Scalar> LinearMap<T> for BlockLinearization<'_, T> {
     fn rows(&self) -> usize {
-        self.jacobian.outputs.len()
+        self.values.outputs.len()
     }
     fn columns(&self) -> usize {
-        let statement = &self.jacobian.layout.statement;
-        statement.parameters[statement.parameter_blocks()]
+        self.values.gradient.len()
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
-        self.jacobian.apply(v, out);
+        self.jacobian().apply(v, out);
     }
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
-        self.jacobian.apply_transpose(u, out);
+        self.jacobian().apply_transpose(u, out);
     }
     fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        out.copy_from_slice(&self.jacobian.norms);
+        out.copy_from_slice(&self.values.norms);
         true
     }
-    fn blocks(&self) -> Option<&BlockJacobian<'_, T>> {
-        self.jacobian.layout.eliminates().then_some(&self.jacobian)
+    fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
+        Some(self.jacobian())
     }
 }
 
 impl<T: Scalar> Linearization<T> for BlockLinearization<'_, T> {
     fn outputs(&self) -> &[T] {
-        &self.jacobian.outputs
+        &self.values.outputs
     }
 }

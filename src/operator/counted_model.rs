@@ -121,7 +121,7 @@ impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
     }
-    fn blocks(&self) -> Option<&BlockJacobian<'_, T>> {
+    fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
         self.inner.blocks()
     }
     fn count_passes(&self, passes: usize) {

@@ -66,9 +66,9 @@ pub trait LinearMap<T> {
         false
     }
 
-    /// The small dense blocks that this map consists of, if solvers may eliminate some of its columns.
+    /// The small dense blocks that this map consists of.
     #[doc(hidden)]
-    fn blocks(&self) -> Option<&BlockJacobian<'_, T>> {
+    fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
         None
     }
 
@@ -107,7 +107,7 @@ impl<T, J: LinearMap<T> + ?Sized> LinearMap<T> for &J {
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         (**self).precondition(shift, r)
     }
-    fn blocks(&self) -> Option<&BlockJacobian<'_, T>> {
+    fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
         (**self).blocks()
     }
     fn count_passes(&self, passes: usize) {

@@ -18,7 +18,7 @@ mod sampled;
 mod second_order;
 mod symmetric;
 
-pub(crate) use block_jacobian::{BlockJacobian, ChunkValues};
+pub(crate) use block_jacobian::{BlockJacobian, BlockValues, ChunkValues, RowWeights};
 pub(crate) use block_layout::{BlockLayout, Chunk, NONE as NO_PARAMETER};
 pub use blocks::{BlockModel, BlockStructure};
 pub use closures::{ClosureObjective, FnOperator, objective, operator};

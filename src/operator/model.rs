@@ -88,9 +88,11 @@ pub trait Model<T> {
     /// Outputs and Jacobian at x. The outputs are computed here, or when they are first asked for, and once.
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a;
 
-    /// Whether its Jacobians have blocks that solvers may eliminate.
+    /// Whether its Jacobians have [blocks](LinearMap::blocks) for solvers to go by, none of which cuts through pieces of
+    /// `rows` residuals.
     #[doc(hidden)]
-    fn eliminates(&self) -> bool {
+    fn in_blocks_of(&self, rows: usize) -> bool {
+        let _ = rows;
         false
     }
 
@@ -126,8 +128,8 @@ impl<T, M: Model<T>> Model<T> for &M {
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         (**self).linearize(x)
     }
-    fn eliminates(&self) -> bool {
-        (**self).eliminates()
+    fn in_blocks_of(&self, rows: usize) -> bool {
+        (**self).in_blocks_of(rows)
     }
     fn second_order(&self) -> bool {
         (**self).second_order()

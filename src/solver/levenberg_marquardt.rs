@@ -104,7 +104,7 @@ impl LevenbergMarquardt {
         check(fit, x0)?;
         let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: self.acceleration };
         let (m, n) = (fit.model().output_dim(), fit.model().dim());
-        if fit.model().eliminates() {
+        if fit.model().in_blocks_of(fit.block()) {
             return minimize(fit, x0, settings, Schur::new(self.inner), Damping::new(), observer);
         }
         let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));

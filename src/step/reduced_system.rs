@@ -80,7 +80,7 @@ impl<T: Scalar> ReducedSystem<T> {
     }
 
     /// Factorises all eliminated blocks for the scaling S and the damping λ. `scaling` is laid out as the parameters.
-    pub fn eliminate(&mut self, jacobian: &BlockJacobian<'_, T>, scaling: &[T], damping: f64) {
+    pub fn eliminate(&mut self, jacobian: BlockJacobian<'_, T>, scaling: &[T], damping: f64) {
         let layout = jacobian.layout;
         self.damping = damping;
         for (&parameter, bounds) in layout.kept.iter().zip(layout.kept_bounds.windows(2)) {
@@ -88,7 +88,7 @@ impl<T: Scalar> ReducedSystem<T> {
             self.scaling[bounds[0]..bounds[1]].iter_mut().zip(from).for_each(|(to, &s)| *to = s.into());
         }
         let root = damping.sqrt();
-        self.tasks.par_iter_mut().zip(&jacobian.chunks).zip(&layout.chunks).with_max_len(1).for_each(
+        self.tasks.par_iter_mut().zip(&jacobian.values.chunks).zip(&layout.chunks).with_max_len(1).for_each(
             |((task, values), chunk)| {
                 let (mut at, mut triangle) = (0, 0);
                 for group in &layout.groups[chunk.groups.clone()] {
@@ -116,13 +116,13 @@ impl<T: Scalar> ReducedSystem<T> {
     }
 
     /// out ← SAᵀ(I − QQᵀ)r, the gradient of the reduced problem.
-    pub fn gradient(&mut self, jacobian: &BlockJacobian<'_, T>, residual: &[T], out: &mut [f64]) {
+    pub fn gradient(&mut self, jacobian: BlockJacobian<'_, T>, residual: &[T], out: &mut [f64]) {
         self.pass(jacobian, Source::Residual(residual));
         self.sum(jacobian.layout, out);
     }
 
     /// out ← (Aᵀ(I − QQᵀ)A + λI)x.
-    pub fn product(&mut self, jacobian: &BlockJacobian<'_, T>, x: &[f64], out: &mut [f64]) {
+    pub fn product(&mut self, jacobian: BlockJacobian<'_, T>, x: &[f64], out: &mut [f64]) {
         self.scale(x);
         let scaled = std::mem::take(&mut self.scaled);
         self.pass(jacobian, Source::Product(&scaled));
@@ -138,11 +138,11 @@ impl<T: Scalar> ReducedSystem<T> {
     }
 
     /// The sums of every task ← A_pᵀ(I − QQᵀ)u, without the scaling on the left.
-    fn pass(&mut self, jacobian: &BlockJacobian<'_, T>, source: Source<'_, T>) {
+    fn pass(&mut self, jacobian: BlockJacobian<'_, T>, source: Source<'_, T>) {
         let layout = jacobian.layout;
         self.tasks
             .par_iter_mut()
-            .zip(&jacobian.chunks)
+            .zip(&jacobian.values.chunks)
             .zip(&layout.chunks)
             .with_max_len(1)
             .for_each(|((task, values), chunk)| task.pass(layout, chunk, values, source));
@@ -167,13 +167,13 @@ impl<T: Scalar> ReducedSystem<T> {
     }
 
     /// Finds y for x, and writes z = (x, y), laid out as the parameters. Returns ‖Jδ‖².
-    pub fn complete(&mut self, jacobian: &BlockJacobian<'_, T>, residual: &[T], x: &[f64], z: &mut [T]) -> f64 {
+    pub fn complete(&mut self, jacobian: BlockJacobian<'_, T>, residual: &[T], x: &[f64], z: &mut [T]) -> f64 {
         self.scale(x);
         let layout = jacobian.layout;
         let scaled = &self.scaled;
         self.tasks
             .par_iter_mut()
-            .zip(&jacobian.chunks)
+            .zip(&jacobian.values.chunks)
             .zip(&layout.chunks)
             .with_max_len(1)
             .for_each(|((task, values), chunk)| task.complete(layout, chunk, values, residual, scaled));
@@ -194,7 +194,7 @@ impl<T: Scalar> ReducedSystem<T> {
     }
 
     /// The blocks on the diagonal of the reduced matrix, each by rows, one after the other.
-    pub fn diagonal_blocks(&self, jacobian: &BlockJacobian<'_, T>, bounds: &[usize], out: &mut [f64]) {
+    pub fn diagonal_blocks(&self, jacobian: BlockJacobian<'_, T>, bounds: &[usize], out: &mut [f64]) {
         let layout = jacobian.layout;
         over_parts(bounds, out, 0, &|kept, out| {
             let mut scratch = Scratch::new(layout);
@@ -224,7 +224,7 @@ impl<T: Scalar> ReducedSystem<T> {
     }
 
     /// The lower triangle of the reduced matrix, by columns; above it is what was there.
-    pub fn form(&self, jacobian: &BlockJacobian<'_, T>, matrix: &mut [f64]) {
+    pub fn form(&self, jacobian: BlockJacobian<'_, T>, matrix: &mut [f64]) {
         let layout = jacobian.layout;
         let dim = layout.reduced_dim();
         let bounds: Vec<usize> = layout.kept_bounds.iter().map(|&start| start * dim).collect();
@@ -238,7 +238,13 @@ impl<T: Scalar> ReducedSystem<T> {
     }
 
     /// The columns of kept block k from the diagonal downwards.
-    fn form_columns(&self, jacobian: &BlockJacobian<'_, T>, k: usize, scratch: &mut Scratch, out: &mut [f64]) {
+    fn form_columns(
+        &self,
+        jacobian: BlockJacobian<'_, T>,
+        k: usize,
+        scratch: &mut Scratch,
+        out: &mut [f64],
+    ) {
         let layout = jacobian.layout;
         let dim = layout.reduced_dim();
         let (start, n) = (layout.kept_bounds[k], layout.statement.size(layout.kept[k]));
@@ -292,7 +298,7 @@ impl<T: Scalar> ReducedSystem<T> {
     /// that touch it.
     fn over_runs(
         &self,
-        jacobian: &BlockJacobian<'_, T>,
+        jacobian: BlockJacobian<'_, T>,
         k: usize,
         scratch: &mut Scratch,
         mut body: impl FnMut(Run<'_>),

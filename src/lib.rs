@@ -54,14 +54,15 @@
 //! | --- | --- |
 //! | 5 solver | [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`]; their budget, [`Memory`] |
 //! | 5 solver, first order | [`FirstOrder`] runs a [`GradientMethod`] on an objective or on batches: [`GradientDescent`], [`HeavyBall`], [`Nesterov`], [`AdaGrad`], [`FullAdaGrad`], [`RmsProp`], [`Adam`]; with line searches, [`SteepestDescent`], [`Lbfgs`] |
+//! | 5 solver, over distributions | [`MirrorDescent`], natural gradients over an [`exponential_family`] |
 //! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`] |
 //! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; the path they take, [`Inner`] |
-//! | 2 curvature | preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`] |
+//! | 2 curvature | preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`]; families of distributions, [`exponential_family`] |
 //! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
 //! | 0 base | [`Scalar`] (`f32` or `f64`), [`Error`] |
 //!
-//! Beside them [`check`] examines your callbacks, [`spectrum`] finds eigenvalues, traces and densities, and with the feature `problems` there are reference problems with
-//! known answers, also as templates.
+//! Beside them [`check`] examines your callbacks, [`spectrum`] finds eigenvalues, traces and densities, and with the
+//! feature `problems` there are reference problems with known answers, also as templates.
 //!
 //! # Guarantees
 //!

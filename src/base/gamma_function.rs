@@ -20,7 +20,7 @@ fn steps(x: f64) -> usize {
     (LARGE - x).ceil().max(0.0) as usize
 }
 
-/// ln Γ(x).
+/// ln Γ(x), to 1e-14 or 1e-14 relative: below 12 the recurrence cancels against ln Γ(12) ≈ 17.5.
 pub fn ln_gamma(x: f64) -> f64 {
     let (n, product) = (steps(x), (0..steps(x)).fold(1.0, |product, k| product * (x + k as f64)));
     let y = x + n as f64;
@@ -93,12 +93,12 @@ mod tests {
         let (mut harmonic, mut squares) = (0.0, 0.0);
         for n in 1..30 {
             let x = f64::from(n);
-            close(ln_gamma(x) / factorial.ln().max(1.0), factorial.ln() / factorial.ln().max(1.0));
+            assert!((ln_gamma(x) - factorial.ln()).abs() < 1e-14 * factorial.ln().max(1.0));
             close(digamma(x), harmonic - EULER);
             close(trigamma(x), PI * PI / 6.0 - squares);
             (factorial, harmonic, squares) = (factorial * x, harmonic + 1.0 / x, squares + 1.0 / (x * x));
         }
-        close(ln_gamma(0.5), 0.5 * PI.ln());
+        assert!((ln_gamma(0.5) - 0.5 * PI.ln()).abs() < 1e-14);
         close(digamma(0.5), -EULER - 2.0 * LN_2);
         close(trigamma(0.5), PI * PI / 2.0);
         close(digamma(0.25), -EULER - PI / 2.0 - 3.0 * LN_2);
@@ -109,7 +109,7 @@ mod tests {
         // mpmath, 40 digits, rounded.
         close(ln_gamma(1e-3), 6.907_178_885_383_854);
         close(digamma(1e-3) / 1000.0, -1.000_575_571_931_810_3);
-        close(ln_gamma(1e5) / 1e6, 1.051_287_708_973_656_9);
+        close(ln_gamma(1e5) / 1e6, 1.051_287_708_973_657);
         let large = 1e8_f64;
         close(log_minus_digamma(large) * 2.0 * large, 1.0 + 1.0 / (6.0 * large));
     }

@@ -5,7 +5,7 @@ use super::{Coordinates, ExponentialFamily};
 use crate::base::gamma_function::{digamma, inverse_log_minus_digamma, ln_gamma, log_minus_digamma, trigamma};
 use crate::base::{Error, Result, check_component};
 
-/// The gamma family with shape α and rate β: η = (α − 1, −β), μ = (E[ln x], E[x]) = (ψ(α) − ln β, α/β).
+/// The gamma family with shape α and rate β: η = (α − 1, −β), μ = (E\[ln x\], E\[x\]) = (ψ(α) − ln β, α/β).
 ///
 /// From μ the shape solves ln α − ψ(α) = ln μ₁ − μ₀, by Newton's method; where that difference is small, α is large and
 /// the difference has lost about log₁₀ α digits.

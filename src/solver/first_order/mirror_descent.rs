@@ -30,7 +30,7 @@ const MOST_HALVINGS: usize = 60;
 ///
 /// ```
 /// use newton_krylov::exponential_family::{ExponentialFamily, Gaussian};
-/// use newton_krylov::{MirrorDescent, objective_from_gradient};
+/// use newton_krylov::{Difference, MirrorDescent, objective_from_gradient};
 ///
 /// // −E[ln joint] + E[ln q] for a conjugate model is linear in μ but for the entropy, and α = 1 is exact in one step:
 /// // a prior N(0, 1) and one observation y = 2 of N(θ, ½) have the posterior N(4/3, 1/3).
@@ -47,6 +47,7 @@ const MOST_HALVINGS: usize = 60;
 ///         Ok(q) => (0..2).for_each(|i| g[i] = q[i] - target[i]),
 ///         Err(_) => g.fill(f64::NAN),
 ///     },
+///     Difference::default(),
 /// );
 /// let start = family.natural(&[0.0], &[1.0])?;
 /// let report = MirrorDescent::new(family, 1.0).minimize(&bound, &start)?;

@@ -17,7 +17,7 @@ use super::{Evaluation, Termination, rounding};
 
 /// Trials of one search, each at least 10% shorter or twice longer than another; no sensible search comes near.
 const MOST_TRIALS: usize = 80;
-/// Trials in a row at which f rises in proportion to the length, where it should fall: the slope is wrong.
+/// Trials in a row at which f rises in proportion to the length, down to rounding: the slope is wrong.
 const MOST_EQUAL_RATIOS: usize = 6;
 
 /// A point of φ.
@@ -89,20 +89,30 @@ impl Failures {
         self.trials += 1;
     }
 
-    /// Counts a trial that is too long. `Err` if value and slope cannot belong together.
-    fn too_long(&mut self, point: Point) -> Result<(), Termination> {
+    /// Counts a trial that is too long.
+    fn too_long(&mut self, point: Point) {
         self.trials += 1;
         self.not_finite = None;
         let ratio = (self.start.value - point.value) / (-point.length * self.start.slope);
-        let clear = (self.start.value - point.value).abs() > rounding(self.epsilon, self.start.value, point.value);
-        let equal = clear && ratio <= -0.1 && (ratio - self.ratio).abs() <= 0.1 * (1.0 - ratio);
-        self.equal_ratios = if equal { self.equal_ratios + 1 } else { 0 };
-        self.ratio = ratio;
-        if self.equal_ratios >= MOST_EQUAL_RATIOS { Err(Termination::InconsistentGradient) } else { Ok(()) }
+        if (self.start.value - point.value).abs() > rounding(self.epsilon, self.start.value, point.value) {
+            let equal = ratio <= -0.1 && (ratio - self.ratio).abs() <= 0.1 * (1.0 - ratio);
+            self.equal_ratios = if equal { self.equal_ratios + 1 } else { 0 };
+            self.ratio = ratio;
+        }
+    }
+
+    /// Whether f rises in proportion to the length down to where it drowns in rounding. Far out that alone says
+    /// nothing: many functions grow like a cone.
+    fn inconsistent(&self) -> bool {
+        self.equal_ratios >= MOST_EQUAL_RATIOS
     }
 
     fn reason(&self) -> Termination {
-        self.not_finite.map_or(Termination::Stalled, Termination::NotFinite)
+        match self.not_finite {
+            Some(evaluation) => Termination::NotFinite(evaluation),
+            None if self.inconsistent() => Termination::InconsistentGradient,
+            None => Termination::Stalled,
+        }
     }
 }
 
@@ -118,6 +128,9 @@ pub(crate) fn backtrack(line: &mut impl Line, start: Point, first: f64, rules: R
         let wanted = -rules.decrease * length * start.slope;
         let noise = rounding(rules.epsilon, start.value, point.value);
         let enough = if point.value.is_finite() && wanted <= noise && (start.value - point.value).abs() <= noise {
+            if failures.inconsistent() {
+                break;
+            }
             line.slope()? <= (2.0 * rules.decrease - 1.0) * start.slope
         } else {
             point.value <= start.value - wanted
@@ -126,7 +139,7 @@ pub(crate) fn backtrack(line: &mut impl Line, start: Point, first: f64, rules: R
             return Ok(Found { point, rejected: failures.trials, kept: false });
         }
         let factor = if point.value.is_finite() {
-            failures.too_long(point)?;
+            failures.too_long(point);
             let bend = point.value - start.value - length * start.slope;
             let minimum = -0.5 * start.slope * length / bend;
             if bend > noise { minimum.clamp(0.1, 0.5) } else { 0.5 }
@@ -167,6 +180,9 @@ pub(crate) fn strong_wolfe(line: &mut impl Line, start: Point, first: f64, rules
             && point.slope <= (2.0 * rules.decrease - 1.0) * start.slope
             && point.slope >= rules.slope * start.slope;
         let strong = decreases && point.slope.abs() <= -rules.slope * start.slope;
+        if finite && level && failures.inconsistent() {
+            return Err(failures.reason());
+        }
         if finite && (strong || approximate) {
             return Ok(Found { point, rejected: trials - 1, kept: false });
         }
@@ -176,7 +192,7 @@ pub(crate) fn strong_wolfe(line: &mut impl Line, start: Point, first: f64, rules
             high = Some(Point { length, value: f64::NAN, slope: f64::NAN });
         } else if !decreases || (low.length > 0.0 && point.value >= low.value) {
             if low.length == 0.0 {
-                failures.too_long(point)?;
+                failures.too_long(point);
             }
             high = Some(point);
         } else {
@@ -325,6 +341,22 @@ mod tests {
         assert_eq!(reason(&|a| (if a > 0.0 { f64::NEG_INFINITY } else { 0.0 }, -1.0)), Termination::Unbounded);
         // A value that rounding alone has raised.
         assert_eq!(reason(&|a| (if a > 0.0 { 1.0 + 4e-16 } else { 1.0 }, -1e-18 * (1.0 + a))), Termination::Stalled);
+    }
+
+    #[test]
+    fn growth_like_a_cone_is_no_contradiction() {
+        // √(1 + 1e12(α − 1e-9)²): a cone for all but the shortest trials.
+        let (scale, minimum) = (1e6, 1e-9);
+        let phi = |a: f64| {
+            let root = (1e-12 + (scale * (a - minimum)).powi(2)).sqrt();
+            (root, scale * scale * (a - minimum) / root)
+        };
+        let (found, _) = search(phi, 1e3);
+        assert!((found.unwrap().point.length / minimum - 1.0).abs() < 0.5);
+        let (value, slope) = phi(0.0);
+        let mut line = Analytic { phi, trials: vec![], kept: None };
+        let found = backtrack(&mut line, Point { length: 0.0, value, slope }, 1e3, RULES);
+        assert!(found.unwrap().point.value < value);
     }
 
     #[test]

@@ -112,7 +112,7 @@ impl<M: GradientMethod> FirstOrder<M> {
     /// As [`minimize_sampled`](Self::minimize_sampled), with an observer, and with moments that are left as they are at
     /// the end: a second run from the point of the first, with the same batches and moments, continues it. With a
     /// limit on iterations the two are bitwise the same as one run, also when `x`, moments and batches were saved and
-    /// loaded in between.
+    /// loaded in between (in a format that keeps every bit of a number).
     ///
     /// # Errors
     /// As [`minimize_sampled`](Self::minimize_sampled), and for moments of another method or dimension.

@@ -77,11 +77,12 @@ impl<T: Scalar> Searcher<T> {
         self.memory.clear();
         kernels::scale_into(-1.0, &place.gradient, &mut self.direction);
         let slope = kernels::dot(&place.gradient, &self.direction);
-        if slope < 0.0 && slope.is_finite() {
-            Ok(slope)
-        } else {
-            // ‖g‖² is 0 by underflow, or out of range: no length can be judged by it.
-            Err(if slope == 0.0 { Termination::Stalled } else { Termination::NotFinite(Evaluation::Gradient) })
+        match slope {
+            slope if slope < 0.0 && slope.is_finite() => Ok(slope),
+            // ‖g‖² underflows, or overflows: no length can be judged by it.
+            0.0 => Err(Termination::Stalled),
+            _ if place.value < -f64::MAX.sqrt() => Err(Termination::Unbounded),
+            _ => Err(Termination::NotFinite(Evaluation::Gradient)),
         }
     }
 

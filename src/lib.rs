@@ -13,7 +13,7 @@
 //! | argmin gᵀδ + ½δᵀMδ, ‖δ‖ ≤ Δ | fits Δ | [`TrustRegion`], [`Question::Radius`] |
 //! | argmin gᵀδ + ½δᵀMδ + ⅓σ‖δ‖³ | σ‖δ‖ | [`CubicRegularization`], [`Question::Cubic`] |
 //! | −\|M\|⁻¹g, a direction of descent also where M is indefinite | 0 where M is positive definite | [`NewtonCg`], [`Question::SaddleFree`] |
-//! | argmin gᵀδ, δᵀMδ ≤ ε² | 0, up to a factor on δ | [`Question::MetricBall`] |
+//! | argmin gᵀδ, δᵀMδ ≤ ε² | 0, up to a factor on δ | [`NaturalGradient`], [`Question::MetricBall`] |
 //!
 //! ```
 //! use newton_krylov::{TrustRegion, objective};
@@ -52,11 +52,11 @@
 //!
 //! | floor | what is there |
 //! | --- | --- |
-//! | 5 solver | [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`]; their budget, [`Memory`] |
+//! | 5 solver | [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`], [`NaturalGradient`]; their budget, [`Memory`] |
 //! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`] |
 //! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; the path they take, [`Inner`] |
-//! | 2 curvature | preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`estimate_diagonal`] |
-//! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
+//! | 2 curvature | model + loss + metric: [`fit`], [`fit_samples`], [`Metric`], [`Loss`], [`Likelihood`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`estimate_diagonal`] |
+//! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; models, [`Model`], [`SampledModel`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
 //! | 0 base | [`Scalar`] (`f32` or `f64`), [`Error`] |
 //!
 //! Beside them [`check`] examines your callbacks, and with the feature `problems` there are reference problems with
@@ -111,10 +111,14 @@ mod solver;
 mod step;
 
 pub use base::{Error, Result, Scalar, SplitMix64};
-pub use control::{Batches, Evaluation, Iteration, Progress, Report, Stopping, Termination};
+pub use control::{
+    Batches, Evaluation, Iteration, LeastSquaresProgress, LeastSquaresReport, Progress, Report, Stopping, Termination,
+};
 pub use curvature::*;
 pub use operator::*;
-pub use solver::{CubicRegularization, Memory, NewtonCg, TrustRegion};
+pub use solver::{
+    CubicRegularization, GaussNewton, LevenbergMarquardt, Memory, NaturalGradient, NewtonCg, Scaling, TrustRegion,
+};
 pub use step::*;
 
 #[cfg(doctest)]

@@ -6,8 +6,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use newton_krylov::{
-    CubicRegularization, DiagonalOperator, Inner, Memory, NewtonCg, Objective, Question, Report, StepOptions, Steps,
-    Stopping, TrustRegion, objective,
+    BernoulliCrossEntropy, CubicRegularization, DiagonalOperator, Expansion, Inner, Memory, Metric, NewtonCg,
+    Objective, Question, Report, StepOptions, Steps, Stopping, SymmetricOperator, TrustRegion, fit, model, objective,
+    with_second_order,
 };
 
 struct Counting;
@@ -103,6 +104,46 @@ fn products_allocate_nothing() {
     assert_eq!((step.products, made), (0, 1), "a free answer allocates its step alone");
 }
 
+fn metric_products_allocate_nothing() {
+    let (n, k) = (50, 20);
+    // h_i(x) = sin(x_{i mod n})
+    let waves = with_second_order(
+        model(
+            n * k,
+            n,
+            move |x: &[f64], h: &mut [f64]| (0..n * k).for_each(|i| h[i] = x[i % n].sin()),
+            move |x, v, jv| (0..n * k).for_each(|i| jv[i] = x[i % n].cos() * v[i % n]),
+            move |x, u, jtu| {
+                jtu.fill(0.0);
+                (0..n * k).for_each(|i| jtu[i % n] += x[i % n].cos() * u[i]);
+            },
+        ),
+        move |x: &[f64], u, v, out| {
+            out.fill(0.0);
+            (0..n * k).for_each(|i| out[i % n] -= x[i % n].sin() * u[i] * v[i % n]);
+        },
+    );
+    for metric in [
+        Metric::Hessian,
+        Metric::GaussNewton,
+        Metric::GeneralizedGaussNewton,
+        Metric::Fisher,
+        Metric::SampledFisher { seed: 1, draws: 2 },
+        Metric::EmpiricalFisher,
+        Metric::GradientCovariance,
+    ] {
+        let loss = BernoulliCrossEntropy::new(vec![0.25; n * k], k).unwrap();
+        let objective = fit(&waves, loss, metric).unwrap().with_regularization(0.1).unwrap();
+        let x = vec![0.3; n];
+        let at = objective.expand(&x);
+        let (v, mut out) = (vec![1.0; n], vec![0.0; n]);
+        at.gradient(&mut out);
+        at.apply(&v, &mut out);
+        let ((), made, _) = allocations(|| (0..5).for_each(|_| at.apply(&v, &mut out)));
+        assert_eq!(made, 0, "{metric:?}");
+    }
+}
+
 fn iterations_allocate_little() {
     let n = 300;
     let f = valley(n);
@@ -140,5 +181,6 @@ fn iterations_allocate_little() {
 #[test]
 fn memory_is_allocated_once() {
     products_allocate_nothing();
+    metric_products_allocate_nothing();
     iterations_allocate_little();
 }

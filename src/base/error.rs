@@ -58,6 +58,26 @@ pub enum Error {
         /// What it needs, in words.
         requirement: &'static str,
     },
+    /// A lower bound lies above the upper one, or one of them is NaN.
+    EmptyBounds {
+        /// Which component.
+        index: usize,
+        /// The lower bound.
+        lower: f64,
+        /// The upper bound.
+        upper: f64,
+    },
+    /// A component of x0 lies outside its bounds.
+    OutsideBounds {
+        /// Which component.
+        index: usize,
+        /// The component.
+        value: f64,
+        /// Its lower bound.
+        lower: f64,
+        /// Its upper bound.
+        upper: f64,
+    },
 }
 
 /// The result of a call that can be refused.
@@ -83,6 +103,12 @@ impl fmt::Display for Error {
                 write!(f, "{argument}[{index}] is {value}, but must be {requirement}")
             }
             Error::Unsupported { argument, requirement } => write!(f, "{argument} needs {requirement}"),
+            Error::EmptyBounds { index, lower, upper } => {
+                write!(f, "component {index} has the bounds {lower} and {upper}, between which there is no number")
+            }
+            Error::OutsideBounds { index, value, lower, upper } => {
+                write!(f, "x0[{index}] is {value}, but must lie within its bounds {lower} and {upper}")
+            }
         }
     }
 }

@@ -85,8 +85,28 @@ pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
 }
 
 /// Σ term(i) over `0..len`.
-pub fn sum(len: usize, term: impl Fn(usize) -> f64 + Sync) -> f64 {
+pub fn sum_terms(len: usize, term: impl Fn(usize) -> f64 + Sync) -> f64 {
     tree_sum(len, &|r| [lanes(r.len(), |i| term(r.start + i))])[0]
+}
+
+/// Σ aᵢ.
+pub fn sum(a: &[f64]) -> f64 {
+    tree_sum(a.len(), &|r| {
+        let a = &a[r];
+        [lanes(a.len(), |i| a[i])]
+    })[0]
+}
+
+/// ‖a‖² − ‖b‖² as (a − b)ᵀ(a + b), which loses nothing where they are close.
+pub fn square_difference<T: Scalar>(a: &[T], b: &[T]) -> f64 {
+    debug_assert_eq!(a.len(), b.len());
+    tree_sum(a.len(), &|r| {
+        let (a, b) = (&a[r.clone()], &b[r]);
+        [lanes(a.len(), |i| {
+            let (a, b): (f64, f64) = (a[i].into(), b[i].into());
+            (a - b) * (a + b)
+        })]
+    })[0]
 }
 
 /// ‖a‖₂, without overflow or underflow in the squares.

@@ -79,6 +79,11 @@ impl Batches {
         &self.order[start..self.at.drawn]
     }
 
+    /// How many samples they are drawn from.
+    pub fn samples(&self) -> usize {
+        self.at.samples
+    }
+
     /// Epochs completed before the one that the last batch is from.
     pub fn epoch(&self) -> u64 {
         self.at.epoch

@@ -32,9 +32,18 @@ pub(crate) fn judge(epsilon: f64, before: f64, after: f64, predicted: f64) -> Ve
     if !after.is_finite() {
         return Verdict::Ratio(f64::NEG_INFINITY);
     }
-    let noise = rounding(epsilon, before, after);
-    let actual = before - after;
-    if predicted <= noise && actual.abs() <= noise { Verdict::Rounding } else { Verdict::Ratio(actual / predicted) }
+    judge_decrease(rounding(epsilon, before, after), before - after, predicted)
+}
+
+/// Compares an actual decrease, whose error is of the size `noise`, with the predicted one.
+pub(crate) fn judge_decrease(noise: f64, actual: f64, predicted: f64) -> Verdict {
+    if !actual.is_finite() {
+        Verdict::Ratio(f64::NEG_INFINITY)
+    } else if predicted <= noise && actual.abs() <= noise {
+        Verdict::Rounding
+    } else {
+        Verdict::Ratio(actual / predicted)
+    }
 }
 
 #[cfg(test)]

@@ -2,13 +2,15 @@
 
 mod batches;
 mod judge;
+mod least_squares_report;
 mod report;
 mod stopping;
 mod termination;
 
 pub use batches::Batches;
+pub use least_squares_report::{LeastSquaresProgress, LeastSquaresReport};
 pub use report::{Iteration, Progress, Report};
 pub use stopping::Stopping;
 pub use termination::{Evaluation, Termination};
 
-pub(crate) use judge::{Verdict, judge, rounding};
+pub(crate) use judge::{Verdict, judge, judge_decrease, rounding};

@@ -95,27 +95,7 @@ impl<T: Scalar> Report<T> {
 impl<T: Scalar> fmt::Display for Report<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if f.alternate() {
-            writeln!(
-                f,
-                "{:>6} {:>16} {:>10} {:>10} {:>8} {:>10} {:>10} {:>8} {:>5} inner",
-                "step", "value", "|gradient|", "|step|", "ratio", "control", "shift", "products", "rej."
-            )?;
-            for (i, it) in self.history.iter().enumerate() {
-                writeln!(
-                    f,
-                    "{:>6} {:>16.9e} {:>10.3e} {:>10.3e} {:>8.3} {:>10.3e} {:>10.3e} {:>8} {:>5} {:?}",
-                    i + 1,
-                    it.value,
-                    it.gradient_norm,
-                    it.step_norm,
-                    it.ratio,
-                    it.control,
-                    it.shift,
-                    it.products,
-                    it.rejected,
-                    it.inner
-                )?;
-            }
+            write_history(f, &self.history)?;
         }
         let remembered = self.history.iter().filter(|i| i.inner == InnerStop::Remembered).count();
         writeln!(f, "{:<15} {}", "termination", self.termination)?;
@@ -131,4 +111,30 @@ impl<T: Scalar> fmt::Display for Report<T> {
         writeln!(f, "{:<15} {:.3} s", "time", self.seconds)?;
         write!(f, "{:<15} {}", "advice", self.termination.advice())
     }
+}
+
+/// One line for every iteration.
+pub(super) fn write_history(f: &mut fmt::Formatter<'_>, history: &[Iteration]) -> fmt::Result {
+    writeln!(
+        f,
+        "{:>6} {:>16} {:>10} {:>10} {:>8} {:>10} {:>10} {:>8} {:>5} inner",
+        "step", "value", "|gradient|", "|step|", "ratio", "control", "shift", "products", "rej."
+    )?;
+    for (i, it) in history.iter().enumerate() {
+        writeln!(
+            f,
+            "{:>6} {:>16.9e} {:>10.3e} {:>10.3e} {:>8.3} {:>10.3e} {:>10.3e} {:>8} {:>5} {:?}",
+            i + 1,
+            it.value,
+            it.gradient_norm,
+            it.step_norm,
+            it.ratio,
+            it.control,
+            it.shift,
+            it.products,
+            it.rejected,
+            it.inner
+        )?;
+    }
+    Ok(())
 }

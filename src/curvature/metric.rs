@@ -6,7 +6,7 @@
 //! with a different k × k matrix W in the middle, which comes from the loss. Schraudolph, "Fast curvature matrix-vector
 //! products for second-order gradient descent" (Neural Comput. 14 (2002)), has the products.
 
-use super::loss::{Likelihood, Loss};
+use super::loss::Loss;
 use super::stacked::Stacked;
 use crate::base::{Error, Result, Scalar, check_range, kernels};
 
@@ -73,33 +73,38 @@ impl<T: Scalar> Middle<T> {
     pub fn new<L: Loss<T>>(metric: Metric, loss: &Stacked<'_, L>, h: &[T]) -> Self {
         let (count, k) = (loss.count(), loss.loss.outputs_per_sample());
         let width = loss.loss.curvature_len();
-        let curvature = |write: &(dyn Fn(usize, &[T], &mut [T]) + Sync)| {
-            let mut numbers = vec![T::zero(); count * width];
-            loss.write(h, width, &mut numbers, write);
-            Middle::Curvature(width, numbers)
-        };
-        let outer = |draws: usize, write: &dyn Fn(&mut [T])| {
-            let mut scores = vec![T::zero(); count * k * draws];
-            write(&mut scores);
-            Middle::Outer(draws, scores)
-        };
+        let numbers = |width: usize| vec![T::zero(); count * width];
         let likelihood = || loss.loss.likelihood().expect("the metric was checked");
         match metric {
-            Metric::Hessian => curvature(&|i, h, out| loss.loss.hessian(i, h, out)),
             Metric::GaussNewton => Middle::Identity,
-            Metric::GeneralizedGaussNewton => curvature(&|i, h, out| loss.loss.positive_hessian(i, h, out)),
+            Metric::Hessian | Metric::GeneralizedGaussNewton => {
+                let mut curvature = numbers(width);
+                loss.write(h, width, &mut curvature, |i, h, out| match metric {
+                    Metric::Hessian => loss.loss.hessian(i, h, out),
+                    _ => loss.loss.positive_hessian(i, h, out),
+                });
+                Middle::Curvature(width, curvature)
+            }
             Metric::Fisher => {
-                let likelihood: &dyn Likelihood<T> = likelihood();
-                curvature(&|i, h, out| likelihood.fisher(i, h, out))
+                let (mut curvature, likelihood) = (numbers(width), likelihood());
+                loss.write(h, width, &mut curvature, |i, h, out| likelihood.fisher(i, h, out));
+                Middle::Curvature(width, curvature)
             }
             Metric::SampledFisher { seed, draws } => {
-                outer(draws, &|scores| loss.draw_scores(likelihood(), h, seed, draws, scores))
+                let mut scores = numbers(k * draws);
+                loss.draw_scores(likelihood(), h, seed, draws, &mut scores);
+                Middle::Outer(draws, scores)
             }
             Metric::EmpiricalFisher => {
-                let likelihood: &dyn Likelihood<T> = likelihood();
-                outer(1, &|scores| loss.write(h, k, scores, |i, h, out| likelihood.score(i, h, out)))
+                let (mut scores, likelihood) = (numbers(k), likelihood());
+                loss.write(h, k, &mut scores, |i, h, out| likelihood.score(i, h, out));
+                Middle::Outer(1, scores)
             }
-            Metric::GradientCovariance => outer(1, &|scores| loss.gradients(h, scores)),
+            Metric::GradientCovariance => {
+                let mut gradients = numbers(k);
+                loss.gradients(h, &mut gradients);
+                Middle::Outer(1, gradients)
+            }
         }
     }
 

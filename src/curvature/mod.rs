@@ -2,15 +2,21 @@
 
 mod diagonal;
 mod fit;
+mod least_squares;
 mod loss;
 mod losses;
 mod metric;
 mod preconditioned;
+mod robust;
 mod stacked;
 
 pub use diagonal::{DiagonalPreconditioner, estimate_diagonal, with_diagonal};
 pub use fit::{ModelObjective, SampledModelObjective, fit, fit_samples};
+pub use least_squares::{LeastSquares, least_squares, least_squares_dense, least_squares_from_residuals};
 pub use loss::{Likelihood, Loss};
-pub use losses::{SoftmaxCrossEntropy, SquaredError};
+pub use losses::{BernoulliCrossEntropy, GaussianLoss, PoissonLoss, RobustError, SoftmaxCrossEntropy, SquaredError};
 pub use metric::Metric;
 pub use preconditioned::{Preconditioned, PreconditionedObjective, Preconditioner, with_preconditioner};
+pub use robust::{Arctan, Cauchy, Huber, RobustLoss, SoftL1, Squares, Tukey};
+
+pub(crate) use robust::{LossSum, Weighted, Weights};

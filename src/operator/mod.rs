@@ -3,9 +3,11 @@
 mod closures;
 mod compose;
 mod counted;
+mod counted_model;
 mod divergence;
 mod finite_difference;
 mod form;
+mod jacobian_model;
 mod linear_map;
 mod model;
 mod objective;
@@ -16,12 +18,16 @@ mod symmetric;
 pub use closures::{ClosureObjective, FnOperator, objective, operator};
 pub use compose::{DiagonalOperator, Scaled, Shifted, ShiftedDiagonal, Sum};
 pub use counted::{Counted, Counts};
+pub use counted_model::LeastSquaresCounts;
 pub use divergence::{DivergenceObjective, with_divergence};
 pub use finite_difference::{Difference, GradientObjective, objective_from_gradient};
 pub use form::form_parallel;
+pub use jacobian_model::{DifferenceModel, JacobianModel};
 pub use linear_map::{FnLinearMap, LinearMap, linear_map};
 pub use model::{ClosureModel, Linearization, Model, model};
 pub use objective::{Expansion, Objective};
 pub use sampled::{SampledModel, SampledObjective};
 pub use second_order::{SecondOrderModel, with_second_order};
 pub use symmetric::SymmetricOperator;
+
+pub(crate) use counted_model::CountedModel;

@@ -1,6 +1,7 @@
 //! What is fitted: a function from parameters to outputs, with the products of its Jacobian.
 
 use std::marker::PhantomData;
+use std::sync::OnceLock;
 
 use super::LinearMap;
 use crate::base::Scalar;
@@ -63,13 +64,19 @@ pub trait Model<T> {
     /// out ← h(x). Overwrites `out` without reading it. A model that cannot be evaluated writes NaN.
     fn evaluate(&self, x: &[T], out: &mut [T]);
 
-    /// Outputs and Jacobian at x. The outputs are computed here, once.
+    /// Outputs and Jacobian at x. The outputs are computed here, or when they are first asked for, and once.
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a;
 
     /// Whether its linearisations have [`second_order_product`](Linearization::second_order_product)s. By default not;
     /// [`with_second_order`](crate::with_second_order) adds them to any model.
     fn second_order(&self) -> bool {
         false
+    }
+
+    /// Told in which box x will stay, lower ≤ x ≤ upper. A model that is evaluated around x, for differences, keeps
+    /// within it; all others need not know (the default).
+    fn keep_within(&mut self, lower: &[T], upper: &[T]) {
+        let _ = (lower, upper);
     }
 }
 
@@ -137,17 +144,15 @@ where
         (self.evaluate)(x, out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
-        let mut outputs = vec![T::zero(); self.output_dim];
-        (self.evaluate)(x, &mut outputs);
-        At { model: self, x, outputs }
+        At { model: self, x, outputs: OnceLock::new() }
     }
 }
 
-/// A closure model at a point: it keeps the outputs only.
+/// A closure model at a point: it keeps the outputs only, once they were asked for.
 struct At<'a, T, M> {
     model: &'a M,
     x: &'a [T],
-    outputs: Vec<T>,
+    outputs: OnceLock<Vec<T>>,
 }
 
 impl<T, F, J, K> LinearMap<T> for At<'_, T, ClosureModel<T, F, J, K>>
@@ -171,10 +176,16 @@ where
 
 impl<T, F, J, K> Linearization<T> for At<'_, T, ClosureModel<T, F, J, K>>
 where
+    T: Scalar,
+    F: Fn(&[T], &mut [T]),
     J: Fn(&[T], &[T], &mut [T]),
     K: Fn(&[T], &[T], &mut [T]),
 {
     fn outputs(&self) -> &[T] {
-        &self.outputs
+        self.outputs.get_or_init(|| {
+            let mut outputs = vec![T::zero(); self.model.output_dim];
+            (self.model.evaluate)(self.x, &mut outputs);
+            outputs
+        })
     }
 }

@@ -60,6 +60,9 @@ impl<T: Scalar, M: Model<T>, F: Fn(&[T], &[T], &[T], &mut [T])> Model<T> for Sec
     fn second_order(&self) -> bool {
         true
     }
+    fn keep_within(&mut self, lower: &[T], upper: &[T]) {
+        self.model.keep_within(lower, upper);
+    }
 }
 
 /// The model at a point.

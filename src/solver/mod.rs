@@ -2,14 +2,23 @@
 
 mod cubic_regularization;
 mod escape;
+mod gauss_newton;
 mod globalisation;
+mod least_squares;
+mod levenberg_marquardt;
 mod memory;
+mod minibatch;
+mod natural_gradient;
 mod newton;
 mod newton_cg;
 mod source;
 mod trust_region;
 
 pub use cubic_regularization::CubicRegularization;
+pub use gauss_newton::GaussNewton;
+pub use least_squares::Scaling;
+pub use levenberg_marquardt::LevenbergMarquardt;
 pub use memory::Memory;
+pub use natural_gradient::NaturalGradient;
 pub use newton_cg::NewtonCg;
 pub use trust_region::TrustRegion;

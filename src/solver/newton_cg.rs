@@ -72,7 +72,7 @@ impl NewtonCg {
         observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
     ) -> Result<Report<T>> {
         let settings = Settings { stopping: &self.stopping, inner: self.inner, memory: self.memory };
-        minimize(objective, x0, settings, LineSearch { length: 1.0, longest: f64::INFINITY }, observer)
+        minimize(objective, x0, settings, LineSearch::new(Question::SaddleFree), observer)
     }
 
     /// The most vectors of length `dim` that a run on the Krylov path stores; times `dim` and the size of `T` in bytes.
@@ -82,9 +82,17 @@ impl NewtonCg {
 }
 
 /// The step length α, and a bound on ‖δ‖ for directions along which there is no curvature.
-struct LineSearch {
+pub(super) struct LineSearch {
     length: f64,
     longest: f64,
+    direction: fn(f64) -> Question,
+}
+
+impl LineSearch {
+    /// Along the answers to `direction(longest)`.
+    pub fn new(direction: fn(f64) -> Question) -> Self {
+        LineSearch { length: 1.0, longest: f64::INFINITY, direction }
+    }
 }
 
 impl Globalisation for LineSearch {
@@ -93,15 +101,15 @@ impl Globalisation for LineSearch {
     }
 
     fn question(&self) -> Question {
-        Question::SaddleFree(self.longest)
+        (self.direction)(self.longest)
     }
 
-    fn length(&self) -> f64 {
+    fn length(&self, _: &Answer) -> f64 {
         self.length
     }
 
-    fn control(&self) -> f64 {
-        self.length
+    fn control(&self, trial: &Trial) -> f64 {
+        trial.length
     }
 
     fn restore(&mut self, control: f64) {

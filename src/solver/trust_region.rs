@@ -89,7 +89,7 @@ impl TrustRegion {
 }
 
 /// Δ.
-struct Radius(f64);
+pub(super) struct Radius(pub f64);
 
 impl Globalisation for Radius {
     fn start(&mut self, scales: Scales) {
@@ -100,7 +100,7 @@ impl Globalisation for Radius {
         Question::Radius(self.0)
     }
 
-    fn control(&self) -> f64 {
+    fn control(&self, _: &Trial) -> f64 {
         self.0
     }
 

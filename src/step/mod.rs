@@ -2,7 +2,9 @@
 
 mod conjugate_gradient;
 mod dense;
+mod dense_least_squares;
 mod family;
+mod gauss_newton;
 mod krylov;
 mod minres;
 mod remembered;
@@ -14,6 +16,8 @@ pub use minres::{Minres, MinresOptions, MinresOutcome, NonpositiveCurvature, min
 pub use spectral::Question;
 pub use steps::{Step, StepOptions, StepOutcome, Steps, damped_step};
 
+pub(crate) use dense_least_squares::DenseLeastSquares;
 pub(crate) use family::{Accuracy, Resources, StepFamily};
+pub(crate) use gauss_newton::{GaussNewtonSteps, System};
 pub(crate) use remembered::RememberedModel;
 pub(crate) use spectral::Answer;

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use super::shared::not_negative;
 use crate::base::{Error, Result, Scalar, SplitMix64, check_positive_dimension, kernels};
 use crate::curvature::loss::{Likelihood, Loss};
 
@@ -48,7 +49,7 @@ impl<'y> SoftmaxCrossEntropy<'y> {
 /// The largest output and log Σ exp(h − largest).
 fn normaliser<T: Scalar>(h: &[T]) -> (f64, f64) {
     let largest: f64 = h.iter().fold(T::neg_infinity(), |m, &h| m.max(h)).into();
-    (largest, kernels::sum(h.len(), |j| (h[j].into() - largest).exp()).ln())
+    (largest, kernels::sum_terms(h.len(), |j| (h[j].into() - largest).exp()).ln())
 }
 
 /// out ← softmax(h).
@@ -118,14 +119,20 @@ impl<T: Scalar> Likelihood<T> for SoftmaxCrossEntropy<'_> {
         probabilities(h, out);
     }
     fn divergence(&self, _: usize, before: &[T], after: &[T]) -> f64 {
+        let difference = |j: usize| after[j].into() - before[j].into();
+        let small = (0..before.len()).all(|j| difference(j).abs() <= 1.0);
         let ((largest, log_sum), (largest_after, log_sum_after)) = (normaliser(before), normaliser(after));
-        let divergence = kernels::sum(before.len(), |j| {
-            let log_p = before[j].into() - largest - log_sum;
-            let log_q = after[j].into() - largest_after - log_sum_after;
-            let p = log_p.exp();
-            if p > 0.0 { p * (log_p - log_q) } else { p }
-        });
-        // Both sum to 1 only up to rounding.
-        if divergence < 0.0 { 0.0 } else { divergence }
+        let p = |j: usize| (before[j].into() - largest - log_sum).exp();
+        if small {
+            // log Σ p eᵈ − Σ pd with d = after − before.
+            let moved = kernels::sum_terms(before.len(), |j| p(j) * difference(j).exp_m1());
+            return not_negative(moved.ln_1p() - kernels::sum_terms(before.len(), |j| p(j) * difference(j)));
+        }
+        // Σ p (log p − log q), where what is impossible before does not count.
+        let shift = (largest_after - largest) + (log_sum_after - log_sum);
+        not_negative(kernels::sum_terms(before.len(), |j| {
+            let p = p(j);
+            if p == 0.0 { 0.0 } else { p * (shift - difference(j)) }
+        }))
     }
 }

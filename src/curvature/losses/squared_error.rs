@@ -4,7 +4,8 @@
 
 use std::borrow::Cow;
 
-use crate::base::{Error, Result, Scalar, SplitMix64, check_finite, check_positive_dimension, check_range, kernels};
+use super::shared::check_targets;
+use crate::base::{Result, Scalar, SplitMix64, check_range, kernels};
 use crate::curvature::loss::{Likelihood, Loss};
 
 /// l(y, h) = ½‖h − y‖²; as a likelihood, normal with mean h and a fixed variance σ² in every output.
@@ -30,7 +31,7 @@ impl<'y, T: Scalar> SquaredError<'y, T> {
     /// If there are no outputs, the targets do not divide into samples, or one is NaN or infinite.
     pub fn new(targets: impl Into<Cow<'y, [T]>>, outputs: usize) -> Result<Self> {
         let targets = targets.into();
-        check_targets(&targets, outputs)?;
+        check_targets("targets", &targets, outputs)?;
         Ok(SquaredError { targets, outputs, variance: 1.0 })
     }
 
@@ -47,17 +48,6 @@ impl<'y, T: Scalar> SquaredError<'y, T> {
     fn target(&self, sample: usize) -> &[T] {
         &self.targets[sample * self.outputs..(sample + 1) * self.outputs]
     }
-}
-
-/// Refuses targets that do not divide into samples of `outputs`, or are not finite.
-pub(super) fn check_targets<T: Scalar>(targets: &[T], outputs: usize) -> Result<()> {
-    check_positive_dimension("outputs", outputs)?;
-    check_positive_dimension("targets", targets.len())?;
-    if targets.len() % outputs != 0 {
-        let expected = targets.len().next_multiple_of(outputs);
-        return Err(Error::Length { argument: "targets", expected, found: targets.len() });
-    }
-    check_finite("targets", targets)
 }
 
 impl<T: Scalar> Loss<T> for SquaredError<'_, T> {
@@ -111,8 +101,8 @@ impl<T: Scalar> Likelihood<T> for SquaredError<'_, T> {
 }
 
 /// ‖a − b‖², the differences taken in `f64`.
-pub(super) fn squared_distance<T: Scalar>(a: &[T], b: &[T]) -> f64 {
-    kernels::sum(a.len(), |i| {
+fn squared_distance<T: Scalar>(a: &[T], b: &[T]) -> f64 {
+    kernels::sum_terms(a.len(), |i| {
         let difference: f64 = a[i].into() - b[i].into();
         difference * difference
     })

@@ -1,0 +1,123 @@
+//! Exact counts of residuals, Jacobians and their products.
+
+use std::cell::Cell;
+use std::fmt;
+
+use super::{Counts, LinearMap, Linearization, Model};
+use crate::base::Scalar;
+
+/// How often a least-squares model was called.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct LeastSquaresCounts {
+    /// Residuals r(x): calls of [`Model::evaluate`].
+    pub residuals: usize,
+    /// Points at which the model was linearised: calls of [`Model::linearize`].
+    pub linearizations: usize,
+    /// Products Jv. A Jacobian that is formed as a matrix counts as [`LinearMap::forming_cost`] of them, or of
+    /// `transpose_products` where it has fewer rows than columns.
+    pub products: usize,
+    /// Products Jᵀu.
+    pub transpose_products: usize,
+}
+
+impl LeastSquaresCounts {
+    /// The same in the words of [`Stopping`](crate::Stopping): values are residuals, gradients linearisations, products
+    /// those of both kinds.
+    pub fn totals(&self) -> Counts {
+        Counts {
+            values: self.residuals,
+            gradients: self.linearizations,
+            products: self.products + self.transpose_products,
+        }
+    }
+}
+
+impl fmt::Display for LeastSquaresCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let LeastSquaresCounts { residuals, linearizations, products, transpose_products } = self;
+        write!(f, "{residuals} residuals, {linearizations} Jacobians, {products} products Jv, {transpose_products} Jᵀu")
+    }
+}
+
+/// A model that counts what is asked of it.
+pub(crate) struct CountedModel<'m, M> {
+    model: &'m M,
+    counts: Cell<LeastSquaresCounts>,
+}
+
+impl<'m, M> CountedModel<'m, M> {
+    pub fn new(model: &'m M) -> Self {
+        CountedModel { model, counts: Cell::default() }
+    }
+
+    pub fn counts(&self) -> LeastSquaresCounts {
+        self.counts.get()
+    }
+
+    fn record(&self, change: impl FnOnce(&mut LeastSquaresCounts)) {
+        let mut now = self.counts.get();
+        change(&mut now);
+        self.counts.set(now);
+    }
+}
+
+impl<'m, M> CountedModel<'m, M> {
+    /// out ← r(x).
+    pub fn evaluate<T>(&self, x: &[T], out: &mut [T])
+    where
+        M: Model<T>,
+    {
+        self.record(|c| c.residuals += 1);
+        self.model.evaluate(x, out);
+    }
+
+    /// The Jacobian at x.
+    pub fn linearize<'a, T>(&'a self, x: &'a [T]) -> CountedMap<'a, impl Linearization<T> + 'a, M>
+    where
+        M: Model<T>,
+    {
+        self.record(|c| c.linearizations += 1);
+        CountedMap { inner: self.model.linearize(x), counted: self }
+    }
+}
+
+/// A Jacobian whose products are counted.
+pub(crate) struct CountedMap<'a, J, M> {
+    inner: J,
+    counted: &'a CountedModel<'a, M>,
+}
+
+impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
+    fn rows(&self) -> usize {
+        self.inner.rows()
+    }
+    fn columns(&self) -> usize {
+        self.inner.columns()
+    }
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        self.counted.record(|c| c.products += 1);
+        self.inner.apply(v, out);
+    }
+    fn apply_transpose(&self, u: &[T], out: &mut [T]) {
+        self.counted.record(|c| c.transpose_products += 1);
+        self.inner.apply_transpose(u, out);
+    }
+    fn form(&self, matrix: &mut [T])
+    where
+        T: Scalar,
+    {
+        let (cost, wide) = (self.inner.forming_cost(), self.rows() < self.columns());
+        self.counted.record(|c| *if wide { &mut c.transpose_products } else { &mut c.products } += cost);
+        self.inner.form(matrix);
+    }
+    fn forming_cost(&self) -> usize {
+        self.inner.forming_cost()
+    }
+    fn column_norms_squared(&self, out: &mut [T]) -> bool {
+        self.inner.column_norms_squared(out)
+    }
+    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+        self.inner.precondition(shift, r)
+    }
+}

@@ -1,0 +1,80 @@
+//! The Gauss–Newton method with a line search: Nocedal & Wright, *Numerical Optimization* (2006), section 10.3.
+//!
+//! δ = argmin ‖Jδ + r‖, of least ‖S⁻¹δ‖ where J has no full rank, and x ← x + αδ, with α = 1 first and then by
+//! interpolation until ½‖r‖² decreases by 10⁻⁴ of what its slope promises (Armijo). The direction is at most 100 times as
+//! long as the longest step so far, since where J is nearly singular it has no useful length.
+
+use std::ops::ControlFlow;
+
+use super::least_squares::{Scaling, Settings, check, minimize};
+use super::newton_cg::LineSearch;
+use crate::base::{Result, Scalar};
+use crate::control::{LeastSquaresProgress, LeastSquaresReport, Stopping};
+use crate::curvature::{LeastSquares, RobustLoss};
+use crate::operator::Model;
+use crate::step::{DenseLeastSquares, Question};
+
+/// Least squares by the Gauss–Newton method with a line search: for problems that are nearly linear, or whose residuals
+/// nearly vanish, from a good start. [`LevenbergMarquardt`](crate::LevenbergMarquardt) is the robust choice.
+///
+/// ```
+/// use newton_krylov::{GaussNewton, least_squares_dense};
+///
+/// // A circle through three points: residuals √((px − a)² + (py − b)²) − R
+/// let points = [[0.0, 0.0], [2.0, 0.0], [0.0, 4.0_f64]];
+/// let distance = |x: &[f64], p: [f64; 2]| (p[0] - x[0]).hypot(p[1] - x[1]);
+/// let circle = least_squares_dense(
+///     3,
+///     3,
+///     |x: &[f64], r| (0..3).for_each(|i| r[i] = distance(x, points[i]) - x[2]),
+///     |x, jacobian| {
+///         for (i, &p) in points.iter().enumerate() {
+///             jacobian[i] = (x[0] - p[0]) / distance(x, p);
+///             jacobian[3 + i] = (x[1] - p[1]) / distance(x, p);
+///             jacobian[6 + i] = -1.0;
+///         }
+///     },
+/// );
+/// let report = GaussNewton::default().minimize(&circle, &[0.5, 0.5, 1.0])?;
+/// assert!(report.termination.converged());
+/// assert!((report.x[0] - 1.0).abs() < 1e-12 && (report.x[1] - 2.0).abs() < 1e-12);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct GaussNewton {
+    /// When the run ends; read as [`LevenbergMarquardt::stopping`](crate::LevenbergMarquardt::stopping).
+    pub stopping: Stopping,
+    /// In which norm the step is the shortest where J has no full rank.
+    pub scaling: Scaling,
+}
+
+impl GaussNewton {
+    /// Minimises ½ Σ ρ(‖r_b‖²) from `x0`.
+    ///
+    /// # Errors
+    /// As [`LevenbergMarquardt::minimize`](crate::LevenbergMarquardt::minimize).
+    pub fn minimize<T: Scalar, M: Model<T>, L: RobustLoss>(
+        &self,
+        fit: &LeastSquares<T, M, L>,
+        x0: &[T],
+    ) -> Result<LeastSquaresReport<T>> {
+        self.minimize_with(fit, x0, |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
+    ///
+    /// # Errors
+    /// As [`minimize`](Self::minimize).
+    pub fn minimize_with<T: Scalar, M: Model<T>, L: RobustLoss>(
+        &self,
+        fit: &LeastSquares<T, M, L>,
+        x0: &[T],
+        observer: impl FnMut(&LeastSquaresProgress<'_, T>) -> ControlFlow<()>,
+    ) -> Result<LeastSquaresReport<T>> {
+        check(fit, x0)?;
+        let source = DenseLeastSquares::new(fit.model().output_dim(), fit.model().dim());
+        let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: false };
+        minimize(fit, x0, settings, source, LineSearch::new(Question::Radius), observer)
+    }
+}

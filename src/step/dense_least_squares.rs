@@ -1,0 +1,252 @@
+//! The dense path of least squares: J is formed once for a point, and every λ and Δ is answered from its factors.
+//!
+//!   [JS  r] = Q [R  c],   R = UΣVᵀ,   z(λ) = −Σᵢ vᵢ σᵢ(uᵢᵀc) / (σᵢ² + λ)
+//!
+//! A Householder QR factorisation carries r along, so Q is never formed; the singular value decomposition of the small
+//! R then answers any question in O(n) (Golub & Van Loan, *Matrix Computations* (2013), sections 5.3 and 5.5; both
+//! factorisations by faer). JᵀJ is never formed: its condition number would be the square. Moré (1978) factorises
+//! [R; √λD] anew for each λ; with Σ at hand no question costs a factorisation. Singular values below
+//! ε max(m, n) σ₁ count as zero, and steps have no component along their vectors: where J has no full rank, or m < n, it
+//! is the step of least ‖z‖ that is returned. All arithmetic is in f64, also for f32 vectors.
+
+use faer::diag::DiagMut;
+use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
+use faer::linalg::qr::no_pivoting::factor::{QrParams, qr_in_place, qr_in_place_scratch, recommended_block_size};
+use faer::linalg::svd::{ComputeSvdVectors, SvdParams, svd, svd_scratch};
+use faer::{MatMut, MatRef, Par, Spec};
+
+use super::family::{Accuracy, InnerStop};
+use super::gauss_newton::{GaussNewtonSteps, System};
+use super::spectral::{self, Answer, Question};
+use crate::base::{Scalar, kernels};
+use crate::operator::LinearMap;
+
+/// Unknowns from which factorisations use all threads; below, one thread is faster.
+const PARALLEL: usize = 512;
+
+/// A formed Jacobian and its factors. Storage: (2m + 4n)·n numbers and some vectors.
+pub struct DenseLeastSquares<T> {
+    m: usize,
+    n: usize,
+    /// J, by columns.
+    jacobian: Vec<T>,
+    /// [JS r], then R.
+    work: Vec<f64>,
+    reflectors: Vec<f64>,
+    block: usize,
+    /// R, k × n with k = min(m, n), and its factors.
+    r: Vec<f64>,
+    u: Vec<f64>,
+    v: Vec<f64>,
+    sigma: Vec<f64>,
+    scratch: MemBuffer,
+    /// σᵢ² in rising order, in units of the squared size of JS.
+    theta: Vec<f64>,
+    /// σᵢ uᵢᵀc in the same order and units.
+    c: Vec<f64>,
+    y: Vec<f64>,
+    z: Vec<f64>,
+    scaling: Vec<f64>,
+    projected: Vec<f64>,
+    correction: Vec<f64>,
+    size: f64,
+    rank: usize,
+    factored: bool,
+}
+
+impl<T: Scalar> DenseLeastSquares<T> {
+    pub fn new(m: usize, n: usize) -> Self {
+        let (k, wide) = (m.min(n), n + 1);
+        let block = recommended_block_size::<f64>(m, wide);
+        let (qr, values): (Spec<QrParams, f64>, Spec<SvdParams, f64>) = Default::default();
+        let thin = ComputeSvdVectors::Thin;
+        let scratch = StackReq::any_of(&[
+            qr_in_place_scratch::<f64>(m, wide, block, parallel(n), qr),
+            svd_scratch::<f64>(k, n, thin, thin, parallel(n), values),
+        ]);
+        DenseLeastSquares {
+            m,
+            n,
+            jacobian: vec![T::zero(); m * n],
+            work: vec![0.0; m * wide],
+            reflectors: vec![0.0; block * m.min(wide)],
+            block,
+            r: vec![0.0; k * n],
+            u: vec![0.0; k * k],
+            v: vec![0.0; n * k],
+            sigma: vec![0.0; k],
+            scratch: MemBuffer::new(scratch),
+            theta: vec![0.0; k],
+            c: vec![0.0; k],
+            y: vec![0.0; k],
+            z: vec![0.0; n],
+            scaling: vec![0.0; n],
+            projected: vec![0.0; n],
+            correction: vec![0.0; n],
+            size: 1.0,
+            rank: 0,
+            factored: false,
+        }
+    }
+
+    fn columns(&self) -> kernels::Columns<'_, T> {
+        kernels::Columns::new(self.m, &self.jacobian)
+    }
+
+    /// QR and SVD of the scaled Jacobian; false if they fail.
+    fn factor(&mut self, residual: &[T], scaling: &[T]) -> bool {
+        let (m, n, k) = (self.m, self.n, self.m.min(self.n));
+        for j in 0..n {
+            let s: f64 = scaling[j].into();
+            self.scaling[j] = s;
+            for (w, &a) in self.work[j * m..(j + 1) * m].iter_mut().zip(&self.jacobian[j * m..]) {
+                *w = s * a.into();
+            }
+        }
+        let largest = kernels::max_abs(&self.work[..m * n]);
+        self.size = if largest > 0.0 { largest } else { 1.0 };
+        let unit = self.size;
+        self.work[..m * n].iter_mut().for_each(|w| *w /= unit);
+        self.work[m * n..].iter_mut().zip(residual).for_each(|(w, &r)| *w = r.into() / unit);
+        if !kernels::all_finite(&self.work) {
+            return false;
+        }
+        let work = MatMut::from_column_major_slice_mut(&mut self.work, m, n + 1);
+        let reflectors = MatMut::from_column_major_slice_mut(&mut self.reflectors, self.block, m.min(n + 1));
+        qr_in_place(work, reflectors, parallel(n), MemStack::new(&mut self.scratch), Spec::default());
+        for j in 0..n {
+            for i in 0..k {
+                self.r[j * k + i] = if i <= j { self.work[j * m + i] } else { 0.0 };
+            }
+        }
+        let decomposed = svd(
+            MatRef::from_column_major_slice(&self.r, k, n),
+            DiagMut::from_slice_mut(&mut self.sigma),
+            Some(MatMut::from_column_major_slice_mut(&mut self.u, k, k)),
+            Some(MatMut::from_column_major_slice_mut(&mut self.v, n, k)),
+            parallel(n),
+            MemStack::new(&mut self.scratch),
+            Spec::default(),
+        );
+        if decomposed.is_err() || !kernels::all_finite(&self.sigma) {
+            return false;
+        }
+        let least = T::epsilon_f64() * m.max(n) as f64 * self.sigma[0];
+        self.rank = self.sigma.iter().filter(|&&sigma| sigma > least).count();
+        let q = &self.work[m * n..m * n + k];
+        for i in 0..k {
+            let (sigma, at) = (self.sigma[i], k - 1 - i);
+            let used = i < self.rank;
+            self.theta[at] = if used { sigma * sigma } else { 0.0 };
+            let along: f64 = self.u[i * k..(i + 1) * k].iter().zip(q).map(|(u, q)| u * q).sum();
+            self.c[at] = if used { sigma * along } else { 0.0 };
+        }
+        true
+    }
+}
+
+impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
+    fn entry_cost<J: LinearMap<T>>(&self, jacobian: &J) -> usize {
+        jacobian.forming_cost()
+    }
+
+    fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool {
+        self.factored = false;
+        jacobian.form(&mut self.jacobian);
+        for (g, column) in gradient.iter_mut().zip(self.jacobian.chunks_exact(self.m)) {
+            *g = T::from_f64(kernels::dot(column, residual));
+        }
+        kernels::all_finite(&self.jacobian) && kernels::all_finite(gradient)
+    }
+
+    fn column_norms<J: LinearMap<T>>(&mut self, _: &J, norms: &mut [f64]) -> bool {
+        for (norm, column) in norms.iter_mut().zip(self.jacobian.chunks_exact(self.m)) {
+            *norm = kernels::norm(column);
+        }
+        true
+    }
+
+    fn largest_singular_value(&self) -> f64 {
+        self.columns().data.chunks_exact(self.m).map(|column| kernels::norm(column)).fold(0.0, f64::max)
+    }
+
+    fn exact(&self) -> bool {
+        true
+    }
+
+    fn answer<J: LinearMap<T>>(
+        &mut self,
+        system: &System<'_, T, J>,
+        question: Question,
+        _: Option<Accuracy>,
+    ) -> Option<(Answer, InnerStop)> {
+        if !self.factored {
+            self.factored = self.factor(system.residual, system.scaling);
+        }
+        if !self.factored {
+            return None;
+        }
+        let square = self.size * self.size;
+        let question = match question {
+            Question::Damped(damping) => Question::Damped(damping / square),
+            other => other,
+        };
+        let mut answer = spectral::answer(question, &self.theta, &self.c, &mut self.y).ok()?;
+        let k = self.y.len();
+        self.z.fill(0.0);
+        for (i, v) in self.v.chunks_exact(self.n).enumerate() {
+            let y = self.y[k - 1 - i];
+            self.z.iter_mut().zip(v).for_each(|(z, v)| *z += y * v);
+        }
+        answer.shift *= square;
+        answer.slope *= square;
+        answer.curvature *= square;
+        Some((answer, InnerStop::Dense))
+    }
+
+    fn step(&self, step: &mut [T]) {
+        for ((step, z), s) in step.iter_mut().zip(&self.z).zip(&self.scaling) {
+            *step = T::from_f64(s * z);
+        }
+    }
+
+    fn accelerate(&mut self, second: &[T], shift: f64, step: &mut [T]) -> Option<f64> {
+        // z = −V (Σ² + λ)⁻¹ Vᵀ S Jᵀr″
+        for j in 0..self.n {
+            let column = &self.jacobian[j * self.m..(j + 1) * self.m];
+            self.projected[j] = self.scaling[j] * kernels::dot(column, second);
+        }
+        let (k, square) = (self.y.len(), self.size * self.size);
+        self.correction.fill(0.0);
+        for (i, v) in self.v.chunks_exact(self.n).enumerate() {
+            let theta = square * self.theta[k - 1 - i];
+            if theta > 0.0 {
+                let along: f64 = v.iter().zip(&self.projected).map(|(v, p)| v * p).sum();
+                let y = -along / (theta + shift);
+                self.correction.iter_mut().zip(v).for_each(|(z, v)| *z += y * v);
+            }
+        }
+        for (step, (z, s)) in step.iter_mut().zip(self.correction.iter().zip(&self.scaling)) {
+            *step += T::from_f64(0.5 * s * z);
+        }
+        Some(kernels::norm(&self.correction))
+    }
+
+    fn image(&mut self, out: &mut [T]) -> bool {
+        self.projected.iter_mut().zip(self.z.iter().zip(&self.scaling)).for_each(|(p, (z, s))| *p = s * z);
+        kernels::Columns::new(self.m, &self.jacobian).times(&self.projected, out);
+        true
+    }
+
+    fn rank(&self) -> Option<usize> {
+        self.factored.then_some(self.rank)
+    }
+
+    fn numbers(&self) -> usize {
+        self.jacobian.len() + self.work.len() + self.reflectors.len() + self.r.len() + self.u.len() + self.v.len()
+    }
+}
+
+fn parallel(n: usize) -> Par {
+    if n >= PARALLEL { Par::rayon(0) } else { Par::Seq }
+}

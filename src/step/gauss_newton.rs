@@ -1,0 +1,88 @@
+//! How a least-squares loop asks for steps: the one interface that the dense, the Golub–Kahan and the block-structured
+//! path answer.
+//!
+//! At a point x with residuals r and Jacobian J (both already weighted where the loss is robust) every step is δ = Sz,
+//!
+//!   z(λ) = argmin ½‖JSz + r‖² + ½λ‖z‖²                [`Question::Damped`]
+//!   z(Δ) = argmin ½‖JSz + r‖²   s.t. ‖z‖ ≤ Δ          [`Question::Radius`]
+//!
+//! with a diagonal scaling S that the loop chooses (Moré, *Numerical Analysis*, Dundee 1977, LNM 630, section 6). The
+//! metric is SJᵀJS and its gradient SJᵀr, so [`Question`] and [`Answer`] mean what they mean everywhere, in the
+//! variables z. A component with Sⱼ = 0 is fixed: δⱼ = 0. This is how bounds hold variables.
+//!
+//! To implement it:
+//!
+//! 1. [`enter`](GaussNewtonSteps::enter) takes up a point. It forgets the one before, keeps what it needs of r, and
+//!    returns g = Jᵀr (unscaled), which the loop needs before it can choose S. Golub–Kahan: one Jᵀu, and Sg/‖Sg‖ is the
+//!    first right vector, so the product is not made again. Dense: J is formed.
+//! 2. [`answer`](GaussNewtonSteps::answer) is asked any number of times at that point, always with the same S. The first
+//!    call factorises, or starts the space. A later call may only make products if the question gives an [`Accuracy`]
+//!    and the answer falls short of it; without one it must make none, and the same question gives the same answer.
+//! 3. [`step`](GaussNewtonSteps::step) hands out δ for the last answer.
+//!
+//! Products are made through `system.jacobian`, which counts them; `(system.more)()` is asked before each. A product that
+//! is not finite ends the space: the best answer without it is returned with [`InnerStop::NotFinite`], or `None` if
+//! there is none at all. Nothing is allocated between two points.
+
+use super::family::{Accuracy, InnerStop};
+use super::spectral::{Answer, Question};
+use crate::base::Scalar;
+use crate::operator::LinearMap;
+
+/// The linear least-squares problem at a point.
+pub struct System<'a, T, J: ?Sized> {
+    /// J, weighted and counted.
+    pub jacobian: &'a J,
+    /// r, weighted.
+    pub residual: &'a [T],
+    /// g = Jᵀr.
+    pub gradient: &'a [T],
+    /// The diagonal of S, not negative; 0 holds a variable.
+    pub scaling: &'a [T],
+    /// Whether another product is allowed.
+    pub more: &'a dyn Fn() -> bool,
+}
+
+/// Steps for [`System`]s, one point after the other.
+pub trait GaussNewtonSteps<T: Scalar> {
+    /// The products, of both kinds, that [`enter`](Self::enter) makes.
+    fn entry_cost<J: LinearMap<T>>(&self, jacobian: &J) -> usize;
+
+    /// Takes up the point with this Jacobian and these residuals: gradient ← Jᵀr. False if that is not finite.
+    fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool;
+
+    /// norms ← ‖Jⱼ‖, the norms of the columns, if they are known at no further product. Otherwise S is the identity.
+    fn column_norms<J: LinearMap<T>>(&mut self, jacobian: &J, norms: &mut [f64]) -> bool;
+
+    /// A lower bound on the largest singular value of J, from products made so far; 0 if nothing is known. Asked for
+    /// where the norms of the columns are not known.
+    fn largest_singular_value(&self) -> f64;
+
+    /// Whether every answer at a point is exact and costs no product once it was entered. Then the loop goes on after
+    /// the tolerance is reached, for the last digits.
+    fn exact(&self) -> bool;
+
+    /// Answers `question` at the point last entered; without an accuracy, from what is there.
+    fn answer<J: LinearMap<T>>(
+        &mut self,
+        system: &System<'_, T, J>,
+        question: Question,
+        accuracy: Option<Accuracy>,
+    ) -> Option<(Answer, InnerStop)>;
+
+    /// δ = Sz for the last answer.
+    fn step(&self, step: &mut [T]);
+
+    /// Moves `step` by the second-order correction ½a, (SJᵀJS + λ) S⁻¹a = −SJᵀr″ with the λ of the last answer, that r″,
+    /// the second derivative of r along δ, asks for, and returns ‖S⁻¹a‖; `None` if that takes further products.
+    fn accelerate(&mut self, second: &[T], shift: f64, step: &mut [T]) -> Option<f64>;
+
+    /// out ← Jδ for the last answer, if that takes no product.
+    fn image(&mut self, out: &mut [T]) -> bool;
+
+    /// The numerical rank of JS at this point, where the whole of it is known.
+    fn rank(&self) -> Option<usize>;
+
+    /// Storage in numbers.
+    fn numbers(&self) -> usize;
+}

@@ -58,6 +58,7 @@
 //! | 5 solver | of any objective: [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`]; their budget, [`Memory`] |
 //! | | of least squares: [`LevenbergMarquardt`], [`GaussNewton`] |
 //! | | of models that learn from samples: [`HessianFree`], [`NaturalGradient`] |
+//! | | over distributions, an [`exponential_family`]: [`MirrorDescent`] |
 //! | | of first order: [`FirstOrder`] runs a [`GradientMethod`] on an objective or on batches, [`GradientDescent`], [`HeavyBall`], [`Nesterov`], [`AdaGrad`], [`FullAdaGrad`], [`RmsProp`], [`Adam`]; with line searches, [`SteepestDescent`], [`Lbfgs`] |
 //! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`], [`LeastSquaresReport`], [`LeastSquaresProgress`]; which samples come next, [`Batches`] |
 //! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`], [`linear_least_squares`]; the path they take, [`Inner`] |

@@ -1,6 +1,7 @@
 //! What a layer does to each of its values, and the first two derivatives of that.
 
 use crate::base::Scalar;
+use crate::base::native::vectorized;
 
 /// The function φ that a layer applies to each of its values z, its *pre-activations*.
 ///
@@ -35,7 +36,10 @@ impl Activation {
     /// d ← φ′ d, for the values a = φ(z).
     pub(super) fn times_derivative<T: Scalar>(self, a: &[T], d: &mut [T]) {
         fn each<T: Scalar>(a: &[T], d: &mut [T], derivative: impl Fn(T) -> T) {
-            d.iter_mut().zip(a).for_each(|(d, &a)| *d *= derivative(a));
+            vectorized(
+                #[inline(always)]
+                || d.iter_mut().zip(a).for_each(|(d, &a)| *d *= derivative(a)),
+            );
         }
         match self {
             Activation::Identity => {}
@@ -50,9 +54,14 @@ impl Activation {
     /// direction and delta = φ′ ∂L/∂a. As φ″/φ′ is bounded, delta suffices.
     pub(super) fn curvature<T: Scalar>(self, a: &[T], z_dot: &[T], delta: &[T], c: &mut [T]) {
         fn each<T: Scalar>(a: &[T], z_dot: &[T], delta: &[T], c: &mut [T], ratio: impl Fn(T) -> T) {
-            for (((c, &a), &z_dot), &delta) in c.iter_mut().zip(a).zip(z_dot).zip(delta) {
-                *c = ratio(a) * z_dot * delta;
-            }
+            vectorized(
+                #[inline(always)]
+                || {
+                    for (((c, &a), &z_dot), &delta) in c.iter_mut().zip(a).zip(z_dot).zip(delta) {
+                        *c = ratio(a) * z_dot * delta;
+                    }
+                },
+            );
         }
         match self {
             Activation::Identity | Activation::Relu => c.fill(T::zero()),

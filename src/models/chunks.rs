@@ -8,7 +8,7 @@
 use std::ops::Range;
 
 /// Samples in a chunk, at most.
-const LARGEST: usize = 336;
+const LARGEST: usize = 256;
 /// Batches up to this size are not divided.
 const SMALLEST: usize = 64;
 /// Chunks whose samples are multiplied between two sums over samples; bounds the room for intermediate values.

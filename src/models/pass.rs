@@ -15,8 +15,8 @@
 use rayon::prelude::*;
 
 use super::multilayer_perceptron::{Layer, MultilayerPerceptron, Piece};
-use crate::base::native::{Matrix, MatrixMut};
-use crate::base::{Scalar, kernels};
+use crate::base::Scalar;
+use crate::base::native::{Matrix, MatrixMut, vectorized};
 
 /// The shape of a chunk: values are `size` samples apart, of which the first `len` are there.
 #[derive(Clone, Copy)]
@@ -87,6 +87,21 @@ fn times_weights_back<T: Scalar>(shape: Shape, delta: &[T], weights: &[T], layer
 /// z ← b for all samples.
 fn spread<T: Scalar>(shape: Shape, biases: &[T], z: &mut [T]) {
     shape.columns_mut(z).zip(biases).for_each(|(column, &b)| column.fill(b));
+}
+
+/// Σ aᵢ for a few hundred numbers, in the arithmetic of the matrix products.
+fn sum<T: Scalar>(a: &[T]) -> T {
+    const LANES: usize = 16;
+    let mut sums = [T::zero(); LANES];
+    vectorized(
+        #[inline(always)]
+        || {
+            let (whole, rest) = a.as_chunks::<LANES>();
+            whole.iter().for_each(|a| (0..LANES).for_each(|i| sums[i] += a[i]));
+            rest.iter().zip(&mut sums).for_each(|(&a, sum)| *sum += a);
+        },
+    );
+    sums.iter().fold(T::zero(), |sum, &part| sum + part)
 }
 
 /// Forward: fills the values of all layers, for the inputs at the start of `chunk`.
@@ -215,7 +230,7 @@ pub(super) fn sum_over_samples<T: Scalar>(
             let layer = &network.layers[*layer];
             let columns = shape.columns(&deltas[layer.start * size..layer.values().end * size]);
             for (out, delta) in out.iter_mut().zip(columns) {
-                *out += T::from_f64(kernels::sum_terms(delta.len(), |i| delta[i].into()));
+                *out += sum(delta);
             }
         }
     }
@@ -241,7 +256,7 @@ pub(super) fn add_moments<T: Scalar>(
         || add_gram(shape, delta, layer.outputs, layer.outputs, outputs),
     );
     for (j, column) in shape.columns(a).enumerate() {
-        let sum = T::from_f64(kernels::sum_terms(column.len(), |i| column[i].into()));
+        let sum = sum(column);
         inputs[n * stride + j] += sum;
         inputs[j * stride + n] += sum;
     }

@@ -33,5 +33,5 @@ fn at<T: Scalar, M: Model<T>, L: RobustLoss, R>(
     let value = LossSum::new(m, fit.block()).value(fit.loss(), residual);
     let mut weights = Weights::new(m, fit.block());
     weights.update(fit.loss(), residual);
-    f(&Weighted { jacobian, weights: &weights }, weights.residual(), value)
+    f(&Weighted { jacobian, weights: &weights }, weights.weighted(), value)
 }

@@ -73,14 +73,6 @@ impl<T: Scalar> GaussNewtonSteps<T> for GaussNewtonPath<T> {
         on_path!(&mut self.path, false, path => path.enter(jacobian, residual, gradient))
     }
 
-    fn accelerate(&mut self, second: &[T], shift: f64, step: &mut [T]) -> Option<f64> {
-        on_path!(&mut self.path, None, path => path.accelerate(second, shift, step))
-    }
-
-    fn image(&mut self, out: &mut [T]) -> bool {
-        on_path!(&mut self.path, false, path => path.image(out))
-    }
-
     fn column_norms<J: LinearMap<T>>(&mut self, jacobian: &J, norms: &mut [f64]) -> bool {
         on_path!(&mut self.path, false, path => path.column_norms(jacobian, norms))
     }

@@ -238,13 +238,7 @@ impl<T: Scalar> ReducedSystem<T> {
     }
 
     /// The columns of kept block k from the diagonal downwards.
-    fn form_columns(
-        &self,
-        jacobian: BlockJacobian<'_, T>,
-        k: usize,
-        scratch: &mut Scratch,
-        out: &mut [f64],
-    ) {
+    fn form_columns(&self, jacobian: BlockJacobian<'_, T>, k: usize, scratch: &mut Scratch, out: &mut [f64]) {
         let layout = jacobian.layout;
         let dim = layout.reduced_dim();
         let (start, n) = (layout.kept_bounds[k], layout.statement.size(layout.kept[k]));

@@ -15,7 +15,6 @@
 
 mod ada_grad;
 mod adam;
-mod first_order;
 mod gradient_descent;
 mod heavy_ball;
 mod lbfgs;
@@ -24,6 +23,7 @@ mod method;
 mod nesterov;
 mod oracle;
 mod rms_prop;
+mod run;
 mod schedule;
 mod search;
 mod steepest_descent;
@@ -31,12 +31,12 @@ mod walk;
 
 pub use ada_grad::{AdaGrad, FullAdaGrad};
 pub use adam::Adam;
-pub use first_order::FirstOrder;
 pub use gradient_descent::GradientDescent;
 pub use heavy_ball::HeavyBall;
 pub use lbfgs::Lbfgs;
 pub use method::{GradientMethod, Moments};
 pub use nesterov::{Momentum, Nesterov};
 pub use rms_prop::RmsProp;
+pub use run::FirstOrder;
 pub use schedule::Schedule;
 pub use steepest_descent::{LineSearch, SteepestDescent};

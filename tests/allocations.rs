@@ -6,9 +6,9 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use newton_krylov::{
-    BernoulliCrossEntropy, CubicRegularization, DiagonalOperator, Expansion, Inner, Memory, Metric, NewtonCg,
-    Objective, Question, Report, StepOptions, Steps, Stopping, SymmetricOperator, TrustRegion, fit, model, objective,
-    with_second_order,
+    Adam, BernoulliCrossEntropy, CubicRegularization, DiagonalOperator, Expansion, FirstOrder, Inner, Lbfgs, Memory,
+    Metric, NewtonCg, Objective, Question, Report, Result, SteepestDescent, StepOptions, Steps, Stopping,
+    SymmetricOperator, TrustRegion, fit, model, objective, with_second_order,
 };
 
 struct Counting;
@@ -178,9 +178,33 @@ fn iterations_allocate_little() {
     }
 }
 
+fn first_order_iterations_allocate_nothing() {
+    let n = 300;
+    let f = valley(n);
+    let x0 = vec![-1.0; n];
+    LARGE_FROM.store(n * 8, Relaxed);
+    let stopping = |max_iterations| Stopping { max_iterations, gradient_relative: 0.0, ..Stopping::default() };
+    let adam = |k| FirstOrder { stopping: stopping(k), ..FirstOrder::new(Adam::default()) }.minimize(&f, &x0);
+    let lbfgs = |k| Lbfgs { stopping: stopping(k), ..Default::default() }.minimize(&f, &x0);
+    let steepest = |k| SteepestDescent { stopping: stopping(k), ..Default::default() }.minimize(&f, &x0);
+    type Run<'r> = &'r dyn Fn(usize) -> Result<Report<f64>>;
+    let methods: [(&str, Run<'_>); 3] = [("adam", &adam), ("lbfgs", &lbfgs), ("steepest", &steepest)];
+    for (name, method) in methods {
+        let run = |k| {
+            let (report, all, _) = allocations(|| method(k).unwrap());
+            assert_eq!(report.iterations(), k);
+            all
+        };
+        let extra = run(200) - run(100);
+        // The history doubles, and the best point gets its own buffer once.
+        assert!(extra <= 3, "{name}: {extra} allocations in 100 iterations");
+    }
+}
+
 #[test]
 fn memory_is_allocated_once() {
     products_allocate_nothing();
     metric_products_allocate_nothing();
     iterations_allocate_little();
+    first_order_iterations_allocate_nothing();
 }

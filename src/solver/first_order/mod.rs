@@ -16,7 +16,6 @@
 
 mod ada_grad;
 mod adam;
-mod first_order;
 mod gradient_descent;
 mod heavy_ball;
 mod lbfgs;
@@ -26,6 +25,7 @@ mod mirror_descent;
 mod nesterov;
 mod oracle;
 mod rms_prop;
+mod run;
 mod schedule;
 mod search;
 mod steepest_descent;
@@ -33,7 +33,6 @@ mod walk;
 
 pub use ada_grad::{AdaGrad, FullAdaGrad};
 pub use adam::Adam;
-pub use first_order::FirstOrder;
 pub use gradient_descent::GradientDescent;
 pub use heavy_ball::HeavyBall;
 pub use lbfgs::Lbfgs;
@@ -41,5 +40,6 @@ pub use method::{GradientMethod, Moments};
 pub use mirror_descent::MirrorDescent;
 pub use nesterov::{Momentum, Nesterov};
 pub use rms_prop::RmsProp;
+pub use run::FirstOrder;
 pub use schedule::Schedule;
 pub use steepest_descent::{LineSearch, SteepestDescent};

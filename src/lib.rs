@@ -111,13 +111,17 @@ mod solver;
 mod step;
 
 pub use base::{Error, Result, Scalar, SplitMix64};
+#[cfg(feature = "serde")]
+pub use control::checkpoint;
 pub use control::{
     Batches, Evaluation, Iteration, LeastSquaresProgress, LeastSquaresReport, Progress, Report, Stopping, Termination,
 };
 pub use curvature::*;
 pub use operator::*;
 pub use solver::{
-    CubicRegularization, GaussNewton, LevenbergMarquardt, Memory, NaturalGradient, NewtonCg, Scaling, TrustRegion,
+    AcceptanceBatch, ConjugateGradients, CubicRegularization, CurvatureBatch, GaussNewton, GradientBatch, HessianFree,
+    HessianFreeRun, HessianFreeState, LevenbergMarquardt, Memory, NaturalGradient, NewtonCg, OneSpace, Recipe, Scaling,
+    TrustRegion,
 };
 pub use step::*;
 

@@ -302,8 +302,9 @@ fn check_extremes<T: Scalar>() {
     // Known values: a sure and right answer costs nothing, a sure and wrong one its margin.
     assert_eq!(classes.value(0, &t(&[-1e4, 1e4, 0.0])), 0.0);
     assert_eq!(classes.value(0, &t(&[1e4, -1e4, 0.0])), 2e4);
-    assert_eq!(coins.value(0, &t(&[1e4, -1e4, 0.0])), 2f64.ln());
-    assert_eq!(coins.value(0, &t(&[-1e4, 1e4, 0.0])), 2e4 + 2f64.ln());
+    let ln_2: f64 = T::from_f64(2f64.ln()).into();
+    assert_eq!(coins.value(0, &t(&[1e4, -1e4, 0.0])), ln_2);
+    assert_eq!(coins.value(0, &t(&[-1e4, 1e4, 0.0])), 2e4 + ln_2);
     assert_eq!(products(&coins, &t(&[-1e4, 1e4, 0.0]), "wrong"), t(&[-1.0, 1.0, 0.0]));
     assert_eq!(coins.likelihood().unwrap().divergence(0, &t(&[1e4, -1e4, 0.0]), &t(&[-1e4, -1e4, 0.0])), 1e4);
 

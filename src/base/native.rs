@@ -1,14 +1,17 @@
 //! What the two number types do by themselves: matrix products (faer) and elementary functions on whole slices.
 //!
-//! tanh and the logistic function of `f32` are computed without calls, branches and tables, so that the compiler turns
+//! tanh, the logistic function, exp(−|x|) and log(1 + x) of `f32` are computed without calls, branches and tables, so that the compiler turns
 //! the loops into vector instructions; there is no fused multiplication in them, so the bits do not depend on the
 //! machine. `f64` calls the standard library.
 //!
 //! exp x = 2ⁿ exp r with n = round(x / ln 2) and |r| ≤ ½ ln 2, ln 2 in two parts (Cody & Waite, *Software manual for
 //! the elementary functions*, 1980, chapter 6), exp r by its Taylor polynomial of degree 7.
 
+use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::linalg::cholesky::llt::factor::{LltParams, LltRegularization, cholesky_in_place, cholesky_in_place_scratch};
+use faer::linalg::cholesky::llt::inverse::{inverse, inverse_scratch};
 use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par};
+use faer::{Accum, MatMut, MatRef, Par, Spec};
 
 /// A matrix that is read: `data` holds its columns `stride` numbers apart, or its rows if `by_rows`.
 #[derive(Clone, Copy)]
@@ -64,11 +67,21 @@ pub trait Native: Sized {
     /// that is.
     fn multiply(c: MatrixMut<'_, Self>, add: bool, a: Matrix<'_, Self>, b: Matrix<'_, Self>);
 
+    /// Overwrites a symmetric positive definite n × n matrix, of which the lower triangle is read, by its inverse, both
+    /// triangles, on the calling thread. False, and the matrix is lost, if it is not positive definite to rounding.
+    fn invert(matrix: &mut [Self], n: usize) -> bool;
+
     /// x ← tanh x.
     fn tanh_all(x: &mut [Self]);
 
     /// x ← 1/(1 + exp(−x)).
     fn logistic_all(x: &mut [Self]);
+
+    /// x ← exp(−|x|).
+    fn exp_minus_abs_all(x: &mut [Self]);
+
+    /// x ← log(1 + x) for 0 ≤ x ≤ 1.
+    fn ln_1p_all(x: &mut [Self]);
 }
 
 /// Calls a loop over numbers in a version that was compiled for the machine's vector registers (AVX2 where there are any). The
@@ -93,6 +106,26 @@ macro_rules! multiply {
             let c = if c.by_rows { by_columns.transpose_mut() } else { by_columns };
             matmul(c, if add { Accum::Add } else { Accum::Replace }, view(a), view(b), 1.0, Par::Seq);
             clean_registers();
+        }
+
+        fn invert(matrix: &mut [$T], n: usize) -> bool {
+            let params: Spec<LltParams, $T> = Spec::default();
+            let request = cholesky_in_place_scratch::<$T>(n, Par::Seq, params).or(inverse_scratch::<$T>(n, Par::Seq));
+            let mut memory = MemBuffer::new(request);
+            let stack = MemStack::new(&mut memory);
+            let mut factor = matrix.to_vec();
+            let view = MatMut::from_column_major_slice_mut(&mut factor, n, n);
+            if cholesky_in_place(view, LltRegularization::default(), Par::Seq, stack, params).is_err() {
+                return false;
+            }
+            let out = MatMut::from_column_major_slice_mut(matrix, n, n);
+            inverse(out, MatRef::from_column_major_slice(&factor, n, n), Par::Seq, stack);
+            for j in 0..n {
+                for i in j + 1..n {
+                    matrix[i * n + j] = matrix[j * n + i];
+                }
+            }
+            matrix.iter().all(|v| v.is_finite())
         }
     };
 }
@@ -121,6 +154,14 @@ impl Native for f64 {
     fn logistic_all(x: &mut [f64]) {
         x.iter_mut().for_each(|x| *x = 1.0 / (1.0 + (-*x).exp()));
     }
+
+    fn exp_minus_abs_all(x: &mut [f64]) {
+        x.iter_mut().for_each(|x| *x = (-x.abs()).exp());
+    }
+
+    fn ln_1p_all(x: &mut [f64]) {
+        x.iter_mut().for_each(|x| *x = x.ln_1p());
+    }
 }
 
 impl Native for f32 {
@@ -139,6 +180,24 @@ impl Native for f32 {
             || x.iter_mut().for_each(|x| *x = logistic(*x)),
         );
     }
+
+    fn exp_minus_abs_all(x: &mut [f32]) {
+        x.iter_mut().for_each(|x| *x = if x.abs() > 87.0 { 0.0 } else { exp(-x.abs()) });
+    }
+
+    fn ln_1p_all(x: &mut [f32]) {
+        x.iter_mut().for_each(|x| *x = ln_1p(*x));
+    }
+}
+
+/// log(1 + x) = 2 artanh s with s = x/(2 + x) ≤ ⅓, by its Taylor polynomial of degree 15.
+#[inline(always)]
+fn ln_1p(x: f32) -> f32 {
+    let s = x / (2.0 + x);
+    let z = s * s;
+    let high = 1.0 / 9.0 + z * (1.0 / 11.0 + z * (1.0 / 13.0 + z * (1.0 / 15.0)));
+    let series = 1.0 / 3.0 + z * (1.0 / 5.0 + z * (1.0 / 7.0 + z * high));
+    2.0 * (s + s * z * series)
 }
 
 /// exp x for −87 ≤ x ≤ 88; NaN for NaN, the value at the nearest of these bounds otherwise.
@@ -206,8 +265,16 @@ mod tests {
     fn f32_functions_are_accurate_in_the_last_bits() {
         let tanh = worst(<f32 as Native>::tanh_all, f64::tanh, 1e-30, 1e30);
         let logistic = worst(<f32 as Native>::logistic_all, |x| 1.0 / (1.0 + (-x).exp()), 1e-30, 86.0);
-        println!("{tanh} {logistic}");
-        assert!(tanh < 2.0 && logistic < 3.0, "{tanh} {logistic}");
+        let decay = worst(<f32 as Native>::exp_minus_abs_all, |x| (-x.abs()).exp(), 1e-30, 86.0);
+        // Of −x the test's `worst` asks as well: log(1 − x), where the series holds for small x only.
+        let ln_1p = worst(<f32 as Native>::ln_1p_all, f64::ln_1p, 1e-30, 0.5);
+        let near_one = (0..1000).map(|i| 0.5 + i as f32 / 1998.0).fold(0.0_f64, |worst, x| {
+            let mut y = [x];
+            <f32 as Native>::ln_1p_all(&mut y);
+            worst.max((y[0] as f64 / (x as f64).ln_1p() - 1.0).abs())
+        });
+        println!("{tanh} {logistic} {decay} {ln_1p} {near_one}");
+        assert!(tanh < 2.0 && logistic < 3.0 && decay < 2.0 && ln_1p < 3.0 && near_one < 2e-7);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! Floor 4: control. When a step is good, when a run ends, and what is reported of it.
 
 mod batches;
+#[cfg(feature = "serde")]
+pub mod checkpoint;
 mod judge;
 mod least_squares_report;
 mod report;

@@ -266,6 +266,11 @@ pub fn fit_samples<T: Scalar, M: SampledModel<T>, L: Loss<T>>(
 }
 
 impl<M, L> SampledModelObjective<M, L> {
+    /// The model, the loss and c.
+    pub(super) fn parts(&self) -> (&M, &L, f64) {
+        (&self.model, &self.loss, self.terms.regularization)
+    }
+
     /// As [`ModelObjective::with_regularization`].
     ///
     /// # Errors

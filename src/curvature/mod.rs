@@ -2,6 +2,8 @@
 
 mod diagonal;
 mod fit;
+mod kronecker;
+mod learned;
 mod least_squares;
 mod loss;
 mod losses;
@@ -12,6 +14,8 @@ mod stacked;
 
 pub use diagonal::{DiagonalPreconditioner, estimate_diagonal, with_diagonal};
 pub use fit::{ModelObjective, SampledModelObjective, fit, fit_samples};
+pub use kronecker::KroneckerPreconditioner;
+pub use learned::{EmpiricalFisherDiagonal, LearnedPreconditioner};
 pub use least_squares::{LeastSquares, least_squares, least_squares_dense, least_squares_from_residuals};
 pub use loss::{Likelihood, Loss};
 pub use losses::{BernoulliCrossEntropy, GaussianLoss, PoissonLoss, RobustError, SoftmaxCrossEntropy, SquaredError};

@@ -11,6 +11,7 @@ use std::ops::Range;
 use super::Activation;
 use crate::base::random::SplitMix64;
 use crate::base::{Result, Scalar, check_length, check_positive_dimension, check_range};
+use crate::operator::LayerShape;
 
 /// A multilayer perceptron: the widths of its layers and their activations.
 ///
@@ -130,6 +131,12 @@ impl MultilayerPerceptron {
 
     pub(super) fn last(&self) -> &Layer {
         self.layers.last().expect("at least one layer")
+    }
+
+    /// Its layers among the parameters.
+    pub(super) fn shapes(&self) -> Vec<LayerShape> {
+        let shape = |layer: &Layer| LayerShape { start: layer.first, inputs: layer.inputs, outputs: layer.outputs };
+        self.layers.iter().map(shape).collect()
     }
 
     /// The values of all layers together, without the inputs.

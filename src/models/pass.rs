@@ -12,6 +12,8 @@
 //!
 //! A chunk's values are stored layer after layer and feature after feature, `size` samples for each.
 
+use rayon::prelude::*;
+
 use super::multilayer_perceptron::{Layer, MultilayerPerceptron, Piece};
 use crate::base::Scalar;
 use crate::base::native::{Matrix, MatrixMut, vectorized};
@@ -230,6 +232,49 @@ pub(super) fn sum_over_samples<T: Scalar>(
             for (out, delta) in out.iter_mut().zip(columns) {
                 *out += sum(delta);
             }
+        }
+    }
+}
+
+/// Columns of a matrix of moments that are computed together, as far as its diagonal reaches.
+const COLUMNS: usize = 128;
+
+/// Adds Σ āāᵀ and Σ δδᵀ over the samples of a chunk, ā = (a₋, 1).
+pub(super) fn add_moments<T: Scalar>(
+    layer: &Layer,
+    shape: Shape,
+    (deltas, values): (&[T], Values<'_, T>),
+    inputs: &mut [T],
+    outputs: &mut [T],
+) {
+    let size = shape.size;
+    let a = values.inputs_of(layer, size);
+    let delta = &deltas[layer.start * size..layer.values().end * size];
+    let (n, stride) = (layer.inputs, layer.inputs + 1);
+    rayon::join(
+        || add_gram(shape, a, n, stride, inputs),
+        || add_gram(shape, delta, layer.outputs, layer.outputs, outputs),
+    );
+    for (j, column) in shape.columns(a).enumerate() {
+        let sum = sum(column);
+        inputs[n * stride + j] += sum;
+        inputs[j * stride + n] += sum;
+    }
+    inputs[n * stride + n] += T::from_f64(shape.len as f64);
+}
+
+/// Adds VᵀV for the n columns of V: its part above the diagonal by blocks of columns, in parallel, then mirrored.
+fn add_gram<T: Scalar>(shape: Shape, v: &[T], n: usize, stride: usize, out: &mut [T]) {
+    out[..n * stride].par_chunks_mut(COLUMNS * stride).enumerate().for_each(|(i, out)| {
+        let (first, last) = (i * COLUMNS, n.min((i + 1) * COLUMNS));
+        let columns = shape.matrix(&v[first * shape.size..last * shape.size]);
+        let above = shape.matrix(&v[..last * shape.size]);
+        let target = MatrixMut { rows: last, columns: last - first, stride, by_rows: false, data: out };
+        T::multiply(target, true, above.transpose(), columns);
+    });
+    for j in 0..n {
+        for i in j + 1..n {
+            out[j * stride + i] = out[i * stride + j];
         }
     }
 }

@@ -8,9 +8,9 @@ use rayon::prelude::*;
 
 use super::chunks::{Chunks, GROUP, transpose, transpose_back};
 use super::multilayer_perceptron::{MultilayerPerceptron, Piece};
-use super::pass::{Shape, Values, backward, backward_tangents, forward, sum_over_samples, tangents};
+use super::pass::{Shape, Values, add_moments, backward, backward_tangents, forward, sum_over_samples, tangents};
 use crate::base::{Error, Result, Scalar, check_positive_dimension};
-use crate::operator::{LinearMap, Linearization, Model, SampledModel};
+use crate::operator::{LayerShape, LinearMap, Linearization, Model, SampledModel};
 
 /// A [`MultilayerPerceptron`] with the inputs of N samples: the [`Model`] h : ℝⁿ → ℝᴺᵏ of its parameters, k outputs for
 /// each sample, those of one sample after those of another.
@@ -145,6 +145,9 @@ impl<T: Scalar> Model<T> for PerceptronOnData<'_, T> {
     fn second_order(&self) -> bool {
         true
     }
+    fn layers(&self) -> Vec<LayerShape> {
+        self.network.shapes()
+    }
 }
 
 impl<T: Scalar> SampledModel<T> for PerceptronOnData<'_, T> {
@@ -183,6 +186,9 @@ impl<T: Scalar> Model<T> for Batch<'_, T> {
     }
     fn second_order(&self) -> bool {
         true
+    }
+    fn layers(&self) -> Vec<LayerShape> {
+        self.model.network.shapes()
     }
 }
 
@@ -355,6 +361,24 @@ impl<T: Scalar> Linearization<T> for LinearizedPerceptron<'_, T> {
         at.backward(weights, 0, u, deltas);
         out.fill(T::zero());
         at.sum(0, deltas, None, out);
+    }
+
+    fn add_layer_moments(&self, u: &[T], inputs: &mut [Vec<T>], outputs: &mut [Vec<T>]) {
+        let at = &self.at;
+        let (count, stride) = (at.chunks.count(), at.stride());
+        let Products { group, weights, .. } = &mut *self.products();
+        let group = room(group, GROUP.min(count) * stride);
+        for first in (0..count).step_by(GROUP) {
+            let deltas = &mut group[..GROUP.min(count - first) * stride];
+            at.backward(weights, first, u, deltas);
+            for (i, deltas) in deltas.chunks_exact(stride).enumerate() {
+                let (shape, values) = (at.shape(first + i), at.values(first + i));
+                let layers = at.network.layers.par_iter().zip(inputs.par_iter_mut()).zip(outputs.par_iter_mut());
+                layers.for_each(|((layer, inputs), outputs)| {
+                    add_moments(layer, shape, (deltas, values), inputs, outputs);
+                });
+            }
+        }
     }
 
     fn second_order_product(&self, middle: &dyn Fn(&[T], &mut [T]), v: &[T], out: &mut [T]) -> bool {

@@ -24,7 +24,7 @@ pub use finite_difference::{Difference, GradientObjective, objective_from_gradie
 pub use form::form_parallel;
 pub use jacobian_model::{DifferenceModel, JacobianModel};
 pub use linear_map::{FnLinearMap, LinearMap, linear_map};
-pub use model::{ClosureModel, Linearization, Model, model};
+pub use model::{ClosureModel, LayerShape, Linearization, Model, model};
 pub use objective::{Expansion, Objective};
 pub use sampled::{SampledModel, SampledObjective};
 pub use second_order::{SecondOrderModel, with_second_order};

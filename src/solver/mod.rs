@@ -4,6 +4,7 @@ mod cubic_regularization;
 mod escape;
 mod gauss_newton;
 mod globalisation;
+mod hessian_free;
 mod least_squares;
 mod levenberg_marquardt;
 mod memory;
@@ -16,6 +17,10 @@ mod trust_region;
 
 pub use cubic_regularization::CubicRegularization;
 pub use gauss_newton::GaussNewton;
+pub use hessian_free::{
+    AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFree, HessianFreeRun, HessianFreeState,
+    OneSpace, Recipe,
+};
 pub use least_squares::Scaling;
 pub use levenberg_marquardt::LevenbergMarquardt;
 pub use memory::Memory;

@@ -50,9 +50,11 @@ impl<'y, T: Scalar> BernoulliCrossEntropy<'y, T> {
     }
 }
 
-/// p and 1 − p.
-fn probabilities<T: Scalar>(h: T) -> (T, T) {
-    let e = (-h.abs()).exp();
+/// Outputs whose logarithms are computed together.
+const BLOCK: usize = 64;
+
+/// p and 1 − p from h and e = exp(−|h|).
+fn probabilities<T: Scalar>(h: T, e: T) -> (T, T) {
     let (larger, smaller) = (T::one() / (T::one() + e), e / (T::one() + e));
     if h >= T::zero() { (larger, smaller) } else { (smaller, larger) }
 }
@@ -70,16 +72,26 @@ impl<T: Scalar> Loss<T> for BernoulliCrossEntropy<'_, T> {
         self.outputs
     }
     fn value(&self, sample: usize, h: &[T]) -> f64 {
-        let y = self.target(sample);
-        kernels::sum_terms(h.len(), |j| {
-            let (h, y): (f64, f64) = (h[j].into(), y[j].into());
-            let linear = if h >= 0.0 { (1.0 - y) * h } else { -y * h };
-            linear + (-h.abs()).exp().ln_1p()
-        })
+        let mut room = [T::zero(); BLOCK];
+        let blocks = h.chunks(BLOCK).zip(self.target(sample).chunks(BLOCK));
+        let sums = blocks.map(|(h, y)| {
+            let log = &mut room[..h.len()];
+            log.copy_from_slice(h);
+            T::exp_minus_abs_all(log);
+            T::ln_1p_all(log);
+            kernels::sum_terms(h.len(), |j| {
+                let (h, y): (f64, f64) = (h[j].into(), y[j].into());
+                let linear = if h >= 0.0 { (1.0 - y) * h } else { -y * h };
+                linear + log[j].into()
+            })
+        });
+        sums.sum()
     }
     fn gradient(&self, sample: usize, h: &[T], out: &mut [T]) {
+        out.copy_from_slice(h);
+        T::exp_minus_abs_all(out);
         for ((out, &h), &y) in out.iter_mut().zip(h).zip(self.target(sample)) {
-            let (p, rest) = probabilities(h);
+            let (p, rest) = probabilities(h, *out);
             *out = if h >= T::zero() { (T::one() - y) - rest } else { p - y };
         }
     }
@@ -87,8 +99,10 @@ impl<T: Scalar> Loss<T> for BernoulliCrossEntropy<'_, T> {
         self.outputs
     }
     fn hessian(&self, _: usize, h: &[T], out: &mut [T]) {
+        out.copy_from_slice(h);
+        T::exp_minus_abs_all(out);
         for (out, &h) in out.iter_mut().zip(h) {
-            let (p, rest) = probabilities(h);
+            let (p, rest) = probabilities(h, *out);
             *out = p * rest;
         }
     }
@@ -106,8 +120,10 @@ impl<T: Scalar> Likelihood<T> for BernoulliCrossEntropy<'_, T> {
         out.iter_mut().for_each(|out| *out = -*out);
     }
     fn draw_score(&self, _: usize, h: &[T], random: &mut SplitMix64, out: &mut [T]) {
+        out.copy_from_slice(h);
+        T::exp_minus_abs_all(out);
         for (out, &h) in out.iter_mut().zip(h) {
-            let (p, rest) = probabilities(h);
+            let (p, rest) = probabilities(h, *out);
             *out = if random.uniform() < p.into() { rest } else { -p };
         }
     }
@@ -118,7 +134,7 @@ impl<T: Scalar> Likelihood<T> for BernoulliCrossEntropy<'_, T> {
         // p(a − b) + log(1 + eᵇ) − log(1 + eᵃ), and log(1 + p(eᵈ − 1)) − pd for the small d = b − a.
         let sum = kernels::sum_terms(before.len(), |j| {
             let (a, b): (f64, f64) = (before[j].into(), after[j].into());
-            let (p, d) = (probabilities(a).0, b - a);
+            let (p, d) = (probabilities(a, (-a.abs()).exp()).0, b - a);
             if d.abs() <= 1.0 { (p * d.exp_m1()).ln_1p() - p * d } else { softplus(b) - softplus(a) - p * d }
         });
         not_negative(sum)

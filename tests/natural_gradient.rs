@@ -552,3 +552,33 @@ fn exploding_losses_are_left_again() {
     assert!(report.termination.converged() && (report.value - 1.0).abs() < 1e-9, "{report:#}");
     assert!(report.history[0].rejected > 0);
 }
+
+/// Two samples: f₀ = −x, and f₁ = x with the gradient of −x, so that no step on it is ever good.
+struct Slopes;
+
+impl SampledObjective<f64> for Slopes {
+    fn dim(&self) -> usize {
+        1
+    }
+    fn samples(&self) -> usize {
+        2
+    }
+    fn batch<'a>(&'a self, samples: &'a [usize]) -> impl Objective<f64> + 'a {
+        let sign = move || if samples[0] == 0 { -1.0 } else { 1.0 };
+        let line = objective(1, move |x: &[f64]| sign() * x[0], |_, g| g[0] = -1.0, |_, v, mv| mv[0] = v[0]);
+        // Four times what the metric says.
+        with_divergence(line, |x: &[f64], y: &[f64]| 2.0 * (y[0] - x[0]).powi(2))
+    }
+}
+
+#[test]
+fn batches_keep_the_true_divergence_and_do_not_suffer_for_each_other() {
+    let stopping = Stopping { max_iterations: 10, ..Stopping::default() };
+    let solver = NaturalGradient { stopping, damping: 0.0, divergence: 0.5, ..NaturalGradient::default() };
+    let mut batches = Batches::new(2, 1, 3).unwrap();
+    let report = solver.minimize_sampled(&Slopes, &mut batches, &[0.0], |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!((report.termination, report.iterations()), (Termination::MaxIterations, 10));
+    // ½ = 2δ² at δ = ½, also after a batch on which every trial was shortened.
+    assert!(report.history.iter().all(|h| h.step_norm <= 0.5 && h.step_norm > 0.4), "{report:#}");
+    assert!(report.counts.gradients > 12);
+}

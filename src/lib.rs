@@ -130,15 +130,7 @@ pub use control::{
 };
 pub use curvature::*;
 pub use operator::*;
-<<<<<<< HEAD
 pub use solver::*;
-=======
-pub use solver::{
-    AcceptanceBatch, ConjugateGradients, CubicRegularization, CurvatureBatch, GaussNewton, GradientBatch, HessianFree,
-    HessianFreeRun, HessianFreeState, LevenbergMarquardt, Memory, NaturalGradient, NewtonCg, OneSpace, Recipe, Scaling,
-    TrustRegion,
-};
->>>>>>> mlp
 pub use step::*;
 
 #[cfg(doctest)]

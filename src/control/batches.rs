@@ -86,11 +86,7 @@ impl Batches {
         Ok(())
     }
 
-<<<<<<< HEAD
     /// The number of samples.
-=======
-    /// How many samples they are drawn from.
->>>>>>> mlp
     pub fn samples(&self) -> usize {
         self.at.samples
     }

@@ -135,12 +135,7 @@ impl MultilayerPerceptron {
 
     /// Its layers among the parameters.
     pub(super) fn shapes(&self) -> Vec<LayerShape> {
-<<<<<<< HEAD
-        let shape =
-            |layer: &Layer| LayerShape { start: layer.weights().start, inputs: layer.inputs, outputs: layer.outputs };
-=======
         let shape = |layer: &Layer| LayerShape { start: layer.first, inputs: layer.inputs, outputs: layer.outputs };
->>>>>>> mlp
         self.layers.iter().map(shape).collect()
     }
 

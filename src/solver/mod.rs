@@ -18,13 +18,10 @@ mod source;
 mod trust_region;
 
 pub use cubic_regularization::CubicRegularization;
-<<<<<<< HEAD
 pub use first_order::{
     AdaGrad, Adam, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, Lbfgs, LineSearch,
     MirrorDescent, Moments, Momentum, Nesterov, RmsProp, Schedule, SteepestDescent,
 };
-=======
->>>>>>> mlp
 pub use gauss_newton::GaussNewton;
 pub use hessian_free::{
     AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFree, HessianFreeRun, HessianFreeState,

@@ -18,7 +18,7 @@ use newton_krylov::problems::{ChainedRosenbrock, GinzburgLandau, LogisticRegress
 use newton_krylov::{
     AdaGrad, Adam, CubicRegularization, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, Lbfgs,
     LineSearch, Momentum, Nesterov, NewtonCg, Objective, Progress, Report, Result, RmsProp, SteepestDescent, Stopping,
-    TrustRegion, objective,
+    Termination, TrustRegion, objective,
 };
 
 /// The data of `--problem logistic`: 270 patients, 13 features.

@@ -58,7 +58,7 @@ pub(crate) struct Found {
 pub(crate) struct Rules {
     /// c₁.
     pub decrease: f64,
-    /// c₂.
+    /// c₂; not looked at by [`backtrack`].
     pub slope: f64,
     /// Unit roundoff spacing of the vectors.
     pub epsilon: f64,

@@ -95,7 +95,8 @@ impl<M: GradientMethod> FirstOrder<M> {
     /// The report has the last point at which value and gradient of the batch were finite. `value`, `gradient_norm`,
     /// `initial_value` and `initial_gradient_norm` are those of the whole set, which is evaluated at both ends of the
     /// run; the history and the observer see those of the batches. No batch can tell that a run has converged, so the
-    /// tolerances and the target value are not looked at. Counts count calls: one on a batch as one.
+    /// tolerances and the target value are not looked at. Counts count calls: one on a batch as one, and one on the whole
+    /// as one; the last on the whole comes after the limits.
     ///
     /// # Errors
     /// As [`minimize`](Self::minimize), and if `batches` are of another number of samples.

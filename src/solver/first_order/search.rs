@@ -112,19 +112,18 @@ impl<T: Scalar> Searcher<T> {
         let slope = self.aim(place)?;
         let norm = kernels::norm(&self.direction);
         let first = self.first_length(place, norm);
-        let rules = |decrease, slope| Rules {
-            decrease,
-            slope,
-            epsilon: T::epsilon_f64(),
-            shortest: 0.01 * T::epsilon_f64() * kernels::norm(&place.x) / norm,
-        };
         let start = Point { length: 0.0, value: place.value, slope };
         let (decrease, curvature) = match self.search {
             Search::Shrinking => (0.5, None),
             Search::Armijo => (ARMIJO, None),
             Search::Wolfe(curvature) => (ARMIJO, Some(curvature)),
         };
-        let rules = rules(decrease, curvature.unwrap_or(f64::NAN));
+        let rules = Rules {
+            decrease,
+            slope: curvature.unwrap_or(f64::NAN),
+            epsilon: T::epsilon_f64(),
+            shortest: 0.01 * T::epsilon_f64() * kernels::norm(&place.x) / norm,
+        };
         let growing = self.search == Search::Shrinking && self.length.is_nan();
         let mut line = Trials { searcher: self, place, oracle, limits, slopes: curvature.is_some() };
         let mut found = match curvature {

@@ -1,7 +1,10 @@
 //! The reference models against differences, written-out formulas and each other.
 
 use newton_krylov::models::{Activation, MultilayerPerceptron};
-use newton_krylov::{LinearMap, Linearization, Model, Scalar};
+use newton_krylov::{
+    Error, Expansion, LinearMap, Linearization, Metric, Model, Objective, SampledModel, Scalar, SoftmaxCrossEntropy,
+    SplitMix64, SymmetricOperator, check, fit,
+};
 
 const ACTIVATIONS: [Activation; 5] =
     [Activation::Identity, Activation::Tanh, Activation::Sigmoid, Activation::Relu, Activation::Softplus];
@@ -139,5 +142,184 @@ fn products_are_those_of_differences() {
         assert!(distance(&hv, &slope) < tolerance, "{name}: {}", distance(&hv, &slope));
         let asymmetry = (dot(&w, &hv) - dot(&v, &hw)).abs();
         assert!(asymmetry < 1e-12 * (dot(&hv, &hv) * dot(&w, &w)).sqrt(), "{name}: {asymmetry}");
+    }
+}
+
+/// A network whose layers are wide enough for the fast matrix products, and more samples than a group of chunks has.
+fn wide<T: Scalar>(samples: usize) -> (MultilayerPerceptron, Vec<T>, Vec<T>) {
+    let network =
+        MultilayerPerceptron::new(&[20, 300, 40, 7], &[Activation::Tanh, Activation::Sigmoid, Activation::Identity])
+            .unwrap();
+    let (x, inputs) = (network.initial(3), numbers(20 * samples, 2));
+    (network, x, inputs)
+}
+
+/// Outputs, Jv, Jᵀu and a product of second order.
+fn everything<T: Scalar>(model: &impl Model<T>, x: &[T]) -> [Vec<T>; 4] {
+    let at = model.linearize(x);
+    let (n, m) = (at.columns(), at.rows());
+    let (v, u): (Vec<T>, Vec<T>) = (numbers(n, 3), numbers(m, 4));
+    let (mut jv, mut jtu, mut hv) = (vec![T::nan(); m], vec![T::nan(); n], vec![T::nan(); n]);
+    at.apply(&v, &mut jv);
+    at.apply_transpose(&u, &mut jtu);
+    at.adjoint(&u, &mut hv);
+    assert_eq!(hv, jtu, "adjoint");
+    hv.fill(T::nan());
+    let middle = |jv: &[T], w: &mut [T]| jv.iter().zip(w).for_each(|(&jv, w)| *w = jv + jv);
+    assert!(at.second_order_product(&middle, &v, &mut hv));
+    [at.outputs().to_vec(), jv, jtu, hv]
+}
+
+#[test]
+fn f32_agrees_with_f64() {
+    let (network, x, inputs) = wide::<f64>(3000);
+    let narrow = |v: &[f64]| -> Vec<f32> { v.iter().map(|&v| v as f32).collect() };
+    let inputs_f32 = narrow(&inputs);
+    let low = everything(&network.on(&inputs_f32).unwrap(), &narrow(&x));
+    let high = everything(&network.on(&inputs).unwrap(), &x);
+    for (low, high) in low.iter().zip(&high) {
+        let low: Vec<f64> = low.iter().map(|&v| v as f64).collect();
+        assert!(distance(&low, high) < 2e-6, "{}", distance(&low, high));
+    }
+}
+
+#[test]
+fn results_do_not_depend_on_the_number_of_threads() {
+    let (network, x, inputs) = wide::<f32>(2500);
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| everything(&network.on(&inputs).unwrap(), &x)).map(|v| v.iter().map(|v| v.to_bits()).collect())
+    };
+    let one: [Vec<u32>; 4] = run(1);
+    assert_eq!(one, run(2));
+    assert_eq!(one, run(3));
+}
+
+#[test]
+fn a_batch_is_the_model_of_its_samples() {
+    let (network, x, inputs) = wide::<f64>(700);
+    let model = network.on(&inputs).unwrap();
+    let samples: Vec<usize> = (0..531).map(|i| i * 37 % 700).collect();
+    let taken: Vec<f64> = samples.iter().flat_map(|&i| inputs[20 * i..20 * (i + 1)].to_vec()).collect();
+    assert_eq!(SampledModel::samples(&model), 700);
+    assert_eq!(model.outputs_per_sample(), 7);
+    let (batch, same) = (model.batch(&samples), network.on(&taken).unwrap());
+    assert_eq!((batch.dim(), batch.output_dim()), (network.dim(), 531 * 7));
+    assert_eq!(everything(&batch, &x), everything(&same, &x));
+    // Larger, smaller, empty and again: room that was used before changes nothing.
+    let again = everything(&model.batch(&samples[..5]), &x);
+    everything(&model, &x);
+    assert_eq!(again, everything(&model.batch(&samples[..5]), &x));
+    assert!(everything(&model.batch(&[]), &x)[2].iter().all(|&g| g == 0.0));
+    assert_eq!(everything(&batch, &x), everything(&same, &x));
+}
+
+#[test]
+fn without_hidden_layer_it_is_logistic_regression() {
+    // f(w) = −Σ log p(yᵢ | w) for softmax, written out.
+    let (samples, inputs, classes) = (40, 3, 4);
+    let network = MultilayerPerceptron::new(&[inputs, classes], &[Activation::Identity]).unwrap();
+    let (data, w) = (numbers::<f64>(samples * inputs, 1), numbers::<f64>(network.dim(), 2));
+    let labels: Vec<usize> = (0..samples).map(|i| i * 7 % classes).collect();
+    let model = network.on(&data).unwrap();
+    let objective =
+        fit(&model, SoftmaxCrossEntropy::new(&labels[..], classes).unwrap(), Metric::GeneralizedGaussNewton).unwrap();
+    let d = inputs + 1;
+    let (mut value, mut gradient, mut hessian) = (0.0, vec![0.0; classes * d], vec![0.0; (classes * d).pow(2)]);
+    // Weights and biases of class j, at their places among the parameters.
+    let place = |j: usize, i: usize| if i < inputs { j * inputs + i } else { classes * inputs + j };
+    for (sample, &label) in data.chunks(inputs).zip(&labels) {
+        let a = |i: usize| if i < inputs { sample[i] } else { 1.0 };
+        let z: Vec<f64> = (0..classes).map(|j| (0..d).map(|i| w[place(j, i)] * a(i)).sum()).collect();
+        let total: f64 = z.iter().map(|z| z.exp()).sum();
+        let p: Vec<f64> = z.iter().map(|z| z.exp() / total).collect();
+        value -= p[label].ln() / samples as f64;
+        for (j, i) in (0..classes * d).map(|k| (k / d, k % d)) {
+            gradient[place(j, i)] += (p[j] - if j == label { 1.0 } else { 0.0 }) * a(i) / samples as f64;
+            for (k, l) in (0..classes * d).map(|k| (k / d, k % d)) {
+                let w = if j == k { p[j] - p[j] * p[k] } else { -p[j] * p[k] };
+                hessian[place(j, i) * classes * d + place(k, l)] += w * a(i) * a(l) / samples as f64;
+            }
+        }
+    }
+    let at = objective.expand(&w);
+    let (mut g, mut m) = (vec![0.0; network.dim()], vec![0.0; network.dim().pow(2)]);
+    at.gradient(&mut g);
+    at.form(&mut m);
+    assert!((at.value() - value).abs() < 1e-13);
+    assert!(distance(&g, &gradient) < 1e-13 && distance(&m, &hessian) < 1e-13);
+}
+
+#[test]
+fn the_library_checks_find_nothing() {
+    let (samples, widths) = (70, [4, 9, 8, 3]);
+    for hidden in [Activation::Tanh, Activation::Sigmoid, Activation::Softplus] {
+        let network = MultilayerPerceptron::new(&widths, &[hidden, hidden, Activation::Identity]).unwrap();
+        let inputs: Vec<f64> = numbers(4 * samples, 1);
+        let labels: Vec<usize> = (0..samples).map(|i| i % 3).collect();
+        let model = network.on(&inputs).unwrap();
+        let objective = fit(&model, SoftmaxCrossEntropy::new(labels, 3).unwrap(), Metric::Hessian).unwrap();
+        let verdict = check::objective(&objective, &network.initial(1), 1).unwrap();
+        assert!(verdict.passed(), "{hidden:?}: {verdict}");
+    }
+}
+
+#[test]
+fn initial_parameters_are_those_of_the_recipe() {
+    let network = MultilayerPerceptron::new(&[3, 5, 2], &[Activation::Tanh, Activation::Identity]).unwrap();
+    let x: Vec<f64> = network.initial(1);
+    assert_eq!(x.len(), network.dim());
+    let mut random = SplitMix64::new(1);
+    for (inputs, outputs, at) in [(3, 5, 0), (5, 2, 20)] {
+        for i in 0..inputs * outputs {
+            assert_eq!(x[at + i], (2.0 * random.uniform() - 1.0) * (6.0 / (inputs + outputs) as f64).sqrt());
+        }
+        assert!(x[at + inputs * outputs..][..outputs].iter().all(|&b| b == 0.0));
+    }
+    let network = MultilayerPerceptron::new(&[30, 50, 8], &[Activation::Tanh, Activation::Identity]).unwrap();
+    let x: Vec<f64> = network.initial_sparse(1, 15).unwrap();
+    let rows = x[..1500].chunks(30).chain(x[1550..1950].chunks(50));
+    for row in rows {
+        assert_eq!(row.iter().filter(|&&w| w != 0.0).count(), 15);
+    }
+    assert!(x[1500..1550].iter().chain(&x[1950..]).all(|&b| b == 0.0));
+    assert!(x[..1500].chunks(30).any(|row| row[0] != 0.0) && x[..1500].chunks(30).any(|row| row[0] == 0.0));
+    let all = network.initial_sparse::<f64>(1, 1000).unwrap();
+    assert!(all[..1500].iter().all(|&w| w != 0.0));
+}
+
+#[test]
+fn mistakes_are_errors() {
+    let relu = [Activation::Relu];
+    assert!(MultilayerPerceptron::new(&[3], &[]).is_err());
+    assert!(MultilayerPerceptron::new(&[], &[]).is_err());
+    assert!(MultilayerPerceptron::new(&[3, 0], &relu).is_err());
+    assert!(MultilayerPerceptron::new(&[3, 2], &[]).is_err());
+    let network = MultilayerPerceptron::new(&[3, 2], &relu).unwrap();
+    let length = network.on(&[1.0_f64; 7]).err().unwrap();
+    assert_eq!(length, Error::Length { argument: "inputs", expected: 9, found: 7 });
+    assert!(network.on::<f64>(&[]).is_err());
+    assert!(network.initial_sparse::<f64>(1, 0).is_err());
+}
+
+#[test]
+fn nan_reaches_the_outputs_of_its_sample_only() {
+    for activation in ACTIVATIONS {
+        let network = MultilayerPerceptron::new(&[2, 20, 3], &[activation; 2]).unwrap();
+        let mut inputs: Vec<f32> = numbers(2 * 90, 1);
+        inputs[2 * 33] = f32::NAN;
+        let model = network.on(&inputs).unwrap();
+        let x: Vec<f32> = network.initial(1);
+        let at = model.linearize(&x);
+        for (i, h) in at.outputs().chunks(3).enumerate() {
+            assert!(h.iter().all(|h| h.is_nan() == (i == 33)), "{activation:?} {i} {h:?}");
+        }
+        let mut g = vec![0.0; network.dim()];
+        at.apply_transpose(&[1.0; 270], &mut g);
+        assert!(g[0].is_nan(), "{activation:?}");
+        let x = vec![f32::NAN; network.dim()];
+        let at = model.linearize(&x);
+        assert!(at.outputs().iter().all(|h| h.is_nan()));
+        at.apply(&g, &mut vec![0.0; 270]);
     }
 }

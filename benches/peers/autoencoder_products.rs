@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
-use newton_krylov::{Expansion, Loss, Metric, Objective, SplitMix64, SymmetricOperator, fit};
+use newton_krylov::{BernoulliCrossEntropy, Expansion, Metric, Objective, SplitMix64, SymmetricOperator, fit};
 
 #[derive(Parser)]
 struct Arguments {
@@ -26,39 +26,6 @@ struct Arguments {
     /// Measurements, of which the median is given.
     #[arg(long, default_value_t = 5)]
     repetitions: usize,
-}
-
-struct Bernoulli<'a> {
-    targets: &'a [f32],
-    k: usize,
-}
-impl Loss<f32> for Bernoulli<'_> {
-    fn samples(&self) -> usize {
-        self.targets.len() / self.k
-    }
-    fn outputs_per_sample(&self) -> usize {
-        self.k
-    }
-    fn value(&self, sample: usize, h: &[f32]) -> f64 {
-        let y = &self.targets[sample * self.k..][..self.k];
-        h.iter().zip(y).map(|(&h, &y)| (h.max(0.0) - h * y + (-h.abs()).exp().ln_1p()) as f64).sum()
-    }
-    fn gradient(&self, sample: usize, h: &[f32], out: &mut [f32]) {
-        let y = &self.targets[sample * self.k..][..self.k];
-        out.iter_mut().zip(h).zip(y).for_each(|((out, h), y)| *out = 1.0 / (1.0 + (-h).exp()) - y);
-    }
-    fn curvature_len(&self) -> usize {
-        self.k
-    }
-    fn hessian(&self, _: usize, h: &[f32], out: &mut [f32]) {
-        out.iter_mut().zip(h).for_each(|(out, h)| {
-            let p = 1.0 / (1.0 + (-h).exp());
-            *out = p * (1.0 - p)
-        });
-    }
-    fn multiply(&self, curvature: &[f32], v: &[f32], out: &mut [f32]) {
-        (0..v.len()).for_each(|j| out[j] = curvature[j] * v[j]);
-    }
 }
 
 /// Processor seconds of all threads so far, where the system tells (Linux).
@@ -103,7 +70,8 @@ fn main() {
     let v: Vec<f32> = (0..x.len()).map(|_| random.uniform() as f32 - 0.5).collect();
     let (mut gradient, mut out) = (vec![0.0_f32; x.len()], vec![0.0_f32; x.len()]);
     let model = network.on(&images).expect("a model");
-    let objective = |metric| fit(&model, Bernoulli { targets: &images, k: widths[0] }, metric).expect("an objective");
+    let loss = BernoulliCrossEntropy::new(&images[..], widths[0]).expect("a loss");
+    let objective = |metric| fit(&model, &loss, metric).expect("an objective");
     let (gauss_newton, newton) = (objective(Metric::GeneralizedGaussNewton), objective(Metric::Hessian));
 
     let forward = seconds(repetitions, || drop(gauss_newton.expand(&x)));

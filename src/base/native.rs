@@ -115,11 +115,14 @@ macro_rules! multiply {
             let stack = MemStack::new(&mut memory);
             let mut factor = matrix.to_vec();
             let view = MatMut::from_column_major_slice_mut(&mut factor, n, n);
-            if cholesky_in_place(view, LltRegularization::default(), Par::Seq, stack, params).is_err() {
+            let done = cholesky_in_place(view, LltRegularization::default(), Par::Seq, stack, params);
+            if done.is_err() {
+                clean_registers();
                 return false;
             }
             let out = MatMut::from_column_major_slice_mut(matrix, n, n);
             inverse(out, MatRef::from_column_major_slice(&factor, n, n), Par::Seq, stack);
+            clean_registers();
             for j in 0..n {
                 for i in j + 1..n {
                     matrix[i * n + j] = matrix[j * n + i];
@@ -182,11 +185,17 @@ impl Native for f32 {
     }
 
     fn exp_minus_abs_all(x: &mut [f32]) {
-        x.iter_mut().for_each(|x| *x = if x.abs() > 87.0 { 0.0 } else { exp(-x.abs()) });
+        vectorized(
+            #[inline(always)]
+            || x.iter_mut().for_each(|x| *x = if x.abs() > 87.0 { 0.0 } else { exp(-x.abs()) }),
+        );
     }
 
     fn ln_1p_all(x: &mut [f32]) {
-        x.iter_mut().for_each(|x| *x = ln_1p(*x));
+        vectorized(
+            #[inline(always)]
+            || x.iter_mut().for_each(|x| *x = ln_1p(*x)),
+        );
     }
 }
 

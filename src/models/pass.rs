@@ -72,10 +72,10 @@ impl<'a, T> Values<'a, T> {
     }
 }
 
-/// z ← z + a Wᵀ for all samples.
-fn times_weights<T: Scalar>(shape: Shape, a: &[T], weights: &[T], layer: &Layer, z: &mut [T]) {
+/// z ← a Wᵀ, or z + a Wᵀ if `add`, for all samples.
+fn times_weights<T: Scalar>(shape: Shape, a: &[T], weights: &[T], layer: &Layer, add: bool, z: &mut [T]) {
     let w = Matrix::by_rows(weights, layer.outputs, layer.inputs);
-    T::multiply(shape.matrix_mut(z), true, shape.matrix(a), w.transpose());
+    T::multiply(shape.matrix_mut(z), add, shape.matrix(a), w.transpose());
 }
 
 /// d ← δ W, or d + δ W if `add`, for all samples; `weights` has W by columns where the parameters have it by rows.
@@ -84,9 +84,12 @@ fn times_weights_back<T: Scalar>(shape: Shape, delta: &[T], weights: &[T], layer
     T::multiply(shape.matrix_mut(d), add, shape.matrix(delta), w);
 }
 
-/// z ← b for all samples.
-fn spread<T: Scalar>(shape: Shape, biases: &[T], z: &mut [T]) {
-    shape.columns_mut(z).zip(biases).for_each(|(column, &b)| column.fill(b));
+/// z ← z + b for the values of one unit.
+fn add_bias<T: Scalar>(b: T, z: &mut [T]) {
+    vectorized(
+        #[inline(always)]
+        || z.iter_mut().for_each(|z| *z += b),
+    );
 }
 
 /// Σ aᵢ for a few hundred numbers, in the arithmetic of the matrix products.
@@ -112,9 +115,11 @@ pub(super) fn forward<T: Scalar>(network: &MultilayerPerceptron, x: &[T], shape:
         let z = &mut z[..layer.outputs * shape.size];
         let a = Values { inputs, layers: before }.inputs_of(layer, shape.size);
         let (weights, biases) = layer.parameters(x);
-        spread(shape, biases, z);
-        times_weights(shape, a, weights, layer, z);
-        shape.columns_mut(z).for_each(|column| layer.activation.apply(column));
+        times_weights(shape, a, weights, layer, false, z);
+        shape.columns_mut(z).zip(biases).for_each(|(z, &b)| {
+            add_bias(b, z);
+            layer.activation.apply(z);
+        });
     }
 }
 
@@ -133,11 +138,11 @@ pub(super) fn tangents<T: Scalar>(
         let z = &mut z[..layer.outputs * size];
         let (weights, _) = layer.parameters(x);
         let (v_weights, v_biases) = layer.parameters(v);
-        spread(shape, v_biases, z);
-        times_weights(shape, values.inputs_of(layer, size), v_weights, layer, z);
+        times_weights(shape, values.inputs_of(layer, size), v_weights, layer, false, z);
         if layer.start > 0 {
-            times_weights(shape, &before[before.len() - layer.inputs * size..], weights, layer, z);
+            times_weights(shape, &before[before.len() - layer.inputs * size..], weights, layer, true, z);
         }
+        shape.columns_mut(z).zip(v_biases).for_each(|(z, &b)| add_bias(b, z));
         let a = values.outputs_of(layer, size);
         if let Some((deltas, bends)) = &mut bend {
             let range = layer.start * size..layer.values().end * size;
@@ -200,7 +205,7 @@ pub(super) fn backward_tangents<T: Scalar>(
     }
 }
 
-/// out ← out + Σ δ a₋ᵀ for the samples of a chunk and a piece of the parameters (for biases Σ δ).
+/// out ← Σ δ a₋ᵀ for the samples of a chunk and a piece of the parameters (for biases Σ δ), or out + that if `add`.
 /// `further` adds Σ δ′ ȧ₋ᵀ with other derivatives δ′ and the tangents of all layers; those of the inputs are zero.
 pub(super) fn sum_over_samples<T: Scalar>(
     network: &MultilayerPerceptron,
@@ -208,6 +213,7 @@ pub(super) fn sum_over_samples<T: Scalar>(
     shape: Shape,
     (deltas, values): (&[T], Values<'_, T>),
     further: Option<(&[T], &[T])>,
+    add: bool,
     out: &mut [T],
 ) {
     let size = shape.size;
@@ -215,22 +221,23 @@ pub(super) fn sum_over_samples<T: Scalar>(
         Piece::Weights(layer, rows) => {
             let layer = &network.layers[*layer];
             let range = (layer.start + rows.start) * size..(layer.start + rows.end) * size;
-            let mut sum = |deltas: &[T], a: &[T]| {
+            let mut sum = |deltas: &[T], a: &[T], add: bool| {
                 let out = MatrixMut::by_rows(&mut *out, rows.len(), layer.inputs);
-                T::multiply(out, true, shape.matrix(&deltas[range.clone()]).transpose(), shape.matrix(a));
+                T::multiply(out, add, shape.matrix(&deltas[range.clone()]).transpose(), shape.matrix(a));
             };
-            sum(deltas, values.inputs_of(layer, size));
+            sum(deltas, values.inputs_of(layer, size), add);
             if let Some((deltas, tangents)) = further
                 && layer.start > 0
             {
-                sum(deltas, &tangents[(layer.start - layer.inputs) * size..layer.start * size]);
+                sum(deltas, &tangents[(layer.start - layer.inputs) * size..layer.start * size], true);
             }
         }
         Piece::Biases(layer) => {
             let layer = &network.layers[*layer];
             let columns = shape.columns(&deltas[layer.start * size..layer.values().end * size]);
             for (out, delta) in out.iter_mut().zip(columns) {
-                *out += sum(delta);
+                let sum = sum(delta);
+                *out = if add { *out + sum } else { sum };
             }
         }
     }

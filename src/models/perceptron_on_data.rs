@@ -103,29 +103,70 @@ impl<T: Scalar> PerceptronOnData<'_, T> {
         transpose(row, len, 0..width, chunk, chunks.size);
     }
 
-    fn linearize_samples<'b>(&'b self, x: &'b [T], samples: Samples<'b>) -> LinearizedPerceptron<'b, T> {
-        let network = self.network;
-        let mut kept = self.rooms.lock().map_or_else(|_| Room::default(), |mut rooms| rooms.pop().unwrap_or_default());
-        let chunks = Chunks::new(match samples {
-            Samples::All => self.inputs.len() / network.inputs(),
+    fn chunks(&self, samples: Samples<'_>) -> Chunks {
+        Chunks::new(match samples {
+            Samples::All => self.inputs.len() / self.network.inputs(),
             Samples::These(samples) => samples.len(),
+        })
+    }
+
+    /// Room that a linearization has left, or new.
+    fn take_room(&self) -> Room<T> {
+        self.rooms.lock().map_or_else(|_| Room::default(), |mut rooms| rooms.pop().unwrap_or_default())
+    }
+
+    fn leave_room(&self, room: Room<T>) {
+        if let Ok(mut rooms) = self.rooms.lock() {
+            rooms.push(room);
+        }
+    }
+
+    /// The numbers of a chunk, its inputs and all layers' values.
+    fn stride(&self, chunks: Chunks) -> usize {
+        (self.network.inputs() + self.network.values()) * chunks.size
+    }
+
+    /// The forward pass for the chunks from `first` on for whose values there is room.
+    fn forward(
+        &self,
+        x: &[T],
+        samples: Samples<'_>,
+        chunks: Chunks,
+        first: usize,
+        values: &mut [T],
+        outputs: &mut [T],
+    ) {
+        let (network, k) = (self.network, self.network.outputs());
+        let pairs = values.par_chunks_mut(self.stride(chunks)).zip(outputs.par_chunks_mut(chunks.size * k));
+        pairs.enumerate().for_each(|(i, (chunk, outputs))| {
+            let i = first + i;
+            let shape = Shape { size: chunks.size, len: chunks.len(i) };
+            self.load(samples, chunks, i, chunk);
+            forward(network, x, shape, chunk);
+            let last = Values::new(chunk, network, shape.size).outputs_of(network.last(), shape.size);
+            transpose_back(last, shape.size, shape.len, outputs);
         });
-        let (stride, k) = ((network.inputs() + network.values()) * chunks.size, network.outputs());
-        let outputs = room(&mut kept.outputs, chunks.samples * k);
-        room(&mut kept.values, chunks.count() * stride)
-            .par_chunks_mut(stride)
-            .zip(outputs.par_chunks_mut(chunks.size * k))
-            .enumerate()
-            .for_each(|(i, (chunk, outputs))| {
-                let shape = Shape { size: chunks.size, len: chunks.len(i) };
-                self.load(samples, chunks, i, chunk);
-                forward(network, x, shape, chunk);
-                let last = Values::new(chunk, network, shape.size).outputs_of(network.last(), shape.size);
-                transpose_back(last, shape.size, shape.len, outputs);
-            });
-        let Room { values, outputs, mut products } = kept;
+    }
+
+    fn linearize_samples<'b>(&'b self, x: &'b [T], samples: Samples<'b>) -> LinearizedPerceptron<'b, T> {
+        let (network, chunks) = (self.network, self.chunks(samples));
+        let Room { mut values, mut outputs, mut products } = self.take_room();
         products.weights_known = false;
+        let outputs_here = room(&mut outputs, chunks.samples * network.outputs());
+        let values_here = room(&mut values, chunks.count() * self.stride(chunks));
+        self.forward(x, samples, chunks, 0, values_here, outputs_here);
         LinearizedPerceptron { model: self, at: At { network, x, chunks, values, outputs }, products: products.into() }
+    }
+
+    /// The outputs alone, without keeping the values of layers.
+    fn evaluate_samples(&self, x: &[T], samples: Samples<'_>, out: &mut [T]) {
+        let chunks = self.chunks(samples);
+        let mut kept = self.take_room();
+        let values = room(&mut kept.values, GROUP.min(chunks.count()) * self.stride(chunks));
+        for (i, out) in out.chunks_mut(GROUP * chunks.size * self.network.outputs()).enumerate() {
+            self.forward(x, samples, chunks, i * GROUP, values, out);
+        }
+        self.leave_room(kept);
     }
 }
 
@@ -137,7 +178,7 @@ impl<T: Scalar> Model<T> for PerceptronOnData<'_, T> {
         self.inputs.len() / self.network.inputs() * self.network.outputs()
     }
     fn evaluate(&self, x: &[T], out: &mut [T]) {
-        out.copy_from_slice(self.linearize(x).outputs());
+        self.evaluate_samples(x, Samples::All, out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         self.linearize_samples(x, Samples::All)
@@ -179,7 +220,7 @@ impl<T: Scalar> Model<T> for Batch<'_, T> {
         self.samples.len() * self.model.network.outputs()
     }
     fn evaluate(&self, x: &[T], out: &mut [T]) {
-        out.copy_from_slice(self.linearize(x).outputs());
+        self.model.evaluate_samples(x, Samples::These(self.samples), out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         self.model.linearize_samples(x, Samples::These(self.samples))
@@ -203,9 +244,7 @@ impl<T: Scalar> Drop for LinearizedPerceptron<'_, T> {
     fn drop(&mut self) {
         let (values, outputs) = (mem::take(&mut self.at.values), mem::take(&mut self.at.outputs));
         let products = self.products.take();
-        if let Ok(mut rooms) = self.model.rooms.lock() {
-            rooms.push(Room { values, outputs, products });
-        }
+        self.model.leave_room(Room { values, outputs, products });
     }
 }
 
@@ -255,15 +294,19 @@ impl<T: Scalar> At<'_, T> {
         });
     }
 
-    /// out ← out + Σ over the samples of the chunks from `first` on, one after the other.
+    /// out ← Σ over the samples of the chunks from `first` on, one after the other; out + that if they are not the first.
+    /// Without samples it is zero.
     fn sum(&self, first: usize, deltas: &[T], further: Option<(&[T], &[T])>, out: &mut [T]) {
+        if self.chunks.samples == 0 {
+            return out.fill(T::zero());
+        }
         let stride = self.stride();
         for_pieces(self.network, &self.network.pieces, out, &|piece, out| {
             for (i, deltas) in deltas.chunks_exact(stride).enumerate() {
                 let here = i * stride..(i + 1) * stride;
                 let further = further.map(|(deltas, tangents)| (&deltas[here.clone()], &tangents[here]));
                 let (shape, values) = (self.shape(first + i), self.values(first + i));
-                sum_over_samples(self.network, piece, shape, (deltas, values), further, out);
+                sum_over_samples(self.network, piece, shape, (deltas, values), further, first + i > 0, out);
             }
         });
     }
@@ -340,8 +383,7 @@ impl<T: Scalar> LinearMap<T> for LinearizedPerceptron<'_, T> {
         let (count, stride) = (at.chunks.count(), at.stride());
         let Products { group, weights, .. } = &mut *self.products();
         let group = room(group, GROUP.min(count) * stride);
-        out.fill(T::zero());
-        for first in (0..count).step_by(GROUP) {
+        for first in (0..count.max(1)).step_by(GROUP) {
             let deltas = &mut group[..GROUP.min(count - first) * stride];
             at.backward(weights, first, u, deltas);
             at.sum(first, deltas, None, out);
@@ -359,7 +401,6 @@ impl<T: Scalar> Linearization<T> for LinearizedPerceptron<'_, T> {
         let Products { deltas, weights, .. } = &mut *self.products();
         let deltas = room(deltas, at.chunks.count() * at.stride());
         at.backward(weights, 0, u, deltas);
-        out.fill(T::zero());
         at.sum(0, deltas, None, out);
     }
 
@@ -410,7 +451,6 @@ impl<T: Scalar> Linearization<T> for LinearizedPerceptron<'_, T> {
                 backward_tangents(network, both_weights, at.shape(i), at.values(i), deltas, delta_tangents, room);
             },
         );
-        out.fill(T::zero());
         at.sum(0, delta_tangents, Some((deltas, dots)), out);
         true
     }

@@ -114,7 +114,8 @@ impl Problem {
             .iter()
             .try_fold(3_usize, |sum, &(count, numbers)| sum.checked_add(count.checked_mul(numbers)?));
         if numbers.is_none_or(|n| n > text.len().div_ceil(2)) {
-            let message = format!("{cameras} cameras, {points} points and {count} observations do not fit into the file");
+            let message =
+                format!("{cameras} cameras, {points} points and {count} observations do not fit into the file");
             words.start = 0;
             return Err(words.error(message));
         }

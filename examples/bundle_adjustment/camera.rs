@@ -36,8 +36,7 @@ pub fn reprojection(x: &[f64], observed: [f64; 2], residual: &mut [f64], jacobia
     for (i, row) in jacobian.chunks_exact_mut(CAMERA + POINT).enumerate() {
         let mut by_p = [slope * p[i] * p[0], slope * p[i] * p[1]];
         by_p[i] += scale;
-        let by_seen =
-            [by_p[0] * inverse, by_p[1] * inverse, (by_p[0] * p[0] + by_p[1] * p[1]) * inverse];
+        let by_seen = [by_p[0] * inverse, by_p[1] * inverse, (by_p[0] * p[0] + by_p[1] * p[1]) * inverse];
         // d(RX) = (L dw) × RX with the left Jacobian L of the rotation: a·(d × v) = d·(v × a).
         let moment = cross(turned, by_seen);
         for j in 0..3 {
@@ -128,7 +127,10 @@ mod tests {
                 for i in 0..2 {
                     let difference = (8.0 * (a[i] - b[i]) - (c[i] - d[i])) / (12.0 * h);
                     let exact = jacobian[12 * i + j];
-                    assert!((difference - exact).abs() < 1e-6 * exact.abs().max(1.0), "{turn} {i} {j}: {difference} {exact}");
+                    assert!(
+                        (difference - exact).abs() < 1e-6 * exact.abs().max(1.0),
+                        "{turn} {i} {j}: {difference} {exact}"
+                    );
                 }
             }
         }

@@ -69,7 +69,8 @@ impl<T: Scalar> RowWeights<'_, T> {
             let (outer, along) = self.factors[b];
             let r = &self.residual[b * self.size..(b + 1) * self.size];
             for c in 0..columns {
-                let dot: f64 = r.iter().zip(piece[c..].iter().step_by(columns)).map(|(&r, &v)| r.into() * v.into()).sum();
+                let dot: f64 =
+                    r.iter().zip(piece[c..].iter().step_by(columns)).map(|(&r, &v)| r.into() * v.into()).sum();
                 for (&r, v) in r.iter().zip(piece[c..].iter_mut().step_by(columns)) {
                     *v = T::from_f64(outer * (*v).into() + along * dot * r.into());
                 }

@@ -60,8 +60,7 @@ impl BlockStructure {
     /// No parameters and no residuals.
     pub fn new() -> Self {
         let ends = || vec![0];
-        let statement =
-            Statement { parameters: ends(), rows: ends(), touched_ends: ends(), ..Statement::default() };
+        let statement = Statement { parameters: ends(), rows: ends(), touched_ends: ends(), ..Statement::default() };
         BlockStructure { statement }
     }
 
@@ -113,7 +112,12 @@ impl BlockStructure {
     /// A residual block touches two eliminated blocks, or the blocks do not exist. Then nothing has changed.
     pub fn eliminate(&mut self, blocks: Range<usize>) -> Result<()> {
         let all = self.statement.parameter_blocks();
-        check_range("the end of blocks", blocks.end as f64, blocks.end <= all, "at most the number of parameter blocks")?;
+        check_range(
+            "the end of blocks",
+            blocks.end as f64,
+            blocks.end <= all,
+            "at most the number of parameter blocks",
+        )?;
         let mut eliminated = self.statement.eliminated.clone();
         blocks.for_each(|block| eliminated[block] = true);
         for i in 0..self.statement.residual_blocks() {

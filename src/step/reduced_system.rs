@@ -238,13 +238,7 @@ impl<T: Scalar> ReducedSystem<T> {
     }
 
     /// The columns of kept block k from the diagonal downwards.
-    fn form_columns(
-        &self,
-        jacobian: BlockJacobian<'_, T>,
-        k: usize,
-        scratch: &mut Scratch,
-        out: &mut [f64],
-    ) {
+    fn form_columns(&self, jacobian: BlockJacobian<'_, T>, k: usize, scratch: &mut Scratch, out: &mut [f64]) {
         let layout = jacobian.layout;
         let dim = layout.reduced_dim();
         let (start, n) = (layout.kept_bounds[k], layout.statement.size(layout.kept[k]));
@@ -399,14 +393,7 @@ impl<T: Scalar> Task<T> {
     }
 
     /// y_p ← −R_p⁻¹Q_pᵀ(A_p x + r_p), rows ← A_p x − Q_pQ_pᵀ(A_p x + r_p).
-    fn complete(
-        &mut self,
-        layout: &BlockLayout,
-        chunk: &Chunk,
-        values: &ChunkValues<T>,
-        residual: &[T],
-        x: &[f64],
-    ) {
+    fn complete(&mut self, layout: &BlockLayout, chunk: &Chunk, values: &ChunkValues<T>, residual: &[T], x: &[f64]) {
         let (mut row, mut kept, mut q, mut triangle) = (0, 0, 0, 0);
         for g in chunk.groups.clone() {
             let group = &layout.groups[g];

@@ -482,8 +482,7 @@ mod tests {
             assert!(schur.enter(&at, residual, &mut g) && dense.enter(&at, residual, &mut h));
             assert!(g.iter().zip(&h).all(|(a, b)| (a - b).abs() < 1e-12 * kernels::norm(&h)));
             assert_eq!(schur.state.as_ref().unwrap().explicit.is_some(), inner != Inner::Krylov);
-            let system =
-                System { jacobian: &at, residual, gradient: &g, scaling: &scaling, more: &|| true };
+            let system = System { jacobian: &at, residual, gradient: &g, scaling: &scaling, more: &|| true };
             // Falling and rising: warm starts and factors of another λ.
             for damping in [1.0, 1e-3, 1e-8, 1e-5, 10.0, 1e4] {
                 let tight = Accuracy { residual: 1e-14, energy: 0.0, enough: 0.0, truncated: false };

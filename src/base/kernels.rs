@@ -74,6 +74,11 @@ fn lanes(len: usize, term: impl Fn(usize) -> f64) -> f64 {
         sums[i - whole] += term(i);
         i += 1;
     }
+    join(sums)
+}
+
+#[inline]
+fn join(sums: [f64; LANES]) -> f64 {
     ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
 }
 
@@ -256,13 +261,18 @@ pub fn conjugate_gradient_update<T: Scalar>(
 pub fn golub_kahan_update<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &mut [T]) -> (f64, f64) {
     let (a, b) = (T::from_f64(alpha), T::from_f64(beta));
     let [squared, dot] = update_and_sum(0, [&mut *y], &|start, [y]| {
-        let n = y.len();
-        let x = &x[start..start + n];
-        let dot = lanes(n, |i| x[i].into() * y[i].into());
-        for i in 0..n {
-            y[i] = a * x[i] + b * y[i];
+        let (mut squares, mut dots) = ([0.0; LANES], [0.0; LANES]);
+        let mut at = |x: T, y: &mut T, lane: usize| {
+            dots[lane] += x.into() * (*y).into();
+            *y = a * x + b * *y;
+            squares[lane] += (*y).into() * (*y).into();
+        };
+        let ((x, last_x), (y, last_y)) = (x[start..start + y.len()].as_chunks::<LANES>(), y.as_chunks_mut::<LANES>());
+        for (x, y) in x.iter().zip(y) {
+            (0..LANES).for_each(|lane| at(x[lane], &mut y[lane], lane));
         }
-        [square(y), dot]
+        (0..last_x.len()).for_each(|lane| at(last_x[lane], &mut last_y[lane], lane));
+        [join(squares), join(dots)]
     });
     (if SAFE_SQUARES.contains(&squared) { squared.sqrt() } else { norm(y) }, dot)
 }
@@ -285,16 +295,26 @@ pub fn lsmr_update<T: Scalar>(
     x: &mut [T],
 ) -> f64 {
     let [a, b, c, d] = [alpha, beta, gamma, delta].map(T::from_f64);
-    let [squared] = update_and_sum(0, [v, h, h_bar, &mut *x], &|_, [v, h, h_bar, x]| {
-        let n = v.len();
-        let (h, h_bar, x) = (&mut h[..n], &mut h_bar[..n], &mut x[..n]);
-        for i in 0..n {
-            v[i] *= a;
-            h_bar[i] = h[i] + b * h_bar[i];
-            x[i] += c * h_bar[i];
-            h[i] = v[i] + d * h[i];
+    let [squared] = update_and_sum(0, [v, h, h_bar, &mut *x], &|_, vectors| {
+        let mut squares = [0.0; LANES];
+        let mut at = |v: &mut T, h: &mut T, h_bar: &mut T, x: &mut T, lane: usize| {
+            *v *= a;
+            *h_bar = *h + b * *h_bar;
+            *x += c * *h_bar;
+            *h = *v + d * *h;
+            squares[lane] += (*x).into() * (*x).into();
+        };
+        let [(v, last_v), (h, last_h), (h_bar, last_h_bar), (x, last_x)] =
+            vectors.map(|vector| vector.as_chunks_mut::<LANES>());
+        for (((v, h), h_bar), x) in v.iter_mut().zip(h).zip(h_bar).zip(x) {
+            for lane in 0..LANES {
+                at(&mut v[lane], &mut h[lane], &mut h_bar[lane], &mut x[lane], lane);
+            }
         }
-        [square(x)]
+        for lane in 0..last_v.len() {
+            at(&mut last_v[lane], &mut last_h[lane], &mut last_h_bar[lane], &mut last_x[lane], lane);
+        }
+        [join(squares)]
     });
     if SAFE_SQUARES.contains(&squared) { squared.sqrt() } else { norm(x) }
 }

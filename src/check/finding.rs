@@ -24,6 +24,21 @@ pub enum Property {
     Symmetry,
     /// The product is the derivative of the gradient.
     Product,
+    /// The residuals are finite, written without being read, the same when they are asked for again, and the outputs of
+    /// the linearisation.
+    Residuals,
+    /// Jv is finite, written without being read, and the same when it is asked for again.
+    JacobianEvaluation,
+    /// Jv is the derivative of the residuals.
+    Jacobian,
+    /// Jᵀu is finite, written without being read, and the same when it is asked for again.
+    TransposeEvaluation,
+    /// Jᵀu is the gradient of uᵀr.
+    Transpose,
+    /// uᵀ(Jv) = vᵀ(Jᵀu).
+    Adjoint,
+    /// The matrix that is formed has the products Jv.
+    Matrix,
 }
 
 /// What a check says. Closed names, so that a test can ask for one.
@@ -69,6 +84,8 @@ pub enum Outcome {
     Nonlinear,
     /// uᵀMv ≠ vᵀMu.
     Asymmetric,
+    /// uᵀ(Jv) ≠ vᵀ(Jᵀu).
+    NotAdjoint,
     /// −1 × the derivative.
     OppositeSign,
     /// Another multiple of the derivative.
@@ -142,6 +159,13 @@ impl fmt::Display for Property {
             Property::Linearity => "product, linearity",
             Property::Symmetry => "product, symmetry",
             Property::Product => "product against gradient",
+            Property::Residuals => "residuals, evaluation",
+            Property::JacobianEvaluation => "Jv, evaluation",
+            Property::Jacobian => "Jv against residuals",
+            Property::TransposeEvaluation => "Jᵀu, evaluation",
+            Property::Transpose => "Jᵀu against residuals",
+            Property::Adjoint => "Jᵀu against Jv",
+            Property::Matrix => "matrix against Jv",
         })
     }
 }
@@ -162,6 +186,7 @@ impl fmt::Display for Outcome {
             Outcome::ValueDiffers => "differs",
             Outcome::Nonlinear => "nonlinear",
             Outcome::Asymmetric => "asymmetric",
+            Outcome::NotAdjoint => "not adjoint",
             Outcome::OppositeSign => "opposite sign",
             Outcome::Factor(_) => "wrong factor",
             Outcome::Approximation => "approximation",
@@ -178,6 +203,10 @@ impl fmt::Display for Finding {
             Property::Value => ("value", ""),
             Property::ExpansionValue => ("expansion's value", "value of the objective"),
             Property::GradientEvaluation | Property::Gradient => ("gradient", "value"),
+            Property::Residuals => ("residuals", "residuals"),
+            Property::JacobianEvaluation | Property::Jacobian => ("product Jv", "residuals"),
+            Property::TransposeEvaluation | Property::Transpose | Property::Adjoint => ("product Jᵀu", "residuals"),
+            Property::Matrix => ("matrix that is formed", "residuals"),
             _ => ("product", "gradient"),
         };
         let error = self.error;
@@ -226,6 +255,9 @@ impl fmt::Display for Finding {
                     f,
                     "uᵀMv differs from vᵀMu by {error:.1e} relative: look for swapped indices or a missing transpose"
                 )
+            }
+            Outcome::NotAdjoint => {
+                write!(f, "uᵀ(Jv) differs from vᵀ(Jᵀu) by {error:.1e} relative: the two products are not of one matrix")
             }
             Outcome::OppositeSign => {
                 write!(f, "the {name} looks like −1 × the derivative of the {below}: change its sign")

@@ -1,7 +1,7 @@
 //! Checks of a user's own callbacks, to run once before a solver is trusted with them.
 //!
 //! [`objective`] runs them all at one point and explains what it finds; [`gradient`], [`product`] and [`operator`] run
-//! a part. Everything is decided by values, gradients and products alone, with random directions fixed by a seed.
+//! a part; [`least_squares`] does the same for residuals and the products of their Jacobian. Everything is decided by values, gradients and products alone, with random directions fixed by a seed.
 //!
 //! | check | compares | says |
 //! | --- | --- | --- |
@@ -10,6 +10,7 @@
 //! | linearity | M(αu + βv) with αMu + βMv | linear or not |
 //! | symmetry | uᵀMv with vᵀMu | symmetric or not |
 //! | curvature | vᵀMv / vᵀv | the signs met; information, never a failure |
+//! | Jv, Jᵀu | r(x + hv) − r(x) with hJv and uᵀ(r(x + hv) − r(x)) with hvᵀJᵀu; uᵀ(Jv) with vᵀ(Jᵀu) | which of the two is wrong |
 //! | product | ∇f(x + hv) − ∇f(x) with hM(x)v | the Hessian, an approximation such as Gauss–Newton, or wrong |
 //!
 //! ```
@@ -38,6 +39,8 @@ mod curvature;
 mod evaluation;
 mod finding;
 mod gradient;
+mod least_squares;
+mod line;
 mod objective;
 mod operator;
 mod product;
@@ -46,6 +49,7 @@ mod sweep;
 pub use curvature::{Curvature, Definiteness};
 pub use finding::{Finding, Outcome, Property};
 pub use gradient::gradient;
+pub use least_squares::{LeastSquaresVerdict, least_squares};
 pub use objective::{Verdict, objective};
 pub use operator::{OperatorVerdict, operator};
 pub use product::product;

@@ -1,8 +1,9 @@
 //! The product against the gradient: ∇f(x + hv) − ∇f(x) − hM(x)v.
 
 use super::evaluation::{evaluate, same_bits};
+use super::line::Line;
 use super::operator;
-use super::sweep::{self, DIRECTIONS, Remainder, Sample, Sweep, TaylorTest};
+use super::sweep::{self, DIRECTIONS, Sweep, TaylorTest};
 use super::{Definiteness, Outcome, Property, check_point};
 use crate::base::{Result, Scalar, kernels, random::SplitMix64};
 use crate::operator::{Expansion, Objective, SymmetricOperator};
@@ -62,7 +63,7 @@ pub(super) fn compare<T: Scalar>(
 ) -> TaylorTest {
     let dim = x.len();
     let expansion = objective.expand(x);
-    let mut line = Line::new(objective, x, gradient);
+    let mut line = Line::new(|x: &[T], out: &mut [T]| objective.expand(x).gradient(out), x, gradient);
     let mut sweeps: Vec<Sweep> = Vec::new();
     let mut rays: Vec<(Vec<T>, Vec<T>)> = Vec::new();
     for number in 0..DIRECTIONS {
@@ -98,67 +99,4 @@ pub(super) fn compare<T: Scalar>(
         test.finding.outcome = Outcome::StalePoint;
     }
     test
-}
-
-/// Gradients along lines through x, and what the product predicts for them.
-struct Line<'a, T, O> {
-    objective: &'a O,
-    x: &'a [T],
-    gradient: &'a [T],
-    displaced: Vec<T>,
-    forward: Vec<T>,
-    backward: Vec<T>,
-    difference: Vec<T>,
-}
-
-impl<'a, T: Scalar, O: Objective<T>> Line<'a, T, O> {
-    fn new(objective: &'a O, x: &'a [T], gradient: &'a [T]) -> Self {
-        let room = || vec![T::zero(); x.len()];
-        let (displaced, forward, backward, difference) = (room(), room(), room(), room());
-        Line { objective, x, gradient, displaced, forward, backward, difference }
-    }
-
-    /// The gradients at x ± hv.
-    fn evaluate(&mut self, h: f64, v: &[T]) {
-        kernels::add_scaled(self.x, h, v, &mut self.displaced);
-        self.objective.expand(&self.displaced).gradient(&mut self.forward);
-        kernels::add_scaled(self.x, -h, v, &mut self.displaced);
-        self.objective.expand(&self.displaced).gradient(&mut self.backward);
-    }
-
-    fn measure(&mut self, h: f64, v: &[T], product: &[T]) -> Option<Sample> {
-        self.evaluate(h, v);
-        let difference = &mut self.difference;
-        kernels::add_scaled(&self.forward, -1.0, self.gradient, difference);
-        let forward_change = kernels::norm(difference);
-        kernels::axpy(-h, product, difference);
-        let one_sided = kernels::norm(difference);
-        kernels::add_scaled(&self.backward, -1.0, self.gradient, difference);
-        let backward_change = kernels::norm(difference);
-
-        kernels::add_scaled(&self.forward, -1.0, &self.backward, difference);
-        let observed = kernels::norm(difference);
-        let inner = 2.0 * h * kernels::dot(product, difference);
-        kernels::axpy(-2.0 * h, product, difference);
-        let central = 0.5 * kernels::norm(difference);
-        let predicted = 2.0 * h * kernels::norm(product);
-        let change = 0.5 * (predicted + forward_change + backward_change);
-        let largest = kernels::norm(self.gradient).max(kernels::norm(&self.forward)).max(kernels::norm(&self.backward));
-        let finite = one_sided.is_finite() && central.is_finite() && change.is_finite();
-        finite.then_some(Sample {
-            remainder: Remainder { step: h, one_sided, central },
-            change,
-            rounding: 4.0 * T::epsilon_f64() * (largest + change),
-            products: [predicted * predicted, inner, observed * observed].map(|p| p / (2.0 * change) / (2.0 * change)),
-        })
-    }
-
-    /// The component with the largest remainder.
-    fn worst_component(&mut self, h: f64, v: &[T], product: &[T]) -> Option<usize> {
-        self.evaluate(h, v);
-        kernels::add_scaled(&self.forward, -1.0, &self.backward, &mut self.difference);
-        kernels::axpy(-2.0 * h, product, &mut self.difference);
-        let size = |i: &usize| -> f64 { self.difference[*i].abs().into() };
-        (0..v.len()).max_by(|i, j| size(i).total_cmp(&size(j)))
-    }
 }

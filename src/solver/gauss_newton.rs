@@ -7,12 +7,13 @@
 use std::ops::ControlFlow;
 
 use super::least_squares::{Scaling, Settings, check, minimize};
+use super::memory::Memory;
 use super::newton_cg::LineSearch;
 use crate::base::{Result, Scalar};
 use crate::control::{LeastSquaresProgress, LeastSquaresReport, Stopping};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::Model;
-use crate::step::{DenseLeastSquares, Question};
+use crate::step::{GaussNewtonPath, Inner, Question};
 
 /// Least squares by the Gauss–Newton method with a line search: for problems that are nearly linear, or whose residuals
 /// nearly vanish, from a good start. [`LevenbergMarquardt`](crate::LevenbergMarquardt) is the robust choice.
@@ -47,6 +48,10 @@ pub struct GaussNewton {
     pub stopping: Stopping,
     /// In which norm the step is the shortest where J has no full rank.
     pub scaling: Scaling,
+    /// How steps are computed; read as [`LevenbergMarquardt::inner`](crate::LevenbergMarquardt::inner).
+    pub inner: Inner,
+    /// Vectors of n numbers that the Golub–Kahan space may store.
+    pub memory: Memory,
 }
 
 impl GaussNewton {
@@ -73,8 +78,9 @@ impl GaussNewton {
         observer: impl FnMut(&LeastSquaresProgress<'_, T>) -> ControlFlow<()>,
     ) -> Result<LeastSquaresReport<T>> {
         check(fit, x0)?;
-        let source = DenseLeastSquares::new(fit.model().output_dim(), fit.model().dim());
-        let settings = Settings { stopping: &self.stopping, scaling: self.scaling };
+        let (m, n) = (fit.model().output_dim(), fit.model().dim());
+        let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
+        let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: false };
         minimize(fit, x0, settings, source, LineSearch::new(Question::Radius), observer)
     }
 }

@@ -20,8 +20,8 @@
 //! an active one in the limit only; projection reaches it exactly, after which the method is the unbounded one in the
 //! other components, with its speed and its last digits.
 //!
-//! **The end.** x is stationary when |Jⱼᵀr| ≤ ‖Jⱼ‖ max(τ‖r‖, 8ε‖r₀‖) for every column (MINPACK's `gtol`; the second term
-//! is what remains of residuals that vanish). On the exact path J is at hand then, and steps go on while they promise more
+//! **The end.** x is stationary when |Jⱼᵀr| ≤ ‖Jⱼ‖ max(τ‖r‖, 8εt) for every column: MINPACK's `gtol`, and for residuals
+//! that vanish their rounding, which is that of terms of the size t, ‖r₀‖ or ‖(‖Jⱼ‖xⱼ)ⱼ‖ (x itself is only given to ε). On the exact path J is at hand then, and steps go on while they promise more
 //! than [`POLISHED`] of the value and help.
 
 use std::ops::ControlFlow;
@@ -43,10 +43,21 @@ const MOST_REJECTIONS: usize = 200;
 const MOST_EQUAL_RATIOS: usize = 6;
 /// Steps in a row, within rounding of the value, that do not lower the gradient.
 const MOST_ROUNDING_STEPS: usize = 4;
-/// Multiples of ε‖r₀‖ that count as rounding of residuals.
+/// Multiples of εt that count as rounding of residuals.
 const ROUNDING: f64 = 8.0;
 /// The share of the value below which a further decrease is of no interest: the square of a cosine of 1e-10.
 const POLISHED: f64 = 1e-20;
+
+/// The largest share of the scaled gradient that an inexact step may leave (Dembo, Eisenstat & Steihaug 1982).
+const LOOSEST: f64 = 0.1;
+/// The smallest; rounding has the say below.
+const TIGHTEST: f64 = 1e-10;
+/// The length at which the second derivative along a step is probed, as a fraction of the step (Transtrum & Sethna).
+const PROBE: f64 = 0.1;
+/// The largest ratio of acceleration and step (Transtrum & Sethna, α).
+const LARGEST_ACCELERATION: f64 = 0.75;
+/// Steps that promise less than this share of the value are not accelerated.
+const ACCELERATED: f64 = 1e-6;
 
 /// How the parameters are scaled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -64,6 +75,7 @@ pub enum Scaling {
 pub(super) struct Settings<'s> {
     pub stopping: &'s Stopping,
     pub scaling: Scaling,
+    pub acceleration: bool,
 }
 
 /// Minimises ½ Σ ρ(‖r_b‖²) from `x0`.
@@ -97,7 +109,7 @@ where
     let termination = loop {
         weights.update(fit.loss(), &run.residual);
         let jacobian = Weighted { jacobian: model.linearize(&x), weights: &weights };
-        let here = Here { jacobian: &jacobian, residual: weights.residual(), x: &x };
+        let here = Here { jacobian: &jacobian, weights: &weights, residual: weights.weighted(), x: &x };
         match run.arrive(&here, &mut observer)? {
             Arrival::Stay => {
                 if let Err(termination) = run.find_step(&here) {
@@ -127,6 +139,7 @@ pub(super) fn check<T: Scalar, M: Model<T>, L>(fit: &LeastSquares<T, M, L>, x0: 
 /// A point, and the weighted linear problem there.
 struct Here<'a, T, J> {
     jacobian: &'a J,
+    weights: &'a Weights<T>,
     residual: &'a [T],
     x: &'a [T],
 }
@@ -164,6 +177,10 @@ struct Run<'r, T, M, L, S, G> {
     initial_value: f64,
     /// ‖r₀‖.
     initial_size: f64,
+    /// Terms of this size make up the residuals: the larger of ‖r₀‖ and ‖(‖Jⱼ‖xⱼ)ⱼ‖. Their rounding is in r.
+    terms: f64,
+    /// Whether the last step was cut off at a bound.
+    projected: bool,
     gradient_norm: f64,
     cosine: f64,
     /// Whether x is stationary to the tolerance.
@@ -189,6 +206,8 @@ struct Run<'r, T, M, L, S, G> {
     /// Whether all of them were for want of a finite number, and which.
     not_finite: Option<Evaluation>,
     rounding_steps: usize,
+    /// The share of the scaled gradient that the next inner solve may leave.
+    forcing: f64,
     least_cosine: f64,
     /// Products when this point was entered.
     products_before: usize,
@@ -223,6 +242,8 @@ where
             value: f64::NAN,
             initial_value: f64::NAN,
             initial_size: f64::NAN,
+            terms: 0.0,
+            projected: false,
             gradient_norm: f64::NAN,
             cosine: f64::NAN,
             stationary: false,
@@ -241,6 +262,7 @@ where
             rejected: 0,
             not_finite: None,
             rounding_steps: 0,
+            forcing: LOOSEST,
             least_cosine: f64::INFINITY,
             products_before: 0,
             history: Vec::new(),
@@ -261,12 +283,15 @@ where
         match self.pending.take() {
             // Back from a step that failed, or at x0.
             None => {
+                let back = !self.gradient_norm.is_nan();
+                if !entered && back {
+                    return Ok(Arrival::End(Termination::NotFinite(Evaluation::Gradient)));
+                }
                 check_finite("the gradient at x0", &self.new_gradient)?;
                 if !entered {
                     let argument = "the Jacobian at x0";
                     return Err(Error::NotFinite { argument, index: None, value: f64::NAN });
                 }
-                let back = !self.gradient_norm.is_nan();
                 std::mem::swap(&mut self.gradient, &mut self.new_gradient);
                 self.rescale(here);
                 if back {
@@ -280,7 +305,7 @@ where
                     return Ok(Arrival::Move);
                 }
                 std::mem::swap(&mut self.gradient, &mut self.new_gradient);
-                let (cosine, columns) = (self.cosine, self.columns.clone());
+                let cosine = self.cosine;
                 if pending.verdict == Verdict::Rounding {
                     let slopes =
                         kernels::dot(&self.gradient, &self.step) + kernels::dot(&self.new_gradient, &self.step);
@@ -289,7 +314,6 @@ where
                 self.rescale(here);
                 if pending.verdict == Verdict::Rounding && self.cosine > cosine && pending.trial.ratio <= 0.0 {
                     self.rounding_steps += 1;
-                    self.columns = columns;
                     self.reject(&pending.trial, Evaluation::Value);
                     self.not_finite = None;
                     return Ok(Arrival::Move);
@@ -323,13 +347,12 @@ where
     fn rescale<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>) {
         let known = self.source.column_norms(here.jacobian, &mut self.norms);
         let size = kernels::norm(here.residual);
-        let (mut largest, mut squares) = (0.0_f64, 0.0);
-        let least = ROUNDING * T::epsilon_f64() * self.initial_size;
+        let (mut largest, mut squares, mut terms) = (0.0_f64, 0.0, 0.0);
         let tolerance = self.settings.stopping.gradient_relative.max(ROUNDING * T::epsilon_f64());
-        self.stationary = true;
         for j in 0..self.gradient.len() {
             if known {
                 self.columns[j] = self.columns[j].max(self.norms[j]);
+                terms = f64::hypot(terms, self.norms[j] * here.x[j].into());
             }
             let scale = match self.settings.scaling {
                 Scaling::Columns if self.columns[j] > 0.0 => 1.0 / self.columns[j],
@@ -351,14 +374,16 @@ where
             largest = self.gradient_norm / self.source.largest_singular_value().max(self.gradient_norm / size);
         }
         self.cosine = if largest == 0.0 { 0.0 } else { largest / size };
-        self.stationary = largest <= (tolerance * size).max(least);
+        self.terms = terms.max(self.initial_size);
+        self.stationary = largest <= (tolerance * size).max(ROUNDING * T::epsilon_f64() * self.terms);
     }
 
     /// Takes over a step: the history and the radius.
     fn learn(&mut self, pending: &Pending, products: usize) {
         let Pending { trial, verdict, inner, control } = *pending;
+        self.value = self.sum.value(self.fit.loss(), &self.residual);
         self.history.push(Iteration {
-            value: trial.after,
+            value: self.value,
             gradient_norm: self.gradient_norm,
             step_norm: kernels::norm(&self.step),
             ratio: trial.ratio,
@@ -370,11 +395,14 @@ where
             lowest_ritz_value: f64::NAN,
         });
         self.globalisation.taken(&trial);
+        self.forcing = match verdict {
+            Verdict::Ratio(ratio) => (1.0 - ratio).powi(2).clamp(TIGHTEST, LOOSEST),
+            Verdict::Rounding => TIGHTEST,
+        };
         self.rounding_steps = match verdict {
             Verdict::Rounding if self.cosine > 0.9 * self.least_cosine => self.rounding_steps + 1,
             _ => 0,
         };
-        self.value = trial.after;
         self.rejected = 0;
         self.not_finite = None;
     }
@@ -468,14 +496,15 @@ where
             scaling: &self.scaling,
             more: &more,
         };
-        let accuracy = grow.then_some(Accuracy { residual: 0.1, energy: 0.03, enough: 0.0, truncated: true });
+        let accuracy = grow.then_some(Accuracy { residual: self.forcing, energy: 0.03, enough: 0.0, truncated: true });
         let answered = self.source.answer(&system, self.globalisation.question(), accuracy);
         let (mut answer, inner) = answered.ok_or(Termination::NotFinite(Evaluation::Product))?;
         self.source.step(&mut self.step);
         let length = self.globalisation.length();
         kernels::scale(length, &mut self.step);
         kernels::add_scaled(here.x, 1.0, &self.step, &mut self.other_x);
-        if self.fit.bounds().is_some_and(|bounds| bounds.project(&mut self.other_x)) {
+        self.projected = self.fit.bounds().is_some_and(|bounds| bounds.project(&mut self.other_x));
+        if self.projected {
             // What the model says of the projected step, as if it were `length` times an answer.
             kernels::add_scaled(&self.other_x, -1.0, here.x, &mut self.step);
             here.jacobian.apply(&self.step, &mut self.image);
@@ -502,7 +531,8 @@ where
         let length = self.globalisation.length();
         let mut trial =
             Trial { answer, length, before: self.value, after: f64::NAN, predicted, ratio: f64::NEG_INFINITY };
-        if !(predicted > 0.0) {
+        let promising = predicted > 0.0;
+        if !promising {
             // A projected step that the model does not trust; a shorter one it will.
             return if trial.norm() > 0.0 && self.fit.bounds().is_some() {
                 trial.ratio = 0.0;
@@ -511,21 +541,59 @@ where
                 Err(self.stalled(Termination::Stalled))
             };
         }
+        if self.settings.acceleration
+            && inside
+            && !self.stationary
+            && predicted > ACCELERATED * self.value
+            && !self.projected
+            && self.model.counts().residuals + 1 < self.settings.stopping.max_values
+            && self.source.image(&mut self.image)
+            && let Err(ratio) = self.accelerate(here, &trial)
+        {
+            trial.ratio = ratio;
+            return Ok((trial, Verdict::Ratio(ratio), inner));
+        }
         let mut actual = f64::NAN;
         if inside {
             self.model.evaluate(&self.other_x, &mut self.other_residual);
             actual = self.sum.decrease(self.fit.loss(), &self.residual, &self.other_residual);
         }
         trial.after = self.value - actual;
-        // Terms of the size of r₀ have left their rounding in r.
         let noise = rounding(T::epsilon_f64(), self.value, trial.after)
-            + T::epsilon_f64() * (2.0 * self.value).sqrt() * self.initial_size;
+            + T::epsilon_f64() * (2.0 * self.value).sqrt() * self.terms;
         let verdict = judge_decrease(noise, actual, predicted);
         trial.ratio = match verdict {
             Verdict::Ratio(ratio) => ratio,
             Verdict::Rounding => actual / predicted,
         };
         Ok((trial, verdict, inner))
+    }
+
+    /// Adds the second-order correction of Transtrum & Sethna to the step. The ratio with which to reject it, where the
+    /// correction is not small beside it, or where the residuals on the way are not finite.
+    fn accelerate<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>, trial: &Trial) -> std::result::Result<(), f64> {
+        let h = PROBE;
+        kernels::add_scaled(here.x, h, &self.step, &mut self.other_x);
+        self.model.evaluate(&self.other_x, &mut self.other_residual);
+        // Wr″ = (2/h) (W(r(x + hδ) − r)/h − WJδ)
+        kernels::axpby(-1.0, &self.residual, 1.0, &mut self.other_residual);
+        here.weights.weight(&mut self.other_residual);
+        kernels::axpby(-2.0 / h, &self.image, 2.0 / (h * h), &mut self.other_residual);
+        let second = kernels::norm(&self.other_residual);
+        if !second.is_finite() {
+            return Err(f64::NEG_INFINITY);
+        }
+        let noise = ROUNDING * T::epsilon_f64() * self.terms * 2.0 / (h * h);
+        let mut small = true;
+        if second > noise {
+            let size = self.source.accelerate(&self.other_residual, trial.answer.shift, &mut self.step);
+            small = size.is_none_or(|size| 2.0 * size <= LARGEST_ACCELERATION * trial.norm());
+        }
+        kernels::add_scaled(here.x, 1.0, &self.step, &mut self.other_x);
+        if self.fit.bounds().is_some_and(|bounds| bounds.project(&mut self.other_x)) {
+            kernels::add_scaled(&self.other_x, -1.0, here.x, &mut self.step);
+        }
+        if small { Ok(()) } else { Err(0.0) }
     }
 
     /// Counts a step that failed and shortens the next.
@@ -548,13 +616,12 @@ where
         }
     }
 
-    fn report(mut self, x: Vec<T>, termination: Termination, weights: usize) -> LeastSquaresReport<T> {
+    fn report(self, x: Vec<T>, termination: Termination, weights: usize) -> LeastSquaresReport<T> {
         let (n, m) = (x.len(), self.residual.len());
-        let value = self.sum.value(self.fit.loss(), &self.residual);
         LeastSquaresReport {
             held: (0..n).filter(|&j| self.scaling[j] == T::zero()).collect(),
             x,
-            value,
+            value: self.value,
             gradient_norm: self.gradient_norm,
             cosine: self.cosine,
             initial_value: self.initial_value,

@@ -62,12 +62,18 @@ pub struct LevenbergMarquardt {
     /// The shape of the trust region.
     pub scaling: Scaling,
     /// How steps are computed: from a formed Jacobian where n ≤ 512, m·n ≤ 2²³ and forming it costs at most 100 products,
-    /// from a Golub–Kahan space otherwise. Where parameter blocks are [eliminated](crate::BlockStructure::eliminate), from
-    /// the formed and factorised Schur complement where that costs less than 50 products with it, and takes at most 1 GiB,
-    /// from conjugate gradients otherwise; either way it is damping and not a radius that bounds the steps.
+    /// from a Golub–Kahan space otherwise. For [residual blocks](crate::BlockStructure) where parameter blocks are
+    /// eliminated, or n > 512, from the reduced system: formed and factorised where that costs less than 50 products with
+    /// it and takes at most 1 GiB, by conjugate gradients otherwise. Its steps are bounded by damping and not by a radius.
     pub inner: Inner,
     /// Vectors of n numbers that the Golub–Kahan space may store.
     pub memory: Memory,
+    /// Whether steps follow the curve that the residuals' second derivative along them gives, δ + ½a (geodesic
+    /// acceleration: Transtrum & Sethna, arXiv:1201.5885 (2012), section 5): one further residual for every trial, and
+    /// far fewer Jacobians in narrow curved valleys. On NIST's 54 runs it takes 45 % fewer Jacobians and 19 % more
+    /// residuals, on Bennett5 21 Jacobians instead of 923; but MGH10 is lost from its far start. Only
+    /// where J is formed; the Golub–Kahan path takes plain steps. Default: off.
+    pub acceleration: bool,
 }
 
 impl LevenbergMarquardt {
@@ -96,7 +102,7 @@ impl LevenbergMarquardt {
         observer: impl FnMut(&LeastSquaresProgress<'_, T>) -> ControlFlow<()>,
     ) -> Result<LeastSquaresReport<T>> {
         check(fit, x0)?;
-        let settings = Settings { stopping: &self.stopping, scaling: self.scaling };
+        let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: self.acceleration };
         let (m, n) = (fit.model().output_dim(), fit.model().dim());
         if fit.model().in_blocks_of(fit.block()) {
             return minimize(fit, x0, settings, Schur::new(self.inner), Damping::new(), observer);

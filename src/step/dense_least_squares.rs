@@ -47,6 +47,8 @@ pub struct DenseLeastSquares<T> {
     y: Vec<f64>,
     z: Vec<f64>,
     scaling: Vec<f64>,
+    projected: Vec<f64>,
+    correction: Vec<f64>,
     size: f64,
     rank: usize,
     factored: bool,
@@ -79,6 +81,8 @@ impl<T: Scalar> DenseLeastSquares<T> {
             y: vec![0.0; k],
             z: vec![0.0; n],
             scaling: vec![0.0; n],
+            projected: vec![0.0; n],
+            correction: vec![0.0; n],
             size: 1.0,
             rank: 0,
             factored: false,
@@ -200,6 +204,34 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
         for ((step, z), s) in step.iter_mut().zip(&self.z).zip(&self.scaling) {
             *step = T::from_f64(s * z);
         }
+    }
+
+    fn accelerate(&mut self, second: &[T], shift: f64, step: &mut [T]) -> Option<f64> {
+        // z = −V (Σ² + λ)⁻¹ Vᵀ S Jᵀr″
+        for j in 0..self.n {
+            let column = &self.jacobian[j * self.m..(j + 1) * self.m];
+            self.projected[j] = self.scaling[j] * kernels::dot(column, second);
+        }
+        let (k, square) = (self.y.len(), self.size * self.size);
+        self.correction.fill(0.0);
+        for (i, v) in self.v.chunks_exact(self.n).enumerate() {
+            let theta = square * self.theta[k - 1 - i];
+            if theta > 0.0 {
+                let along: f64 = v.iter().zip(&self.projected).map(|(v, p)| v * p).sum();
+                let y = -along / (theta + shift);
+                self.correction.iter_mut().zip(v).for_each(|(z, v)| *z += y * v);
+            }
+        }
+        for (step, (z, s)) in step.iter_mut().zip(self.correction.iter().zip(&self.scaling)) {
+            *step += T::from_f64(0.5 * s * z);
+        }
+        Some(kernels::norm(&self.correction))
+    }
+
+    fn image(&mut self, out: &mut [T]) -> bool {
+        self.projected.iter_mut().zip(self.z.iter().zip(&self.scaling)).for_each(|(p, (z, s))| *p = s * z);
+        kernels::Columns::new(self.m, &self.jacobian).times(&self.projected, out);
+        true
     }
 
     fn rank(&self) -> Option<usize> {

@@ -30,6 +30,7 @@ use crate::base::Scalar;
 use crate::operator::LinearMap;
 
 /// The linear least-squares problem at a point.
+#[allow(dead_code, reason = "the dense path needs no products once it has entered a point")]
 pub struct System<'a, T, J: ?Sized> {
     /// J, weighted and counted.
     pub jacobian: &'a J,
@@ -72,6 +73,13 @@ pub trait GaussNewtonSteps<T: Scalar> {
 
     /// δ = Sz for the last answer.
     fn step(&self, step: &mut [T]);
+
+    /// Moves `step` by the second-order correction ½a, (SJᵀJS + λ) S⁻¹a = −SJᵀr″ with the λ of the last answer, that r″,
+    /// the second derivative of r along δ, asks for, and returns ‖S⁻¹a‖; `None` if that takes further products.
+    fn accelerate(&mut self, second: &[T], shift: f64, step: &mut [T]) -> Option<f64>;
+
+    /// out ← Jδ for the last answer, if that takes no product.
+    fn image(&mut self, out: &mut [T]) -> bool;
 
     /// The numerical rank of JS at this point, where the whole of it is known.
     fn rank(&self) -> Option<usize>;

@@ -98,6 +98,14 @@ impl<T: Scalar> GaussNewtonSteps<T> for GaussNewtonPath<T> {
         on_path!(&self.path, (), path => path.step(step));
     }
 
+    fn accelerate(&mut self, second: &[T], shift: f64, step: &mut [T]) -> Option<f64> {
+        on_path!(&mut self.path, None, path => path.accelerate(second, shift, step))
+    }
+
+    fn image(&mut self, out: &mut [T]) -> bool {
+        on_path!(&mut self.path, false, path => path.image(out))
+    }
+
     fn rank(&self) -> Option<usize> {
         on_path!(&self.path, None, path => path.rank())
     }

@@ -25,6 +25,9 @@ use super::spectral::{Answer, Question};
 use crate::base::{Scalar, kernels, kernels::Columns};
 use crate::operator::LinearMap;
 
+/// A space of at most so many dimensions in all is filled, for few products: where J is ill-conditioned the last ones
+/// may gain the most, and no residual tells before.
+const FILLED: usize = 32;
 /// Runs of LSMR for one radius, each with a larger λ.
 const CONTINUATIONS: usize = 20;
 /// How far a step outside may be before λ is raised instead of shortening the step.
@@ -56,6 +59,8 @@ struct Beyond<T> {
 /// The space, and the answer last asked for. Storage: 2m + (5 + capacity)n numbers; LSMR takes 2m + 6n more.
 pub struct GolubKahan<T> {
     capacity: usize,
+    /// min(m, n).
+    whole: usize,
     /// Vₖ, by columns.
     basis: Vec<T>,
     process: Bidiagonalization<T>,
@@ -79,9 +84,11 @@ pub struct GolubKahan<T> {
 impl<T: Scalar> GolubKahan<T> {
     /// Room for m residuals, n parameters, and `capacity` right vectors.
     pub fn new(m: usize, n: usize, capacity: usize) -> Self {
-        let capacity = capacity.clamp(1, m.min(n).max(1));
+        let whole = m.min(n).max(1);
+        let capacity = capacity.clamp(1, whole);
         GolubKahan {
             capacity,
+            whole,
             basis: Vec::with_capacity(n * capacity),
             process: Bidiagonalization::new(m, n, capacity),
             matrix: Bidiagonal::new(capacity),
@@ -330,7 +337,8 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
                 if residual == 0.0 {
                     return Some((answer, InnerStop::Exhausted));
                 }
-                if residual <= tolerance {
+                let filling = self.capacity == self.whole && self.whole <= FILLED;
+                if residual <= tolerance && !filling {
                     return Some((answer, InnerStop::Accurate));
                 }
                 if self.matrix.len() == self.capacity && self.state == State::Ready {
@@ -363,6 +371,14 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
     }
 
     fn exact(&self) -> bool {
+        false
+    }
+
+    fn accelerate(&mut self, _: &[T], _: f64, _: &mut [T]) -> Option<f64> {
+        None
+    }
+
+    fn image(&mut self, _: &mut [T]) -> bool {
         false
     }
 

@@ -185,8 +185,8 @@ fn ill_conditioned_steps_are_those_of_the_dense_path() {
 
 #[test]
 fn further_questions_cost_nothing() {
-    let problem = Problem::random(60, 30, 5);
-    let mut at = krylov::<f64>(&problem, 30);
+    let problem = Problem::random(90, 45, 5);
+    let mut at = krylov::<f64>(&problem, 45);
     assert_eq!(problem.products.get(), 1);
     let accuracy = Accuracy { residual: 0.1, ..STRICT };
     let (first, _, step) = at.ask(&problem, Question::Radius(0.5), accuracy);

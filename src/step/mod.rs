@@ -27,7 +27,6 @@ pub use minres::{Minres, MinresOptions, MinresOutcome, NonpositiveCurvature, min
 pub use spectral::Question;
 pub use steps::{Step, StepOptions, StepOutcome, Steps, damped_step};
 
-pub(crate) use dense_least_squares::DenseLeastSquares;
 pub(crate) use family::{Accuracy, Resources, StepFamily};
 pub(crate) use gauss_newton::{GaussNewtonSteps, System};
 pub(crate) use gauss_newton_path::GaussNewtonPath;

@@ -125,6 +125,11 @@ impl NistStrd {
         self.residual_deviation
     }
 
+    /// m, the number of observations.
+    pub fn observations(&self) -> usize {
+        self.response.len()
+    }
+
     /// The predictors of observation i and its response (for Nelson's the logarithm of the response).
     pub fn observation(&self, i: usize) -> (&[f64], f64) {
         (&self.predictors[i], self.response[i])

@@ -6,9 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use newton_krylov::{
-    Adam, BernoulliCrossEntropy, CubicRegularization, DiagonalOperator, Expansion, FirstOrder, Inner, Lbfgs, Memory,
-    Metric, NewtonCg, Objective, Question, Report, Result, SteepestDescent, StepOptions, Steps, Stopping,
-    SymmetricOperator, TrustRegion, fit, model, objective, with_second_order,
+    Adam, BernoulliCrossEntropy, BlockStructure, CubicRegularization, DiagonalOperator, Expansion, FirstOrder, Inner, Lbfgs, LeastSquares, LevenbergMarquardt, Memory, Metric, NewtonCg, Objective, Question, Report, Result, SteepestDescent, StepOptions, Steps, Stopping, SymmetricOperator, TrustRegion, fit, model, objective, with_second_order,
 };
 
 struct Counting;
@@ -201,10 +199,48 @@ fn first_order_iterations_allocate_nothing() {
     }
 }
 
+/// Products of block models, and conjugate gradients with their reduced systems.
+fn reduced_products_allocate_nothing() {
+    let run = |inner: Inner, eliminate: bool, decades: i32| {
+        let mut structure = BlockStructure::new();
+        let (a, b) = (structure.parameters(150, 4).unwrap(), structure.parameters(300, 2).unwrap());
+        for i in 0..1200 {
+            structure.residual(2, &[a.start + i * 7 % 150, b.start + i % 300]).unwrap();
+        }
+        if eliminate {
+            structure.eliminate(b).unwrap();
+        }
+        let model = structure.model(|i, x: &[f64], r, jacobian| {
+            let slope = |j: usize| ((i * 5 + j * 3) % 17) as f64 - 8.0;
+            r.fill(0.0);
+            for j in 0..6 {
+                r[j % 2] += slope(j) * x[j] - 1.0;
+            }
+            if let Some(jacobian) = jacobian {
+                (0..6).for_each(|j| jacobian[j % 2 * 6 + j] = slope(j));
+            }
+        });
+        let stopping = Stopping { max_iterations: 1, ..Stopping::default() };
+        let solver = LevenbergMarquardt { stopping, inner, ..LevenbergMarquardt::default() };
+        let fit = LeastSquares::new(model);
+        let x0: Vec<f64> = (0..1200).map(|j| 10.0_f64.powi(decades * (j % 3))).collect();
+        let (report, made, _) = allocations(|| solver.minimize(&fit, &x0).unwrap());
+        (report.counts.products, made)
+    };
+    for (inner, eliminate) in [(Inner::Krylov, true), (Inner::Krylov, false)] {
+        run(inner, eliminate, 0);
+        let (few, base) = run(inner, eliminate, 0);
+        let (many, more) = run(inner, eliminate, 2);
+        assert!(few != many, "the starts differ in the number of products, {few}");
+        assert_eq!(base, more, "{few} and {many} products");
+    }
+}
+
 #[test]
 fn memory_is_allocated_once() {
     products_allocate_nothing();
     metric_products_allocate_nothing();
+    reduced_products_allocate_nothing();
     iterations_allocate_little();
     first_order_iterations_allocate_nothing();
 }

@@ -1,7 +1,7 @@
 //! Models of residual blocks: against dense matrices, for any number of threads, and what they refuse.
 
 use newton_krylov::{
-    BlockStructure, Error, LeastSquares, LevenbergMarquardt, LinearMap, Linearization, Model, Scalar, Stopping,
+    BlockStructure, Error, Huber, LeastSquares, LevenbergMarquardt, LinearMap, Linearization, Model, Scalar, Stopping,
 };
 
 /// A distance-like residual of all its parameters, different for every block; two rows.
@@ -148,6 +148,43 @@ fn elimination_does_not_change_the_answer() {
     }
     check::<f64>(1e-9);
     check::<f32>(1e-4);
+}
+
+#[test]
+fn robust_losses_weigh_the_blocks() {
+    // With 60 cameras the system without elimination is solved by blocks as well.
+    for cameras in [3, 60] {
+        let run = |eliminate: bool, size: usize| {
+            // Linear, with the derivatives at 0 and offsets some of which are far off: the minimum is unique.
+            let model = structure(cameras, 6 * cameras, eliminate).model(move |i, x: &[f64], r, jacobian| {
+                let mut slopes = vec![0.0; 2 * x.len()];
+                curved(i, &vec![0.0; x.len()], r, Some(&mut slopes));
+                for (row, r) in r.iter_mut().enumerate() {
+                    *r += (0..x.len()).map(|j| slopes[row * x.len() + j] * x[j]).sum::<f64>();
+                    *r += if i % 7 == row { 2.0 } else { (i as f64).sin() };
+                }
+                if let Some(jacobian) = jacobian {
+                    jacobian.copy_from_slice(&slopes);
+                }
+            });
+            let fit = LeastSquares::new(model).with_loss(Huber::new(1.0).unwrap(), size).unwrap();
+            let x0: Vec<f64> = (0..fit.model().dim()).map(|j| 0.3 * (0.7 * j as f64).sin()).collect();
+            let stopping = Stopping { max_iterations: 1000, ..Stopping::default() };
+            let solver = LevenbergMarquardt { stopping, ..LevenbergMarquardt::default() };
+            let report = solver.minimize(&fit, &x0).unwrap();
+            assert!(report.termination.converged(), "{report}");
+            report.value
+        };
+        let (with, without) = (run(true, 2), run(false, 2));
+        assert!((with - without).abs() <= 1e-7 * without, "{cameras}: {with} {without}");
+        // Pieces of one residual, and of three, which reach across residual blocks: there the products alone have to do.
+        if cameras == 3 {
+            for size in [1, 3] {
+                let (with, without) = (run(true, size), run(false, size));
+                assert!((with - without).abs() <= 1e-7 * without, "{size}: {with} {without}");
+            }
+        }
+    }
 }
 
 #[test]

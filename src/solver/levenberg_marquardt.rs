@@ -68,9 +68,9 @@ pub struct LevenbergMarquardt {
     /// where J is formed; the Golub–Kahan path takes plain steps. Default: off.
     pub acceleration: bool,
     /// How steps are computed: from a formed Jacobian where n ≤ 512, m·n ≤ 2²³ and forming it costs at most 100 products,
-    /// from a Golub–Kahan space otherwise. Where parameter blocks are [eliminated](crate::BlockStructure::eliminate), from
-    /// the formed and factorised Schur complement where that costs less than 50 products with it, and takes at most 1 GiB,
-    /// from conjugate gradients otherwise; either way it is damping and not a radius that bounds the steps.
+    /// from a Golub–Kahan space otherwise. For [residual blocks](crate::BlockStructure) where parameter blocks are
+    /// eliminated, or n > 512, from the reduced system: formed and factorised where that costs less than 50 products with
+    /// it and takes at most 1 GiB, by conjugate gradients otherwise. Its steps are bounded by damping and not by a radius.
     pub inner: Inner,
     /// Vectors of n numbers that the Golub–Kahan space may store.
     pub memory: Memory,

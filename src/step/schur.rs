@@ -385,6 +385,14 @@ impl<T: Scalar> GaussNewtonSteps<T> for Schur<T> {
         }
     }
 
+    fn accelerate(&mut self, _: &[T], _: f64, _: &mut [T]) -> Option<f64> {
+        None
+    }
+
+    fn image(&mut self, _: &mut [T]) -> bool {
+        false
+    }
+
     fn rank(&self) -> Option<usize> {
         None
     }
@@ -413,7 +421,7 @@ fn scaled_norm<T: Scalar>(gradient: &[T], scaling: &[T]) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::DenseLeastSquares;
+    use super::super::dense_least_squares::DenseLeastSquares;
     use super::*;
     use crate::base::random::SplitMix64;
     use crate::operator::{BlockStructure, Linearization, Model};

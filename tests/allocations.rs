@@ -6,7 +6,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use newton_krylov::{
-    Adam, BernoulliCrossEntropy, BlockStructure, CubicRegularization, DiagonalOperator, Expansion, FirstOrder, Inner, Lbfgs, LeastSquares, LevenbergMarquardt, Memory, Metric, NewtonCg, Objective, Question, Report, Result, SteepestDescent, StepOptions, Steps, Stopping, SymmetricOperator, TrustRegion, fit, model, objective, with_second_order,
+    Adam, BernoulliCrossEntropy, BlockStructure, CubicRegularization, DiagonalOperator, Expansion, FirstOrder, Inner,
+    Lbfgs, LeastSquares, LevenbergMarquardt, Memory, Metric, NewtonCg, Objective, Question, Report, Result,
+    SteepestDescent, StepOptions, Steps, Stopping, SymmetricOperator, TrustRegion, fit, model, objective,
+    with_second_order,
 };
 
 struct Counting;

@@ -31,7 +31,7 @@ impl Chunks {
         }
         let size = samples.div_ceil(count).max(1).next_multiple_of(16);
         // Columns that are a multiple of 512 bytes apart would compete for the same places of a cache.
-        Chunks { samples, size: if size % 128 == 0 { size + 16 } else { size } }
+        Chunks { samples, size: if size.is_multiple_of(128) { size + 16 } else { size } }
     }
 
     pub fn count(self) -> usize {

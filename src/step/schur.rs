@@ -278,7 +278,7 @@ impl<T: Scalar> State<T> {
             if settled {
                 break InnerStop::Accurate;
             }
-            if !(rho > 1e-32 * first) || made >= MOST_PRODUCTS {
+            if rho <= 1e-32 * first || rho.is_nan() || made >= MOST_PRODUCTS {
                 break InnerStop::Exhausted;
             }
             if !more() {

@@ -144,7 +144,7 @@ fn cholesky<const N: usize>(a: Matrix<N>) -> Option<Matrix<N>> {
             let rest = a[i][j] - (0..i).map(|k| u[k][i] * u[k][j]).sum::<f64>();
             u[i][j] = if i < j { rest / u[i][i] } else { rest.sqrt() };
         }
-        if !(u[i][i] > 0.0) {
+        if u[i][i] <= 0.0 || u[i][i].is_nan() {
             return None;
         }
     }

@@ -15,6 +15,9 @@
 //! | −\|M\|⁻¹g, a direction of descent also where M is indefinite | 0 where M is positive definite | [`NewtonCg`], [`Question::SaddleFree`] |
 //! | argmin gᵀδ, δᵀMδ ≤ ε² | 0, up to a factor on δ | [`NaturalGradient`], [`Question::MetricBall`] |
 //!
+//! For least squares, ½‖r(x)‖² with the Jacobian J of the residuals, M is JᵀJ: [`LevenbergMarquardt`], [`GaussNewton`],
+//! with bounds on the parameters and robust losses ([`LeastSquares`]).
+//!
 //! ```
 //! use newton_krylov::{TrustRegion, objective};
 //!
@@ -52,12 +55,12 @@
 //!
 //! | floor | what is there |
 //! | --- | --- |
-//! | 5 solver | [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`], [`NaturalGradient`]; their budget, [`Memory`] |
-//! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`] |
+//! | 5 solver | [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`], [`NaturalGradient`]; their budget, [`Memory`]; for least squares [`LevenbergMarquardt`], [`GaussNewton`] |
+//! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`], [`LeastSquaresReport`], [`LeastSquaresProgress`] |
 //! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; the path they take, [`Inner`] |
-//! | 2 curvature | model + loss + metric: [`fit`], [`fit_samples`], [`Metric`], [`Loss`], [`Likelihood`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`estimate_diagonal`] |
+//! | 2 curvature | model + loss + metric, [`fit`], [`fit_samples`], [`Metric`], [`Loss`], [`Likelihood`]; least-squares problems, [`LeastSquares`], from closures, [`least_squares`], [`least_squares_dense`], [`least_squares_from_residuals`]; robust losses, [`RobustLoss`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`estimate_diagonal`] |
 //! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; models, [`Model`], [`SampledModel`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
-//! | 0 base | [`Scalar`] (`f32` or `f64`), [`Error`] |
+//! | 0 base | [`Scalar`] (`f32` or `f64`), [`Error`], random numbers, [`SplitMix64`] |
 //!
 //! Beside them [`check`] examines your callbacks, and with the feature `problems` there are reference problems with
 //! known answers, also as templates.
@@ -93,7 +96,11 @@
 //! - [`NewtonCg`]: where negative curvature is met the direction is −|M|⁻¹g in the space, instead of the iterate before.
 //! - The forcing term is Eisenstat & Walker's first choice, squared, as a bound on what is left of the model's decrease.
 //! - Where the change of f drowns in rounding, the decrease is computed from both gradients instead.
+//! - [`LevenbergMarquardt`]: all radii are answered from one decomposition of J, the first radius is ‖Dx₀‖, the end is a
+//!   cosine, and steps go on from there until the digits are used up.
 //! - Where the gradient is exactly zero a short Lanczos run looks for negative curvature, and a way down.
+//! - [`NaturalGradient`]: a step is shortened by what was met, not by a fixed factor, and its length goes on from the last
+//!   step's best one where the bound on the divergence allows more.
 //! - [`minres`]: the recurrences propose, a true residual decides, and the method starts again where they lost it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]

@@ -121,13 +121,13 @@ fn bounded_minima_are_found_and_satisfy_the_conditions() {
         assert!((report.x[0] - root).abs() < 1e-11, "{name}\n{report}");
     }
     // A corner, a fixed component, a start on a bound, and bounds that hold nothing back.
-    let cases: [([f64; 2], [f64; 2], [f64; 2], [f64; 2]); 4] = [
-        ([-2.0, -2.0], [-0.5, 0.1], [-1.0, 0.0], [-0.5, 0.1]),
-        ([0.3, -inf], [0.3, inf], [0.3, 5.0], [0.3, 0.09]),
-        ([-2.0, -2.0], [1.5, 3.0], [-2.0, 3.0], [1.0, 1.0]),
-        ([-inf, -inf], [inf, inf], [-1.2, 1.0], [1.0, 1.0]),
+    let cases: [[[f64; 2]; 4]; 4] = [
+        [[-2.0, -2.0], [-0.5, 0.1], [-1.0, 0.0], [-0.5, 0.1]],
+        [[0.3, -inf], [0.3, inf], [0.3, 5.0], [0.3, 0.09]],
+        [[-2.0, -2.0], [1.5, 3.0], [-2.0, 3.0], [1.0, 1.0]],
+        [[-inf, -inf], [inf, inf], [-1.2, 1.0], [1.0, 1.0]],
     ];
-    for (lower, upper, x0, answer) in cases {
+    for [lower, upper, x0, answer] in cases {
         let fit = least_squares(
             2,
             2,
@@ -235,7 +235,7 @@ fn singular_and_wide_problems_have_the_shortest_answer() {
     for (name, result) in solve_all(&fit, &[0.0; 3], &Stopping::default()) {
         let report = result.unwrap();
         assert!(report.termination.converged() && report.value < 1e-28, "{name}\n{report}");
-        let shortest = name.contains("None");
+        let shortest = name.contains("scaling: None");
         assert!(!shortest || (report.x[0] - 1.0).abs() + (report.x[1] - 2.0).abs() < 1e-13, "{name}\n{report}");
     }
     // No slope at all.
@@ -287,8 +287,8 @@ fn units_do_not_matter() {
 #[test]
 fn extreme_scales_are_no_obstacle() {
     for scale in [1e-140, 1e-30, 1e30, 1e140] {
-        let fit =
-            linear(&[scale, 0.0, 0.0, 2.0 * scale], &[scale, scale], 2).with_loss(|s: f64| [s, 1.0, 0.0], 1).unwrap();
+        let (a, b) = ([scale, 0.0, 0.0, 2.0 * scale], [scale, scale]);
+        let fit = linear(&a, &b, 2);
         for (name, result) in solve_all(&fit, &[5.0, -3.0], &Stopping::default()) {
             let report = result.unwrap();
             assert!(report.termination.converged(), "{scale} {name}\n{report}");
@@ -327,9 +327,9 @@ fn an_observer_and_every_limit_stop_at_the_best_point() {
             let report = result.unwrap();
             assert_eq!(report.termination, termination, "{name}\n{report}");
             let totals = report.counts.totals();
-            assert!(totals.values <= stopping.max_values + usize::from(name.contains("acceleration: true")), "{name}");
+            assert!(totals.values <= stopping.max_values, "{name}");
             assert!(totals.gradients <= stopping.max_gradients && totals.products <= stopping.max_products, "{name}");
-            assert!(report.value <= report.initial_value && report.x.iter().all(|x| x.is_finite()), "{name}");
+            assert!(report.value <= report.initial_value && report.x.iter().all(|x: &f64| x.is_finite()), "{name}");
         }
     }
 }

@@ -97,7 +97,7 @@ fn malformed_files_are_refused_with_their_line() {
     refused(&text.replace("17.94E0", "17.94X0"), 63, "'17.94X0' is not a finite number");
     refused(&text.replacen("114.9E0", "", 1), 62, "expected 2 numbers, found 1");
     refused(&text.replace("(lines 61 to 74)", "(lines 61 to 90)"), 75, "ends before line 75");
-    refused(&text.replace("(lines 41 to 42)", "(lines x)"), 6, "no range of lines");
+    refused(&text.replace("(lines 41 to 42)", "(lines x)"), 5, "no range of lines");
     refused(&text.replace("Residual Sum of Squares", "Sum"), 1, "there is no line with 'Residual Sum of Squares:'");
     refused(&text.replace("Dataset Name:  Misra1a", "Dataset Name:  Misra9z"), 2, "'Misra9z' is none");
     refused(&text.replace("500         250", "500"), 41, "expected 4 numbers");

@@ -110,7 +110,8 @@ where
     let outputs_differ = outcome.passed() && {
         let size = kernels::norm(&residual).max(kernels::norm(at.outputs()));
         let apart: Vec<T> = residual.iter().zip(at.outputs()).map(|(&a, &b)| a - b).collect();
-        !(kernels::norm(&apart) <= tolerance::<T>() * size)
+        let apart = kernels::norm(&apart);
+        apart.is_nan() || apart > tolerance::<T>() * size
     };
     let outcome = if outputs_differ { Outcome::ValueDiffers } else { outcome };
     verdict.residuals = Finding::exact(Property::Residuals, outcome);

@@ -30,7 +30,8 @@ pub struct Iteration {
     pub products: usize,
     /// How the inner solve ended.
     pub inner: InnerStop,
-    /// The lowest Ritz value met at that point, NaN without products. Negative: f curves downwards there.
+    /// The lowest Ritz value met at that point, NaN without products and for least squares. Negative: f curves downwards
+    /// there.
     pub lowest_ritz_value: f64,
 }
 

@@ -76,11 +76,11 @@ impl Termination {
                 "The accuracy of f and ∇f is used up: x is as good as they allow; sum f in f64, or accept a looser tolerance."
             }
             Termination::InconsistentGradient => {
-                "Run check::objective at x: most likely the gradient has a wrong sign, factor or component."
+                "Run check::objective or check::least_squares at x: most likely a derivative has a wrong sign, factor or component."
             }
             Termination::NotFinite(Evaluation::Value) => "f is NaN or infinite around x: check its domain near x.",
             Termination::NotFinite(Evaluation::Gradient) => {
-                "∇f is NaN or infinite around x: check it with check::objective."
+                "The gradient or Jacobian is NaN or infinite around x: run check::objective or check::least_squares."
             }
             Termination::NotFinite(Evaluation::Product) => {
                 "Products are NaN or infinite at x: check them with check::objective."

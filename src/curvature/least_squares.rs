@@ -120,7 +120,7 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
         check_length("upper", upper, dim)?;
         for (index, (&low, &high)) in lower.iter().zip(upper).enumerate() {
             let empty = low == T::infinity() || high == T::neg_infinity();
-            if !(low <= high) || empty {
+            if low.is_nan() || high.is_nan() || low > high || empty {
                 return Err(Error::EmptyBounds { index, lower: low.into(), upper: high.into() });
             }
         }

@@ -15,7 +15,8 @@ use crate::operator::LinearMap;
 use std::cell::RefCell;
 
 /// The least curvature along a block, as a fraction of ρ′: 1 is iteratively reweighted least squares, 0 Triggs'
-/// correction, for which r̃ is not bounded. Between them the number of iterations hardly depends on it.
+/// correction, for which r̃ is not bounded. Lines through outliers under six losses took 4 to 8 iterations with 0.1, 3 to
+/// 9 with 1; with 10⁻¹² a run failed, since rounding of so large an r̃ is no small matter.
 const LEAST: f64 = 0.1;
 
 /// A robust loss ρ of the squared norm s ≥ 0 of a block of residuals, with ρ(0) = 0 and 0 ≤ ρ′ ≤ 1 or of that order.
@@ -157,7 +158,7 @@ impl<T: Scalar> Weights<T> {
     }
 
     /// r̃.
-    pub fn residual(&self) -> &[T] {
+    pub fn weighted(&self) -> &[T] {
         &self.weighted
     }
 
@@ -261,8 +262,10 @@ mod tests {
     use super::*;
     use crate::operator::linear_map;
 
-    fn all() -> [(&'static str, Box<dyn Fn(f64) -> [f64; 3]>); 6] {
-        fn boxed(loss: impl RobustLoss + 'static) -> Box<dyn Fn(f64) -> [f64; 3]> {
+    type Loss = Box<dyn Fn(f64) -> [f64; 3]>;
+
+    fn all() -> [(&'static str, Loss); 6] {
+        fn boxed(loss: impl RobustLoss + 'static) -> Loss {
             Box::new(move |s| loss.evaluate(s))
         }
         [
@@ -305,7 +308,7 @@ mod tests {
                 linear_map(4, 4, |v: &[f64], o: &mut [f64]| o.copy_from_slice(v), |u, o| o.copy_from_slice(u));
             let w = Weighted { jacobian: identity, weights: &weights };
             let mut g = [0.0; 4];
-            w.apply_transpose(weights.residual(), &mut g);
+            w.apply_transpose(weights.weighted(), &mut g);
             for b in 0..2 {
                 let block = &r[2 * b..2 * b + 2];
                 let s = block[0] * block[0] + block[1] * block[1];

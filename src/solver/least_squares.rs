@@ -20,8 +20,8 @@
 //! an active one in the limit only; projection reaches it exactly, after which the method is the unbounded one in the
 //! other components, with its speed and its last digits.
 //!
-//! **The end.** x is stationary when |Jⱼᵀr| ≤ ‖Jⱼ‖ max(τ‖r‖, 8ε‖r₀‖) for every column (MINPACK's `gtol`; the second term
-//! is what remains of residuals that vanish). On the exact path J is at hand then, and steps go on while they promise more
+//! **The end.** x is stationary when |Jⱼᵀr| ≤ ‖Jⱼ‖ max(τ‖r‖, 8εt) for every column: MINPACK's `gtol`, and for residuals
+//! that vanish their rounding, which is that of terms of the size t, ‖r₀‖ or ‖(‖Jⱼ‖xⱼ)ⱼ‖ (x itself is only given to ε). On the exact path J is at hand then, and steps go on while they promise more
 //! than [`POLISHED`] of the value and help.
 
 use std::ops::ControlFlow;
@@ -43,7 +43,7 @@ const MOST_REJECTIONS: usize = 200;
 const MOST_EQUAL_RATIOS: usize = 6;
 /// Steps in a row, within rounding of the value, that do not lower the gradient.
 const MOST_ROUNDING_STEPS: usize = 4;
-/// Multiples of ε‖r₀‖ that count as rounding of residuals.
+/// Multiples of εt that count as rounding of residuals.
 const ROUNDING: f64 = 8.0;
 /// The share of the value below which a further decrease is of no interest: the square of a cosine of 1e-10.
 const POLISHED: f64 = 1e-20;
@@ -105,7 +105,7 @@ where
     let termination = loop {
         weights.update(fit.loss(), &run.residual);
         let jacobian = Weighted { jacobian: model.linearize(&x), weights: &weights };
-        let here = Here { jacobian: &jacobian, weights: &weights, residual: weights.residual(), x: &x };
+        let here = Here { jacobian: &jacobian, weights: &weights, residual: weights.weighted(), x: &x };
         match run.arrive(&here, &mut observer)? {
             Arrival::Stay => {
                 if let Err(termination) = run.find_step(&here) {
@@ -173,6 +173,10 @@ struct Run<'r, T, M, L, S, G> {
     initial_value: f64,
     /// ‖r₀‖.
     initial_size: f64,
+    /// Terms of this size make up the residuals: the larger of ‖r₀‖ and ‖(‖Jⱼ‖xⱼ)ⱼ‖. Their rounding is in r.
+    terms: f64,
+    /// Whether the last step was cut off at a bound.
+    projected: bool,
     gradient_norm: f64,
     cosine: f64,
     /// Whether x is stationary to the tolerance.
@@ -232,6 +236,8 @@ where
             value: f64::NAN,
             initial_value: f64::NAN,
             initial_size: f64::NAN,
+            terms: 0.0,
+            projected: false,
             gradient_norm: f64::NAN,
             cosine: f64::NAN,
             stationary: false,
@@ -334,13 +340,12 @@ where
     fn rescale<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>) {
         let known = self.source.column_norms(here.jacobian, &mut self.norms);
         let size = kernels::norm(here.residual);
-        let (mut largest, mut squares) = (0.0_f64, 0.0);
-        let least = ROUNDING * T::epsilon_f64() * self.initial_size;
+        let (mut largest, mut squares, mut terms) = (0.0_f64, 0.0, 0.0);
         let tolerance = self.settings.stopping.gradient_relative.max(ROUNDING * T::epsilon_f64());
-        self.stationary = true;
         for j in 0..self.gradient.len() {
             if known {
                 self.columns[j] = self.columns[j].max(self.norms[j]);
+                terms = f64::hypot(terms, self.norms[j] * here.x[j].into());
             }
             let scale = match self.settings.scaling {
                 Scaling::Columns if self.columns[j] > 0.0 => 1.0 / self.columns[j],
@@ -362,14 +367,16 @@ where
             largest = self.gradient_norm / self.source.largest_singular_value().max(self.gradient_norm / size);
         }
         self.cosine = if largest == 0.0 { 0.0 } else { largest / size };
-        self.stationary = largest <= (tolerance * size).max(least);
+        self.terms = terms.max(self.initial_size);
+        self.stationary = largest <= (tolerance * size).max(ROUNDING * T::epsilon_f64() * self.terms);
     }
 
     /// Takes over a step: the history and the radius.
     fn learn(&mut self, pending: &Pending, products: usize) {
         let Pending { trial, verdict, inner, control } = *pending;
+        self.value = self.sum.value(self.fit.loss(), &self.residual);
         self.history.push(Iteration {
-            value: trial.after,
+            value: self.value,
             gradient_norm: self.gradient_norm,
             step_norm: kernels::norm(&self.step),
             ratio: trial.ratio,
@@ -385,7 +392,6 @@ where
             Verdict::Rounding if self.cosine > 0.9 * self.least_cosine => self.rounding_steps + 1,
             _ => 0,
         };
-        self.value = trial.after;
         self.rejected = 0;
         self.not_finite = None;
     }
@@ -486,7 +492,8 @@ where
         let length = self.globalisation.length(&answer);
         kernels::scale(length, &mut self.step);
         kernels::add_scaled(here.x, 1.0, &self.step, &mut self.other_x);
-        if self.fit.bounds().is_some_and(|bounds| bounds.project(&mut self.other_x)) {
+        self.projected = self.fit.bounds().is_some_and(|bounds| bounds.project(&mut self.other_x));
+        if self.projected {
             // What the model says of the projected step, as if it were `length` times an answer.
             kernels::add_scaled(&self.other_x, -1.0, here.x, &mut self.step);
             here.jacobian.apply(&self.step, &mut self.image);
@@ -520,7 +527,8 @@ where
             ratio: f64::NEG_INFINITY,
             divergence: 0.0,
         };
-        if !(predicted > 0.0) {
+        let promising = predicted > 0.0;
+        if !promising {
             // A projected step that the model does not trust; a shorter one it will.
             return if trial.norm() > 0.0 && self.fit.bounds().is_some() {
                 trial.ratio = 0.0;
@@ -533,11 +541,13 @@ where
             && inside
             && !self.stationary
             && predicted > ACCELERATED * self.value
+            && !self.projected
+            && self.model.counts().residuals + 1 < self.settings.stopping.max_values
             && self.source.image(&mut self.image)
-            && !self.accelerate(here, &trial)
+            && let Err(ratio) = self.accelerate(here, &trial)
         {
-            trial.ratio = 0.0;
-            return Ok((trial, Verdict::Ratio(0.0), inner));
+            trial.ratio = ratio;
+            return Ok((trial, Verdict::Ratio(ratio), inner));
         }
         let mut actual = f64::NAN;
         if inside {
@@ -545,9 +555,8 @@ where
             actual = self.sum.decrease(self.fit.loss(), &self.residual, &self.other_residual);
         }
         trial.after = self.value - actual;
-        // Terms of the size of r₀ have left their rounding in r.
         let noise = rounding(T::epsilon_f64(), self.value, trial.after)
-            + T::epsilon_f64() * (2.0 * self.value).sqrt() * self.initial_size;
+            + T::epsilon_f64() * (2.0 * self.value).sqrt() * self.terms;
         let verdict = judge_decrease(noise, actual, predicted);
         trial.ratio = match verdict {
             Verdict::Ratio(ratio) => ratio,
@@ -556,9 +565,9 @@ where
         Ok((trial, verdict, inner))
     }
 
-    /// Adds the second-order correction of Transtrum & Sethna to the step; false if it is not small beside the step, which
-    /// then is too long for its direction to mean anything.
-    fn accelerate<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>, trial: &Trial) -> bool {
+    /// Adds the second-order correction of Transtrum & Sethna to the step. The ratio with which to reject it, where the
+    /// correction is not small beside it, or where the residuals on the way are not finite.
+    fn accelerate<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>, trial: &Trial) -> std::result::Result<(), f64> {
         let h = PROBE;
         kernels::add_scaled(here.x, h, &self.step, &mut self.other_x);
         self.model.evaluate(&self.other_x, &mut self.other_residual);
@@ -566,13 +575,21 @@ where
         kernels::axpby(-1.0, &self.residual, 1.0, &mut self.other_residual);
         here.weights.weight(&mut self.other_residual);
         kernels::axpby(-2.0 / h, &self.image, 2.0 / (h * h), &mut self.other_residual);
-        if !kernels::all_finite(&self.other_residual) {
-            return false;
+        let second = kernels::norm(&self.other_residual);
+        if !second.is_finite() {
+            return Err(f64::NEG_INFINITY);
         }
-        let size = self.source.accelerate(&self.other_residual, trial.answer.shift, &mut self.step);
-        let small = size.is_some_and(|size| 2.0 * size <= LARGEST_ACCELERATION * trial.norm());
+        let noise = ROUNDING * T::epsilon_f64() * self.terms * 2.0 / (h * h);
+        let mut small = true;
+        if second > noise {
+            let size = self.source.accelerate(&self.other_residual, trial.answer.shift, &mut self.step);
+            small = size.is_none_or(|size| 2.0 * size <= LARGEST_ACCELERATION * trial.norm());
+        }
         kernels::add_scaled(here.x, 1.0, &self.step, &mut self.other_x);
-        small
+        if self.fit.bounds().is_some_and(|bounds| bounds.project(&mut self.other_x)) {
+            kernels::add_scaled(&self.other_x, -1.0, here.x, &mut self.step);
+        }
+        if small { Ok(()) } else { Err(0.0) }
     }
 
     /// Counts a step that failed and shortens the next.
@@ -595,13 +612,12 @@ where
         }
     }
 
-    fn report(mut self, x: Vec<T>, termination: Termination, weights: usize) -> LeastSquaresReport<T> {
+    fn report(self, x: Vec<T>, termination: Termination, weights: usize) -> LeastSquaresReport<T> {
         let (n, m) = (x.len(), self.residual.len());
-        let value = self.sum.value(self.fit.loss(), &self.residual);
         LeastSquaresReport {
             held: (0..n).filter(|&j| self.scaling[j] == T::zero()).collect(),
             x,
-            value,
+            value: self.value,
             gradient_norm: self.gradient_norm,
             cosine: self.cosine,
             initial_value: self.initial_value,

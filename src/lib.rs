@@ -104,6 +104,8 @@
 //! - [`LevenbergMarquardt`]: all radii are answered from one decomposition of J, the first radius is ‖Dx₀‖, the end is a
 //!   cosine, and steps go on from there until the digits are used up.
 //! - Where the gradient is exactly zero a short Lanczos run looks for negative curvature, and a way down.
+//! - [`NaturalGradient`]: a step is shortened by what was met, not by a fixed factor, and its length goes on from the last
+//!   step's best one where the bound on the divergence allows more.
 //! - [`minres`]: the recurrences propose, a true residual decides, and the method starts again where they lost it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]

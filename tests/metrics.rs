@@ -94,15 +94,20 @@ impl<T: Scalar> SampledModel<T> for Waves {
     }
 }
 
+/// From a sample's targets and outputs to k numbers, or to k × k.
+type Matrix = fn(&[f64], &[f64]) -> Vec<f64>;
+/// The same with what it captures.
+type AnyMatrix<'a> = &'a dyn Fn(&[f64], &[f64]) -> Vec<f64>;
+
 /// A loss with its W matrices and gradient by the textbook, from targets and outputs in f64.
 struct Case<T> {
     name: &'static str,
     loss: Box<dyn Loss<T>>,
-    hessian: fn(&[f64], &[f64]) -> Vec<f64>,
+    hessian: Matrix,
     /// Where they differ from the Hessian.
-    positive: Option<fn(&[f64], &[f64]) -> Vec<f64>>,
-    fisher: Option<fn(&[f64], &[f64]) -> Vec<f64>>,
-    gradient: fn(&[f64], &[f64]) -> Vec<f64>,
+    positive: Option<Matrix>,
+    fisher: Option<Matrix>,
+    gradient: Matrix,
     /// ∇l = −factor · score.
     factor: f64,
     targets: Vec<f64>,
@@ -140,8 +145,8 @@ fn cases<T: Scalar>() -> Vec<Case<T>> {
     let labels = draw(&|u| (K as f64 * u).floor(), 1);
     let normal = draw(&|u| 2.0 * u - 1.0, K / 2);
     let squared = SquaredError::new(t(&real), K).unwrap();
-    let identity: fn(&[f64], &[f64]) -> Vec<f64> = |_, h| diagonal(h.iter().map(|_| 1.0));
-    let difference: fn(&[f64], &[f64]) -> Vec<f64> = |y, h| h.iter().zip(y).map(|(h, y)| h - y).collect();
+    let identity: Matrix = |_, h| diagonal(h.iter().map(|_| 1.0));
+    let difference: Matrix = |y, h| h.iter().zip(y).map(|(h, y)| h - y).collect();
     vec![
         Case {
             name: "squared error",
@@ -320,7 +325,7 @@ const METRICS: [Metric; 6] = [
 
 /// What the metric should be, by the table.
 fn expected<T: Scalar>(waves: &Waves, case: &Case<T>, metric: Metric, x: &[f64], batch: &[usize]) -> Vec<f64> {
-    let middle = |w: &dyn Fn(&[f64], &[f64]) -> Vec<f64>| dense(waves, &case.targets, x, batch, w);
+    let middle = |w: AnyMatrix<'_>| dense(waves, &case.targets, x, batch, w);
     match metric {
         Metric::Hessian => {
             let (first, second) = (middle(&case.hessian), dense_second(waves, case, x, batch));

@@ -52,10 +52,10 @@
 //!
 //! | floor | what is there |
 //! | --- | --- |
-//! | 5 solver | [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`]; their budget, [`Memory`] |
+//! | 5 solver | [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`]; their budget, [`Memory`]; for means over samples [`HessianFree`], its [`Recipe`] and its state, [`HessianFreeState`] |
 //! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`] |
 //! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; the path they take, [`Inner`] |
-//! | 2 curvature | preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`estimate_diagonal`] |
+//! | 2 curvature | preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`estimate_diagonal`]; learned during a run, [`LearnedPreconditioner`], [`KroneckerPreconditioner`], [`EmpiricalFisherDiagonal`] |
 //! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
 //! | 0 base | [`Scalar`] (`f32` or `f64`), [`Error`] |
 //!
@@ -117,8 +117,8 @@ pub use control::{Batches, Evaluation, Iteration, Progress, Report, Stopping, Te
 pub use curvature::*;
 pub use operator::*;
 pub use solver::{
-    AcceptanceBatch, ConjugateGradients, CubicRegularization, CurvatureBatch, GradientBatch, HessianFree, HessianFreeRun,
-    HessianFreeState, Memory, NewtonCg, OneSpace, Recipe, TrustRegion,
+    AcceptanceBatch, ConjugateGradients, CubicRegularization, CurvatureBatch, GradientBatch, HessianFree,
+    HessianFreeRun, HessianFreeState, Memory, NewtonCg, OneSpace, Recipe, TrustRegion,
 };
 pub use step::*;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use newton_krylov::{
     AcceptanceBatch, ConjugateGradients, CurvatureBatch, EmpiricalFisherDiagonal, Error, Evaluation, Expansion,
-    GradientBatch, HessianFree, HessianFreeState, LearnedPreconditioner, Objective, OneSpace, Recipe, Report, SampledObjective,
-    Scalar, Stopping, SymmetricOperator, Termination, TrustRegion, checkpoint,
+    GradientBatch, HessianFree, HessianFreeState, LearnedPreconditioner, Objective, OneSpace, Recipe, Report,
+    SampledObjective, Scalar, Stopping, SymmetricOperator, Termination, TrustRegion, checkpoint,
 };
 
 /// Logistic regression with N samples of d numbers, 1/N Σ log(1 + exp(−bᵢ aᵢᵀx)) + μ/2 ‖x‖², with its exact Hessian.
@@ -148,11 +148,7 @@ fn martens() -> Recipe {
 
 fn recipes() -> [Recipe; 3] {
     let one_space = OneSpace::default(); // two products
-    [
-        Recipe::OneSpace(OneSpace { products: 20, search: true }),
-        Recipe::OneSpace(one_space),
-        martens(),
-    ]
+    [Recipe::OneSpace(OneSpace { products: 20, search: true }), Recipe::OneSpace(one_space), martens()]
 }
 
 fn exactly(recipe: Recipe) -> HessianFree {
@@ -219,7 +215,7 @@ fn samples_bring_it_close_to_the_minimum_and_the_value_reported_is_that_of_the_w
     for recipe in recipes() {
         for acceptance_batch in [AcceptanceBatch::Gradient, AcceptanceBatch::Curvature, AcceptanceBatch::All] {
             let mut solver = HessianFree { acceptance_batch, ..sampled(recipe) };
-            solver.stopping.max_iterations = 150;
+            solver.stopping.max_iterations = 400;
             solver.gradient_batch.most = 501;
             let report = solver.minimize(&problem, &[0.0; 23]).unwrap();
             assert_eq!(report.value, problem.batch(&all).value(&report.x), "{recipe:?} {acceptance_batch:?}");
@@ -247,7 +243,8 @@ fn counts_are_those_of_the_objective() {
             assert_eq!(samples.gradients, problem.counted()[4]);
             // The preconditioner's gradients count as one over its samples.
             assert!(report.counts.gradients < gradients && samples.values <= value_samples);
-            assert_eq!(report.history.iter().map(|i| i.products).sum::<usize>(), products, "every iteration made a step");
+            let of_steps = report.history.iter().map(|i| i.products).sum::<usize>();
+            assert!(of_steps <= products && (of_steps == products || report.iterations() < 60));
         }
     }
 }
@@ -309,15 +306,21 @@ fn callers_mistakes_are_named() {
     assert!(refused(&|s| s.gradient_batch.first = 0).contains("gradient_batch.first is 0"));
     assert!(refused(&|s| s.gradient_batch.growth = 0.9).contains("gradient_batch.growth is 0.9"));
     assert!(refused(&|s| s.curvature_batch.share = f64::NAN).contains("curvature_batch.share is NaN"));
-    assert!(refused(&|s| s.recipe = Recipe::OneSpace(OneSpace { products: 0, ..OneSpace::default() })).contains("recipe.products"));
-    let warm_start = Recipe::ConjugateGradients(ConjugateGradients { warm_start: 1.5, ..ConjugateGradients::default() });
+    assert!(
+        refused(&|s| s.recipe = Recipe::OneSpace(OneSpace { products: 0, ..OneSpace::default() }))
+            .contains("recipe.products")
+    );
+    let warm_start =
+        Recipe::ConjugateGradients(ConjugateGradients { warm_start: 1.5, ..ConjugateGradients::default() });
     assert!(refused(&|s| s.recipe = warm_start).contains("recipe.warm_start is 1.5"));
     let solver = HessianFree::default();
     assert!(matches!(solver.minimize(&problem, &[0.0; 2]), Err(Error::Length { argument: "x0", .. })));
     assert!(matches!(solver.minimize(&problem, &[0.0, f64::NAN, 0.0]), Err(Error::NotFinite { argument: "x0", .. })));
     let empty = Logistic::<f64>::new(0, 3);
     assert!(matches!(solver.minimize(&empty, &[0.0; 3]), Err(Error::ZeroDimension { .. })));
-    assert!(EmpiricalFisherDiagonal::<f64>::new(0.0, 1).is_err() && EmpiricalFisherDiagonal::<f64>::new(0.5, 0).is_err());
+    assert!(
+        EmpiricalFisherDiagonal::<f64>::new(0.0, 1).is_err() && EmpiricalFisherDiagonal::<f64>::new(0.5, 0).is_err()
+    );
 }
 
 #[test]
@@ -338,7 +341,12 @@ fn one_unknown_one_sample_and_a_start_at_the_minimum() {
                 2
             }
             fn batch<'a>(&'a self, _: &'a [usize]) -> impl Objective<f64> + 'a {
-                newton_krylov::objective(1, |x: &[f64]| x[0] * x[0], |x, g| g[0] = 2.0 * x[0], |_, v, mv| mv[0] = 2.0 * v[0])
+                newton_krylov::objective(
+                    1,
+                    |x: &[f64]| x[0] * x[0],
+                    |x, g| g[0] = 2.0 * x[0],
+                    |_, v, mv| mv[0] = 2.0 * v[0],
+                )
             }
         }
         let report = exactly(recipe).minimize(&Square, &[0.0]).unwrap();
@@ -413,6 +421,20 @@ fn overflowing_losses_and_infinite_products_are_outcomes() {
     }
 }
 
+/// Where steps are judged on other samples than the gradient is from, many are refused near the minimum; the damping must
+/// not run away for that.
+#[test]
+fn the_damping_stays_in_bounds_at_the_noise_of_the_batches() {
+    let problem = Logistic::<f64>::new(501, 23);
+    for recipe in recipes() {
+        let mut solver = HessianFree { acceptance_batch: AcceptanceBatch::Curvature, ..sampled(recipe) };
+        solver.stopping.max_iterations = 2000;
+        let report = solver.minimize(&problem, &[0.0; 23]).unwrap();
+        let largest = report.history.iter().map(|i| i.control).fold(0.0, f64::max);
+        assert!(largest < 1e10, "{recipe:?}: {largest:e}, {report}");
+    }
+}
+
 #[test]
 fn the_seed_fixes_the_run_for_any_number_of_threads() {
     let problem = || Logistic::<f32>::new(64, 70_000);
@@ -456,7 +478,8 @@ where
     for _ in 0..25 {
         assert_eq!(whole.iterate(), None);
         // Interrupted after every iteration.
-        let mut part = solver.resume(&problem, checkpoint::load::<HessianFreeState<f32, P>>(&path, "test").unwrap()).unwrap();
+        let mut part =
+            solver.resume(&problem, checkpoint::load::<HessianFreeState<f32, P>>(&path, "test").unwrap()).unwrap();
         assert_eq!(part.iterate(), None);
         assert_eq!(bits(part.state()), bits(whole.state()));
         assert_eq!(part.sample_counts(), whole.sample_counts());

@@ -3,9 +3,9 @@
 
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{
-    BernoulliCrossEntropy, CurvatureBatch, Error, GradientBatch, HessianFree, HessianFreeState, KroneckerPreconditioner,
-    LearnedPreconditioner, Metric, Objective, SampledModel, SampledObjective, SquaredError, Stopping, SymmetricOperator,
-    checkpoint, fit_samples,
+    BernoulliCrossEntropy, CurvatureBatch, Error, GradientBatch, HessianFree, HessianFreeState,
+    KroneckerPreconditioner, LearnedPreconditioner, Metric, Objective, SampledModel, SampledObjective, SquaredError,
+    Stopping, SymmetricOperator, checkpoint, fit_samples,
 };
 
 fn uniform(seed: u64) -> impl FnMut() -> f64 {
@@ -67,7 +67,8 @@ fn train<R>(run: impl FnOnce(&HessianFree, &Autoencoder<'_>, &[f32]) -> R) -> R 
     let solver = HessianFree {
         gradient_batch: GradientBatch { first: 100, ..GradientBatch::default() },
         curvature_batch: CurvatureBatch { share: 0.5, least: 50 },
-        stopping: Stopping { max_iterations: 60, ..Stopping::default() },
+        damping: 1.0,
+        stopping: Stopping { max_iterations: 150, ..Stopping::default() },
         ..HessianFree::default()
     };
     run(&solver, &objective, &network.initial::<f32>(1))
@@ -144,7 +145,13 @@ fn other_shapes_and_models_without_layers_are_refused() {
         fn batch<'a>(&'a self, samples: &'a [usize]) -> impl newton_krylov::Model<f64> + 'a {
             let evaluate = |x: &[f64], h: &mut [f64]| h.fill(x[0]);
             let backward = |_: &[f64], u: &[f64], jtu: &mut [f64]| jtu[0] = u.iter().sum();
-            newton_krylov::model(samples.len(), 1, evaluate, |_: &[f64], v: &[f64], jv: &mut [f64]| jv.fill(v[0]), backward)
+            newton_krylov::model(
+                samples.len(),
+                1,
+                evaluate,
+                |_: &[f64], v: &[f64], jv: &mut [f64]| jv.fill(v[0]),
+                backward,
+            )
         }
     }
     let loss = SquaredError::new(vec![1.0, 2.0], 1).unwrap();

@@ -37,7 +37,8 @@ pub fn learning_curve(path: &Path, curve: &[Mark]) -> Result<(), Box<dyn Error>>
 /// Rows of images, each above a row of their reconstructions.
 pub fn reconstructions(path: &Path, images: &Images, outputs: &[f32]) -> Result<(), Box<dyn Error>> {
     let (width, height) = (images.width as u32 * ZOOM, images.height as u32 * ZOOM);
-    let root = BitMapBackend::new(path, (COLUMNS as u32 * (width + 2), 2 * ROWS as u32 * (height + 2))).into_drawing_area();
+    let root =
+        BitMapBackend::new(path, (COLUMNS as u32 * (width + 2), 2 * ROWS as u32 * (height + 2))).into_drawing_area();
     root.fill(&WHITE)?;
     for (k, output) in outputs.chunks_exact(images.size()).enumerate() {
         let input = &images.pixels[k * images.size()..][..images.size()];

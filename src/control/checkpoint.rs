@@ -91,7 +91,9 @@ impl fmt::Display for CheckpointError {
                 write!(f, "{} is a checkpoint of \"{found}\", but \"{expected}\" is needed", path.display())
             }
             CheckpointError::Damaged { path, reason } => write!(f, "{} is damaged: {reason}", path.display()),
-            CheckpointError::State { path, reason } => write!(f, "the state of {} does not fit: {reason}", path.display()),
+            CheckpointError::State { path, reason } => {
+                write!(f, "the state of {} does not fit: {reason}", path.display())
+            }
         }
     }
 }

@@ -131,13 +131,7 @@ where
     M: SampledModel<T>,
     L: Loss<T>,
 {
-    fn learn(
-        &mut self,
-        objective: &SampledModelObjective<M, L>,
-        x: &[T],
-        samples: &[usize],
-        damping: f64,
-    ) -> usize {
+    fn learn(&mut self, objective: &SampledModelObjective<M, L>, x: &[T], samples: &[usize], damping: f64) -> usize {
         let (model, loss, regularization) = objective.parts();
         let batch = model.batch(samples);
         if self.layers.is_empty() {

@@ -100,7 +100,7 @@ pub trait Likelihood<T: Scalar>: Sync {
     /// out ← ŝ = ∇_h log p(ŷ | h) at a target ŷ drawn from p(· | h), k numbers.
     fn draw_score(&self, sample: usize, h: &[T], random: &mut SplitMix64, out: &mut [T]);
 
-    /// Writes F_h = E[ŝŝᵀ], for [`Loss::multiply`].
+    /// Writes F_h = E\[ŝŝᵀ\], for [`Loss::multiply`].
     fn fisher(&self, sample: usize, h: &[T], out: &mut [T]);
 
     /// KL(p(· | before) ‖ p(· | after)), not negative. To third order ½δᵀF_hδ for δ = after − before.

@@ -236,7 +236,10 @@ pub(super) fn add_moments<T: Scalar>(
     let a = values.inputs_of(layer, size);
     let delta = &deltas[layer.start * size..layer.values().end * size];
     let (n, stride) = (layer.inputs, layer.inputs + 1);
-    rayon::join(|| add_gram(shape, a, n, stride, inputs), || add_gram(shape, delta, layer.outputs, layer.outputs, outputs));
+    rayon::join(
+        || add_gram(shape, a, n, stride, inputs),
+        || add_gram(shape, delta, layer.outputs, layer.outputs, outputs),
+    );
     for (j, column) in shape.columns(a).enumerate() {
         let sum = T::from_f64(kernels::sum_terms(column.len(), |i| column[i].into()));
         inputs[n * stride + j] += sum;

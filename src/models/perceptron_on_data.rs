@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::chunks::{Chunks, GROUP, transpose, transpose_back};
 use super::multilayer_perceptron::{MultilayerPerceptron, Piece};
-use super::pass::{Shape, Values, backward, backward_tangents, forward, add_moments, sum_over_samples, tangents};
+use super::pass::{Shape, Values, add_moments, backward, backward_tangents, forward, sum_over_samples, tangents};
 use crate::base::{Error, Result, Scalar, check_positive_dimension};
 use crate::operator::{LayerShape, LinearMap, Linearization, Model, SampledModel};
 
@@ -18,7 +18,7 @@ use crate::operator::{LayerShape, LinearMap, Linearization, Model, SampledModel}
 /// Costs in forward passes of all samples, each 2Nn floating-point operations: [`linearize`](Model::linearize) 1, Jv 2
 /// (1 for the first layer, whose inputs do not depend on the parameters), Jᵀu 2 (again 1 for the first layer). A gradient
 /// is `linearize` and Jᵀu: 3. A Gauss–Newton product is Jv and Jᵀu: 4/3 of a gradient. A
-/// [Hessian product](LinearizedPerceptron::hessian_product) is 2 gradients.
+/// [Hessian product](Linearization::second_order_product) is 2 gradients.
 ///
 /// Storage: the values of all layers for all samples. Products use the room for intermediate values of some 2000 samples,
 /// Hessian products of all samples, three times. It is kept when a linearization goes, and used by the next one.

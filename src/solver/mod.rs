@@ -12,8 +12,8 @@ mod trust_region;
 
 pub use cubic_regularization::CubicRegularization;
 pub use hessian_free::{
-    AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFree, HessianFreeRun, HessianFreeState, OneSpace,
-    Recipe,
+    AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFree, HessianFreeRun, HessianFreeState,
+    OneSpace, Recipe,
 };
 pub use memory::Memory;
 pub use newton_cg::NewtonCg;

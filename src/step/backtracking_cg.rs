@@ -225,7 +225,10 @@ mod tests {
             }
         };
         let mut cg = BacktrackingCg::new(2);
-        assert_eq!(cg.solve(&DiagonalOperator(vec![1.0, -3.0]), &g, 0.0, 0.0, |_| (), || true), CgStop::NegativeCurvature);
+        assert_eq!(
+            cg.solve(&DiagonalOperator(vec![1.0, -3.0]), &g, 0.0, 0.0, |_| (), || true),
+            CgStop::NegativeCurvature
+        );
         assert_eq!(cg.kept().next().unwrap().0, [0.0, 0.0]);
         cg.z.fill(0.0);
         assert_eq!(cg.solve(&DiagonalOperator(vec![1.0, f64::NAN]), &g, 0.0, 0.0, |_| (), || true), CgStop::NotFinite);

@@ -8,8 +8,6 @@ mod run;
 mod state;
 mod tally;
 
-pub use options::{
-    AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFree, OneSpace, Recipe,
-};
+pub use options::{AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFree, OneSpace, Recipe};
 pub use run::HessianFreeRun;
 pub use state::HessianFreeState;

@@ -18,7 +18,7 @@ use crate::operator::{LayerShape, LinearMap, Linearization, Model, SampledModel}
 /// Costs in forward passes of all samples, each 2Nn floating-point operations: [`linearize`](Model::linearize) 1, Jv 2
 /// (1 for the first layer, whose inputs do not depend on the parameters), Jᵀu 2 (again 1 for the first layer). A gradient
 /// is `linearize` and Jᵀu: 3. A Gauss–Newton product is Jv and Jᵀu: 4/3 of a gradient. A
-/// [Hessian product](LinearizedPerceptron::hessian_product) is 2 gradients.
+/// [Hessian product](Linearization::second_order_product) is 2 gradients.
 ///
 /// Storage: the values of all layers for all samples. Products use the room for intermediate values of some 2000 samples,
 /// Hessian products of all samples, three times. It is kept when a linearization goes, and used by the next one.

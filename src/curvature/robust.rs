@@ -262,8 +262,10 @@ mod tests {
     use super::*;
     use crate::operator::linear_map;
 
-    fn all() -> [(&'static str, Box<dyn Fn(f64) -> [f64; 3]>); 6] {
-        fn boxed(loss: impl RobustLoss + 'static) -> Box<dyn Fn(f64) -> [f64; 3]> {
+    type Loss = Box<dyn Fn(f64) -> [f64; 3]>;
+
+    fn all() -> [(&'static str, Loss); 6] {
+        fn boxed(loss: impl RobustLoss + 'static) -> Loss {
             Box::new(move |s| loss.evaluate(s))
         }
         [

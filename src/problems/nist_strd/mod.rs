@@ -7,8 +7,8 @@
 use std::fmt;
 
 use crate::base::Scalar;
+use crate::curvature::{LeastSquares, least_squares_dense};
 use crate::operator::JacobianModel;
-use crate::{LeastSquares, least_squares_dense};
 pub use format::NistStrdError;
 
 mod format;

@@ -6,10 +6,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use newton_krylov::{
-    Adam, BernoulliCrossEntropy, BlockStructure, CubicRegularization, DiagonalOperator, Expansion, FirstOrder, Inner,
-    Lbfgs, LeastSquares, LevenbergMarquardt, Memory, Metric, NewtonCg, Objective, Question, Report, Result,
-    SteepestDescent, StepOptions, Steps, Stopping, SymmetricOperator, TrustRegion, fit, model, objective,
-    with_second_order,
+    Adam, BernoulliCrossEntropy, BlockStructure, CubicRegularization, DiagonalOperator, Expansion, FirstOrder, Inner, Lbfgs, LeastSquares, LeastSquaresSteps, LevenbergMarquardt, LinearLeastSquares, Memory, Metric, NewtonCg, Objective, Question, Report, Result, SteepestDescent, StepOptions, Steps, Stopping, SymmetricOperator, TrustRegion, fit, linear_map, model, objective, with_second_order,
 };
 
 struct Counting;
@@ -239,8 +236,52 @@ fn reduced_products_allocate_nothing() {
     }
 }
 
+fn least_squares_allocate_nothing() {
+    // Σ over a path graph: rows xᵢ₊₁ − xᵢ and 0.01xᵢ.
+    let n = 400;
+    let map = linear_map(
+        2 * n - 1,
+        n,
+        |v: &[f64], out: &mut [f64]| {
+            (0..n - 1).for_each(|i| out[i] = v[i + 1] - v[i]);
+            (0..n).for_each(|i| out[n - 1 + i] = 0.01 * v[i]);
+        },
+        |u: &[f64], out: &mut [f64]| {
+            (0..n).for_each(|i| out[i] = 0.01 * u[n - 1 + i]);
+            (0..n - 1).for_each(|i| out[i + 1] += u[i]);
+            (0..n - 1).for_each(|i| out[i] -= u[i]);
+        },
+    );
+    let b: Vec<f64> = (0..2 * n - 1).map(|i| (0.3 * i as f64).sin()).collect();
+    for stored in [Some(0), Some(50), None] {
+        let count = |max_iterations: usize| {
+            let solver = LinearLeastSquares { max_iterations, stored, tolerance: 1e-14, ..Default::default() };
+            let (report, made, _) = allocations(|| solver.solve(&map, &b).unwrap());
+            assert_eq!(report.iterations, max_iterations);
+            made
+        };
+        assert_eq!(count(5), count(40), "{stored:?}");
+        assert_eq!(count(40), count(80), "{stored:?}");
+    }
+    // Within the space and beyond it.
+    for basis in [200, 10] {
+        let mut steps = LeastSquaresSteps::new(&map, &b, 1e-10, basis).unwrap();
+        steps.damped(1e3).unwrap();
+        let (step, made, _) = allocations(|| steps.damped(1.0).unwrap());
+        assert!(step.products > 10);
+        let lsmr = if basis == 200 { 0 } else { 14 };
+        assert!(made <= 1 + lsmr, "{made} allocations, {} products", step.products);
+        let (step, made, _) = allocations(|| steps.damped(0.1).unwrap());
+        assert!(step.products > 10 && made == 1, "{made} allocations, {} products", step.products);
+        let (step, made, _) = allocations(|| steps.within(0.1).unwrap());
+        assert!(basis == 10 || (step.products, made) == (0, 1), "{} products, {made} allocations", step.products);
+        assert_eq!(made, 1);
+    }
+}
+
 #[test]
 fn memory_is_allocated_once() {
+    least_squares_allocate_nothing();
     products_allocate_nothing();
     metric_products_allocate_nothing();
     reduced_products_allocate_nothing();

@@ -206,7 +206,8 @@ struct Run<'r, T, M, L, S, G> {
     /// Whether all of them were for want of a finite number, and which.
     not_finite: Option<Evaluation>,
     rounding_steps: usize,
-    /// The share of the scaled gradient that the next inner solve may leave.
+    /// The share of the scaled gradient that the next inner solve may leave: (1 − ratio)² of the last step, as Eisenstat
+    /// & Walker's first choice follows the nonlinearity that was met (SIAM J. Sci. Comput. 17 (1996)).
     forcing: f64,
     least_cosine: f64,
     /// Products when this point was entered.
@@ -496,7 +497,10 @@ where
             scaling: &self.scaling,
             more: &more,
         };
-        let accuracy = grow.then_some(Accuracy { residual: self.forcing, energy: 0.03, enough: 0.0, truncated: true });
+        // A tenth of what the test at the end asks for is enough.
+        let last = 0.1 * self.settings.stopping.gradient_relative / self.cosine;
+        let residual = if last > self.forcing { last.min(LOOSEST) } else { self.forcing };
+        let accuracy = grow.then_some(Accuracy { residual, energy: 0.0, enough: 0.0, truncated: true });
         let answered = self.source.answer(&system, self.globalisation.question(), accuracy);
         let (mut answer, inner) = answered.ok_or(Termination::NotFinite(Evaluation::Product))?;
         self.source.step(&mut self.step);

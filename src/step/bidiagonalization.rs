@@ -42,9 +42,13 @@ pub struct Bidiagonalization<T> {
     pub alpha: f64,
     pub beta: f64,
     product: Vec<T>,
+    /// Whether `product` is Avₖ already.
+    has_product: bool,
     transpose_product: Vec<T>,
     scaled: Vec<T>,
     h: Vec<f64>,
+    /// Products made, of both kinds.
+    pub made: usize,
     /// The largest ‖Avₖ‖ met.
     size: f64,
     /// The largest |uₖᵀAvₖ − αₖ| met, beside the largest ‖Avₖ‖.
@@ -61,9 +65,11 @@ impl<T: Scalar> Bidiagonalization<T> {
             alpha: 0.0,
             beta: 0.0,
             product: vec![T::zero(); m],
+            has_product: false,
             transpose_product: vec![T::zero(); n],
             scaled: vec![],
             h: vec![0.0; stored],
+            made: 0,
             size: 0.0,
             mismatch: 0.0,
         }
@@ -79,6 +85,7 @@ impl<T: Scalar> Bidiagonalization<T> {
         self.u.copy_from_slice(&other.u);
         self.v.copy_from_slice(&other.v);
         (self.factor, self.alpha, self.beta) = (other.factor, other.alpha, other.beta);
+        (self.size, self.mismatch) = (other.size, other.mismatch);
     }
 
     /// β₁u₁ = −r. Returns β₁.
@@ -93,6 +100,7 @@ impl<T: Scalar> Bidiagonalization<T> {
 
     /// α₁v₁ = Aᵀu₁ from g = Jᵀr, after [`start`](Self::start). No product. Returns α₁; v₁ is normalised.
     pub fn start_from_gradient(&mut self, gradient: &[T], scaling: Option<&[T]>) -> f64 {
+        self.has_product = false;
         self.v.copy_from_slice(gradient);
         if let Some(scaling) = scaling {
             kernels::multiply(scaling, &mut self.v);
@@ -112,8 +120,16 @@ impl<T: Scalar> Bidiagonalization<T> {
         }
     }
 
-    /// βu ← Av − αu, with the new β. One product. Expects v to be normalised.
-    pub fn expand(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>) -> Advance {
+    /// ‖Avₖ‖, of which [`expand`](Self::expand) then makes use: one product, and none there.
+    pub fn look_ahead(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>) -> f64 {
+        self.multiply(jacobian, scaling);
+        self.has_product = true;
+        kernels::norm(&self.product)
+    }
+
+    /// product ← Avₖ.
+    fn multiply(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>) {
+        self.made += 1;
         match scaling {
             None => jacobian.apply(&self.v, &mut self.product),
             Some(scaling) => {
@@ -122,6 +138,13 @@ impl<T: Scalar> Bidiagonalization<T> {
                 kernels::multiply(scaling, &mut self.scaled);
                 jacobian.apply(&self.scaled, &mut self.product);
             }
+        }
+    }
+
+    /// βu ← Av − αu, with the new β. One product. Expects v to be normalised.
+    pub fn expand(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>) -> Advance {
+        if !std::mem::take(&mut self.has_product) {
+            self.multiply(jacobian, scaling);
         }
         let (beta, across) = kernels::golub_kahan_update(1.0, &self.product, -self.alpha / self.factor, &mut self.u);
         if !beta.is_finite() {
@@ -146,6 +169,7 @@ impl<T: Scalar> Bidiagonalization<T> {
     /// αv ← Aᵀu − βv, with the new α, orthogonalised against `stored`. One transposed product. v keeps the factor α, so
     /// that the caller can take it away in a pass of its own.
     pub fn contract(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>, stored: Columns<'_, T>) -> Advance {
+        self.made += 1;
         jacobian.apply_transpose(&self.u, &mut self.transpose_product);
         if let Some(scaling) = scaling {
             kernels::multiply(scaling, &mut self.transpose_product);
@@ -176,17 +200,10 @@ impl<T: Scalar> Bidiagonalization<T> {
         if self.alpha > 0.0 { Advance::Advanced } else { Advance::Invariant }
     }
 
-    /// Ax for a vector x: one product.
+    /// Ax for a vector x that takes the place of v: one product.
     pub fn image(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>, x: &[T]) -> &[T] {
-        match scaling {
-            None => jacobian.apply(x, &mut self.product),
-            Some(scaling) => {
-                self.scaled.clear();
-                self.scaled.extend_from_slice(x);
-                kernels::multiply(scaling, &mut self.scaled);
-                jacobian.apply(&self.scaled, &mut self.product);
-            }
-        }
+        self.v.copy_from_slice(x);
+        self.multiply(jacobian, scaling);
         &self.product
     }
 }

@@ -46,7 +46,7 @@ pub struct System<'a, T, J: ?Sized> {
 
 /// Steps for [`System`]s, one point after the other.
 pub trait GaussNewtonSteps<T: Scalar> {
-    /// The products, of both kinds, that [`enter`](Self::enter) makes.
+    /// The products, of both kinds, that [`enter`](Self::enter) makes at most.
     fn entry_cost<J: LinearMap<T>>(&self, jacobian: &J) -> usize;
 
     /// Takes up the point with this Jacobian and these residuals: gradient ← Jᵀr. False if that is not finite.

@@ -28,6 +28,8 @@ use crate::operator::LinearMap;
 /// A space of at most so many dimensions in all is filled, for few products: where J is ill-conditioned the last ones
 /// may gain the most, and no residual tells before.
 const FILLED: usize = 32;
+/// ‖Jᵀr‖/(‖J‖‖r‖) below which r is looked at along another direction than the gradient's for a bound on ‖J‖.
+const UNLIKE: f64 = 1e-6;
 /// Runs of LSMR for one radius, each with a larger λ.
 const CONTINUATIONS: usize = 20;
 /// How far a step outside may be before λ is raised instead of shortening the step.
@@ -74,8 +76,10 @@ pub struct GolubKahan<T> {
     scaling: Vec<T>,
     /// Workspace.
     work: Vec<T>,
-    /// The largest singular value that the point before showed.
-    remembered: f64,
+    /// A lower bound on ‖J‖ at this point, where the norms of its columns are not known.
+    largest: f64,
+    /// A direction along which J was large at the point before, and how large.
+    large: Option<(Vec<T>, f64)>,
     beyond: Option<Box<Beyond<T>>>,
     /// Whether the last answer is LSMR's.
     is_beyond: bool,
@@ -97,7 +101,8 @@ impl<T: Scalar> GolubKahan<T> {
             squares: 0.0,
             scaling: vec![T::one(); n],
             work: vec![T::zero(); n],
-            remembered: 0.0,
+            largest: 0.0,
+            large: None,
             beyond: None,
             is_beyond: false,
         }
@@ -116,6 +121,51 @@ impl<T: Scalar> GolubKahan<T> {
     pub fn singular_values(&self) -> Option<(f64, f64)> {
         let last = self.matrix.len().checked_sub(1)?;
         Some((self.matrix.singular_value(last), self.matrix.singular_value(0)))
+    }
+
+    /// How far the products at this point are from those of a matrix and its transpose, relative to its size.
+    pub fn mismatch(&self) -> f64 {
+        let further = self.beyond.as_ref().map_or(0.0, |beyond| beyond.process.mismatch);
+        self.process.mismatch.max(further)
+    }
+
+    /// Products made after Jᵀr, over all points.
+    pub fn products_made(&self) -> usize {
+        self.process.made + self.beyond.as_ref().map_or(0, |beyond| beyond.process.made)
+    }
+
+    /// Keeps the basis vector along which JS is the largest; within a factor of √3 of ‖JS‖ in the space.
+    fn remember_large(&mut self) {
+        let size = |j: usize| self.matrix.column(j).0.hypot(self.matrix.column(j).1);
+        if self.largest > 0.0
+            && let Some(j) = (0..self.matrix.len()).max_by(|&i, &j| size(i).total_cmp(&size(j)))
+        {
+            let size = size(j);
+            let Self { basis, work, large, .. } = self;
+            let (vector, of) = large.get_or_insert_with(|| (vec![T::zero(); work.len()], 0.0));
+            vector.copy_from_slice(Columns::new(work.len(), basis).column(j));
+            *of = size;
+        }
+    }
+
+    /// Where the norms of J's columns are not known: a lower bound on ‖J‖, from its product with the gradient, which will
+    /// be the first of the space; and where J was much larger along another direction at the point before, along that.
+    /// False if a product is not finite.
+    fn bound(&mut self, jacobian: &impl LinearMap<T>, gradient: &[T]) -> bool {
+        self.largest = 0.0;
+        if jacobian.column_norms_squared(&mut self.work) || kernels::norm(gradient) == 0.0 {
+            return true;
+        }
+        if let Some((vector, size)) = &self.large
+            && kernels::norm(gradient) < UNLIKE * size * self.matrix.first()
+        {
+            self.largest = kernels::norm(self.process.image(jacobian, None, vector));
+        }
+        self.process.start_from_gradient(gradient, None);
+        let ahead = self.process.look_ahead(jacobian, None);
+        let finite = self.largest.is_finite() && ahead.is_finite();
+        self.largest = self.largest.max(ahead);
+        finite
     }
 
     /// Makes the next product: with J for one more dimension, with Jᵀ for the direction after it.
@@ -272,14 +322,13 @@ impl<T: Scalar> GolubKahan<T> {
 }
 
 impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
+    /// At most; the norms of the columns, or a J that is large along its gradient, save some.
     fn entry_cost<J: LinearMap<T>>(&self, _: &J) -> usize {
-        1
+        3
     }
 
     fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool {
-        if let Some((largest, _)) = self.singular_values() {
-            self.remembered = largest;
-        }
+        self.remember_large();
         self.basis.clear();
         self.state = State::Entered;
         self.is_beyond = false;
@@ -290,7 +339,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
         self.matrix.clear(beta);
         self.squares = 0.0;
         jacobian.apply_transpose(residual, gradient);
-        beta.is_finite() && kernels::norm(gradient).is_finite()
+        beta.is_finite() && kernels::norm(gradient).is_finite() && self.bound(jacobian, gradient)
     }
 
     fn column_norms<J: LinearMap<T>>(&mut self, jacobian: &J, norms: &mut [f64]) -> bool {
@@ -316,8 +365,11 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
         }
         if self.state == State::Entered && self.matrix.len() == 0 {
             self.scaling.copy_from_slice(system.scaling);
-            let alpha = self.process.start_from_gradient(system.gradient, Some(system.scaling));
-            self.size = alpha * self.matrix.first();
+            // Where J was looked at along −g, that is the first direction, unless S changes it.
+            if self.largest == 0.0 || self.scaling.iter().any(|&s| s != T::one()) {
+                self.process.start_from_gradient(system.gradient, Some(system.scaling));
+            }
+            self.size = self.process.alpha * self.matrix.first();
             // Without a gradient there is nothing to gain.
             if !(self.size > 0.0 && self.size.is_finite()) {
                 self.state = State::Invariant;
@@ -365,9 +417,8 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
         kernels::multiply(&self.scaling, step);
     }
 
-    /// That of JS in the space, or in the one at the point before.
     fn largest_singular_value(&self) -> f64 {
-        self.singular_values().map_or(self.remembered, |(largest, _)| largest.max(self.remembered))
+        self.largest
     }
 
     fn exact(&self) -> bool {

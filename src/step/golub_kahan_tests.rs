@@ -187,11 +187,11 @@ fn ill_conditioned_steps_are_those_of_the_dense_path() {
 fn further_questions_cost_nothing() {
     let problem = Problem::random(90, 45, 5);
     let mut at = krylov::<f64>(&problem, 45);
-    assert_eq!(problem.products.get(), 1);
+    assert_eq!(problem.products.get(), 2); // Jᵀr, and a bound on ‖J‖ from J times that
     let accuracy = Accuracy { residual: 0.1, ..STRICT };
     let (first, _, step) = at.ask(&problem, Question::Radius(0.5), accuracy);
     let made = problem.products.get();
-    assert!(made > 1 && made < 41 && made % 2 == 1, "{made}");
+    assert!(made > 2 && made < 42 && made % 2 == 0, "{made}");
     // Rejected: shorter and shorter, from what is there.
     for radius in [0.25, 0.1, 1e-3] {
         let (answer, _, _) = at.ask_limited(&problem, Question::Radius(radius), None, 0).unwrap();
@@ -297,7 +297,7 @@ fn rank_deficient_steps_are_the_shortest() {
         let before = problem.products.get();
         let (_, stop, step) = krylov.ask(&problem, Question::Damped(0.0), STRICT);
         assert_eq!(stop, InnerStop::Exhausted);
-        assert_eq!(problem.products.get() - before, 8);
+        assert_eq!(problem.products.get() - before, 7); // the first was made on entering
         assert!(distance(&step, &expected) < 1e-11 * kernels::norm(&expected));
     }
 }
@@ -339,7 +339,7 @@ fn products_that_are_not_finite_end_the_space() {
             let mut steps = GolubKahan::new(30, 20, capacity);
             let mut gradient = vec![0.0; 20];
             let entered = steps.enter(&broken, &problem.residual, &mut gradient);
-            assert_eq!(entered, fails_at > 0);
+            assert_eq!(entered, fails_at > 1);
             if !entered {
                 continue;
             }
@@ -350,17 +350,16 @@ fn products_that_are_not_finite_end_the_space() {
                 scaling: &problem.scaling,
                 more: &|| true,
             };
-            match steps.answer(&system, Question::Radius(0.5), Some(STRICT)) {
-                None => assert_eq!(fails_at, 1),
-                Some((answer, stop)) => {
-                    let mut step = vec![0.0; 20];
-                    steps.step(&mut step);
-                    let (decrease, norm) = problem.truth(&step);
-                    assert_eq!(stop, InnerStop::NotFinite, "{fails_at}");
-                    assert!(decrease > 0.0 && (answer.decrease() - decrease).abs() < 1e-12 * decrease.max(1.0));
-                    assert!(norm <= 0.5 * (1.0 + 1e-12));
-                }
-            }
+            let Some((answer, stop)) = steps.answer(&system, Question::Radius(0.5), Some(STRICT)) else {
+                assert_eq!(fails_at, 2);
+                continue;
+            };
+            let mut step = vec![0.0; 20];
+            steps.step(&mut step);
+            let (decrease, norm) = problem.truth(&step);
+            assert_eq!(stop, InnerStop::NotFinite, "{fails_at}");
+            assert!(decrease > 0.0 && (answer.decrease() - decrease).abs() < 1e-12 * decrease.max(1.0));
+            assert!(norm <= 0.5 * (1.0 + 1e-12));
         }
     }
 }

@@ -13,6 +13,7 @@ mod golub_kahan;
 #[cfg(test)]
 mod golub_kahan_tests;
 mod krylov;
+mod least_squares_steps;
 mod linear_least_squares;
 mod lsmr;
 mod minres;
@@ -23,6 +24,7 @@ mod spectral;
 mod steps;
 
 pub use family::{Inner, InnerStop};
+pub use least_squares_steps::{LeastSquaresStep, LeastSquaresSteps};
 pub use linear_least_squares::{LinearLeastSquares, LinearOutcome, LinearReport, linear_least_squares};
 pub use minres::{Minres, MinresOptions, MinresOutcome, NonpositiveCurvature, minres};
 pub use spectral::Question;

@@ -46,7 +46,8 @@ pub enum StepOutcome {
     Indefinite,
     /// A product was not finite; the step is the best without it.
     NotFinite,
-    /// The products are not those of a symmetric matrix; the step is that of the symmetric part met.
+    /// The products are not those of a symmetric matrix, and the step is that of the symmetric part met; in least
+    /// squares, not those of a matrix and its transpose, and the step is of no use.
     Asymmetric,
 }
 

@@ -21,6 +21,8 @@ use crate::operator::{BlockJacobian, BlockLayout, Chunk, ChunkValues, NO_PARAMET
 
 /// Elements that one task sums at least.
 const GRAIN: usize = 1024;
+/// Tasks that form matrices, about; each allocates some scratch.
+const TASKS: usize = 64;
 
 /// What a chunk of the Jacobian needs.
 struct Task<T> {
@@ -196,7 +198,7 @@ impl<T: Scalar> ReducedSystem<T> {
     /// The blocks on the diagonal of the reduced matrix, each by rows, one after the other.
     pub fn diagonal_blocks(&self, jacobian: BlockJacobian<'_, T>, bounds: &[usize], out: &mut [f64]) {
         let layout = jacobian.layout;
-        over_parts(bounds, out, 0, &|kept, out| {
+        over_parts(bounds, out, bounds[bounds.len() - 1] / TASKS, &|kept, out| {
             let mut scratch = Scratch::new(layout);
             for k in kept.clone() {
                 let out = &mut out[bounds[k] - bounds[kept.start]..bounds[k + 1] - bounds[kept.start]];
@@ -228,7 +230,7 @@ impl<T: Scalar> ReducedSystem<T> {
         let layout = jacobian.layout;
         let dim = layout.reduced_dim();
         let bounds: Vec<usize> = layout.kept_bounds.iter().map(|&start| start * dim).collect();
-        over_parts(&bounds, matrix, 0, &|kept, out| {
+        over_parts(&bounds, matrix, dim * dim / TASKS, &|kept, out| {
             let mut scratch = Scratch::new(layout);
             for k in kept.clone() {
                 let out = &mut out[bounds[k] - bounds[kept.start]..bounds[k + 1] - bounds[kept.start]];

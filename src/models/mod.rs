@@ -9,9 +9,11 @@
 
 mod activation;
 mod chunks;
+mod linearized_perceptron;
 mod multilayer_perceptron;
 mod pass;
 mod perceptron_on_data;
+mod room;
 
 pub use activation::Activation;
 pub use multilayer_perceptron::MultilayerPerceptron;

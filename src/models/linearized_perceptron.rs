@@ -1,0 +1,239 @@
+//! A multilayer perceptron at a point: the values of all layers for a set of samples, and its products.
+//!
+//! Chunks of samples go through the network in parallel; what is summed over samples is summed in parallel over parameters,
+//! each one over the chunks in their order, so that no sum depends on the number of threads.
+
+use std::cell::{RefCell, RefMut};
+use std::mem;
+
+use rayon::prelude::*;
+
+use super::chunks::{Chunks, GROUP, transpose, transpose_back};
+use super::multilayer_perceptron::{MultilayerPerceptron, Piece};
+use super::pass::{Shape, Values, add_moments, backward, backward_tangents, sum_over_samples, tangents};
+use super::room::{Products, Room, Rooms, room};
+use crate::base::Scalar;
+use crate::operator::{LinearMap, Linearization};
+
+/// A network with its samples at a point: the values of all layers, and its products.
+pub(super) struct LinearizedPerceptron<'a, T: Scalar> {
+    pub rooms: &'a Rooms<T>,
+    pub at: At<'a, T>,
+    pub products: RefCell<Products<T>>,
+}
+
+impl<T: Scalar> Drop for LinearizedPerceptron<'_, T> {
+    fn drop(&mut self) {
+        let (values, outputs) = (mem::take(&mut self.at.values), mem::take(&mut self.at.outputs));
+        let products = self.products.take();
+        self.rooms.leave(Room { values, outputs, products });
+    }
+}
+
+/// What is known at a point.
+pub(super) struct At<'a, T> {
+    pub network: &'a MultilayerPerceptron,
+    pub x: &'a [T],
+    pub chunks: Chunks,
+    pub values: Vec<T>,
+    pub outputs: Vec<T>,
+}
+
+impl<T: Scalar> At<'_, T> {
+    fn shape(&self, chunk: usize) -> Shape {
+        Shape { size: self.chunks.size, len: self.chunks.len(chunk) }
+    }
+
+    /// Inputs and values of a chunk.
+    fn values(&self, chunk: usize) -> Values<'_, T> {
+        let stride = (self.network.inputs() + self.network.values()) * self.chunks.size;
+        Values::new(&self.values[chunk * stride..][..stride], self.network, self.chunks.size)
+    }
+
+    /// The numbers that all layers' values of a chunk take.
+    fn stride(&self) -> usize {
+        self.network.values() * self.chunks.size
+    }
+
+    /// Where the last layer's values are in them.
+    fn last<'a>(&self, chunk: &'a mut [T]) -> &'a mut [T] {
+        &mut chunk[self.network.last().start * self.chunks.size..]
+    }
+
+    /// Copies numbers for the outputs of a chunk's samples, from those of all samples to where layers have their values.
+    fn load_outputs(&self, chunk: usize, outputs: &[T], target: &mut [T]) {
+        let (k, size) = (self.network.outputs(), self.chunks.size);
+        let row = |i: usize| &outputs[(chunk * size + i) * k..][..k];
+        transpose(row, self.chunks.len(chunk), 0..k, target, size);
+    }
+
+    /// δ of all layers for the chunks from `first` on whose room is given, for the derivatives `u` with respect to outputs.
+    fn backward(&self, weights: &[T], first: usize, u: &[T], deltas: &mut [T]) {
+        deltas.par_chunks_mut(self.stride()).enumerate().for_each(|(i, deltas)| {
+            let i = first + i;
+            self.load_outputs(i, u, self.last(deltas));
+            backward(self.network, weights, self.shape(i), self.values(i), deltas);
+        });
+    }
+
+    /// out ← Σ over the samples of the chunks from `first` on, one after the other; out + that if they are not the first.
+    /// Without samples it is zero.
+    fn sum(&self, first: usize, deltas: &[T], further: Option<(&[T], &[T])>, out: &mut [T]) {
+        if self.chunks.samples == 0 {
+            return out.fill(T::zero());
+        }
+        let stride = self.stride();
+        for_pieces(self.network, &self.network.pieces, out, &|piece, out| {
+            for (i, deltas) in deltas.chunks_exact(stride).enumerate() {
+                let here = i * stride..(i + 1) * stride;
+                let further = further.map(|(deltas, tangents)| (&deltas[here.clone()], &tangents[here]));
+                let (shape, values) = (self.shape(first + i), self.values(first + i));
+                sum_over_samples(self.network, piece, shape, (deltas, values), further, first + i > 0, out);
+            }
+        });
+    }
+}
+
+/// Calls `body` for every piece of the parameters, in parallel.
+fn for_pieces<T: Scalar>(
+    network: &MultilayerPerceptron,
+    pieces: &[Piece],
+    out: &mut [T],
+    body: &(impl Fn(&Piece, &mut [T]) + Sync),
+) {
+    if let [piece] = pieces {
+        return body(piece, out);
+    }
+    let (low, high) = pieces.split_at(pieces.len() / 2);
+    let (out_low, out_high) = out.split_at_mut(low.iter().map(|piece| network.piece_len(piece)).sum());
+    rayon::join(|| for_pieces(network, low, out_low, body), || for_pieces(network, high, out_high, body));
+}
+
+/// out ← the weights of all layers but the first by columns, where each has its weights by rows in `x`: products with W have
+/// their long loop over outputs, and are a quarter faster so.
+fn weights_by_columns<T: Scalar>(network: &MultilayerPerceptron, x: &[T], out: &mut [T]) {
+    const INPUTS: usize = 64;
+    for layer in &network.layers[1..] {
+        let (weights, _) = layer.parameters(x);
+        let out = &mut out[layer.weights()];
+        out.par_chunks_mut(INPUTS * layer.outputs).enumerate().for_each(|(i, out)| {
+            let columns = i * INPUTS..((i + 1) * INPUTS).min(layer.inputs);
+            let row = |j: usize| &weights[j * layer.inputs..][..layer.inputs];
+            transpose(row, layer.outputs, columns, out, layer.outputs);
+        });
+    }
+}
+
+impl<T: Scalar> LinearizedPerceptron<'_, T> {
+    /// Room for products, with the weights by columns.
+    fn products(&self) -> RefMut<'_, Products<T>> {
+        let mut products = self.products.borrow_mut();
+        if !products.weights_known {
+            weights_by_columns(self.at.network, self.at.x, room(&mut products.weights, self.at.x.len()));
+            products.weights_known = true;
+        }
+        products
+    }
+}
+
+impl<T: Scalar> LinearMap<T> for LinearizedPerceptron<'_, T> {
+    fn rows(&self) -> usize {
+        self.at.chunks.samples * self.at.network.outputs()
+    }
+
+    fn columns(&self) -> usize {
+        self.at.network.dim()
+    }
+
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        let at = &self.at;
+        let (network, stride, size) = (at.network, at.stride(), at.chunks.size);
+        let group = &mut self.products.borrow_mut().group;
+        let group = room(group, GROUP.min(at.chunks.count()) * stride);
+        for (g, out) in out.chunks_mut(GROUP * size * network.outputs()).enumerate() {
+            let pairs = group.par_chunks_mut(stride).zip(out.par_chunks_mut(size * network.outputs()));
+            pairs.enumerate().for_each(|(i, (dots, out))| {
+                let i = g * GROUP + i;
+                tangents(network, (at.x, v), at.shape(i), at.values(i), dots, None);
+                transpose_back(at.last(dots), size, at.chunks.len(i), out);
+            });
+        }
+    }
+
+    fn apply_transpose(&self, u: &[T], out: &mut [T]) {
+        let at = &self.at;
+        let (count, stride) = (at.chunks.count(), at.stride());
+        let Products { group, weights, .. } = &mut *self.products();
+        let group = room(group, GROUP.min(count) * stride);
+        for first in (0..count.max(1)).step_by(GROUP) {
+            let deltas = &mut group[..GROUP.min(count - first) * stride];
+            at.backward(weights, first, u, deltas);
+            at.sum(first, deltas, None, out);
+        }
+    }
+}
+
+impl<T: Scalar> Linearization<T> for LinearizedPerceptron<'_, T> {
+    fn outputs(&self) -> &[T] {
+        &self.at.outputs[..self.rows()]
+    }
+
+    fn adjoint(&self, u: &[T], out: &mut [T]) {
+        let at = &self.at;
+        let Products { deltas, weights, .. } = &mut *self.products();
+        let deltas = room(deltas, at.chunks.count() * at.stride());
+        at.backward(weights, 0, u, deltas);
+        at.sum(0, deltas, None, out);
+    }
+
+    fn add_layer_moments(&self, u: &[T], inputs: &mut [Vec<T>], outputs: &mut [Vec<T>]) {
+        let at = &self.at;
+        let (count, stride) = (at.chunks.count(), at.stride());
+        let Products { group, weights, .. } = &mut *self.products();
+        let group = room(group, GROUP.min(count) * stride);
+        for first in (0..count).step_by(GROUP) {
+            let deltas = &mut group[..GROUP.min(count - first) * stride];
+            at.backward(weights, first, u, deltas);
+            for (i, deltas) in deltas.chunks_exact(stride).enumerate() {
+                let (shape, values) = (at.shape(first + i), at.values(first + i));
+                let layers = at.network.layers.par_iter().zip(inputs.par_iter_mut()).zip(outputs.par_iter_mut());
+                layers.for_each(|((layer, inputs), outputs)| {
+                    add_moments(layer, shape, (deltas, values), inputs, outputs);
+                });
+            }
+        }
+    }
+
+    fn second_order_product(&self, middle: &dyn Fn(&[T], &mut [T]), v: &[T], out: &mut [T]) -> bool {
+        let at = &self.at;
+        let (network, stride, size, count) = (at.network, at.stride(), at.chunks.size, at.chunks.count());
+        let Products { weights, direction, group, deltas, tangents: dots, delta_tangents, outputs, image, .. } =
+            &mut *self.products();
+        let direction = room(direction, v.len());
+        weights_by_columns(network, v, direction);
+        let both_weights = (&**weights, &*direction);
+        let (deltas, dots) = (&deltas[..count * stride], room(dots, count * stride));
+        let (outputs, image) = (room(outputs, self.rows()), room(image, self.rows()));
+        let delta_tangents = room(delta_tangents, count * stride);
+        let both = dots.par_chunks_mut(stride).zip(delta_tangents.par_chunks_mut(stride));
+        both.zip(outputs.par_chunks_mut(size * network.outputs())).enumerate().for_each(
+            |(i, ((dots, bends), outputs))| {
+                let bend = Some((&deltas[i * stride..][..stride], bends));
+                tangents(network, (at.x, v), at.shape(i), at.values(i), dots, bend);
+                transpose_back(at.last(dots), size, at.chunks.len(i), outputs);
+            },
+        );
+        middle(outputs, image);
+        let widest = network.layers.iter().map(|layer| layer.inputs.max(layer.outputs)).max().unwrap_or(0) * size;
+        let rooms = room(group, count * widest);
+        delta_tangents.par_chunks_mut(stride).zip(rooms.par_chunks_mut(widest)).enumerate().for_each(
+            |(i, (delta_tangents, room))| {
+                at.load_outputs(i, image, room);
+                let deltas = &deltas[i * stride..][..stride];
+                backward_tangents(network, both_weights, at.shape(i), at.values(i), deltas, delta_tangents, room);
+            },
+        );
+        at.sum(0, delta_tangents, Some((deltas, dots)), out);
+        true
+    }
+}

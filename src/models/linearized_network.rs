@@ -1,28 +1,28 @@
-//! A multilayer perceptron at a point: the values of all layers for a set of samples, and its products.
+//! A network at a point: the values of all units for a set of samples, and its products.
 //!
 //! Chunks of samples go through the network in parallel; what is summed over samples is summed in parallel over parameters,
 //! each one over the chunks in their order, so that no sum depends on the number of threads.
 
 use std::cell::{RefCell, RefMut};
 use std::mem;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::chunks::{Chunks, GROUP, transpose, transpose_back};
-use super::multilayer_perceptron::{MultilayerPerceptron, Piece};
-use super::pass::{Shape, Values, add_moments, backward, backward_tangents, sum_over_samples, tangents};
+use super::network::{Network, Shape, Values};
 use super::room::{Products, Room, Rooms, room};
 use crate::base::Scalar;
 use crate::operator::{LinearMap, Linearization};
 
-/// A network with its samples at a point: the values of all layers, and its products.
-pub(super) struct LinearizedPerceptron<'a, T: Scalar> {
+/// A network with its samples at a point.
+pub(super) struct LinearizedNetwork<'a, N, T: Scalar> {
     pub rooms: &'a Rooms<T>,
-    pub at: At<'a, T>,
+    pub at: At<'a, N, T>,
     pub products: RefCell<Products<T>>,
 }
 
-impl<T: Scalar> Drop for LinearizedPerceptron<'_, T> {
+impl<N, T: Scalar> Drop for LinearizedNetwork<'_, N, T> {
     fn drop(&mut self) {
         let (values, outputs) = (mem::take(&mut self.at.values), mem::take(&mut self.at.outputs));
         let products = self.products.take();
@@ -31,48 +31,50 @@ impl<T: Scalar> Drop for LinearizedPerceptron<'_, T> {
 }
 
 /// What is known at a point.
-pub(super) struct At<'a, T> {
-    pub network: &'a MultilayerPerceptron,
+pub(super) struct At<'a, N, T> {
+    pub network: &'a N,
     pub x: &'a [T],
     pub chunks: Chunks,
     pub values: Vec<T>,
     pub outputs: Vec<T>,
 }
 
-impl<T: Scalar> At<'_, T> {
+impl<N: Network<T>, T: Scalar> At<'_, N, T> {
     fn shape(&self, chunk: usize) -> Shape {
         Shape { size: self.chunks.size, len: self.chunks.len(chunk) }
     }
 
     /// Inputs and values of a chunk.
     fn values(&self, chunk: usize) -> Values<'_, T> {
-        let stride = (self.network.inputs() + self.network.values()) * self.chunks.size;
-        Values::new(&self.values[chunk * stride..][..stride], self.network, self.chunks.size)
+        let (inputs, units) = (self.network.inputs() * self.chunks.size, self.stride());
+        let (inputs, units) = self.values[chunk * (inputs + units)..][..inputs + units].split_at(inputs);
+        Values { inputs, units }
     }
 
-    /// The numbers that all layers' values of a chunk take.
+    /// The numbers that all units' values of a chunk take.
     fn stride(&self) -> usize {
-        self.network.values() * self.chunks.size
+        self.network.units() * self.chunks.size
     }
 
-    /// Where the last layer's values are in them.
-    fn last<'a>(&self, chunk: &'a mut [T]) -> &'a mut [T] {
-        &mut chunk[self.network.last().start * self.chunks.size..]
+    /// Where the outputs are in them.
+    fn outputs<'a>(&self, chunk: &'a mut [T]) -> &'a mut [T] {
+        let first = self.network.first_output() * self.chunks.size;
+        &mut chunk[first..first + self.network.outputs() * self.chunks.size]
     }
 
-    /// Copies numbers for the outputs of a chunk's samples, from those of all samples to where layers have their values.
+    /// Copies numbers for the outputs of a chunk's samples, from those of all samples to where units have their values.
     fn load_outputs(&self, chunk: usize, outputs: &[T], target: &mut [T]) {
         let (k, size) = (self.network.outputs(), self.chunks.size);
         let row = |i: usize| &outputs[(chunk * size + i) * k..][..k];
         transpose(row, self.chunks.len(chunk), 0..k, target, size);
     }
 
-    /// δ of all layers for the chunks from `first` on whose room is given, for the derivatives `u` with respect to outputs.
+    /// δ of all units for the chunks from `first` on whose room is given, for the derivatives `u` with respect to outputs.
     fn backward(&self, weights: &[T], first: usize, u: &[T], deltas: &mut [T]) {
         deltas.par_chunks_mut(self.stride()).enumerate().for_each(|(i, deltas)| {
             let i = first + i;
-            self.load_outputs(i, u, self.last(deltas));
-            backward(self.network, weights, self.shape(i), self.values(i), deltas);
+            self.load_outputs(i, u, self.outputs(deltas));
+            self.network.backward(weights, self.shape(i), self.values(i), deltas);
         });
     }
 
@@ -83,60 +85,46 @@ impl<T: Scalar> At<'_, T> {
             return out.fill(T::zero());
         }
         let stride = self.stride();
-        for_pieces(self.network, &self.network.pieces, out, &|piece, out| {
+        for_pieces(self.network, 0..self.network.pieces(), out, &|piece, out| {
             for (i, deltas) in deltas.chunks_exact(stride).enumerate() {
                 let here = i * stride..(i + 1) * stride;
                 let further = further.map(|(deltas, tangents)| (&deltas[here.clone()], &tangents[here]));
                 let (shape, values) = (self.shape(first + i), self.values(first + i));
-                sum_over_samples(self.network, piece, shape, (deltas, values), further, first + i > 0, out);
+                self.network.sum_over_samples(piece, shape, (deltas, values), further, first + i > 0, out);
             }
         });
     }
 }
 
 /// Calls `body` for every piece of the parameters, in parallel.
-fn for_pieces<T: Scalar>(
-    network: &MultilayerPerceptron,
-    pieces: &[Piece],
+fn for_pieces<N: Network<T>, T: Scalar>(
+    network: &N,
+    pieces: Range<usize>,
     out: &mut [T],
-    body: &(impl Fn(&Piece, &mut [T]) + Sync),
+    body: &(impl Fn(usize, &mut [T]) + Sync),
 ) {
-    if let [piece] = pieces {
-        return body(piece, out);
+    if pieces.len() == 1 {
+        return body(pieces.start, out);
     }
-    let (low, high) = pieces.split_at(pieces.len() / 2);
-    let (out_low, out_high) = out.split_at_mut(low.iter().map(|piece| network.piece_len(piece)).sum());
+    let middle = pieces.start + pieces.len() / 2;
+    let (low, high) = (pieces.start..middle, middle..pieces.end);
+    let (out_low, out_high) = out.split_at_mut(low.clone().map(|piece| network.piece_len(piece)).sum());
     rayon::join(|| for_pieces(network, low, out_low, body), || for_pieces(network, high, out_high, body));
 }
 
-/// out ← the weights of all layers but the first by columns, where each has its weights by rows in `x`: products with W have
-/// their long loop over outputs, and are a quarter faster so.
-fn weights_by_columns<T: Scalar>(network: &MultilayerPerceptron, x: &[T], out: &mut [T]) {
-    const INPUTS: usize = 64;
-    for layer in &network.layers[1..] {
-        let (weights, _) = layer.parameters(x);
-        let out = &mut out[layer.weights()];
-        out.par_chunks_mut(INPUTS * layer.outputs).enumerate().for_each(|(i, out)| {
-            let columns = i * INPUTS..((i + 1) * INPUTS).min(layer.inputs);
-            let row = |j: usize| &weights[j * layer.inputs..][..layer.inputs];
-            transpose(row, layer.outputs, columns, out, layer.outputs);
-        });
-    }
-}
-
-impl<T: Scalar> LinearizedPerceptron<'_, T> {
+impl<N: Network<T>, T: Scalar> LinearizedNetwork<'_, N, T> {
     /// Room for products, with the weights by columns.
     fn products(&self) -> RefMut<'_, Products<T>> {
         let mut products = self.products.borrow_mut();
         if !products.weights_known {
-            weights_by_columns(self.at.network, self.at.x, room(&mut products.weights, self.at.x.len()));
+            self.at.network.by_columns(self.at.x, room(&mut products.weights, self.at.x.len()));
             products.weights_known = true;
         }
         products
     }
 }
 
-impl<T: Scalar> LinearMap<T> for LinearizedPerceptron<'_, T> {
+impl<N: Network<T>, T: Scalar> LinearMap<T> for LinearizedNetwork<'_, N, T> {
     fn rows(&self) -> usize {
         self.at.chunks.samples * self.at.network.outputs()
     }
@@ -154,8 +142,8 @@ impl<T: Scalar> LinearMap<T> for LinearizedPerceptron<'_, T> {
             let pairs = group.par_chunks_mut(stride).zip(out.par_chunks_mut(size * network.outputs()));
             pairs.enumerate().for_each(|(i, (dots, out))| {
                 let i = g * GROUP + i;
-                tangents(network, (at.x, v), at.shape(i), at.values(i), dots, None);
-                transpose_back(at.last(dots), size, at.chunks.len(i), out);
+                network.tangents(at.x, v, at.shape(i), at.values(i), dots, None);
+                transpose_back(at.outputs(dots), size, at.chunks.len(i), out);
             });
         }
     }
@@ -173,7 +161,7 @@ impl<T: Scalar> LinearMap<T> for LinearizedPerceptron<'_, T> {
     }
 }
 
-impl<T: Scalar> Linearization<T> for LinearizedPerceptron<'_, T> {
+impl<N: Network<T>, T: Scalar> Linearization<T> for LinearizedNetwork<'_, N, T> {
     fn outputs(&self) -> &[T] {
         &self.at.outputs[..self.rows()]
     }
@@ -196,9 +184,9 @@ impl<T: Scalar> Linearization<T> for LinearizedPerceptron<'_, T> {
             at.backward(weights, first, u, deltas);
             for (i, deltas) in deltas.chunks_exact(stride).enumerate() {
                 let (shape, values) = (at.shape(first + i), at.values(first + i));
-                let layers = at.network.layers.par_iter().zip(inputs.par_iter_mut()).zip(outputs.par_iter_mut());
-                layers.for_each(|((layer, inputs), outputs)| {
-                    add_moments(layer, shape, (deltas, values), inputs, outputs);
+                let pairs = inputs.par_iter_mut().zip(outputs.par_iter_mut()).enumerate();
+                pairs.for_each(|(layer, (inputs, outputs))| {
+                    at.network.add_moments(layer, shape, (deltas, values), inputs, outputs);
                 });
             }
         }
@@ -210,7 +198,7 @@ impl<T: Scalar> Linearization<T> for LinearizedPerceptron<'_, T> {
         let Products { weights, direction, group, deltas, tangents: dots, delta_tangents, outputs, image, .. } =
             &mut *self.products();
         let direction = room(direction, v.len());
-        weights_by_columns(network, v, direction);
+        network.by_columns(v, direction);
         let both_weights = (&**weights, &*direction);
         let (deltas, dots) = (&deltas[..count * stride], room(dots, count * stride));
         let (outputs, image) = (room(outputs, self.rows()), room(image, self.rows()));
@@ -219,18 +207,18 @@ impl<T: Scalar> Linearization<T> for LinearizedPerceptron<'_, T> {
         both.zip(outputs.par_chunks_mut(size * network.outputs())).enumerate().for_each(
             |(i, ((dots, bends), outputs))| {
                 let bend = Some((&deltas[i * stride..][..stride], bends));
-                tangents(network, (at.x, v), at.shape(i), at.values(i), dots, bend);
-                transpose_back(at.last(dots), size, at.chunks.len(i), outputs);
+                network.tangents(at.x, v, at.shape(i), at.values(i), dots, bend);
+                transpose_back(at.outputs(dots), size, at.chunks.len(i), outputs);
             },
         );
         middle(outputs, image);
-        let widest = network.layers.iter().map(|layer| layer.inputs.max(layer.outputs)).max().unwrap_or(0) * size;
-        let rooms = room(group, count * widest);
-        delta_tangents.par_chunks_mut(stride).zip(rooms.par_chunks_mut(widest)).enumerate().for_each(
+        let room_size = network.room() * size;
+        let rooms = room(group, count * room_size);
+        delta_tangents.par_chunks_mut(stride).zip(rooms.par_chunks_mut(room_size)).enumerate().for_each(
             |(i, (delta_tangents, room))| {
                 at.load_outputs(i, image, room);
                 let deltas = &deltas[i * stride..][..stride];
-                backward_tangents(network, both_weights, at.shape(i), at.values(i), deltas, delta_tangents, room);
+                network.backward_tangents(both_weights, at.shape(i), at.values(i), deltas, delta_tangents, room);
             },
         );
         at.sum(0, delta_tangents, Some((deltas, dots)), out);

@@ -1,32 +1,31 @@
-//! A multilayer perceptron as a function of its parameters for a set of samples.
+//! A network as a function of its parameters for a set of samples.
 
 use rayon::prelude::*;
 
 use super::chunks::{Chunks, GROUP, transpose, transpose_back};
-use super::linearized_perceptron::{At, LinearizedPerceptron};
-use super::multilayer_perceptron::MultilayerPerceptron;
-use super::pass::{Shape, Values, forward};
+use super::linearized_network::{At, LinearizedNetwork};
+use super::network::{Network, Shape};
 use super::room::{Room, Rooms, room};
+use super::{ElmanNetwork, MultilayerPerceptron};
 use crate::base::{Error, Result, Scalar, check_positive_dimension};
 use crate::operator::{LayerShape, Linearization, Model, SampledModel};
 
-/// A [`MultilayerPerceptron`] with the inputs of N samples: the [`Model`] h : ℝⁿ → ℝᴺᵏ of its parameters, k outputs for
-/// each sample, those of one sample after those of another.
+/// A network with the inputs of N samples: the [`Model`] h : ℝⁿ → ℝᴺᵏ of its parameters, k outputs for each sample, those of
+/// one sample after those of another.
 ///
-/// Costs in forward passes of all samples, each 2Nn floating-point operations: [`linearize`](Model::linearize) 1, Jv 2
-/// (1 for the first layer, whose inputs do not depend on the parameters), Jᵀu 2 (again 1 for the first layer). A gradient
-/// is `linearize` and Jᵀu: 3. A Gauss–Newton product is Jv and Jᵀu: 4/3 of a gradient. A
-/// [Hessian product](LinearizedPerceptron::hessian_product) is 2 gradients.
+/// Costs, a forward pass of all samples being 1: [`linearize`](Model::linearize) 1, Jv 2, Jᵀu 2; in a first layer, whose
+/// inputs do not depend on the parameters, both take 1. A gradient is `linearize` and Jᵀu: 3. A Gauss–Newton product is Jv and
+/// Jᵀu: 4/3 of a gradient. A [product of second order](Linearization::second_order_product) is 2 gradients.
 ///
-/// Storage: the values of all layers for all samples. Products use the room for intermediate values of some 2000 samples,
-/// Hessian products of all samples, three times. It is kept when a linearization goes, and used by the next one.
+/// Storage: the values of all units for all samples. Products use the room for intermediate values of some 2000 samples,
+/// those of second order of all samples, three times. It is kept when a linearization goes, and used by the next one:
+/// products allocate nothing after the first.
 ///
 /// The same parameters and samples give the same bits for any number of threads. Where an input or a parameter is NaN,
 /// the outputs that depend on it are NaN.
-pub struct PerceptronOnData<'a, T> {
-    network: &'a MultilayerPerceptron,
+pub struct NetworkOnData<'a, N, T> {
+    network: &'a N,
     inputs: &'a [T],
-    /// Room from linearizations that are gone.
     rooms: Rooms<T>,
 }
 
@@ -37,23 +36,39 @@ enum Samples<'a> {
     These(&'a [usize]),
 }
 
+/// A network and as many inputs as samples have.
+fn join<'a, N: Network<T>, T: Scalar>(network: &'a N, inputs: &'a [T]) -> Result<NetworkOnData<'a, N, T>> {
+    check_positive_dimension("inputs", inputs.len())?;
+    let expected = inputs.len().next_multiple_of(network.inputs());
+    if inputs.len() != expected {
+        return Err(Error::Length { argument: "inputs", expected, found: inputs.len() });
+    }
+    Ok(NetworkOnData { network, inputs, rooms: Rooms::default() })
+}
+
 impl MultilayerPerceptron {
     /// The network as a function of its parameters for all of these samples: `inputs` has the inputs of one sample after
     /// those of another. The outputs have the same order.
     ///
     /// # Errors
     /// If there is no sample, or the length of `inputs` is not a multiple of [`inputs`](Self::inputs).
-    pub fn on<'a, T: Scalar>(&'a self, inputs: &'a [T]) -> Result<PerceptronOnData<'a, T>> {
-        check_positive_dimension("inputs", inputs.len())?;
-        let expected = inputs.len().next_multiple_of(self.inputs());
-        if inputs.len() != expected {
-            return Err(Error::Length { argument: "inputs", expected, found: inputs.len() });
-        }
-        Ok(PerceptronOnData { network: self, inputs, rooms: Rooms::default() })
+    pub fn on<'a, T: Scalar>(&'a self, inputs: &'a [T]) -> Result<NetworkOnData<'a, Self, T>> {
+        join(self, inputs)
     }
 }
 
-impl<T: Scalar> PerceptronOnData<'_, T> {
+impl ElmanNetwork {
+    /// The network as a function of its parameters for all of these samples: `inputs` has the sequence of one sample, step
+    /// after step, after that of another. The outputs have the same order.
+    ///
+    /// # Errors
+    /// If there is no sample, or the length of `inputs` is not a multiple of that of a sequence.
+    pub fn on<'a, T: Scalar>(&'a self, inputs: &'a [T]) -> Result<NetworkOnData<'a, Self, T>> {
+        join(self, inputs)
+    }
+}
+
+impl<N: Network<T>, T: Scalar> NetworkOnData<'_, N, T> {
     /// Copies the inputs of chunk `i` to where the values of that chunk begin.
     fn load(&self, samples: Samples<'_>, chunks: Chunks, i: usize, chunk: &mut [T]) {
         let (width, start, len) = (self.network.inputs(), i * chunks.size, chunks.len(i));
@@ -74,9 +89,9 @@ impl<T: Scalar> PerceptronOnData<'_, T> {
         })
     }
 
-    /// The numbers of a chunk, its inputs and all layers' values.
+    /// The numbers of a chunk, its inputs and all units' values.
     fn stride(&self, chunks: Chunks) -> usize {
-        (self.network.inputs() + self.network.values()) * chunks.size
+        (self.network.inputs() + self.network.units()) * chunks.size
     }
 
     /// The forward pass for the chunks from `first` on for whose values there is room.
@@ -95,13 +110,13 @@ impl<T: Scalar> PerceptronOnData<'_, T> {
             let i = first + i;
             let shape = Shape { size: chunks.size, len: chunks.len(i) };
             self.load(samples, chunks, i, chunk);
-            forward(network, x, shape, chunk);
-            let last = Values::new(chunk, network, shape.size).outputs_of(network.last(), shape.size);
-            transpose_back(last, shape.size, shape.len, outputs);
+            network.forward(x, shape, chunk);
+            let first = (network.inputs() + network.first_output()) * shape.size;
+            transpose_back(&chunk[first..], shape.size, shape.len, outputs);
         });
     }
 
-    fn linearize_samples<'b>(&'b self, x: &'b [T], samples: Samples<'b>) -> LinearizedPerceptron<'b, T> {
+    fn linearize_samples<'b>(&'b self, x: &'b [T], samples: Samples<'b>) -> LinearizedNetwork<'b, N, T> {
         let (network, chunks) = (self.network, self.chunks(samples));
         let Room { mut values, mut outputs, mut products } = self.rooms.take();
         products.weights_known = false;
@@ -109,7 +124,7 @@ impl<T: Scalar> PerceptronOnData<'_, T> {
         let values_here = room(&mut values, chunks.count() * self.stride(chunks));
         self.forward(x, samples, chunks, 0, values_here, outputs_here);
         let at = At { network, x, chunks, values, outputs };
-        LinearizedPerceptron { rooms: &self.rooms, at, products: products.into() }
+        LinearizedNetwork { rooms: &self.rooms, at, products: products.into() }
     }
 
     /// The outputs alone, without keeping the values of layers.
@@ -124,7 +139,7 @@ impl<T: Scalar> PerceptronOnData<'_, T> {
     }
 }
 
-impl<T: Scalar> Model<T> for PerceptronOnData<'_, T> {
+impl<N: Network<T>, T: Scalar> Model<T> for NetworkOnData<'_, N, T> {
     fn dim(&self) -> usize {
         self.network.dim()
     }
@@ -141,11 +156,11 @@ impl<T: Scalar> Model<T> for PerceptronOnData<'_, T> {
         true
     }
     fn layers(&self) -> Vec<LayerShape> {
-        self.network.shapes()
+        self.network.layers()
     }
 }
 
-impl<T: Scalar> SampledModel<T> for PerceptronOnData<'_, T> {
+impl<N: Network<T>, T: Scalar> SampledModel<T> for NetworkOnData<'_, N, T> {
     fn dim(&self) -> usize {
         self.network.dim()
     }
@@ -161,12 +176,12 @@ impl<T: Scalar> SampledModel<T> for PerceptronOnData<'_, T> {
 }
 
 /// The model for some samples.
-struct Batch<'a, T> {
-    model: &'a PerceptronOnData<'a, T>,
+struct Batch<'a, N, T> {
+    model: &'a NetworkOnData<'a, N, T>,
     samples: &'a [usize],
 }
 
-impl<T: Scalar> Model<T> for Batch<'_, T> {
+impl<N: Network<T>, T: Scalar> Model<T> for Batch<'_, N, T> {
     fn dim(&self) -> usize {
         self.model.network.dim()
     }
@@ -183,6 +198,6 @@ impl<T: Scalar> Model<T> for Batch<'_, T> {
         true
     }
     fn layers(&self) -> Vec<LayerShape> {
-        self.model.network.shapes()
+        self.model.network.layers()
     }
 }

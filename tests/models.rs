@@ -415,3 +415,41 @@ fn nan_reaches_the_outputs_of_its_sample_only() {
         at.apply(&g, &mut vec![0.0; 270]);
     }
 }
+
+#[test]
+fn moments_of_layers_are_those_of_single_samples() {
+    let widths = [3, 140, 6, 2];
+    let network =
+        MultilayerPerceptron::new(&widths, &[Activation::Tanh, Activation::Sigmoid, Activation::Identity]).unwrap();
+    let samples = 70;
+    let inputs: Vec<f64> = numbers(3 * samples, 1);
+    let (x, u) = (numbers::<f64>(network.dim(), 2), numbers::<f64>(2 * samples, 3));
+    let model = network.on(&inputs).unwrap();
+    let layers = model.layers();
+    let zeros = |n: usize| vec![0.0; n * n];
+    let mut found: [Vec<_>; 2] =
+        [layers.iter().map(|l| zeros(l.inputs + 1)).collect(), layers.iter().map(|l| zeros(l.outputs)).collect()];
+    let mut expected = found.clone();
+    let [a, g] = &mut found;
+    model.linearize(&x).add_layer_moments(&u, a, g);
+    for sample in 0..samples {
+        // For one sample the gradient is γāᵀ.
+        let single = [sample];
+        let mut gradient = vec![0.0; network.dim()];
+        model.batch(&single).linearize(&x).apply_transpose(&u[2 * sample..2 * sample + 2], &mut gradient);
+        for (k, layer) in layers.iter().enumerate() {
+            let (n, m) = (layer.inputs, layer.outputs);
+            let gamma = &gradient[layer.start + n * m..][..m];
+            let a = |i: usize| if i < n { gradient[layer.start + i] / gamma[0] } else { 1.0 };
+            for i in 0..=n {
+                (0..=n).for_each(|j| expected[0][k][i * (n + 1) + j] += a(i) * a(j));
+            }
+            for i in 0..m {
+                (0..m).for_each(|j| expected[1][k][i * m + j] += gamma[i] * gamma[j]);
+            }
+        }
+    }
+    for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+        assert!(distance(found, expected) < 1e-11, "{}", distance(found, expected));
+    }
+}

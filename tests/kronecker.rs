@@ -75,7 +75,7 @@ fn train<R>(run: impl FnOnce(&HessianFree, &Autoencoder<'_>, &[f32]) -> R) -> R 
 }
 
 type Autoencoder<'a> = newton_krylov::SampledModelObjective<
-    newton_krylov::models::PerceptronOnData<'a, f32>,
+    newton_krylov::models::NetworkOnData<'a, MultilayerPerceptron, f32>,
     BernoulliCrossEntropy<'static, f32>,
 >;
 

@@ -1,6 +1,6 @@
 //! The reference models against differences, written-out formulas and each other.
 
-use newton_krylov::models::{Activation, MultilayerPerceptron};
+use newton_krylov::models::{Activation, ElmanNetwork, MultilayerPerceptron, Readout};
 use newton_krylov::{
     Error, Expansion, LinearMap, Linearization, Metric, Model, Objective, SampledModel, Scalar, SoftmaxCrossEntropy,
     SplitMix64, SymmetricOperator, check, fit,
@@ -90,59 +90,151 @@ fn outputs_are_those_of_the_written_formula() {
     }
 }
 
+/// Jv, Jᵀu and products of second order against differences of outputs and gradients.
+fn check_products(name: &str, model: &impl Model<f64>, x: &[f64], kinks: bool) {
+    let (n, m) = (model.dim(), model.output_dim());
+    let (v, w, u) = (numbers::<f64>(n, 3), numbers::<f64>(n, 4), numbers::<f64>(m, 5));
+    let h = 1e-6;
+    let moved = |sign: f64| -> Vec<f64> { x.iter().zip(&v).map(|(x, v)| x + sign * h * v).collect() };
+    let (before, after) = (moved(-1.0), moved(1.0));
+    let mut jv = vec![f64::NAN; m];
+    let at = model.linearize(x);
+    at.apply(&v, &mut jv);
+    let (low, high) = (model.linearize(&before), model.linearize(&after));
+    let slope: Vec<f64> = high.outputs().iter().zip(low.outputs()).map(|(b, a)| (b - a) / (2.0 * h)).collect();
+    // A kink may lie between the two points.
+    let tolerance = if kinks { 1e-3 } else { 1e-7 };
+    assert!(distance(&jv, &slope) < tolerance, "{name}: {}", distance(&jv, &slope));
+
+    let mut jtu = vec![f64::NAN; n];
+    at.apply_transpose(&u, &mut jtu);
+    let difference = (dot(&jv, &u) - dot(&v, &jtu)).abs();
+    assert!(difference < 1e-12 * (dot(&jv, &jv) * dot(&u, &u)).sqrt(), "{name}: {difference}");
+
+    // l(h) = Σ cᵢhᵢ + hᵢ³/6, so that ∇l = c + h²/2 and ∇²l = diag h.
+    let gradient = |x: &[f64]| {
+        let at = model.linearize(x);
+        let du: Vec<f64> = at.outputs().iter().zip(&u).map(|(h, c)| c + h * h / 2.0).collect();
+        let mut g = vec![f64::NAN; n];
+        at.apply_transpose(&du, &mut g);
+        (du, g)
+    };
+    let (du, g) = gradient(x);
+    let mut adjoint = vec![f64::NAN; n];
+    at.adjoint(&du, &mut adjoint);
+    assert!(distance(&adjoint, &g) < 1e-14, "{name}");
+    let product = |v: &[f64]| {
+        let mut hv = vec![f64::NAN; n];
+        let middle = |jv: &[f64], w: &mut [f64]| (0..m).for_each(|i| w[i] = at.outputs()[i] * jv[i]);
+        assert!(at.second_order_product(&middle, v, &mut hv));
+        hv
+    };
+    let (hv, hw) = (product(&v), product(&w));
+    let slope: Vec<f64> =
+        gradient(&after).1.iter().zip(gradient(&before).1).map(|(b, a)| (b - a) / (2.0 * h)).collect();
+    let tolerance = if kinks { 1e-2 } else { 1e-7 };
+    assert!(distance(&hv, &slope) < tolerance, "{name}: {}", distance(&hv, &slope));
+    let asymmetry = (dot(&w, &hv) - dot(&v, &hw)).abs();
+    assert!(asymmetry < 1e-12 * (dot(&hv, &hv) * dot(&w, &w)).sqrt(), "{name}: {asymmetry}");
+}
+
 #[test]
 fn products_are_those_of_differences() {
     for (widths, activations, samples) in cases() {
-        let name = format!("{widths:?} {activations:?} {samples}");
         let network = MultilayerPerceptron::new(&widths, &activations).unwrap();
         let (x, inputs) = (numbers::<f64>(network.dim(), 1), numbers(widths[0] * samples, 2));
-        let (v, w) = (numbers::<f64>(network.dim(), 3), numbers::<f64>(network.dim(), 4));
-        let model = network.on(&inputs).unwrap();
-        let m = model.output_dim();
-        let h = 1e-6;
-        let moved = |sign: f64| -> Vec<f64> { x.iter().zip(&v).map(|(x, v)| x + sign * h * v).collect() };
-        let (before, after) = (moved(-1.0), moved(1.0));
-        let mut jv = vec![f64::NAN; m];
-        let at = model.linearize(&x);
-        at.apply(&v, &mut jv);
-        let (low, high) = (model.linearize(&before), model.linearize(&after));
-        let slope: Vec<f64> = high.outputs().iter().zip(low.outputs()).map(|(b, a)| (b - a) / (2.0 * h)).collect();
-        // A kink may lie between the two points.
-        let tolerance = if activations.contains(&Activation::Relu) { 1e-3 } else { 1e-7 };
-        assert!(distance(&jv, &slope) < tolerance, "{name}: {}", distance(&jv, &slope));
-
-        let u = numbers::<f64>(m, 5);
-        let mut jtu = vec![f64::NAN; network.dim()];
-        at.apply_transpose(&u, &mut jtu);
-        let difference = (dot(&jv, &u) - dot(&v, &jtu)).abs();
-        assert!(difference < 1e-12 * (dot(&jv, &jv) * dot(&u, &u)).sqrt(), "{name}: {difference}");
-
-        // l(h) = Σ cᵢhᵢ + hᵢ³/6, so that ∇l = c + h²/2 and ∇²l = diag h.
-        let gradient = |x: &[f64]| {
-            let at = model.linearize(x);
-            let du: Vec<f64> = at.outputs().iter().zip(&u).map(|(h, c)| c + h * h / 2.0).collect();
-            let mut g = vec![f64::NAN; network.dim()];
-            at.apply_transpose(&du, &mut g);
-            (du, g)
-        };
-        let (du, g) = gradient(&x);
-        let mut adjoint = vec![f64::NAN; network.dim()];
-        at.adjoint(&du, &mut adjoint);
-        assert!(distance(&adjoint, &g) < 1e-14, "{name}");
-        let product = |v: &[f64]| {
-            let mut hv = vec![f64::NAN; network.dim()];
-            let middle = |jv: &[f64], w: &mut [f64]| (0..m).for_each(|i| w[i] = at.outputs()[i] * jv[i]);
-            assert!(at.second_order_product(&middle, v, &mut hv));
-            hv
-        };
-        let (hv, hw) = (product(&v), product(&w));
-        let slope: Vec<f64> =
-            gradient(&after).1.iter().zip(gradient(&before).1).map(|(b, a)| (b - a) / (2.0 * h)).collect();
-        let tolerance = if activations.contains(&Activation::Relu) { 1e-2 } else { 1e-7 };
-        assert!(distance(&hv, &slope) < tolerance, "{name}: {}", distance(&hv, &slope));
-        let asymmetry = (dot(&w, &hv) - dot(&v, &hw)).abs();
-        assert!(asymmetry < 1e-12 * (dot(&hv, &hv) * dot(&w, &w)).sqrt(), "{name}: {asymmetry}");
+        let name = format!("{widths:?} {activations:?} {samples}");
+        check_products(&name, &network.on(&inputs).unwrap(), &x, activations.contains(&Activation::Relu));
     }
+}
+
+const READOUTS: [Readout; 3] = [Readout::Last, Readout::EveryStep, Readout::HiddenStates];
+
+/// Recurrent networks: inputs, hidden units, outputs, steps and samples.
+const SEQUENCES: [[usize; 5]; 4] = [[1, 1, 1, 1, 1], [2, 5, 3, 7, 65], [3, 70, 2, 4, 10], [2, 6, 1, 30, 2100]];
+
+#[test]
+fn recurrent_outputs_are_those_of_the_written_formula() {
+    for [inputs, hidden, outputs, steps, samples] in SEQUENCES {
+        for readout in READOUTS {
+            let network = ElmanNetwork::new(inputs, hidden, outputs, steps, readout).unwrap();
+            let (x, data) = (numbers::<f64>(network.dim(), 1), numbers::<f64>(inputs * steps * samples, 2));
+            let (u, rest) = x.split_at(hidden * inputs);
+            let (w, rest) = rest.split_at(hidden * hidden);
+            let (b, rest) = rest.split_at(hidden);
+            let (v, c) = rest.split_at(outputs * hidden);
+            let mut expected = vec![];
+            for sequence in data.chunks(inputs * steps) {
+                let mut s = vec![0.0; hidden];
+                for (t, input) in sequence.chunks(inputs).enumerate() {
+                    let z = |j: usize| {
+                        b[j] + dot(&u[j * inputs..(j + 1) * inputs], input) + dot(&w[j * hidden..(j + 1) * hidden], &s)
+                    };
+                    s = (0..hidden).map(|j| z(j).tanh()).collect();
+                    let y = (0..outputs).map(|k| c[k] + dot(&v[k * hidden..(k + 1) * hidden], &s));
+                    match readout {
+                        Readout::HiddenStates => expected.extend(&s),
+                        Readout::Last if t + 1 < steps => {}
+                        _ => expected.extend(y),
+                    }
+                }
+            }
+            let model = network.on(&data).unwrap();
+            let at = model.linearize(&x);
+            assert!(distance(at.outputs(), &expected) < 1e-12, "{readout:?} {hidden}");
+            assert_eq!(model.output_dim(), expected.len());
+        }
+    }
+}
+
+#[test]
+fn recurrent_products_are_those_of_differences() {
+    for [inputs, hidden, outputs, steps, samples] in SEQUENCES {
+        for readout in READOUTS {
+            let network = ElmanNetwork::new(inputs, hidden, outputs, steps, readout).unwrap();
+            let data = numbers(inputs * steps * samples, 2);
+            let x = network.initial(1, 3, 0.9).unwrap();
+            check_products(&format!("{readout:?} {hidden}"), &network.on(&data).unwrap(), &x, false);
+        }
+    }
+}
+
+#[test]
+fn recurrent_networks_keep_the_same_promises() {
+    let network = ElmanNetwork::new(2, 90, 3, 12, Readout::EveryStep).unwrap();
+    let data: Vec<f32> = numbers(2 * 12 * 600, 2);
+    let x: Vec<f32> = network.initial(1, 15, 1.1).unwrap();
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| everything(&network.on(&data).unwrap(), &x)).map(|v| v.iter().map(|v| v.to_bits()).collect())
+    };
+    let one: [Vec<u32>; 4] = run(1);
+    assert_eq!(one, run(3));
+    let model = network.on(&data).unwrap();
+    let samples = [5, 4, 599];
+    let taken: Vec<f32> = samples.iter().flat_map(|&i| data[24 * i..24 * (i + 1)].to_vec()).collect();
+    assert_eq!(everything(&model.batch(&samples), &x), everything(&network.on(&taken).unwrap(), &x));
+    assert!(ElmanNetwork::new(2, 0, 3, 12, Readout::Last).is_err());
+    assert!(ElmanNetwork::new(2, 3, 3, 0, Readout::Last).is_err());
+    assert!(network.on(&data[1..]).is_err());
+    assert!(network.initial::<f32>(1, 0, 1.0).is_err());
+    assert!(network.initial::<f32>(1, 3, f64::NAN).is_err());
+    // Without inputs and biases states grow from step to step as the spectral radius says.
+    let radius = |wanted: f64| {
+        let network = ElmanNetwork::new(1, 50, 1, 1, Readout::Last).unwrap();
+        let x: Vec<f64> = network.initial(3, 15, wanted).unwrap();
+        let w = &x[50..2550];
+        let mut v = numbers::<f64>(50, 7);
+        let mut growth = 0.0;
+        for step in 0..2000 {
+            let next: Vec<f64> = w.chunks(50).map(|row| dot(row, &v)).collect();
+            let norm = dot(&next, &next).sqrt();
+            v = next.iter().map(|v| v / norm).collect();
+            growth += if step < 1000 { 0.0 } else { norm.ln() / 1000.0 };
+        }
+        growth.exp()
+    };
+    assert!((radius(1.1) / 1.1 - 1.0).abs() < 0.02, "{}", radius(1.1));
 }
 
 /// A network whose layers are wide enough for the fast matrix products, and more samples than a group of chunks has.
@@ -321,5 +413,43 @@ fn nan_reaches_the_outputs_of_its_sample_only() {
         let at = model.linearize(&x);
         assert!(at.outputs().iter().all(|h| h.is_nan()));
         at.apply(&g, &mut vec![0.0; 270]);
+    }
+}
+
+#[test]
+fn moments_of_layers_are_those_of_single_samples() {
+    let widths = [3, 140, 6, 2];
+    let network =
+        MultilayerPerceptron::new(&widths, &[Activation::Tanh, Activation::Sigmoid, Activation::Identity]).unwrap();
+    let samples = 70;
+    let inputs: Vec<f64> = numbers(3 * samples, 1);
+    let (x, u) = (numbers::<f64>(network.dim(), 2), numbers::<f64>(2 * samples, 3));
+    let model = network.on(&inputs).unwrap();
+    let layers = model.layers();
+    let zeros = |n: usize| vec![0.0; n * n];
+    let mut found: [Vec<_>; 2] =
+        [layers.iter().map(|l| zeros(l.inputs + 1)).collect(), layers.iter().map(|l| zeros(l.outputs)).collect()];
+    let mut expected = found.clone();
+    let [a, g] = &mut found;
+    model.linearize(&x).add_layer_moments(&u, a, g);
+    for sample in 0..samples {
+        // For one sample the gradient is γāᵀ.
+        let single = [sample];
+        let mut gradient = vec![0.0; network.dim()];
+        model.batch(&single).linearize(&x).apply_transpose(&u[2 * sample..2 * sample + 2], &mut gradient);
+        for (k, layer) in layers.iter().enumerate() {
+            let (n, m) = (layer.inputs, layer.outputs);
+            let gamma = &gradient[layer.start + n * m..][..m];
+            let a = |i: usize| if i < n { gradient[layer.start + i] / gamma[0] } else { 1.0 };
+            for i in 0..=n {
+                (0..=n).for_each(|j| expected[0][k][i * (n + 1) + j] += a(i) * a(j));
+            }
+            for i in 0..m {
+                (0..m).for_each(|j| expected[1][k][i * m + j] += gamma[i] * gamma[j]);
+            }
+        }
+    }
+    for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
+        assert!(distance(found, expected) < 1e-11, "{}", distance(found, expected));
     }
 }

@@ -9,9 +9,9 @@
 use std::ops::Range;
 
 use super::Activation;
+use super::network::Connection;
 use crate::base::random::SplitMix64;
 use crate::base::{Result, Scalar, check_length, check_positive_dimension, check_range};
-use crate::operator::LayerShape;
 
 /// A multilayer perceptron: the widths of its layers and their activations.
 ///
@@ -50,30 +50,22 @@ pub struct MultilayerPerceptron {
 /// A layer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layer {
-    pub inputs: usize,
-    pub outputs: usize,
+    /// W; the biases follow it among the parameters.
+    pub weights: Connection,
     pub activation: Activation,
-    /// Where its parameters start.
-    first: usize,
-    /// Where its outputs start among the values of all layers.
+    /// Its first unit among those of all layers.
     pub start: usize,
 }
 
 impl Layer {
-    /// Wₗ and bₗ.
-    pub fn parameters<'a, T>(&self, x: &'a [T]) -> (&'a [T], &'a [T]) {
-        let weights = self.weights();
-        (&x[weights.clone()], &x[weights.end..weights.end + self.outputs])
+    /// b.
+    pub fn biases<'a, T>(&self, x: &'a [T]) -> &'a [T] {
+        &x[self.weights.end()..][..self.weights.outputs]
     }
 
-    /// Where its weights are among the parameters; its biases follow them.
-    pub fn weights(&self) -> Range<usize> {
-        self.first..self.first + self.outputs * self.inputs
-    }
-
-    /// Where its outputs are among the values of all layers.
-    pub fn values(&self) -> Range<usize> {
-        self.start..self.start + self.outputs
+    /// Its units among those of all layers.
+    pub fn units(&self) -> Range<usize> {
+        self.start..self.start + self.weights.outputs
     }
 }
 
@@ -104,7 +96,7 @@ impl MultilayerPerceptron {
         let (mut first, mut start) = (0, 0);
         for (i, (pair, &activation)) in widths.windows(2).zip(activations).enumerate() {
             let (inputs, outputs) = (pair[0], pair[1]);
-            layers.push(Layer { inputs, outputs, activation, first, start });
+            layers.push(Layer { weights: Connection { first, inputs, outputs }, activation, start });
             first += outputs * inputs + outputs;
             start += outputs;
             let count = outputs.div_ceil(ROWS);
@@ -116,40 +108,21 @@ impl MultilayerPerceptron {
 
     /// n, the number of parameters.
     pub fn dim(&self) -> usize {
-        self.layers.iter().map(|layer| (layer.inputs + 1) * layer.outputs).sum()
+        self.last().weights.end() + self.outputs()
     }
 
     /// The width of the first layer, the inputs of a sample.
     pub fn inputs(&self) -> usize {
-        self.layers[0].inputs
+        self.layers[0].weights.inputs
     }
 
     /// The width of the last layer, the outputs of a sample.
     pub fn outputs(&self) -> usize {
-        self.last().outputs
+        self.last().weights.outputs
     }
 
     pub(super) fn last(&self) -> &Layer {
         self.layers.last().expect("at least one layer")
-    }
-
-    /// Its layers among the parameters.
-    pub(super) fn shapes(&self) -> Vec<LayerShape> {
-        let shape = |layer: &Layer| LayerShape { start: layer.first, inputs: layer.inputs, outputs: layer.outputs };
-        self.layers.iter().map(shape).collect()
-    }
-
-    /// The values of all layers together, without the inputs.
-    pub(super) fn values(&self) -> usize {
-        self.last().values().end
-    }
-
-    /// The numbers in a piece of the parameters.
-    pub(super) fn piece_len(&self, piece: &Piece) -> usize {
-        match piece {
-            Piece::Weights(layer, rows) => rows.len() * self.layers[*layer].inputs,
-            Piece::Biases(layer) => self.layers[*layer].outputs,
-        }
     }
 
     /// Initial parameters: weights uniform in ±√(6/(inputs + outputs)) (Glorot & Bengio 2010), biases zero.
@@ -159,7 +132,7 @@ impl MultilayerPerceptron {
     pub fn initial<T: Scalar>(&self, seed: u64) -> Vec<T> {
         let mut random = SplitMix64::new(seed);
         let mut x = Vec::with_capacity(self.dim());
-        for layer in &self.layers {
+        for Layer { weights: layer, .. } in &self.layers {
             let bound = (6.0 / (layer.inputs + layer.outputs) as f64).sqrt();
             x.extend((0..layer.inputs * layer.outputs).map(|_| T::from_f64((2.0 * random.uniform() - 1.0) * bound)));
             x.extend((0..layer.outputs).map(|_| T::zero()));
@@ -167,8 +140,8 @@ impl MultilayerPerceptron {
         x
     }
 
-    /// Initial parameters: every unit has `connections` weights (all its inputs, where there are no more), normal with mean 0 and variance 1 at
-    /// random places; all other weights and the biases are zero. Martens (2010) takes 15 connections.
+    /// Initial parameters: every unit has `connections` weights (all its inputs, where there are no more), normal with
+    /// mean 0 and variance 1, at random places; all other weights and the biases are zero. Martens (2010) takes 15 connections.
     ///
     /// # Errors
     /// If `connections` is zero.
@@ -177,15 +150,7 @@ impl MultilayerPerceptron {
         let mut random = SplitMix64::new(seed);
         let mut x = vec![T::zero(); self.dim()];
         for layer in &self.layers {
-            // The first places of a permutation that goes on from one unit to the next.
-            let mut places: Vec<usize> = (0..layer.inputs).collect();
-            for row in x[layer.weights()].chunks_exact_mut(layer.inputs) {
-                for i in 0..connections.min(layer.inputs) {
-                    let other = i + (random.uniform() * (layer.inputs - i) as f64) as usize;
-                    places.swap(i, other);
-                    row[places[i]] = T::from_f64(random.normal());
-                }
-            }
+            layer.weights.fill_sparse(&mut random, connections, &mut x);
         }
         Ok(x)
     }

@@ -3,6 +3,7 @@
 mod bidiagonal;
 mod bidiagonalization;
 mod conjugate_gradient;
+mod deflation;
 mod dense;
 mod dense_least_squares;
 mod family;

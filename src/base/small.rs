@@ -155,6 +155,25 @@ pub fn cholesky(a: &mut [f64], n: usize) {
 
 /// x ← A⁻¹x, with the factor of [`cholesky`].
 pub fn cholesky_solve(factor: &[f64], x: &mut [f64]) {
+    lower_solve(factor, x);
+    lower_transpose_solve(factor, x);
+}
+
+/// out ← Ax, with the factor of [`cholesky`].
+pub fn cholesky_product(factor: &[f64], x: &[f64], out: &mut [f64]) {
+    let n = x.len();
+    let entry = |i: usize, j: usize| if i == j { factor[i * n + i].recip() } else { factor[i * n + j] };
+    out.fill(0.0);
+    for j in 0..n {
+        let sum: f64 = (j..n).map(|i| entry(i, j) * x[i]).sum();
+        if sum.is_finite() {
+            (j..n).for_each(|i| out[i] += entry(i, j) * sum);
+        }
+    }
+}
+
+/// x ← L⁻¹x, with the factor of [`cholesky`].
+pub fn lower_solve(factor: &[f64], x: &mut [f64]) {
     let n = x.len();
     for i in 0..n {
         let mut sum = x[i];
@@ -163,6 +182,11 @@ pub fn cholesky_solve(factor: &[f64], x: &mut [f64]) {
         }
         x[i] = sum * factor[i * n + i];
     }
+}
+
+/// x ← L⁻ᵀx, with the factor of [`cholesky`].
+pub fn lower_transpose_solve(factor: &[f64], x: &mut [f64]) {
+    let n = x.len();
     for i in (0..n).rev() {
         let mut sum = x[i];
         for k in i + 1..n {

@@ -4,6 +4,7 @@ mod backtracking_cg;
 mod bidiagonal;
 mod bidiagonalization;
 mod conjugate_gradient;
+mod deflation;
 mod dense;
 mod dense_least_squares;
 mod family;

@@ -15,6 +15,7 @@ use faer::linalg::cholesky::llt::factor::{LltParams, LltRegularization, cholesky
 use faer::linalg::cholesky::llt::solve::solve_in_place;
 use faer::{MatMut, MatRef, Par, Spec};
 
+use super::deflation::Deflation;
 use super::family::{Accuracy, Inner, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::reduced_system::ReducedSystem;
@@ -105,12 +106,16 @@ fn parallel(dim: usize) -> Par {
     if dim >= PARALLEL { Par::rayon(0) } else { Par::Seq }
 }
 
+/// Numbers in the Jacobian.
+fn stored(layout: &BlockLayout) -> usize {
+    layout.chunks.iter().map(|c| c.kept + c.eliminated).sum()
+}
+
 /// What the explicit matrix costs, in products.
 fn explicit_cost(layout: &BlockLayout) -> usize {
     let dim = layout.reduced_dim();
     // A product passes the stored numbers twice, and waits for memory: 4 operations at about the same pace.
-    let stored: usize = layout.chunks.iter().map(|c| c.kept + c.eliminated).sum();
-    let product = 4.0 * stored as f64;
+    let product = 4.0 * stored(layout) as f64;
     // Each two residual blocks of a group add a matrix: rows · columns² operations.
     let mut pairs = 0.0;
     for g in 0..layout.groups.len() {
@@ -132,6 +137,7 @@ fn explicit_cost(layout: &BlockLayout) -> usize {
 struct State<T> {
     system: ReducedSystem<T>,
     explicit: Option<Explicit>,
+    deflation: Option<Deflation>,
     /// Schur–Jacobi: where each block begins, and the Cholesky factors.
     bounds: Vec<usize>,
     blocks: Vec<f64>,
@@ -180,6 +186,7 @@ impl<T: Scalar> State<T> {
         State {
             system: ReducedSystem::new(layout),
             explicit: cost.map(|cost| Explicit::new(dim, cost)),
+            deflation: if cost.is_none() { Deflation::new(dim, stored(layout)) } else { None },
             blocks: vec![0.0; bounds[bounds.len() - 1]],
             bounds,
             gradient: zeros(),
@@ -195,12 +202,23 @@ impl<T: Scalar> State<T> {
         }
     }
 
+    /// out ← Px for Schur–Jacobi.
+    fn blocks_product(&self, layout: &BlockLayout, x: &[f64], out: &mut [f64]) {
+        for (k, kept) in layout.kept_bounds.windows(2).enumerate() {
+            let factor = &self.blocks[self.bounds[k]..self.bounds[k + 1]];
+            small::cholesky_product(factor, &x[kept[0]..kept[1]], &mut out[kept[0]..kept[1]]);
+        }
+    }
+
     /// preconditioned ← P⁻¹r.
     fn precondition(&mut self, layout: &BlockLayout) {
         self.preconditioned.copy_from_slice(&self.r);
         if let Some(explicit) = self.explicit.as_mut().filter(|explicit| explicit.usable) {
             explicit.solve(&mut self.preconditioned);
             return;
+        }
+        if let Some(deflation) = &mut self.deflation {
+            deflation.before(&mut self.preconditioned);
         }
         let bounds = &layout.kept_bounds;
         over_parts(bounds, &mut self.preconditioned, GRAIN, &|kept, x| {
@@ -210,6 +228,9 @@ impl<T: Scalar> State<T> {
                 small::cholesky_solve(factor, &mut x[bounds[k] - start..bounds[k + 1] - start]);
             }
         });
+        if let Some(deflation) = &mut self.deflation {
+            deflation.after(&mut self.preconditioned);
+        }
     }
 
     /// Makes the preconditioner for the present elimination. Where the explicit matrix is not positive definite, the
@@ -257,9 +278,16 @@ impl<T: Scalar> State<T> {
         if self.explicit.as_ref().is_none_or(Explicit::is_due) {
             self.factorise(jacobian, counted);
         }
+        let mut deflated = 0;
+        if let Some(mut deflation) = self.deflation.take() {
+            deflated = deflation.len();
+            counted.count_passes(deflated);
+            deflation.renew(|x, out| self.system.product(jacobian, x, out));
+            self.deflation = Some(deflation);
+        }
         let mut gain = f64::INFINITY;
         let mut decrease = self.start(jacobian, counted);
-        let (mut products, mut made, mut rho_before, mut first) = (0, 0, f64::INFINITY, f64::NAN);
+        let (mut products, mut made, mut rho_before, mut first) = (0, deflated, f64::INFINITY, f64::NAN);
         self.p.fill(0.0);
         let stop = loop {
             let rr = kernels::norm(&self.r);
@@ -273,7 +301,7 @@ impl<T: Scalar> State<T> {
             } else if self.explicit.as_ref().is_some_and(|explicit| explicit.usable) {
                 rho <= 2.0 * accuracy.energy * decrease
             } else {
-                products as f64 * gain <= FORCING * decrease && products > 0
+                products > 0 && (deflated + products) as f64 * gain <= FORCING * decrease
             };
             if settled {
                 break InnerStop::Accurate;
@@ -302,6 +330,14 @@ impl<T: Scalar> State<T> {
             if curvature <= 0.0 {
                 break InnerStop::Exhausted;
             }
+            if let Some(mut deflation) = self.deflation.take() {
+                deflation.record(&self.p, &self.q, curvature);
+                if deflation.is_full() {
+                    deflation.condense(|x, out| self.blocks_product(jacobian.layout, x, out));
+                    rho_before = f64::INFINITY;
+                }
+                self.deflation = Some(deflation);
+            }
             let alpha = rho / curvature;
             kernels::axpy(alpha, &self.p, &mut self.x);
             kernels::axpy(-alpha, &self.q, &mut self.r);
@@ -310,6 +346,14 @@ impl<T: Scalar> State<T> {
         };
         if let Some(explicit) = &mut self.explicit {
             explicit.used(products);
+        }
+        if let Some(mut deflation) = self.deflation.take() {
+            if deflation.pays(made) {
+                deflation.condense(|x, out| self.blocks_product(jacobian.layout, x, out));
+            } else {
+                deflation.clear();
+            }
+            self.deflation = Some(deflation);
         }
         stop
     }

@@ -159,23 +159,25 @@ fn digits(found: f64, certified: f64) -> f64 {
 /// Writes `path`: three bars a problem, the parameters' digits from both starts and the standard deviations' fewer ones.
 fn draw(path: &Path, fits: &[(&str, Vec<Run>)]) -> Result<(), Box<dyn Error>> {
     let rows = fits.len();
-    let root = SVGBackend::new(path, (900, 110 + 26 * rows as u32)).into_drawing_area();
+    // Four more for the legend.
+    let height = rows as f64 + 4.0;
+    let root = SVGBackend::new(path, (900, 110 + 26 * (rows as u32 + 4))).into_drawing_area();
     root.fill(&WHITE)?;
     // Names stand left of 0, the first problem at the top.
     let mut chart = ChartBuilder::on(&root)
         .caption("Correct digits of NIST's nonlinear regression problems", ("sans-serif", 20))
         .margin(10)
         .x_label_area_size(45)
-        .build_cartesian_2d(-1.6..CERTIFIED + 0.1, rows as f64..0.0)?;
+        .build_cartesian_2d(-1.6..CERTIFIED + 0.1, height..0.0)?;
     chart
         .configure_mesh()
         .disable_y_axis()
-        .disable_y_mesh()
+        .disable_mesh()
         .x_labels(13)
         .x_label_formatter(&|digits| if *digits < 0.0 { String::new() } else { format!("{digits:.0}") })
         .x_desc("digits")
         .draw()?;
-    let colors = [BLUE.mix(0.8), CYAN.mix(0.8), BLACK.mix(0.35)];
+    let colors = [RGBColor(31, 90, 160), RGBColor(120, 175, 225), RGBColor(170, 170, 170)];
     let labels = ["parameters from start 1", "parameters from start 2", "standard deviations, the worse of both"];
     for (bar, (color, label)) in colors.into_iter().zip(labels).enumerate() {
         let bars = fits.iter().enumerate().map(|(row, (_, runs))| {

@@ -57,14 +57,12 @@ const COLUMNS: [&str; 3] = ["t", "y", "sigma"];
 /// With name, line and column (counted from 1, of the table) for what is no finite number, a sigma that is not positive
 /// and rows of other lengths than 2 or 3 or than the rows above; without a line if there are no points.
 pub fn read(name: &str, text: &str) -> Result<Data, Box<dyn Error>> {
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .trim(csv::Trim::All)
-        .from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    // Some spreadsheets begin a file with a byte order mark.
+    let text = text.trim_start_matches('\u{feff}');
+    let mut reader =
+        csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
     let (mut points, mut width, mut first) = (Vec::<Point>::new(), 0, true);
     let (mut line, mut read_to) = (1, 0);
-    let text = text.trim_start_matches('\u{feff}');
     for record in reader.records() {
         let record = record.map_err(|error| format!("{name}: {error}"))?;
         // A record's own position counts empty lines before it as part of it.

@@ -40,7 +40,7 @@ struct Arguments {
     loss: Loss,
     /// About the largest residual that is no outlier, in units of y, or of sigma where it is known; for every loss but
     /// squares.
-    #[arg(long, required_if_eq_any = [("loss", "huber"), ("loss", "cauchy"), ("loss", "soft-l1"), ("loss", "tukey"), ("loss", "arctan")])]
+    #[arg(long, required_if_eq_any = [("loss", "huber"), ("loss", "cauchy"), ("loss", "soft-l1"), ("loss", "tukey"), ("loss", "arctan")], allow_negative_numbers = true)]
     scale: Option<f64>,
     /// Where the parameters start; without it they are read off the points.
     #[arg(long, value_delimiter = ',', value_name = "A,B,…", allow_hyphen_values = true)]
@@ -145,8 +145,11 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         fit = fit.with_bounds(&lower, &upper)?;
         guess.iter_mut().zip(lower.iter().zip(&upper)).for_each(|(p, (low, high))| *p = p.max(*low).min(*high));
     }
-    let start = arguments.start.clone().unwrap_or(guess);
-    let report = LevenbergMarquardt::default().minimize(&fit, &start)?;
+    if arguments.start.is_none() && guess.iter().any(|p| !p.is_finite()) {
+        return Err(format!("{name}: no start can be read off the points: move t towards 0, or give --start").into());
+    }
+    let start = arguments.start.as_ref().unwrap_or(&guess);
+    let report = LevenbergMarquardt::default().minimize(&fit, start)?;
     let found = covariance(&fit, &report.x)?;
 
     let kind = if data.with_sigma { "t,y,sigma" } else { "t,y" };

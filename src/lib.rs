@@ -52,15 +52,15 @@
 //!
 //! | floor | what is there |
 //! | --- | --- |
-//! | 5 solver | [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`], [`NaturalGradient`]; their budget, [`Memory`] |
+//! | 5 solver | [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`], [`NaturalGradient`]; their budget, [`Memory`]; for means over samples [`HessianFree`], its [`Recipe`] and its state, [`HessianFreeState`] |
 //! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`] |
 //! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; the path they take, [`Inner`] |
-//! | 2 curvature | model + loss + metric: [`fit`], [`fit_samples`], [`Metric`], [`Loss`], [`Likelihood`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`estimate_diagonal`] |
+//! | 2 curvature | model + loss + metric: [`fit`], [`fit_samples`], [`Metric`], [`Loss`], [`Likelihood`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`estimate_diagonal`]; learned during a run, [`LearnedPreconditioner`], [`KroneckerPreconditioner`], [`EmpiricalFisherDiagonal`] |
 //! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; models, [`Model`], [`SampledModel`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
 //! | 0 base | [`Scalar`] (`f32` or `f64`), [`Error`] |
 //!
 //! Beside them [`check`] examines your callbacks, and with the feature `problems` there are reference problems with
-//! known answers, also as templates.
+//! known answers, also as templates; with the feature `models` networks with exact products.
 //!
 //! # Guarantees
 //!

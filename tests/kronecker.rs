@@ -67,7 +67,8 @@ fn train<R>(run: impl FnOnce(&HessianFree, &Autoencoder<'_>, &[f32]) -> R) -> R 
     let solver = HessianFree {
         gradient_batch: GradientBatch { first: 100, ..GradientBatch::default() },
         curvature_batch: CurvatureBatch { share: 0.5, least: 50 },
-        stopping: Stopping { max_iterations: 60, ..Stopping::default() },
+        damping: 1.0,
+        stopping: Stopping { max_iterations: 150, ..Stopping::default() },
         ..HessianFree::default()
     };
     run(&solver, &objective, &network.initial::<f32>(1))

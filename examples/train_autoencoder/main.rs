@@ -24,7 +24,7 @@ use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{BernoulliCrossEntropy, Linearization, Metric, SampledModel, Termination, fit_samples};
 
 use images::Images;
-use method::Method;
+use method::{Method, Seen};
 
 /// The weight of ½‖x‖².
 const REGULARIZATION: f64 = 1e-5;
@@ -97,6 +97,7 @@ struct Errors {
 struct Mark {
     seconds: f64,
     iterations: usize,
+    products: usize,
     errors: Errors,
 }
 
@@ -160,11 +161,11 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     bar.set_style(style);
     let mut curve: Vec<Mark> = vec![];
     let mut next_mark = 0.0;
-    let mut see = |x: &[f32], iterations: usize, value: f64, seconds: f64, last: bool| {
+    let mut see = |Seen { x, iterations, products, value, seconds, last }: Seen<'_>| {
         bar.set_position(((seconds * 1e3) as u64).min((arguments.seconds * 1e3) as u64));
         bar.set_message(format!("iteration {iterations}, loss on the batch {value:.3}"));
         if seconds >= next_mark || last {
-            curve.push(Mark { seconds, iterations, errors: errors(&network, &images, x) });
+            curve.push(Mark { seconds, iterations, products, errors: errors(&network, &images, x) });
             next_mark = (seconds * CURVE_RATIO).max(seconds + 0.5);
         }
     };
@@ -186,11 +187,17 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         let outputs: Vec<f32> = at.outputs().iter().map(|h| 1.0 / (1.0 + (-h).exp())).collect();
         pictures::reconstructions(path, &images, &outputs).map_err(|e| format!("{}: {e}", path.display()))?;
     }
-    println!("{:>10} {:>10} {:>22} {:>26}", "seconds", "iteration", "squared error / image", "cross entropy / image");
+    println!(
+        "{:>10} {:>10} {:>9} {:>22} {:>26}",
+        "seconds", "iteration", "products", "squared error / image", "cross entropy / image"
+    );
     let stride = curve.len().div_ceil(12).max(1);
     for mark in curve.iter().rev().step_by(stride).collect::<Vec<_>>().into_iter().rev() {
-        let Mark { seconds, iterations, errors } = mark;
-        println!("{seconds:>10.2} {iterations:>10} {:>22.4} {:>26.3}", errors.squared, errors.cross_entropy);
+        let Mark { seconds, iterations, products, errors } = mark;
+        println!(
+            "{seconds:>10.2} {iterations:>10} {products:>9} {:>22.4} {:>26.3}",
+            errors.squared, errors.cross_entropy
+        );
     }
     println!(
         "{}: squared error {:.4}, cross entropy {:.3} per image after {:.1} s, {} iterations ({})",
@@ -222,6 +229,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
             "curve": curve.iter().map(|mark| serde_json::json!({
                 "seconds": mark.seconds,
                 "iterations": mark.iterations,
+                "products": mark.products,
                 "squared_error_per_image": mark.errors.squared,
                 "cross_entropy_per_image": mark.errors.cross_entropy,
             })).collect::<Vec<_>>(),

@@ -39,7 +39,7 @@ impl<T, S: ?Sized> LearnedPreconditioner<T, S> for () {
 
 /// r ← (D + λ)^−α r with the diagonal D of the empirical Fisher matrix.
 ///
-/// Every iteration takes the gradients of single samples, as many as [`samples`](Self::samples) says: for networks the
+/// Every iteration takes the gradients of single samples, as many as it was made for: for networks the
 /// dearest way to a preconditioner, but one that works for every objective. Storage: 2 vectors.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -68,13 +68,18 @@ pub fn propose<T: Scalar, M: SymmetricOperator<T>>(
         return Err(Failure::NotFinite(what));
     };
     let predicted = -(slope + 0.5 * curvature);
-    let ratio = match judge(T::epsilon_f64(), here.value, value, predicted) {
+    let verdict = judge(T::epsilon_f64(), here.value, value, predicted);
+    let ratio = match verdict {
         Verdict::Ratio(ratio) => ratio,
         Verdict::Rounding => (here.value - value) / predicted,
     };
     // Where M turned out indefinite the iterates before are still steps of descent, but the damping is too small.
     let indefinite = stop == CgStop::NegativeCurvature;
-    *damping = if indefinite { lambda / CHANGE } else { damping_after(lambda, ratio, CHANGE) };
+    *damping = match verdict {
+        _ if indefinite => lambda / CHANGE,
+        Verdict::Ratio(ratio) => damping_after(lambda, ratio, CHANGE),
+        Verdict::Rounding => lambda,
+    };
     let mut alpha = 1.0;
     let enough = |alpha: f64, value: f64| {
         value <= here.value + ARMIJO * alpha * slope
@@ -93,6 +98,9 @@ pub fn propose<T: Scalar, M: SymmetricOperator<T>>(
         return Err(if no_product { Failure::NotFinite(Evaluation::Product) } else { Failure::NoDecrease });
     }
     kernels::add_scaled(here.x, alpha, z, trial);
+    if trial == here.x {
+        return Err(Failure::NoDecrease);
+    }
     Ok(Accepted {
         value,
         norm: alpha * kernels::norm(z),

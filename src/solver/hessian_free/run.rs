@@ -1,7 +1,8 @@
 //! The run: batches, one iteration after the other, and what must never be lost.
 //!
 //! An iteration in which no step is found leaves x where it is, and the next one draws other samples. Twenty in a row end
-//! the run; so one bad batch (NaN in a sample) costs one iteration.
+//! the run, the last of them on the whole set, where it may turn out to have converged. So one bad batch (NaN in a sample)
+//! costs one iteration.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -43,7 +44,7 @@ const PART: usize = 1000;
 /// #         )
 /// #     }
 /// # }
-/// use newton_krylov::{HessianFree, checkpoint};
+/// use newton_krylov::{HessianFree, HessianFreeState, checkpoint};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("mean.checkpoint");
@@ -55,7 +56,8 @@ const PART: usize = 1000;
 ///     checkpoint::save(&path, "mean", run.state())?;
 /// }
 /// // Later, perhaps in another process: the same trajectory, to the bit.
-/// let mut run = solver.resume(&mean, checkpoint::load(&path, "mean")?)?;
+/// let state: HessianFreeState<f64> = checkpoint::load(&path, "mean")?;
+/// let mut run = solver.resume(&mean, state)?;
 /// let termination = loop {
 ///     if let Some(termination) = run.iterate() {
 ///         break termination;
@@ -305,6 +307,11 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
     /// Draws the next batch.
     fn draw(&mut self) {
         let (state, batch) = (&mut self.state, &self.options.gradient_batch);
+        if state.failures + 1 == MOST_FAILURES {
+            self.samples.clear();
+            self.samples.extend(0..state.batches.samples());
+            return;
+        }
         if state.batches.at_start_of_epoch() {
             let size = batch.size(state.iterations, state.batches.samples());
             state.batches.set_size(size).expect("between 1 and the number of samples");

@@ -20,6 +20,9 @@ const MOST: usize = 64;
 /// Directions, those kept among them, that are recorded before they are condensed.
 const RECORDED: (usize, usize) = (2 * MOST, 6 * MOST);
 
+/// v ↦ Mv.
+type Product<'p> = &'p mut dyn FnMut(&[f64], &mut [f64]);
+
 /// W, and the directions recorded for the next one. Storage: at most 384 vectors.
 pub struct Deflation {
     dim: usize,
@@ -97,7 +100,7 @@ impl Deflation {
 
     /// Replaces B by at most `most` combinations of its columns that are orthonormal in M: of those the lowest Ritz
     /// vectors of (M, P), if P is known.
-    fn combine(&mut self, metric: Option<&mut dyn FnMut(&[f64], &mut [f64])>, most: usize) {
+    fn combine(&mut self, metric: Option<Product<'_>>, most: usize) {
         let (dim, k) = (self.dim, self.count);
         if k == 0 {
             self.len = 0;

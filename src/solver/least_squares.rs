@@ -502,7 +502,10 @@ where
         let residual = if last > self.forcing { last.min(LOOSEST) } else { self.forcing };
         let accuracy = grow.then_some(Accuracy { residual, energy: 0.0, enough: 0.0, truncated: true });
         let answered = self.source.answer(&system, self.globalisation.question(), accuracy);
-        let (mut answer, inner) = answered.ok_or(Termination::NotFinite(Evaluation::Product))?;
+        let (mut answer, inner) = answered.ok_or_else(|| match more() {
+            true => Termination::NotFinite(Evaluation::Product),
+            false => self.limit().unwrap_or(Termination::MaxProducts),
+        })?;
         self.source.step(&mut self.step);
         let length = self.globalisation.length(&answer);
         kernels::scale(length, &mut self.step);

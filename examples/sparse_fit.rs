@@ -18,6 +18,7 @@ use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::{LeastSquares, LevenbergMarquardt, LinearMap, Linearization, Model};
 use rayon::prelude::*;
+use serde_json::json;
 
 #[derive(Parser)]
 #[command(about = "Nonlinear least squares with many parameters, from products alone.")]
@@ -171,17 +172,19 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     let error = (squares / n as f64).sqrt();
     let counts = report.counts;
     if json {
-        println!(
-            "{{\"parameters\": {n}, \"outputs\": {m}, \"value\": {:e}, \"products\": {}, \"residuals\": {}, \
-             \"iterations\": {}, \"seconds\": {:.3}, \"error\": {error:e}, \"numbers\": {}, \"termination\": \"{}\"}}",
-            report.value,
-            counts.products + counts.transpose_products,
-            counts.residuals,
-            report.iterations(),
-            report.seconds,
-            report.memory_numbers,
-            report.termination,
-        );
+        let result = json!({
+            "parameters": n,
+            "outputs": m,
+            "value": report.value,
+            "products": counts.products + counts.transpose_products,
+            "residuals": counts.residuals,
+            "iterations": report.iterations(),
+            "seconds": report.seconds,
+            "error": error,
+            "numbers": report.memory_numbers,
+            "termination": report.termination.to_string(),
+        });
+        println!("{result}");
     } else {
         println!("{n} parameters, {m} residuals\n{report:#}");
         println!("root mean square error of the parameters {error:.3e} for noise of {noise:.3e}");

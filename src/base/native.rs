@@ -1,8 +1,8 @@
 //! What the two number types do by themselves: matrix products (faer) and elementary functions on whole slices.
 //!
-//! tanh, the logistic function, exp(−|x|) and log(1 + x) of `f32` are computed without calls, branches and tables, so that the compiler turns
-//! the loops into vector instructions; there is no fused multiplication in them, so the bits do not depend on the
-//! machine. `f64` calls the standard library.
+//! tanh, the logistic function, exp(−|x|) and log(1 + x) of `f32` are computed without calls, branches and tables, so
+//! that the compiler turns the loops into vector instructions; there is no fused multiplication in them, so the bits do
+//! not depend on the machine. `f64` calls the standard library.
 //!
 //! exp x = 2ⁿ exp r with n = round(x / ln 2) and |r| ≤ ½ ln 2, ln 2 in two parts (Cody & Waite, *Software manual for
 //! the elementary functions*, 1980, chapter 6), exp r by its Taylor polynomial of degree 7.

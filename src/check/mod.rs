@@ -1,7 +1,8 @@
 //! Checks of a user's own callbacks, to run once before a solver is trusted with them.
 //!
 //! [`objective`] runs them all at one point and explains what it finds; [`gradient`], [`product`] and [`operator`] run
-//! a part; [`least_squares`] does the same for residuals and the products of their Jacobian. Everything is decided by values, gradients and products alone, with random directions fixed by a seed.
+//! a part; [`least_squares`] does the same for residuals and the products of their Jacobian. Everything is decided by
+//! values, gradients and products alone, with random directions fixed by a seed.
 //!
 //! | check | compares | says |
 //! | --- | --- | --- |

@@ -10,8 +10,8 @@
 //!   shrink it by a third (Moré & Thuente, ACM Trans. Math. Softw. 20 (1994), section 4).
 //!
 //! Safe against rounding: where φ(α) is within rounding of φ(0) the slopes decide, by the approximate Wolfe conditions
-//! (2c₁ − 1)φ′(0) ≥ φ′(α) ≥ c₂φ′(0) of Hager & Zhang (SIAM J. Optim. 16 (2005)), of which the first is Armijo's. Safe against NaN and ∞: such a trial is
-//! too long.
+//! (2c₁ − 1)φ′(0) ≥ φ′(α) ≥ c₂φ′(0) of Hager & Zhang (SIAM J. Optim. 16 (2005)), of which the first is Armijo's. Safe
+//! against NaN and ∞: such a trial is too long.
 
 use super::{Evaluation, Termination, rounding};
 

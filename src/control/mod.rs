@@ -3,6 +3,7 @@
 mod batches;
 #[cfg(feature = "serde")]
 pub mod checkpoint;
+mod equal_ratios;
 mod history;
 mod judge;
 mod least_squares_report;
@@ -17,6 +18,7 @@ pub use report::{Iteration, Progress, Report};
 pub use stopping::Stopping;
 pub use termination::{Evaluation, Termination};
 
+pub(crate) use equal_ratios::EqualRatios;
 pub(crate) use history::History;
 pub(crate) use judge::{Verdict, judge, judge_decrease, rounding};
 pub(crate) use line_search::{Found, Line, Point, Rules, backtrack, strong_wolfe};

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Termination;
-use crate::base::{Result, Scalar, check_range};
+use crate::base::{Result, Scalar, check_range, kernels};
 use crate::operator::Counts;
 
 /// When a run ends. Only the relative gradient test and a generous bound on iterations are on by default.
@@ -75,6 +75,17 @@ impl Stopping {
     /// The gradient norm that counts as zero.
     pub(crate) fn gradient_tolerance<T: Scalar>(&self, initial: f64) -> f64 {
         (self.gradient_relative.max(8.0 * T::epsilon_f64()) * initial).max(self.gradient_absolute)
+    }
+
+    /// Whether the step that led to x, of length `norm`, was too small to go on: it changed f by `decrease`, to `value`.
+    pub(crate) fn small_step<T: Scalar>(&self, decrease: f64, value: f64, norm: f64, x: &[T]) -> Option<Termination> {
+        if self.decrease > 0.0 && decrease <= self.decrease * value.abs() {
+            Some(Termination::DecreaseTolerance)
+        } else if self.step > 0.0 && norm <= self.step * kernels::norm(x) {
+            Some(Termination::StepTolerance)
+        } else {
+            None
+        }
     }
 
     /// The limit that has been reached, if one has.

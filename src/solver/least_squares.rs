@@ -21,8 +21,9 @@
 //! other components, with its speed and its last digits.
 //!
 //! **The end.** x is stationary when |Jⱼᵀr| ≤ ‖Jⱼ‖ max(τ‖r‖, 8εt) for every column: MINPACK's `gtol`, and for residuals
-//! that vanish their rounding, which is that of terms of the size t, ‖r₀‖ or ‖(‖Jⱼ‖xⱼ)ⱼ‖ (x itself is only given to ε). On the exact path J is at hand then, and steps go on while they promise more
-//! than [`POLISHED`] of the value and help.
+//! that vanish their rounding, which is that of terms of the size t, ‖r₀‖ or ‖(‖Jⱼ‖xⱼ)ⱼ‖ (x itself is only given to ε).
+//! On the exact path J is at hand then, and steps go on while they promise more than [`POLISHED`] of the value and
+//! help.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -30,8 +31,8 @@ use std::time::Instant;
 use super::globalisation::{Globalisation, Scales, Trial};
 use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, kernels};
 use crate::control::{
-    Evaluation, Iteration, LeastSquaresProgress, LeastSquaresReport, Stopping, Termination, Verdict, judge_decrease,
-    rounding,
+    EqualRatios, Evaluation, Iteration, LeastSquaresProgress, LeastSquaresReport, Stopping, Termination, Verdict,
+    judge_decrease, rounding,
 };
 use crate::curvature::{LeastSquares, LossSum, RobustLoss, Weighted, Weights};
 use crate::operator::{CountedModel, LinearMap, Model};
@@ -39,8 +40,6 @@ use crate::step::{Accuracy, Answer, GaussNewtonSteps, InnerStop, System};
 
 /// Rejections of one step, each at least halving it, after which it is given up.
 const MOST_REJECTIONS: usize = 200;
-/// Rejections in a row at which the ratio does not move although the step shrinks: r and J do not fit together.
-const MOST_EQUAL_RATIOS: usize = 6;
 /// Steps in a row, within rounding of the value, that do not lower the gradient.
 const MOST_ROUNDING_STEPS: usize = 4;
 /// Multiples of εt that count as rounding of residuals.
@@ -419,11 +418,9 @@ where
         }
         if let Some(last) = self.history.last() {
             let before = self.history.len().checked_sub(2).map_or(self.initial_value, |i| self.history[i].value);
-            if stopping.decrease > 0.0 && before - last.value <= stopping.decrease * last.value.abs() {
-                return Some(Termination::DecreaseTolerance);
-            }
-            if stopping.step > 0.0 && last.step_norm <= stopping.step * kernels::norm(x) {
-                return Some(Termination::StepTolerance);
+            let small = stopping.small_step(before - last.value, last.value, last.step_norm, x);
+            if small.is_some() {
+                return small;
             }
         }
         if self.rounding_steps >= if self.stationary { 1 } else { MOST_ROUNDING_STEPS } {
@@ -441,7 +438,7 @@ where
         if self.rounding_steps >= MOST_ROUNDING_STEPS || self.rejected >= MOST_REJECTIONS {
             return Err(self.stalled(Termination::Stalled));
         }
-        let (mut last_ratio, mut last_norm, mut equal_ratios) = (f64::NAN, f64::INFINITY, 0);
+        let mut ratios = EqualRatios::new();
         let mut grow = true;
         loop {
             if let Some(limit) = self.limit() {
@@ -454,12 +451,7 @@ where
                 self.pending = Some(Pending { trial, verdict, inner, control });
                 return Ok(());
             }
-            let ratio = trial.ratio;
-            let equal =
-                ratio <= -0.1 && (ratio - last_ratio).abs() <= 0.1 * (1.0 - ratio) && trial.norm() < 0.7 * last_norm;
-            equal_ratios = if equal { equal_ratios + 1 } else { 0 };
-            (last_ratio, last_norm) = (ratio, trial.norm());
-            if equal_ratios >= MOST_EQUAL_RATIOS {
+            if ratios.reject(trial.ratio, trial.norm()) {
                 return Err(self.stalled(Termination::InconsistentGradient));
             }
             self.reject(&trial, Evaluation::Value);

@@ -18,7 +18,7 @@ use super::globalisation::{Globalisation, Trial};
 use super::memory::Memory;
 use super::source::{Here, StepSource};
 use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, kernels};
-use crate::control::{Evaluation, Iteration, Progress, Report, Stopping, Termination, Verdict, judge};
+use crate::control::{EqualRatios, Evaluation, Iteration, Progress, Report, Stopping, Termination, Verdict, judge};
 use crate::operator::{Counted, Expansion, Objective};
 use crate::step::{Answer, Inner, InnerStop};
 
@@ -26,8 +26,6 @@ use crate::step::{Answer, Inner, InnerStop};
 const MOST_LENGTHENINGS: usize = 20;
 /// Rejections of one step, each at least halving it, after which it is given up.
 const MOST_REJECTIONS: usize = 200;
-/// Rejections in a row at which the ratio does not move although the step shrinks: f and ∇f do not fit together.
-const MOST_EQUAL_RATIOS: usize = 6;
 /// Steps in a row, within rounding of f, that do not lower the gradient.
 const MOST_ROUNDING_STEPS: usize = 4;
 
@@ -290,11 +288,9 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         }
         if let Some(last) = self.history.last() {
             let before = self.history.len().checked_sub(2).map_or(self.initial_value, |i| self.history[i].value);
-            if stopping.decrease > 0.0 && before - last.value <= stopping.decrease * last.value.abs() {
-                return Some(Termination::DecreaseTolerance);
-            }
-            if stopping.step > 0.0 && last.step_norm <= stopping.step * kernels::norm(x) {
-                return Some(Termination::StepTolerance);
+            let small = stopping.small_step(before - last.value, last.value, last.step_norm, x);
+            if small.is_some() {
+                return small;
             }
         }
         if self.rounding_steps >= MOST_ROUNDING_STEPS {
@@ -315,7 +311,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         // A good trial and its Δ, σ or α, while a longer step is tried.
         let mut longer_than: Option<(Trial, f64)> = None;
         let mut lengthened = 0;
-        let (mut last_ratio, mut last_norm, mut equal_ratios) = (f64::NAN, f64::INFINITY, 0);
+        let mut ratios = EqualRatios::new();
         loop {
             let tried = match self.limit() {
                 Some(limit) => Err(limit),
@@ -355,12 +351,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
                 self.pending = Some(Pending { trial, verdict, inner, control });
                 return Ok(());
             }
-            let ratio = trial.ratio;
-            let equal =
-                ratio <= -0.1 && (ratio - last_ratio).abs() <= 0.1 * (1.0 - ratio) && trial.norm() < 0.7 * last_norm;
-            equal_ratios = if equal { equal_ratios + 1 } else { 0 };
-            (last_ratio, last_norm) = (ratio, trial.norm());
-            if equal_ratios >= MOST_EQUAL_RATIOS {
+            if ratios.reject(trial.ratio, trial.norm()) {
                 return Err(self.stalled(Termination::InconsistentGradient));
             }
             self.reject(&trial, Evaluation::Value);

@@ -6,9 +6,9 @@
 //!
 //! also where rounding has destroyed the orthogonality of the basis (Paige, "Accuracy and effectiveness of the Lanczos
 //! algorithm for the symmetric eigenproblem", Linear Algebra Appl. 34 (1980), theorem 3.1 and equation 3.48; the factor
-//! is 1 without rounding). The smallest bound met counts, as long as later Ritz values agree with it. So the basis is never restarted, which costs products, nor stored. The relative width of the
-//! spectrum that k steps leave unexplored falls like (log d / k)² at worst (Kuczyński & Woźniakowski, SIAM J. Matrix
-//! Anal. Appl. 13 (1992), theorem 3.2).
+//! is 1 without rounding). The smallest bound met counts, as long as later Ritz values agree with it. So the basis is
+//! never restarted, which costs products, nor stored. The relative width of the spectrum that k steps leave unexplored
+//! falls like (log d / k)² at worst (Kuczyński & Woźniakowski, SIAM J. Matrix Anal. Appl. 13 (1992), theorem 3.2).
 
 use super::lanczos::{Lanczos, asymmetry_allowed};
 use super::process::{Grown, Process};

@@ -4,6 +4,8 @@
 //! One sparse least-squares problem for each parameter, without JᵀJ (Paige & Saunders, ACM Trans. Math. Softw. 8 (1982),
 //! section 6, estimate the diagonal from the recurrences instead, from below).
 
+use std::cell::RefCell;
+
 use super::at;
 use crate::base::{Result, Scalar, check_range, kernels};
 use crate::curvature::{LeastSquares, RobustLoss};
@@ -31,6 +33,7 @@ pub struct SelectedCovariance {
 struct Transposed<'a, T> {
     jacobian: &'a dyn LinearMap<T>,
     scaling: &'a [T],
+    scaled: RefCell<Vec<T>>,
 }
 
 impl<T: Scalar> LinearMap<T> for Transposed<'_, T> {
@@ -45,9 +48,10 @@ impl<T: Scalar> LinearMap<T> for Transposed<'_, T> {
         kernels::multiply(self.scaling, out);
     }
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
-        let mut scaled = u.to_vec();
-        kernels::multiply(self.scaling, &mut scaled);
-        self.jacobian.apply(&scaled, out);
+        let scaled = &mut *self.scaled.borrow_mut();
+        scaled.copy_from_slice(u);
+        kernels::multiply(self.scaling, scaled);
+        self.jacobian.apply(scaled, out);
     }
 }
 
@@ -105,7 +109,8 @@ fn by_solves<T: Scalar>(jacobian: &dyn LinearMap<T>, value: f64, chosen: &[usize
             *s = if *s > T::zero() && s.is_finite() { T::one() / s.sqrt() } else { T::one() };
         }
     }
-    let transposed = Transposed { jacobian, scaling: &scaling };
+    let scaled = RefCell::new(vec![T::zero(); n]);
+    let transposed = Transposed { jacobian, scaling: &scaling, scaled };
     let solver = LinearLeastSquares {
         tolerance: T::epsilon_f64(),
         condition_limit: f64::INFINITY,

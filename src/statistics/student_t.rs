@@ -4,7 +4,7 @@
 //! Mathematical Functions* (1964), 26.7.1), which its continued fraction (26.5.8) gives; the quantile is found by
 //! bisection, safe for any ν.
 
-use std::f64::consts::PI;
+use crate::base::gamma_function::ln_gamma;
 
 /// The t with P(|T| ≤ t) = `level` for `degrees` ≥ 1 degrees of freedom and 0 < level < 1.
 pub fn two_sided_quantile(level: f64, degrees: usize) -> f64 {
@@ -67,21 +67,10 @@ fn fraction(x: f64, a: f64, b: f64) -> f64 {
     value
 }
 
-/// ln Γ(x) for x > 0 by Stirling's series (Abramowitz & Stegun 6.1.40), after raising x above 10 by Γ(x + 1) = xΓ(x).
-fn ln_gamma(mut x: f64) -> f64 {
-    let mut product: f64 = 1.0;
-    while x < 10.0 {
-        product *= x;
-        x += 1.0;
-    }
-    const SERIES: [f64; 6] = [1.0 / 12.0, -1.0 / 360.0, 1.0 / 1260.0, -1.0 / 1680.0, 1.0 / 1188.0, -691.0 / 360_360.0];
-    let square = 1.0 / (x * x);
-    let correction = SERIES.iter().rev().fold(0.0, |sum, term| sum * square + term) / x;
-    (x - 0.5) * x.ln() - x + 0.5 * (2.0 * PI).ln() + correction - product.ln()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::f64::consts::PI;
+
     use super::*;
 
     #[test]

@@ -30,7 +30,6 @@ use crate::base::Scalar;
 use crate::operator::LinearMap;
 
 /// The linear least-squares problem at a point.
-#[allow(dead_code, reason = "the dense path needs no products once it has entered a point")]
 pub struct System<'a, T, J: ?Sized> {
     /// J, weighted and counted.
     pub jacobian: &'a J,

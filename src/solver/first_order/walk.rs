@@ -283,11 +283,6 @@ fn finished<T: Scalar>(
     if place.value <= stopping.target_value {
         return Some(Termination::TargetValue);
     }
-    let last = last?;
     // A method that may rise as well has settled only where f hardly changes at all.
-    if stopping.decrease > 0.0 && (before - place.value).abs() <= stopping.decrease * place.value.abs() {
-        return Some(Termination::DecreaseTolerance);
-    }
-    (stopping.step > 0.0 && last.step_norm <= stopping.step * kernels::norm(&place.x))
-        .then_some(Termination::StepTolerance)
+    stopping.small_step((before - place.value).abs(), place.value, last?.step_norm, &place.x)
 }

@@ -166,7 +166,8 @@ impl Default for ConjugateGradients {
 /// is that on the acceptance batch after the step, the gradient and its norm those on the gradient batch, where the step
 /// started, and `control` is λ. `converged` is only claimed for a gradient on the whole set.
 ///
-/// [`Counts`](crate::Counts) count calls, on batches of any size; [`HessianFreeRun::sample_counts`](crate::HessianFreeRun::sample_counts) counts samples.
+/// [`Counts`](crate::Counts) count calls, on batches of any size;
+/// [`HessianFreeRun::sample_counts`](crate::HessianFreeRun::sample_counts) counts samples.
 ///
 /// # Storage
 /// 2·products + 11 vectors of length d for [`OneSpace`], about 26 for [`ConjugateGradients`], and the preconditioner.

@@ -503,11 +503,9 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         }
         let (stopping, state) = (&self.options.stopping, &self.state);
         if let (true, Some(before), Some(value)) = (exact && whole, before, state.value) {
-            if stopping.decrease > 0.0 && before - value <= stopping.decrease * value.abs() {
-                return Some(Termination::DecreaseTolerance);
-            }
-            if stopping.step > 0.0 && accepted.norm <= stopping.step * kernels::norm(&state.x) {
-                return Some(Termination::StepTolerance);
+            let small = stopping.small_step(before - value, value, accepted.norm, &state.x);
+            if small.is_some() {
+                return small;
             }
         }
         (state.value? <= stopping.target_value).then_some(Termination::TargetValue)

@@ -13,7 +13,7 @@
 //! | argmin gᵀδ + ½δᵀMδ, ‖δ‖ ≤ Δ | fits Δ | [`TrustRegion`], [`Question::Radius`] |
 //! | argmin gᵀδ + ½δᵀMδ + ⅓σ‖δ‖³ | σ‖δ‖ | [`CubicRegularization`], [`Question::Cubic`] |
 //! | −\|M\|⁻¹g, a direction of descent also where M is indefinite | 0 where M is positive definite | [`NewtonCg`], [`Question::SaddleFree`] |
-//! | argmin gᵀδ, δᵀMδ ≤ ε² | 0, up to a factor on δ | [`Question::MetricBall`] |
+//! | argmin gᵀδ, δᵀMδ ≤ ε² | 0, up to a factor on δ | [`NaturalGradient`], [`Question::MetricBall`] |
 //!
 //! For least squares, ½‖r(x)‖² with the Jacobian J of the residuals, M is JᵀJ: [`LevenbergMarquardt`], [`GaussNewton`],
 //! with bounds on the parameters and robust losses ([`LeastSquares`]).
@@ -55,15 +55,20 @@
 //!
 //! | floor | what is there |
 //! | --- | --- |
-//! | 5 solver | [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`]; their budget, [`Memory`]; for least squares [`LevenbergMarquardt`], [`GaussNewton`] |
-//! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`], [`LeastSquaresReport`], [`LeastSquaresProgress`] |
-//! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; those of least squares, [`LeastSquaresSteps`], and linear least squares, [`LinearLeastSquares`], [`linear_least_squares`]; the path they take, [`Inner`] |
-//! | 2 curvature | least-squares problems, [`LeastSquares`], from closures, [`least_squares`], [`least_squares_dense`], [`least_squares_from_residuals`]; robust losses, [`RobustLoss`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`estimate_diagonal`] |
-//! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
+//! | 5 solver | of any objective: [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`]; their budget, [`Memory`] |
+//! | | of least squares: [`LevenbergMarquardt`], [`GaussNewton`] |
+//! | | of models that learn from samples: [`HessianFree`], [`NaturalGradient`] |
+//! | | over distributions, an [`exponential_family`]: [`MirrorDescent`] |
+//! | | of first order: [`FirstOrder`] runs a [`GradientMethod`] on an objective or on batches, [`GradientDescent`], [`HeavyBall`], [`Nesterov`], [`AdaGrad`], [`FullAdaGrad`], [`RmsProp`], [`Adam`]; with line searches, [`SteepestDescent`], [`Lbfgs`] |
+//! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`], [`LeastSquaresReport`], [`LeastSquaresProgress`]; which samples come next, [`Batches`] |
+//! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; those of least squares, [`LeastSquaresSteps`]; linear least squares, [`LinearLeastSquares`], [`linear_least_squares`]; the path they take, [`Inner`] |
+//! | 2 curvature | model + loss + metric: [`fit`], [`fit_samples`], [`Metric`], [`Loss`], [`Likelihood`]; least-squares problems, [`LeastSquares`], from closures, [`least_squares`], [`least_squares_dense`], [`least_squares_from_residuals`]; [`RobustLoss`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`KroneckerPreconditioner`]; [`exponential_family`] |
+//! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; [`LinearMap`], [`Model`], [`BlockStructure`]; of samples, [`SampledModel`], [`SampledObjective`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
 //! | 0 base | [`Scalar`] (`f32` or `f64`), [`Error`] |
 //!
-//! Beside them [`check`] examines your callbacks, and with the feature `problems` there are reference problems with
-//! known answers, also as templates.
+//! Beside them [`check`] examines your callbacks, [`spectrum`] finds eigenvalues, traces and densities, [`statistics`] has
+//! covariances and standard errors; with the feature `models` there are networks, and with `problems` reference problems
+//! with known answers, both also as templates.
 //!
 //! # Guarantees
 //!
@@ -99,6 +104,8 @@
 //! - [`LevenbergMarquardt`]: all radii are answered from one decomposition of J, the first radius is ‖Dx₀‖, the end is a
 //!   cosine, and steps go on from there until the digits are used up.
 //! - Where the gradient is exactly zero a short Lanczos run looks for negative curvature, and a way down.
+//! - [`NaturalGradient`]: a step is shortened by what was met, not by a fixed factor, and its length goes on from the last
+//!   step's best one where the bound on the divergence allows more.
 //! - [`minres`]: the recurrences propose, a true residual decides, and the method starts again where they lost it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -107,19 +114,25 @@ mod base;
 pub mod check;
 mod control;
 mod curvature;
+#[cfg(feature = "models")]
+pub mod models;
 mod operator;
 #[cfg(feature = "problems")]
 pub mod problems;
 mod solver;
+pub mod spectrum;
+pub mod statistics;
 mod step;
 
-pub use base::{Error, Result, Scalar};
+pub use base::{Error, Result, Scalar, SplitMix64};
+#[cfg(feature = "serde")]
+pub use control::checkpoint;
 pub use control::{
     Batches, Evaluation, Iteration, LeastSquaresProgress, LeastSquaresReport, Progress, Report, Stopping, Termination,
 };
 pub use curvature::*;
 pub use operator::*;
-pub use solver::{CubicRegularization, GaussNewton, LevenbergMarquardt, Memory, NewtonCg, Scaling, TrustRegion};
+pub use solver::*;
 pub use step::*;
 
 #[cfg(doctest)]

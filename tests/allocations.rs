@@ -6,8 +6,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use newton_krylov::{
-    CubicRegularization, DiagonalOperator, Inner, LeastSquaresSteps, LinearLeastSquares, Memory, NewtonCg, Objective,
-    Question, Report, StepOptions, Steps, Stopping, TrustRegion, linear_map, objective,
+    Adam, BernoulliCrossEntropy, BlockStructure, CubicRegularization, DiagonalOperator, Expansion, FirstOrder, Inner,
+    Lbfgs, LeastSquares, LeastSquaresSteps, LevenbergMarquardt, LinearLeastSquares, Memory, Metric, Model, NewtonCg,
+    Objective, Question, Report, Result, SteepestDescent, StepOptions, Steps, Stopping, SymmetricOperator, TrustRegion,
+    fit, linear_map, model, objective, with_second_order,
 };
 
 struct Counting;
@@ -103,6 +105,46 @@ fn products_allocate_nothing() {
     assert_eq!((step.products, made), (0, 1), "a free answer allocates its step alone");
 }
 
+fn metric_products_allocate_nothing() {
+    let (n, k) = (50, 20);
+    // h_i(x) = sin(x_{i mod n})
+    let waves = with_second_order(
+        model(
+            n * k,
+            n,
+            move |x: &[f64], h: &mut [f64]| (0..n * k).for_each(|i| h[i] = x[i % n].sin()),
+            move |x, v, jv| (0..n * k).for_each(|i| jv[i] = x[i % n].cos() * v[i % n]),
+            move |x, u, jtu| {
+                jtu.fill(0.0);
+                (0..n * k).for_each(|i| jtu[i % n] += x[i % n].cos() * u[i]);
+            },
+        ),
+        move |x: &[f64], u, v, out| {
+            out.fill(0.0);
+            (0..n * k).for_each(|i| out[i % n] -= x[i % n].sin() * u[i] * v[i % n]);
+        },
+    );
+    for metric in [
+        Metric::Hessian,
+        Metric::GaussNewton,
+        Metric::GeneralizedGaussNewton,
+        Metric::Fisher,
+        Metric::SampledFisher { seed: 1, draws: 2 },
+        Metric::EmpiricalFisher,
+        Metric::GradientCovariance,
+    ] {
+        let loss = BernoulliCrossEntropy::new(vec![0.25; n * k], k).unwrap();
+        let objective = fit(&waves, loss, metric).unwrap().with_regularization(0.1).unwrap();
+        let x = vec![0.3; n];
+        let at = objective.expand(&x);
+        let (v, mut out) = (vec![1.0; n], vec![0.0; n]);
+        at.gradient(&mut out);
+        at.apply(&v, &mut out);
+        let ((), made, _) = allocations(|| (0..5).for_each(|_| at.apply(&v, &mut out)));
+        assert_eq!(made, 0, "{metric:?}");
+    }
+}
+
 fn iterations_allocate_little() {
     let n = 300;
     let f = valley(n);
@@ -134,6 +176,69 @@ fn iterations_allocate_little() {
             assert!(memory != Memory::Forgetful(100) || extra <= 3, "{method}: {extra} allocations");
             assert!(many_large - few_large <= k / 2 + 2, "{memory:?} {method}: {} large", many_large - few_large);
         }
+    }
+}
+
+fn first_order_iterations_allocate_nothing() {
+    let n = 300;
+    let f = valley(n);
+    let x0 = vec![-1.0; n];
+    LARGE_FROM.store(n * 8, Relaxed);
+    let stopping = |max_iterations| Stopping { max_iterations, gradient_relative: 0.0, ..Stopping::default() };
+    let adam = |k| FirstOrder { stopping: stopping(k), ..FirstOrder::new(Adam::default()) }.minimize(&f, &x0);
+    let lbfgs = |k| Lbfgs { stopping: stopping(k), ..Default::default() }.minimize(&f, &x0);
+    let steepest = |k| SteepestDescent { stopping: stopping(k), ..Default::default() }.minimize(&f, &x0);
+    type Run<'r> = &'r dyn Fn(usize) -> Result<Report<f64>>;
+    let methods: [(&str, Run<'_>); 3] = [("adam", &adam), ("lbfgs", &lbfgs), ("steepest", &steepest)];
+    for (name, method) in methods {
+        let run = |k| {
+            let (report, all, _) = allocations(|| method(k).unwrap());
+            assert_eq!(report.iterations(), k);
+            all
+        };
+        let extra = run(200) - run(100);
+        // The history doubles, and the best point gets its own buffer once.
+        assert!(extra <= 3, "{name}: {extra} allocations in 100 iterations");
+    }
+}
+
+/// Conjugate gradients with the reduced system of a chain, which take the longer the further they have to look.
+fn reduced_products_allocate_nothing() {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
+    let run = |eliminate: bool, wave: f64| {
+        let mut structure = BlockStructure::new();
+        let (links, middles) = (structure.parameters(400, 2).unwrap(), structure.parameters(399, 1).unwrap());
+        for i in 0..399 {
+            structure.residual(2, &[links.start + i, middles.start + i, links.start + i + 1]).unwrap();
+        }
+        structure.residual(1, &[links.start]).unwrap();
+        if eliminate {
+            structure.eliminate(middles).unwrap();
+        }
+        let model = structure.model(|_, x: &[f64], r, jacobian| {
+            let rows: &[f64] =
+                if x.len() == 2 { &[0.1, 0.1] } else { &[1.0, 0.0, 0.3, -1.0, 0.0, 0.0, 1.0, 0.4, 0.0, -1.0] };
+            for (r, row) in r.iter_mut().zip(rows.chunks_exact(x.len())) {
+                *r = row.iter().zip(x).map(|(a, x)| a * x).sum();
+            }
+            if let Some(jacobian) = jacobian {
+                jacobian.copy_from_slice(rows);
+            }
+        });
+        let fit = LeastSquares::new(model);
+        let x0: Vec<f64> = (0..fit.model().dim()).map(|j| (wave * j as f64).sin()).collect();
+        let stopping = Stopping { max_iterations: 5, ..Stopping::default() };
+        let solver = LevenbergMarquardt { stopping, inner: Inner::Krylov, ..LevenbergMarquardt::default() };
+        // Inside the pool: calls from outside allocate a place in its queue now and then.
+        let (report, made, _) = pool.install(|| allocations(|| solver.minimize(&fit, &x0).unwrap()));
+        assert_eq!((report.counts.residuals, report.history.len()), (6, 5));
+        (report.counts.products, made)
+    };
+    for eliminate in [true, false] {
+        run(eliminate, 1.0); // once-only tables
+        let ((few, base), (many, more)) = (run(eliminate, 3.0), run(eliminate, 0.01));
+        assert!(few != many, "both starts take {few} products");
+        assert_eq!(base, more, "{few} and {many} products");
     }
 }
 
@@ -184,5 +289,8 @@ fn least_squares_allocate_nothing() {
 fn memory_is_allocated_once() {
     least_squares_allocate_nothing();
     products_allocate_nothing();
+    metric_products_allocate_nothing();
+    reduced_products_allocate_nothing();
     iterations_allocate_little();
+    first_order_iterations_allocate_nothing();
 }

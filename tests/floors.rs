@@ -8,7 +8,7 @@ use std::{fs, iter};
 /// From the bottom up.
 const FLOORS: [&str; 6] = ["base", "operator", "curvature", "step", "control", "solver"];
 /// They may import every floor; no floor imports them.
-const SIDE_ROOMS: [&str; 2] = ["check", "problems"];
+const SIDE_ROOMS: [&str; 5] = ["check", "models", "problems", "spectrum", "statistics"];
 
 /// A path such as `crate::base::Scalar`, by its segments.
 type Module = Vec<String>;

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use newton_krylov::{
-    Arctan, Cauchy, Difference, Error, Evaluation, GaussNewton, Huber, LeastSquares, LeastSquaresProgress,
+    Arctan, Cauchy, Difference, Error, Evaluation, GaussNewton, Huber, Inner, LeastSquares, LeastSquaresProgress,
     LeastSquaresReport, LevenbergMarquardt, Model, Result, RobustLoss, Scalar, Scaling, SoftL1, Stopping, Termination,
     Tukey, check, least_squares, least_squares_dense, least_squares_from_residuals,
 };
@@ -19,12 +19,15 @@ fn solve_all<T: Scalar, M: Model<T>, L: RobustLoss>(
 ) -> Vec<(String, Result<LeastSquaresReport<T>>)> {
     let mut results = vec![];
     for scaling in [Scaling::Columns, Scaling::None] {
-        for acceleration in [false, true] {
-            let solver = LevenbergMarquardt { stopping: stopping.clone(), scaling, acceleration };
+        for (acceleration, inner) in [(false, Inner::Dense), (true, Inner::Dense), (false, Inner::Krylov)] {
+            let stopping = stopping.clone();
+            let solver = LevenbergMarquardt { stopping, scaling, acceleration, inner, ..Default::default() };
             results.push((format!("{solver:?}"), solver.minimize(fit, x0)));
         }
-        let solver = GaussNewton { stopping: stopping.clone(), scaling };
-        results.push((format!("{solver:?}"), solver.minimize(fit, x0)));
+        for inner in [Inner::Dense, Inner::Krylov] {
+            let solver = GaussNewton { stopping: stopping.clone(), scaling, inner, ..Default::default() };
+            results.push((format!("{solver:?}"), solver.minimize(fit, x0)));
+        }
     }
     results
 }
@@ -328,7 +331,8 @@ fn an_observer_and_every_limit_stop_at_the_best_point() {
             assert_eq!(report.termination, termination, "{name}\n{report}");
             let totals = report.counts.totals();
             assert!(totals.values <= stopping.max_values, "{name}");
-            assert!(totals.gradients <= stopping.max_gradients && totals.products <= stopping.max_products, "{name}");
+            assert!(totals.gradients <= stopping.max_gradients, "{name}");
+            assert!(totals.products <= stopping.max_products, "{name} {totals}");
             assert!(report.value <= report.initial_value && report.x.iter().all(|x: &f64| x.is_finite()), "{name}");
         }
     }

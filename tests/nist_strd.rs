@@ -58,6 +58,12 @@ fn the_sum_of_squares_is_the_certified_one() {
 }
 
 #[test]
+fn levels_of_difficulty_are_those_of_the_collection() {
+    let count = |level: &str| NistStrd::all().iter().filter(|problem| problem.difficulty() == level).count();
+    assert_eq!([count("lower"), count("average"), count("higher")], [8, 11, 8]);
+}
+
+#[test]
 fn jacobians_are_derivatives() {
     for problem in NistStrd::all() {
         let verdict = check::least_squares(&problem.least_squares::<f64>(), problem.certified(), 3).unwrap();
@@ -101,5 +107,6 @@ fn malformed_files_are_refused_with_their_line() {
     refused(&text.replace("Residual Sum of Squares", "Sum"), 1, "there is no line with 'Residual Sum of Squares:'");
     refused(&text.replace("Dataset Name:  Misra1a", "Dataset Name:  Misra9z"), 2, "'Misra9z' is none");
     refused(&text.replace("500         250", "500"), 41, "expected 4 numbers");
+    refused(&text.replace("Lower Level", "Lowest Level"), 28, "none of Lower, Average and Higher");
     refused("", 1, "no line with 'Dataset Name:'");
 }

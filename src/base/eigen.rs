@@ -5,6 +5,8 @@ use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::evd::{ComputeEigenvectors, SelfAdjointEvdParams, self_adjoint_evd, self_adjoint_evd_scratch};
 use faer::{MatMut, MatRef, Par, Spec};
 
+use super::native::clean_registers;
+
 /// A = QΘQᵀ with eigenvalues in rising order.
 pub struct Eigen {
     values: Vec<f64>,
@@ -60,7 +62,9 @@ impl Eigen {
         let vectors = MatMut::from_column_major_slice_mut(&mut self.vectors[..len * len], len, len);
         let values = DiagMut::from_slice_mut(&mut self.values[..len]);
         let stack = MemStack::new(&mut self.scratch);
-        if self_adjoint_evd(a, values, Some(vectors), parallel, stack, Spec::default()).is_err() {
+        let done = self_adjoint_evd(a, values, Some(vectors), parallel, stack, Spec::default());
+        clean_registers();
+        if done.is_err() {
             return false;
         }
         self.len = len;

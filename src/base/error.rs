@@ -40,6 +40,24 @@ pub enum Error {
         /// The range, in words.
         requirement: &'static str,
     },
+    /// An entry of a slice lies outside its range.
+    EntryOutOfRange {
+        /// The slice.
+        argument: &'static str,
+        /// Which entry.
+        index: usize,
+        /// The entry.
+        value: f64,
+        /// The range, in words.
+        requirement: &'static str,
+    },
+    /// Two arguments do not go together: one asks for what the other does not offer.
+    Unsupported {
+        /// The argument that asks.
+        argument: &'static str,
+        /// What it needs, in words.
+        requirement: &'static str,
+    },
     /// A lower bound lies above the upper one, or one of them is NaN.
     EmptyBounds {
         /// Which component.
@@ -81,6 +99,10 @@ impl fmt::Display for Error {
             Error::OutOfRange { argument, value, requirement } => {
                 write!(f, "{argument} is {value}, but must be {requirement}")
             }
+            Error::EntryOutOfRange { argument, index, value, requirement } => {
+                write!(f, "{argument}[{index}] is {value}, but must be {requirement}")
+            }
+            Error::Unsupported { argument, requirement } => write!(f, "{argument} needs {requirement}"),
             Error::EmptyBounds { index, lower, upper } => {
                 write!(f, "component {index} has the bounds {lower} and {upper}, between which there is no number")
             }
@@ -111,4 +133,15 @@ pub(crate) fn check_finite<T: Scalar>(argument: &'static str, slice: &[T]) -> Re
 /// Refuses `value` unless `holds`; `requirement` completes "must be …". NaN never holds.
 pub(crate) fn check_range(argument: &'static str, value: f64, holds: bool, requirement: &'static str) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::OutOfRange { argument, value, requirement }) }
+}
+
+/// Refuses component `index` of `argument` unless `holds`; `requirement` completes "must be …".
+pub(crate) fn check_component(
+    argument: &'static str,
+    index: usize,
+    value: f64,
+    holds: bool,
+    requirement: &'static str,
+) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::EntryOutOfRange { argument, index, value, requirement }) }
 }

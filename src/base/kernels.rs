@@ -9,11 +9,11 @@ use std::ops::Range;
 use super::Scalar;
 
 /// Elements in a leaf of the summation tree (32 KiB of `f64`: one level-1 cache).
-const BLOCK: usize = 4096;
+pub(super) const BLOCK: usize = 4096;
 /// Elements from which both branches of the tree run in parallel.
-const PARALLEL: usize = 1 << 16;
+pub(super) const PARALLEL: usize = 1 << 16;
 /// Independent partial sums inside a block; a fixed number that the compiler turns into vector registers.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 /// Sums of squares that neither overflowed nor lost digits to underflow.
 const SAFE_SQUARES: Range<f64> = 1e-280..1e280;
 
@@ -74,11 +74,12 @@ fn lanes(len: usize, term: impl Fn(usize) -> f64) -> f64 {
         sums[i - whole] += term(i);
         i += 1;
     }
-    join(sums)
+    join_lanes(sums)
 }
 
+/// Joins the partial sums of a block.
 #[inline]
-fn join(sums: [f64; LANES]) -> f64 {
+pub(super) fn join_lanes(sums: [f64; LANES]) -> f64 {
     ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
 }
 
@@ -89,6 +90,11 @@ pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
         let (a, b) = (&a[r.clone()], &b[r]);
         [lanes(a.len(), |i| a[i].into() * b[i].into())]
     })[0]
+}
+
+/// Σ term(i) over `0..len`.
+pub fn sum_terms(len: usize, term: impl Fn(usize) -> f64 + Sync) -> f64 {
+    tree_sum(len, &|r| [lanes(r.len(), |i| term(r.start + i))])[0]
 }
 
 /// Σ aᵢ.
@@ -281,7 +287,7 @@ pub fn golub_kahan_update<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &mut [T]
         let ((x, last_x), (y, last_y)) = (x[start..start + y.len()].as_chunks::<LANES>(), y.as_chunks_mut::<LANES>());
         interleave::<4>(x.len(), |i| (0..LANES).for_each(|lane| at(x[i][lane], &mut y[i][lane], lane)));
         (0..last_x.len()).for_each(|lane| at(last_x[lane], &mut last_y[lane], lane));
-        [join(squares), join(dots)]
+        [join_lanes(squares), join_lanes(dots)]
     });
     (if SAFE_SQUARES.contains(&squared) { squared.sqrt() } else { norm(y) }, dot)
 }
@@ -323,7 +329,7 @@ pub fn lsmr_update<T: Scalar>(
         for lane in 0..last_v.len() {
             at(&mut last_v[lane], &mut last_h[lane], &mut last_h_bar[lane], &mut last_x[lane], lane);
         }
-        [join(squares)]
+        [join_lanes(squares)]
     });
     if SAFE_SQUARES.contains(&squared) { squared.sqrt() } else { norm(x) }
 }
@@ -345,6 +351,44 @@ pub fn lanczos_dots<T: Scalar>(u: &[T], v: &[T], q: &[T]) -> [f64; 3] {
         let sum = |a: &[T], b: &[T]| lanes(a.len(), |i| a[i].into() * b[i].into());
         [sum(v, q), sum(u, q), sum(u, v)]
     })
+}
+
+/// Elements of several rows from which both halves of the rows are worked on in parallel. Less than [`PARALLEL`], as
+/// whoever works by rows does more with an element than to add it.
+const PARALLEL_ROWS: usize = 1 << 13;
+
+/// Σ term(row) over `rows` rows of `width` numbers each, by a tree that depends on these two numbers alone.
+pub fn sum_rows(rows: usize, width: usize, term: &(impl Fn(usize) -> f64 + Sync)) -> f64 {
+    fn node(rows: Range<usize>, width: usize, term: &(impl Fn(usize) -> f64 + Sync)) -> f64 {
+        let count = rows.end - rows.start;
+        if count <= 1 {
+            return rows.map(term).sum();
+        }
+        let middle = rows.start + count / 2;
+        let (low, high) = (rows.start..middle, middle..rows.end);
+        let (a, b) = (|| node(low, width, term), || node(high, width, term));
+        let (a, b) = if count * width >= PARALLEL_ROWS { rayon::join(a, b) } else { (a(), b()) };
+        a + b
+    }
+    node(0..rows, width, term)
+}
+
+/// Calls `body(row, numbers)` for every row of `width` numbers of `y`, in parallel where `y` is long.
+pub fn for_rows<T: Send>(y: &mut [T], width: usize, body: &(impl Fn(usize, &mut [T]) + Sync)) {
+    fn node<T: Send>(first: usize, y: &mut [T], width: usize, body: &(impl Fn(usize, &mut [T]) + Sync)) {
+        if y.len() < PARALLEL_ROWS.max(2 * width) {
+            for (i, row) in y.chunks_exact_mut(width).enumerate() {
+                body(first + i, row);
+            }
+        } else {
+            let middle = y.len() / width / 2;
+            let (low, high) = y.split_at_mut(middle * width);
+            rayon::join(|| node(first, low, width, body), || node(first + middle, high, width, body));
+        }
+    }
+    if width > 0 {
+        node(0, y, width, body);
+    }
 }
 
 /// Columns of length `dim`, one after the other: a basis, or its products.
@@ -407,6 +451,32 @@ impl<'a, T: Scalar> Columns<'a, T> {
     pub fn times(&self, coefficients: &[f64], y: &mut [T]) {
         y.fill(T::zero());
         self.add_times(1.0, coefficients, y);
+    }
+}
+
+/// The leading columns of B, of length `dim` each, ← B C, with as many columns as C has; the others are left as they were.
+/// C holds as many rows as B has columns, by columns.
+pub fn rotate<T: Scalar>(dim: usize, columns: &mut [T], coefficients: &[f64]) {
+    const ROWS: usize = 64;
+    let count = columns.len() / dim;
+    let mut rows = vec![T::zero(); ROWS * count];
+    let mut sums = [0.0_f64; ROWS];
+    for start in (0..dim).step_by(ROWS) {
+        let height = ROWS.min(dim - start);
+        for j in 0..count {
+            rows[j * ROWS..j * ROWS + height].copy_from_slice(&columns[j * dim + start..j * dim + start + height]);
+        }
+        for (k, c) in coefficients.chunks_exact(count).enumerate() {
+            sums.fill(0.0);
+            for (row, &c) in rows.chunks_exact(ROWS).zip(c) {
+                for (sum, &row) in sums.iter_mut().zip(row) {
+                    *sum += c * row.into();
+                }
+            }
+            for (out, &sum) in columns[k * dim + start..k * dim + start + height].iter_mut().zip(&sums) {
+                *out = T::from_f64(sum);
+            }
+        }
     }
 }
 
@@ -507,6 +577,23 @@ mod tests {
         }
         let mut y = [3e-200_f64, 4e-200];
         assert!((golub_kahan_update(1.0, &[0.0; 2], 1.0, &mut y).0 / 5e-200 - 1.0).abs() < 1e-15);
+    }
+
+    #[test]
+    fn columns_are_rotated_in_place() {
+        for n in [1, 63, 64, 200] {
+            let data = vector(n * 3, 5);
+            let c = [1.0, 2.0, 3.0, 0.5, -1.0, 0.25];
+            let mut rotated = data.clone();
+            rotate(n, &mut rotated, &c);
+            let before = Columns::new(n, &data);
+            for k in 0..2 {
+                let mut expected = vec![0.0; n];
+                before.times(&c[3 * k..3 * k + 3], &mut expected);
+                assert!(rotated[k * n..(k + 1) * n].iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-14));
+            }
+            assert_eq!(rotated[2 * n..], data[2 * n..]);
+        }
     }
 
     #[test]

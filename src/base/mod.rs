@@ -1,13 +1,22 @@
 //! Floor 0: the scalar type, vector kernels and errors. Everything above imports from here; it imports nothing.
 
+mod cholesky;
 mod eigen;
 mod error;
+pub(crate) mod gamma_function;
 pub(crate) mod kernels;
+pub(crate) mod native;
+pub(crate) mod parallel;
 pub(crate) mod random;
 mod scalar;
+pub(crate) mod small;
+mod update;
 
 pub use error::{Error, Result};
+pub use random::SplitMix64;
 pub use scalar::Scalar;
 
+pub(crate) use cholesky::Cholesky;
 pub(crate) use eigen::Eigen;
-pub(crate) use error::{check_finite, check_length, check_positive_dimension, check_range};
+pub(crate) use error::{check_component, check_finite, check_length, check_positive_dimension, check_range};
+pub(crate) use update::update;

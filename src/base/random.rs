@@ -3,9 +3,19 @@
 //! SplitMix64: Steele, Lea & Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014), figure 17. A counter
 //! with an odd increment, scrambled by two multiplications; period 2⁶⁴. Normal variates: Box & Muller (1958).
 
-/// A generator with 64 bits of state.
+/// A generator with 64 bits of state, SplitMix64: the same numbers for the same seed on every machine.
+///
+/// For sampling and for initial points, not for cryptography.
+///
+/// ```
+/// use newton_krylov::SplitMix64;
+///
+/// let mut random = SplitMix64::new(7);
+/// let x: Vec<f64> = (0..3).map(|_| random.normal()).collect();
+/// assert_eq!(x[0], SplitMix64::new(7).normal());
+/// ```
 #[derive(Clone, Debug)]
-pub(crate) struct SplitMix64 {
+pub struct SplitMix64 {
     state: u64,
 }
 

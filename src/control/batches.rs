@@ -1,7 +1,7 @@
 //! Which samples make the next batch.
 
 use crate::base::random::SplitMix64;
-use crate::base::{Error, Result, check_positive_dimension};
+use crate::base::{Result, check_positive_dimension, check_range};
 
 /// Draws batches without replacement: in every epoch each sample occurs once, in an order fixed by seed and epoch.
 ///
@@ -57,10 +57,7 @@ impl Batches {
     /// If there are no samples, or `size` is 0 or more than there are.
     pub fn new(samples: usize, size: usize, seed: u64) -> Result<Self> {
         check_positive_dimension("samples", samples)?;
-        if size == 0 || size > samples {
-            let requirement = "at least 1 and at most the number of samples";
-            return Err(Error::OutOfRange { argument: "size", value: size as f64, requirement });
-        }
+        check_size(size, samples)?;
         Ok(Position { samples, size, seed, epoch: 0, drawn: 0 }.into())
     }
 
@@ -79,6 +76,26 @@ impl Batches {
         &self.order[start..self.at.drawn]
     }
 
+    /// The size of the batches from now on.
+    ///
+    /// # Errors
+    /// If it is 0 or more than there are samples.
+    pub fn set_size(&mut self, size: usize) -> Result<()> {
+        check_size(size, self.at.samples)?;
+        self.at.size = size;
+        Ok(())
+    }
+
+    /// The number of samples.
+    pub fn samples(&self) -> usize {
+        self.at.samples
+    }
+
+    /// Whether the next batch is the first of an epoch.
+    pub fn at_start_of_epoch(&self) -> bool {
+        self.at.drawn == 0 || self.at.drawn >= self.at.samples
+    }
+
     /// Epochs completed before the one that the last batch is from.
     pub fn epoch(&self) -> u64 {
         self.at.epoch
@@ -92,6 +109,11 @@ impl Batches {
             self.order.swap(i, (random.uniform() * (i + 1) as f64) as usize);
         }
     }
+}
+
+fn check_size(size: usize, samples: usize) -> Result<()> {
+    let requirement = "at least 1 and at most the number of samples";
+    check_range("size", size as f64, (1..=samples).contains(&size), requirement)
 }
 
 #[cfg(test)]
@@ -117,6 +139,21 @@ mod tests {
         assert!(Batches::new(0, 1, 0).is_err());
         assert!(Batches::new(3, 0, 0).is_err());
         assert!(Batches::new(3, 4, 0).is_err());
+        let mut batches = Batches::new(3, 1, 0).unwrap();
+        assert!(batches.set_size(0).is_err() && batches.set_size(4).is_err());
+    }
+
+    #[test]
+    fn a_new_size_holds_from_the_next_batch_on() {
+        let mut batches = Batches::new(10, 2, 7).unwrap();
+        let mut epoch = batches.draw().to_vec();
+        assert!(!batches.at_start_of_epoch());
+        batches.set_size(5).unwrap();
+        epoch.extend(batches.draw());
+        epoch.extend(batches.draw());
+        assert!(batches.at_start_of_epoch());
+        epoch.sort_unstable();
+        assert_eq!(epoch, (0..10).collect::<Vec<_>>());
     }
 
     #[cfg(feature = "serde")]

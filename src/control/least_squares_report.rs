@@ -79,7 +79,7 @@ impl<T: Scalar> LeastSquaresReport<T> {
 impl<T: Scalar> fmt::Display for LeastSquaresReport<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if f.alternate() {
-            write_history(f, &self.history)?;
+            write_history(f, &self.history, 1)?;
         }
         let (n, m) = (self.x.len(), self.residual.len());
         writeln!(f, "{:<15} {}", "termination", self.termination)?;

@@ -17,12 +17,13 @@ pub struct Iteration {
     pub gradient_norm: f64,
     /// ‖δ‖₂.
     pub step_norm: f64,
-    /// The actual over the predicted decrease.
+    /// The actual over the predicted decrease: of the quadratic model; of the tangent −gᵀδ in line searches of first
+    /// order; NaN for methods of a given rate, which predict nothing.
     pub ratio: f64,
-    /// What limits the step: the radius Δ (trust region), the weight σ (cubic regularisation) or the step length α
-    /// (line search), as it was for this step.
+    /// What limits the step: the radius Δ (trust region), the weight σ (cubic regularisation), the step length α
+    /// (line search) or the rate, as it was for this step.
     pub control: f64,
-    /// λ, with (M + λI)δ = −g.
+    /// λ, with (M + λI)δ = −g; 0 for first-order methods, whose M takes the step length in.
     pub shift: f64,
     /// Trial points that were rejected before.
     pub rejected: usize,
@@ -82,21 +83,42 @@ pub struct Report<T> {
     pub memory_vectors: usize,
     /// The largest relative difference between uᵀMv and vᵀMu met in passing.
     pub asymmetry: f64,
-    /// One entry for every accepted step.
+    /// Accepted steps.
+    pub steps: usize,
+    /// One entry for every accepted step. First-order runs, which may take millions, keep every
+    /// [`history_stride`](Self::history_stride)-th: at most 4096.
     pub history: Vec<Iteration>,
 }
 
 impl<T: Scalar> Report<T> {
     /// Accepted steps.
     pub fn iterations(&self) -> usize {
-        self.history.len()
+        self.steps
     }
+
+    /// The entry i of the history is step (i + 1) × this, the least power of two that is large enough; 1 where the
+    /// history is complete.
+    pub fn history_stride(&self) -> usize {
+        if self.history.len() == self.steps { 1 } else { stride(self.steps) }
+    }
+}
+
+/// The most entries of a thinned history, an even number: 360 KiB, and more points than a plot can show.
+pub(super) const MOST: usize = 4096;
+
+/// The least power of two that leaves so many steps at most [`MOST`] entries.
+pub(super) fn stride(steps: usize) -> usize {
+    let mut stride = 1;
+    while steps / stride > MOST {
+        stride *= 2;
+    }
+    stride
 }
 
 impl<T: Scalar> fmt::Display for Report<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if f.alternate() {
-            write_history(f, &self.history)?;
+            write_history(f, &self.history, self.history_stride())?;
         }
         let remembered = self.history.iter().filter(|i| i.inner == InnerStop::Remembered).count();
         writeln!(f, "{:<15} {}", "termination", self.termination)?;
@@ -106,7 +128,11 @@ impl<T: Scalar> fmt::Display for Report<T> {
             "{:<15} {:.3e}  (at the start {:.3e})",
             "gradient norm", self.gradient_norm, self.initial_gradient_norm
         )?;
-        writeln!(f, "{:<15} {}, {} of them without a product", "iterations", self.iterations(), remembered)?;
+        write!(f, "{:<15} {}", "iterations", self.iterations())?;
+        if self.counts.products > 0 {
+            write!(f, ", {remembered} of them without a product")?;
+        }
+        writeln!(f)?;
         writeln!(f, "{:<15} {}", "evaluations", self.counts)?;
         writeln!(f, "{:<15} {} vectors of {} unknowns", "memory", self.memory_vectors, self.x.len())?;
         writeln!(f, "{:<15} {:.3} s", "time", self.seconds)?;
@@ -115,7 +141,7 @@ impl<T: Scalar> fmt::Display for Report<T> {
 }
 
 /// One line for every iteration.
-pub(super) fn write_history(f: &mut fmt::Formatter<'_>, history: &[Iteration]) -> fmt::Result {
+pub(super) fn write_history(f: &mut fmt::Formatter<'_>, history: &[Iteration], stride: usize) -> fmt::Result {
     writeln!(
         f,
         "{:>6} {:>16} {:>10} {:>10} {:>8} {:>10} {:>10} {:>8} {:>5} inner",
@@ -125,7 +151,7 @@ pub(super) fn write_history(f: &mut fmt::Formatter<'_>, history: &[Iteration]) -
         writeln!(
             f,
             "{:>6} {:>16.9e} {:>10.3e} {:>10.3e} {:>8.3} {:>10.3e} {:>10.3e} {:>8} {:>5} {:?}",
-            i + 1,
+            (i + 1) * stride,
             it.value,
             it.gradient_norm,
             it.step_norm,

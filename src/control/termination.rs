@@ -40,6 +40,8 @@ pub enum Termination {
     Observer,
     /// f decreases without bound: it has become −∞, or x has left the range of numbers.
     Unbounded,
+    /// The steps of a given rate have carried f up, out of the range of numbers.
+    Diverged,
     /// No step decreases f by more than its rounding, and the gradient no longer falls either.
     Stalled,
     /// However short the step along which f should fall, it does not: value and gradient do not fit together.
@@ -72,6 +74,7 @@ impl Termination {
             Termination::Unbounded => {
                 "Check the sign of f, or add bounds or a regulariser: there is no minimum this way."
             }
+            Termination::Diverged => "Lower the rate: steps are too long for the curvature of f.",
             Termination::Stalled => {
                 "The accuracy of f and ∇f is used up: x is as good as they allow; sum f in f64, or accept a looser tolerance."
             }
@@ -104,6 +107,7 @@ impl fmt::Display for Termination {
             Termination::MaxTime => "time limit",
             Termination::Observer => "stopped by the observer",
             Termination::Unbounded => "unbounded below",
+            Termination::Diverged => "diverged",
             Termination::Stalled => "stalled at rounding",
             Termination::InconsistentGradient => "value and gradient do not fit",
             Termination::NotFinite(Evaluation::Value) => "value not finite",

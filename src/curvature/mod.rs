@@ -1,12 +1,27 @@
-//! Floor 2: curvature: what is known of it beforehand, and what a loss makes of a model.
+//! Floor 2: curvature. What model, loss and metric make of it, and what is known of it beforehand.
 
 mod diagonal;
+pub mod exponential_family;
+mod feature_variance;
+mod fit;
+mod kronecker;
+mod learned;
 mod least_squares;
+mod loss;
+mod losses;
+mod metric;
 mod preconditioned;
 mod robust;
+mod stacked;
 
-pub use diagonal::{DiagonalPreconditioner, estimate_diagonal, with_diagonal};
+pub use diagonal::{DiagonalPreconditioner, with_diagonal};
+pub use fit::{ModelObjective, SampledModelObjective, fit, fit_samples};
+pub use kronecker::KroneckerPreconditioner;
+pub use learned::{EmpiricalFisherDiagonal, LearnedPreconditioner};
 pub use least_squares::{LeastSquares, least_squares, least_squares_dense, least_squares_from_residuals};
+pub use loss::{Likelihood, Loss};
+pub use losses::{BernoulliCrossEntropy, GaussianLoss, PoissonLoss, RobustError, SoftmaxCrossEntropy, SquaredError};
+pub use metric::Metric;
 pub use preconditioned::{Preconditioned, PreconditionedObjective, Preconditioner, with_preconditioner};
 pub use robust::{Arctan, Cauchy, Huber, RobustLoss, SoftL1, Squares, Tukey};
 

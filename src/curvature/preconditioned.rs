@@ -76,6 +76,9 @@ impl<T, M: Expansion<T>, P: Preconditioner<T>> Expansion<T> for Preconditioned<M
     fn gradient(&self, out: &mut [T]) {
         self.operator.gradient(out);
     }
+    fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
+        self.operator.value_and_divergence(y)
+    }
 }
 
 /// An objective whose expansions have a preconditioner; see [`with_preconditioner`] and [`with_diagonal`](crate::with_diagonal).

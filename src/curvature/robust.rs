@@ -11,7 +11,7 @@
 //! the model of the loss is ½‖W(Jδ) + r̃‖²: a plain linear least-squares problem with the right gradient and curvature.
 
 use crate::base::{Result, Scalar, check_range, kernels};
-use crate::operator::LinearMap;
+use crate::operator::{BlockJacobian, LinearMap, RowWeights};
 use std::cell::RefCell;
 
 /// The least curvature along a block, as a fraction of ρ′: 1 is iteratively reweighted least squares, 0 Triggs'
@@ -254,6 +254,15 @@ impl<T: Scalar, J: LinearMap<T>> LinearMap<T> for Weighted<'_, T, J> {
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.jacobian.precondition(shift, r)
+    }
+    fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
+        let blocks = self.jacobian.blocks()?;
+        let Weights { block: size, factors, residual, weighted, active, .. } = self.weights;
+        let weights = active.then_some(RowWeights { size: *size, factors, residual, weighted });
+        Some(BlockJacobian { weights, ..blocks })
+    }
+    fn count_passes(&self, passes: usize) {
+        self.jacobian.count_passes(passes);
     }
 }
 

@@ -136,4 +136,9 @@ impl<T, E: Expansion<T>> Expansion<T> for CountedView<'_, E> {
         record(self.counts, |c| c.gradients += 1);
         self.inner.gradient(out);
     }
+    fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
+        let answer = self.inner.value_and_divergence(y);
+        record(self.counts, |c| c.values += usize::from(answer.is_some()));
+        answer
+    }
 }

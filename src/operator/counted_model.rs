@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 
+use super::block_jacobian::BlockJacobian;
 use super::{Counts, LinearMap, Linearization, Model};
 use crate::base::Scalar;
 
@@ -119,5 +120,14 @@ impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
+    }
+    fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
+        self.inner.blocks()
+    }
+    fn count_passes(&self, passes: usize) {
+        self.counted.record(|c| {
+            c.products += passes;
+            c.transpose_products += passes;
+        });
     }
 }

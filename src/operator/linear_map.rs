@@ -1,5 +1,6 @@
 //! A rectangular matrix that is only ever seen through its products.
 
+use super::block_jacobian::BlockJacobian;
 use crate::base::Scalar;
 
 /// A linear map J : ℝⁿ → ℝᵐ, seen through v ↦ Jv and u ↦ Jᵀu.
@@ -64,6 +65,18 @@ pub trait LinearMap<T> {
         let _ = (shift, r);
         false
     }
+
+    /// The small dense blocks that this map consists of.
+    #[doc(hidden)]
+    fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
+        None
+    }
+
+    /// Counts passes over the blocks, each as much as a product of both kinds.
+    #[doc(hidden)]
+    fn count_passes(&self, passes: usize) {
+        let _ = passes;
+    }
 }
 
 impl<T, J: LinearMap<T> + ?Sized> LinearMap<T> for &J {
@@ -93,6 +106,12 @@ impl<T, J: LinearMap<T> + ?Sized> LinearMap<T> for &J {
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         (**self).precondition(shift, r)
+    }
+    fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
+        (**self).blocks()
+    }
+    fn count_passes(&self, passes: usize) {
+        (**self).count_passes(passes);
     }
 }
 

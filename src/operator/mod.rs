@@ -1,9 +1,13 @@
 //! Floor 1: operators and objectives, how they are composed and counted, and what can be built from them.
 
+mod block_jacobian;
+mod block_layout;
+mod blocks;
 mod closures;
 mod compose;
 mod counted;
 mod counted_model;
+mod divergence;
 mod finite_difference;
 mod form;
 mod jacobian_model;
@@ -11,18 +15,25 @@ mod linear_map;
 mod model;
 mod objective;
 mod sampled;
+mod second_order;
 mod symmetric;
 
+pub(crate) use block_jacobian::{BlockJacobian, BlockValues, ChunkValues, RowWeights};
+pub(crate) use block_layout::{BlockLayout, Chunk, NONE as NO_PARAMETER};
+pub use blocks::{BlockModel, BlockStructure};
 pub use closures::{ClosureObjective, FnOperator, objective, operator};
 pub use compose::{DiagonalOperator, Scaled, Shifted, ShiftedDiagonal, Sum};
 pub use counted::{Counted, Counts};
-pub(crate) use counted_model::CountedModel;
 pub use counted_model::LeastSquaresCounts;
+pub use divergence::{DivergenceObjective, with_divergence};
 pub use finite_difference::{Difference, GradientObjective, objective_from_gradient};
 pub use form::form_parallel;
 pub use jacobian_model::{DifferenceModel, JacobianModel};
 pub use linear_map::{FnLinearMap, LinearMap, linear_map};
-pub use model::{ClosureModel, Linearization, Model, model};
+pub use model::{ClosureModel, LayerShape, Linearization, Model, model};
 pub use objective::{Expansion, Objective};
-pub use sampled::SampledObjective;
+pub use sampled::{SampledModel, SampledObjective};
+pub use second_order::{SecondOrderModel, with_second_order};
 pub use symmetric::SymmetricOperator;
+
+pub(crate) use counted_model::CountedModel;

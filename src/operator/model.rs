@@ -11,6 +11,46 @@ use crate::base::Scalar;
 pub trait Linearization<T>: LinearMap<T> {
     /// h(x).
     fn outputs(&self) -> &[T];
+
+    /// out ← Jᵀu, as [`apply_transpose`](LinearMap::apply_transpose), which also keeps what
+    /// [`second_order_product`](Self::second_order_product) needs to know of this u. By default it keeps nothing.
+    fn adjoint(&self, u: &[T], out: &mut [T]) {
+        self.apply_transpose(u, out);
+    }
+
+    /// out ← JᵀW(Jv) + (Σᵢ uᵢ ∇²hᵢ)v, with the u of the last [`adjoint`](Self::adjoint) and with `middle(jv, out)`, which
+    /// overwrites `out` with W(Jv); `false`, and `out` is arbitrary, if the model does not offer it (the default).
+    ///
+    /// With u = ∇l and W = ∇²l it is the product with the Hessian of l ∘ h. Pearlmutter's R-operator (Neural Comput. 6
+    /// (1994)) makes it in one forward and one backward sweep, which both carry v along; the backward sweep for u itself
+    /// is made once for a point, in `adjoint`, where it gives the gradient as well. So a product costs two gradients.
+    ///
+    /// Asked only where [`Model::second_order`] is true, and only after `adjoint`.
+    fn second_order_product(&self, middle: &dyn Fn(&[T], &mut [T]), v: &[T], out: &mut [T]) -> bool {
+        let _ = (middle, v, out);
+        false
+    }
+
+    /// For each of the model's [layers](Model::layers) z = Wa + b, with ā = (a, 1) and γ = ∂(uᵢᵀhᵢ)/∂z of a sample: adds
+    /// Σ āāᵀ over the samples to `inputs`, a matrix of (inputs + 1)² numbers, and Σ γγᵀ to `outputs`, one of outputs².
+    ///
+    /// They are the factors of a Kronecker-factored preconditioner. Costs about a gradient, and half as much again for
+    /// the sums. Asked only of a model with layers; by default there are none, and this does nothing.
+    fn add_layer_moments(&self, u: &[T], inputs: &mut [Vec<T>], outputs: &mut [Vec<T>]) {
+        let _ = (u, inputs, outputs);
+    }
+}
+
+/// A fully connected layer among the parameters of a model: from `start` on the weights, `outputs × inputs` numbers by
+/// rows, and then the `outputs` biases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerShape {
+    /// Where the weights begin.
+    pub start: usize,
+    /// The width of what comes in.
+    pub inputs: usize,
+    /// The width of what goes out.
+    pub outputs: usize,
 }
 
 /// A function h : ℝⁿ → ℝᵐ of the parameters.
@@ -48,10 +88,30 @@ pub trait Model<T> {
     /// Outputs and Jacobian at x. The outputs are computed here, or when they are first asked for, and once.
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a;
 
+    /// Whether its Jacobians have [blocks](LinearMap::blocks) for solvers to go by, none of which cuts through pieces of
+    /// `rows` residuals.
+    #[doc(hidden)]
+    fn in_blocks_of(&self, rows: usize) -> bool {
+        let _ = rows;
+        false
+    }
+
+    /// Whether its linearisations have [`second_order_product`](Linearization::second_order_product)s. By default not;
+    /// [`with_second_order`](crate::with_second_order) adds them to any model.
+    fn second_order(&self) -> bool {
+        false
+    }
+
     /// Told in which box x will stay, lower ≤ x ≤ upper. A model that is evaluated around x, for differences, keeps
     /// within it; all others need not know (the default).
     fn keep_within(&mut self, lower: &[T], upper: &[T]) {
         let _ = (lower, upper);
+    }
+
+    /// The layers that make up all its parameters, in their order, if its linearisations have
+    /// [moments](Linearization::add_layer_moments) of them; none by default.
+    fn layers(&self) -> Vec<LayerShape> {
+        vec![]
     }
 }
 
@@ -67,6 +127,15 @@ impl<T, M: Model<T>> Model<T> for &M {
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         (**self).linearize(x)
+    }
+    fn in_blocks_of(&self, rows: usize) -> bool {
+        (**self).in_blocks_of(rows)
+    }
+    fn second_order(&self) -> bool {
+        (**self).second_order()
+    }
+    fn layers(&self) -> Vec<LayerShape> {
+        (**self).layers()
     }
 }
 

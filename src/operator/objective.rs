@@ -12,6 +12,14 @@ pub trait Expansion<T>: SymmetricOperator<T> {
 
     /// out ← ∇f(x). Overwrites `out` without reading it.
     fn gradient(&self, out: &mut [T]);
+
+    /// f(y) and how far y is from x, as a divergence that the metric approximates, D(y) ≈ ½(y − x)ᵀM(y − x): the
+    /// Kullback–Leibler divergence where M is a Fisher matrix. Both from one evaluation at y. `None` if the objective has
+    /// no divergence (the default); [`with_divergence`](crate::with_divergence) adds one.
+    fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
+        let _ = y;
+        None
+    }
 }
 
 /// A function f : ℝᵈ → ℝ to be minimised.

@@ -1,6 +1,6 @@
-//! Objectives that are means over samples, and their restriction to a batch.
+//! Objectives that are means over samples, and models with outputs for every sample; their restriction to a batch.
 
-use super::Objective;
+use super::{Model, Objective};
 
 /// A mean over samples, f(x) = 1/N Σᵢ fᵢ(x) (+ a regulariser), that can be restricted to a batch B of them,
 /// f_B(x) = 1/|B| Σ_{i∈B} fᵢ(x) (+ the same regulariser).
@@ -54,6 +54,75 @@ impl<T, S: SampledObjective<T>> SampledObjective<T> for &S {
         (**self).samples()
     }
     fn batch<'a>(&'a self, samples: &'a [usize]) -> impl Objective<T> + 'a {
+        (**self).batch(samples)
+    }
+}
+
+/// A model with k outputs for each of N samples, that can be restricted to a batch of them.
+///
+/// The restricted model h_B : ℝᵈ → ℝ^(k·|B|) has the outputs of the batch's first sample, then those of its second, …
+///
+/// ```
+/// use newton_krylov::{Model, SampledModel, model};
+///
+/// /// The line x₀ + x₁tᵢ through points tᵢ.
+/// struct Line(Vec<f64>);
+///
+/// impl SampledModel<f64> for Line {
+///     fn dim(&self) -> usize {
+///         2
+///     }
+///     fn samples(&self) -> usize {
+///         self.0.len()
+///     }
+///     fn outputs_per_sample(&self) -> usize {
+///         1
+///     }
+///     fn batch<'a>(&'a self, samples: &'a [usize]) -> impl Model<f64> + 'a {
+///         let t = |i: usize| self.0[samples[i]];
+///         model(
+///             samples.len(),
+///             2,
+///             move |x: &[f64], h: &mut [f64]| (0..h.len()).for_each(|i| h[i] = x[0] + x[1] * t(i)),
+///             move |_, v, jv| (0..jv.len()).for_each(|i| jv[i] = v[0] + v[1] * t(i)),
+///             move |_, u, jtu| {
+///                 jtu[0] = u.iter().sum();
+///                 jtu[1] = (0..u.len()).map(|i| u[i] * t(i)).sum();
+///             },
+///         )
+///     }
+/// }
+///
+/// let line = Line(vec![0.0, 1.0, 5.0]);
+/// let mut h = [0.0; 2];
+/// line.batch(&[2, 0]).evaluate(&[1.0, 2.0], &mut h);
+/// assert_eq!(h, [11.0, 1.0]);
+/// ```
+pub trait SampledModel<T> {
+    /// d, the number of parameters.
+    fn dim(&self) -> usize;
+
+    /// N.
+    fn samples(&self) -> usize;
+
+    /// k.
+    fn outputs_per_sample(&self) -> usize;
+
+    /// h_B for the samples with these indices (each below N).
+    fn batch<'a>(&'a self, samples: &'a [usize]) -> impl Model<T> + 'a;
+}
+
+impl<T, S: SampledModel<T>> SampledModel<T> for &S {
+    fn dim(&self) -> usize {
+        (**self).dim()
+    }
+    fn samples(&self) -> usize {
+        (**self).samples()
+    }
+    fn outputs_per_sample(&self) -> usize {
+        (**self).outputs_per_sample()
+    }
+    fn batch<'a>(&'a self, samples: &'a [usize]) -> impl Model<T> + 'a {
         (**self).batch(samples)
     }
 }

@@ -103,7 +103,7 @@ impl Globalisation for Weight {
         Question::Cubic(self.0)
     }
 
-    fn control(&self) -> f64 {
+    fn control(&self, _: &Trial) -> f64 {
         self.0
     }
 

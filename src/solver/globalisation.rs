@@ -37,6 +37,8 @@ pub(super) struct Trial {
     pub predicted: f64,
     /// Actual over predicted decrease; −∞ where f(x + δ) is not finite.
     pub ratio: f64,
+    /// The divergence of x + δ from x where the globalisation bounds it; 0 where it does not or there is none.
+    pub divergence: f64,
 }
 
 impl Trial {
@@ -65,16 +67,21 @@ pub(super) trait Globalisation {
     /// What to ask of the model.
     fn question(&self) -> Question;
     /// The factor on the answer's step, for line searches.
-    fn length(&self) -> f64 {
+    fn length(&self, answer: &Answer) -> f64 {
+        let _ = answer;
         1.0
     }
-    /// Δ, σ or α: for the history, and to come back to.
-    fn control(&self) -> f64;
+    /// Δ, σ or α of this trial: for the history, and to come back to.
+    fn control(&self, trial: &Trial) -> f64;
     /// Comes back to an earlier Δ, σ or α.
     fn restore(&mut self, control: f64);
     /// The decrease that the model predicts for the step.
     fn predicted(&self, answer: &Answer) -> f64 {
         answer.decrease()
+    }
+    /// The largest divergence that a step may have, if it is bounded.
+    fn most_divergence(&self) -> Option<f64> {
+        None
     }
     /// Whether the trial decreases f enough.
     fn acceptable(&self, trial: &Trial) -> bool;

@@ -450,7 +450,7 @@ where
             let (trial, verdict, inner) = self.try_step(here, grow)?;
             grow = false;
             if verdict == Verdict::Rounding || self.globalisation.acceptable(&trial) {
-                let control = self.globalisation.control();
+                let control = self.globalisation.control(&trial);
                 self.pending = Some(Pending { trial, verdict, inner, control });
                 return Ok(());
             }
@@ -502,9 +502,12 @@ where
         let residual = if last > self.forcing { last.min(LOOSEST) } else { self.forcing };
         let accuracy = grow.then_some(Accuracy { residual, energy: 0.0, enough: 0.0, truncated: true });
         let answered = self.source.answer(&system, self.globalisation.question(), accuracy);
-        let (mut answer, inner) = answered.ok_or(Termination::NotFinite(Evaluation::Product))?;
+        let (mut answer, inner) = answered.ok_or_else(|| match more() {
+            true => Termination::NotFinite(Evaluation::Product),
+            false => self.limit().unwrap_or(Termination::MaxProducts),
+        })?;
         self.source.step(&mut self.step);
-        let length = self.globalisation.length();
+        let length = self.globalisation.length(&answer);
         kernels::scale(length, &mut self.step);
         kernels::add_scaled(here.x, 1.0, &self.step, &mut self.other_x);
         self.projected = self.fit.bounds().is_some_and(|bounds| bounds.project(&mut self.other_x));
@@ -532,9 +535,16 @@ where
         if !answer.norm.is_finite() || self.other_x == here.x {
             return Err(self.stalled(Termination::Stalled));
         }
-        let length = self.globalisation.length();
-        let mut trial =
-            Trial { answer, length, before: self.value, after: f64::NAN, predicted, ratio: f64::NEG_INFINITY };
+        let length = self.globalisation.length(&answer);
+        let mut trial = Trial {
+            answer,
+            length,
+            before: self.value,
+            after: f64::NAN,
+            predicted,
+            ratio: f64::NEG_INFINITY,
+            divergence: 0.0,
+        };
         let promising = predicted > 0.0;
         if !promising {
             // A projected step that the model does not trust; a shorter one it will.

@@ -10,6 +10,7 @@
 
 use std::ops::ControlFlow;
 
+use super::damping::Damping;
 use super::least_squares::{Scaling, Settings, check, minimize};
 use super::memory::Memory;
 use super::trust_region::Radius;
@@ -17,7 +18,7 @@ use crate::base::{Result, Scalar};
 use crate::control::{LeastSquaresProgress, LeastSquaresReport, Stopping};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::Model;
-use crate::step::{GaussNewtonPath, Inner};
+use crate::step::{GaussNewtonPath, Inner, Schur};
 
 /// Least squares by Levenberg and Marquardt's method: the default choice.
 ///
@@ -60,17 +61,19 @@ pub struct LevenbergMarquardt {
     pub stopping: Stopping,
     /// The shape of the trust region.
     pub scaling: Scaling,
-    /// How steps are computed: from a formed Jacobian where n ≤ 512, m·n ≤ 2²³ and forming it costs at most 100 products,
-    /// from a Golub–Kahan space otherwise.
-    pub inner: Inner,
-    /// Vectors of n numbers that the Golub–Kahan space may store.
-    pub memory: Memory,
     /// Whether steps follow the curve that the residuals' second derivative along them gives, δ + ½a (geodesic
     /// acceleration: Transtrum & Sethna, arXiv:1201.5885 (2012), section 5): one further residual for every trial, and
     /// far fewer Jacobians in narrow curved valleys. On NIST's 54 runs it takes 44 % fewer Jacobians and 20 % more
-    /// residuals, on Bennett5 21 Jacobians instead of some 900; but MGH10 is lost from its far start. Only where J is
-    /// formed: the Golub–Kahan path takes plain steps. Default: off.
+    /// residuals, on Bennett5 21 Jacobians instead of some 900; but MGH10 is lost from its far start. Only
+    /// where J is formed; the Golub–Kahan path takes plain steps. Default: off.
     pub acceleration: bool,
+    /// How steps are computed: from a formed Jacobian where n ≤ 512, m·n ≤ 2²³ and forming it costs at most 100 products,
+    /// from a Golub–Kahan space otherwise. For [residual blocks](crate::BlockStructure) where parameter blocks are
+    /// eliminated, or n > 512, from the reduced system: formed and factorised where that costs less than 50 products with
+    /// it and takes at most 1 GiB, by conjugate gradients otherwise. Its steps are bounded by damping and not by a radius.
+    pub inner: Inner,
+    /// Vectors of n numbers that the Golub–Kahan space may store.
+    pub memory: Memory,
 }
 
 impl LevenbergMarquardt {
@@ -99,9 +102,12 @@ impl LevenbergMarquardt {
         observer: impl FnMut(&LeastSquaresProgress<'_, T>) -> ControlFlow<()>,
     ) -> Result<LeastSquaresReport<T>> {
         check(fit, x0)?;
-        let (m, n) = (fit.model().output_dim(), fit.model().dim());
-        let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
         let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: self.acceleration };
+        let (m, n) = (fit.model().output_dim(), fit.model().dim());
+        if fit.model().in_blocks_of(fit.block()) {
+            return minimize(fit, x0, settings, Schur::new(self.inner), Damping::new(), observer);
+        }
+        let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
         minimize(fit, x0, settings, source, Radius(f64::INFINITY), observer)
     }
 }

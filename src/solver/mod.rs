@@ -1,21 +1,35 @@
 //! Floor 5: solvers.
 
 mod cubic_regularization;
+mod damping;
 mod escape;
+mod first_order;
 mod gauss_newton;
 mod globalisation;
+mod hessian_free;
 mod least_squares;
 mod levenberg_marquardt;
 mod memory;
+mod minibatch;
+mod natural_gradient;
 mod newton;
 mod newton_cg;
 mod source;
 mod trust_region;
 
 pub use cubic_regularization::CubicRegularization;
+pub use first_order::{
+    AdaGrad, Adam, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, Lbfgs, LineSearch,
+    MirrorDescent, Moments, Momentum, Nesterov, RmsProp, Schedule, SteepestDescent,
+};
 pub use gauss_newton::GaussNewton;
+pub use hessian_free::{
+    AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFree, HessianFreeRun, HessianFreeState,
+    OneSpace, Recipe,
+};
 pub use least_squares::Scaling;
 pub use levenberg_marquardt::LevenbergMarquardt;
 pub use memory::Memory;
+pub use natural_gradient::NaturalGradient;
 pub use newton_cg::NewtonCg;
 pub use trust_region::TrustRegion;

@@ -328,8 +328,10 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
                 (Err(termination), None) => return Err(termination),
             };
             let verdict = judge(T::epsilon_f64(), self.value, trial.after, trial.predicted);
-            let control = self.globalisation.control();
+            let control = self.globalisation.control(&trial);
+            let near = self.globalisation.most_divergence().is_none_or(|most| trial.divergence <= most);
             let good = match verdict {
+                _ if !near => false,
                 Verdict::Rounding => longer_than.is_none(),
                 Verdict::Ratio(_) => self.globalisation.acceptable(&trial),
             };
@@ -377,8 +379,8 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         control: f64,
     ) -> std::result::Result<(), Termination> {
         self.globalisation.restore(control);
-        let (_, inner) = self.propose(expansion, x, false)?;
-        self.displace(x);
+        let (answer, inner) = self.propose(expansion, x, false)?;
+        self.displace(x, &answer);
         self.pending = Some(Pending { trial, verdict: Verdict::Ratio(trial.ratio), inner, control });
         Ok(())
     }
@@ -408,8 +410,8 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
     }
 
     /// Scales the step by the globalisation's length and moves `other_x` to its end.
-    fn displace(&mut self, x: &[T]) {
-        let length = self.globalisation.length();
+    fn displace(&mut self, x: &[T], answer: &Answer) {
+        let length = self.globalisation.length(answer);
         if length != 1.0 {
             kernels::scale(length, &mut self.source.step);
             kernels::scale(length, &mut self.source.product);
@@ -425,7 +427,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         grow: bool,
     ) -> std::result::Result<(Trial, InnerStop), Termination> {
         let (answer, inner) = self.propose(expansion, x, grow)?;
-        self.displace(x);
+        self.displace(x, &answer);
         let predicted = self.globalisation.predicted(&answer);
         let inside = answer.norm.is_finite() && kernels::all_finite(&self.other_x);
         let (position, promising) = (kernels::norm(x), predicted > 0.0);
@@ -438,13 +440,23 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         if !promising || !answer.norm.is_finite() || self.other_x == x {
             return Err(self.stalled(Termination::Stalled));
         }
-        let after = if inside { self.objective.value(&self.other_x) } else { f64::NAN };
+        let (after, divergence) = if inside { self.probe(expansion) } else { (f64::NAN, f64::NAN) };
         let ratio = match judge(T::epsilon_f64(), self.value, after, predicted) {
             Verdict::Ratio(ratio) => ratio,
             Verdict::Rounding => (self.value - after) / predicted,
         };
-        let length = self.globalisation.length();
-        Ok((Trial { answer, length, before: self.value, after, predicted, ratio }, inner))
+        let length = self.globalisation.length(&answer);
+        Ok((Trial { answer, length, before: self.value, after, predicted, ratio, divergence }, inner))
+    }
+
+    /// f at `other_x`, and the divergence of that point if it is bounded. A divergence that is NaN makes f NaN.
+    fn probe(&self, expansion: &impl Expansion<T>) -> (f64, f64) {
+        let bounded = self.globalisation.most_divergence().is_some();
+        match bounded.then(|| expansion.value_and_divergence(&self.other_x)).flatten() {
+            Some((_, divergence)) if divergence.is_nan() => (f64::NAN, divergence),
+            Some(probe) => probe,
+            None => (self.objective.value(&self.other_x), 0.0),
+        }
     }
 
     /// Counts a step that failed and shortens the next. A remembered step that failed is not shortened: products at
@@ -485,6 +497,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             seconds: self.started.elapsed().as_secs_f64(),
             memory_vectors: vectors,
             asymmetry: self.asymmetry,
+            steps: self.history.len(),
             history: self.history,
         }
     }

@@ -104,12 +104,12 @@ impl Globalisation for LineSearch {
         (self.direction)(self.longest)
     }
 
-    fn length(&self) -> f64 {
+    fn length(&self, _: &Answer) -> f64 {
         self.length
     }
 
-    fn control(&self) -> f64 {
-        self.length
+    fn control(&self, trial: &Trial) -> f64 {
+        trial.length
     }
 
     fn restore(&mut self, control: f64) {

@@ -100,7 +100,7 @@ impl Globalisation for Radius {
         Question::Radius(self.0)
     }
 
-    fn control(&self) -> f64 {
+    fn control(&self, _: &Trial) -> f64 {
         self.0
     }
 

@@ -11,6 +11,7 @@ use faer::linalg::cholesky::llt::solve::solve_in_place;
 use faer::{MatMut, MatRef, Par, Spec};
 
 use super::spectral::{self, Answer, Indefinite, Question};
+use crate::base::native::clean_registers;
 use crate::base::{Eigen, Scalar};
 use crate::operator::SymmetricOperator;
 
@@ -136,7 +137,9 @@ impl<T: Scalar> DenseModel<T> {
         (0..d).for_each(|i| self.factor[i * d + i] += damping);
         let stack = MemStack::new(&mut self.scratch);
         let factor = MatMut::from_column_major_slice_mut(&mut self.factor, d, d);
-        cholesky_in_place(factor, LltRegularization::default(), parallel(d), stack, Spec::default()).ok()?;
+        let done = cholesky_in_place(factor, LltRegularization::default(), parallel(d), stack, Spec::default());
+        clean_registers();
+        done.ok()?;
         let (least, largest) = (0..d).fold((f64::INFINITY, 0.0_f64), |(least, largest), i| {
             let pivot = self.factor[i * d + i];
             (least.min(pivot), largest.max(pivot))
@@ -148,6 +151,7 @@ impl<T: Scalar> DenseModel<T> {
         let factor = MatRef::from_column_major_slice(&self.factor, d, d);
         let step = MatMut::from_column_major_slice_mut(&mut self.step, d, 1);
         solve_in_place(factor, step, parallel(d), MemStack::new(&mut self.scratch));
+        clean_registers();
         let norm = self.step.iter().map(|s| s * s).sum::<f64>().sqrt();
         if !norm.is_finite() {
             return None;

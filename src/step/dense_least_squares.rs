@@ -18,6 +18,7 @@ use faer::{MatMut, MatRef, Par, Spec};
 use super::family::{Accuracy, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::spectral::{self, Answer, Question};
+use crate::base::native::clean_registers;
 use crate::base::{Scalar, kernels};
 use crate::operator::LinearMap;
 
@@ -124,6 +125,7 @@ impl<T: Scalar> DenseLeastSquares<T> {
             MemStack::new(&mut self.scratch),
             Spec::default(),
         );
+        clean_registers();
         if decomposed.is_err() || !kernels::all_finite(&self.sigma) {
             return false;
         }

@@ -51,6 +51,8 @@ pub enum InnerStop {
     Dense,
     /// The step was taken from remembered curvature; no product.
     Remembered,
+    /// There was nothing to solve: the inverse of the metric is at hand.
+    ClosedForm,
     /// No more products were allowed.
     Limit,
     /// A product was not finite; the answer is the best without it.

@@ -76,10 +76,17 @@ pub trait GaussNewtonSteps<T: Scalar> {
 
     /// Moves `step` by the second-order correction ½a, (SJᵀJS + λ) S⁻¹a = −SJᵀr″ with the λ of the last answer, that r″,
     /// the second derivative of r along δ, asks for, and returns ‖S⁻¹a‖; `None` if that takes further products.
-    fn accelerate(&mut self, second: &[T], shift: f64, step: &mut [T]) -> Option<f64>;
+    /// By default it does.
+    fn accelerate(&mut self, second: &[T], shift: f64, step: &mut [T]) -> Option<f64> {
+        let _ = (second, shift, step);
+        None
+    }
 
-    /// out ← Jδ for the last answer, if that takes no product.
-    fn image(&mut self, out: &mut [T]) -> bool;
+    /// out ← Jδ for the last answer, if that takes no product; by default it does, and this is false.
+    fn image(&mut self, out: &mut [T]) -> bool {
+        let _ = out;
+        false
+    }
 
     /// The numerical rank of JS at this point, where the whole of it is known.
     fn rank(&self) -> Option<usize>;

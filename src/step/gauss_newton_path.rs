@@ -3,7 +3,7 @@
 use super::dense_least_squares::DenseLeastSquares;
 use super::family::{Accuracy, DENSE_LIMIT, Inner, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
-use super::golub_kahan::GolubKahan;
+use super::golub_kahan::{ENTRY_COST, GolubKahan};
 use super::spectral::{Answer, Question};
 use crate::base::Scalar;
 use crate::operator::LinearMap;
@@ -59,7 +59,7 @@ macro_rules! on_path {
 
 impl<T: Scalar> GaussNewtonSteps<T> for GaussNewtonPath<T> {
     fn entry_cost<J: LinearMap<T>>(&self, jacobian: &J) -> usize {
-        if self.prefers_dense(jacobian) { jacobian.forming_cost() } else { 1 }
+        if self.prefers_dense(jacobian) { jacobian.forming_cost() } else { ENTRY_COST }
     }
 
     fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool {

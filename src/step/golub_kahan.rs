@@ -25,6 +25,8 @@ use super::spectral::{Answer, Question};
 use crate::base::{Scalar, kernels, kernels::Columns};
 use crate::operator::LinearMap;
 
+/// Products made on entering a point, at most: the norms of the columns, or a J that is large along its gradient, save some.
+pub(super) const ENTRY_COST: usize = 3;
 /// A space of at most so many dimensions in all is filled, for few products: where J is ill-conditioned the last ones
 /// may gain the most, and no residual tells before.
 const FILLED: usize = 32;
@@ -323,9 +325,8 @@ impl<T: Scalar> GolubKahan<T> {
 }
 
 impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
-    /// At most; the norms of the columns, or a J that is large along its gradient, save some.
     fn entry_cost<J: LinearMap<T>>(&self, _: &J) -> usize {
-        3
+        ENTRY_COST
     }
 
     fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool {

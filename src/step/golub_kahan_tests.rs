@@ -191,7 +191,7 @@ fn further_questions_cost_nothing() {
     let accuracy = Accuracy { residual: 0.1, ..STRICT };
     let (first, _, step) = at.ask(&problem, Question::Radius(0.5), accuracy);
     let made = problem.products.get();
-    assert!(made > 2 && made < 42 && made % 2 == 0, "{made}");
+    assert!(made > 2 && made < 42 && made.is_multiple_of(2), "{made}");
     // Rejected: shorter and shorter, from what is there.
     for radius in [0.25, 0.1, 1e-3] {
         let (answer, _, _) = at.ask_limited(&problem, Question::Radius(radius), None, 0).unwrap();

@@ -78,6 +78,11 @@ impl<T: Scalar> KrylovSpace<T> {
         }
     }
 
+    /// Storage in vectors of length d.
+    pub fn vectors(&self) -> usize {
+        2 * self.capacity + 1
+    }
+
     pub fn clear(&mut self) {
         self.len = 0;
         self.decomposed = false;

@@ -71,8 +71,8 @@ impl Default for LinearLeastSquares {
 pub enum LinearOutcome {
     /// ‖r̄‖ ≤ η(‖A‖‖x‖ + ‖b‖): x solves the system, which is consistent. Here r̄ is r, and [r; −λx] with damping.
     Consistent,
-    /// ‖Aᵀr − λ²x‖ ≤ η‖A‖‖r̄‖: x is a least-squares solution. Or that norm is within the rounding with which it can be
-    /// evaluated, 4ε‖A‖(‖A‖‖x‖ + ‖b‖).
+    /// ‖Aᵀr − λ²x‖ ≤ η‖A‖‖r̄‖: x is a least-squares solution. Or that norm no longer falls and is within the rounding with
+    /// which it can be evaluated, 4ε‖A‖(‖A‖‖x‖ + ‖b‖).
     LeastSquares,
     /// The condition number is above its limit. Damp, rescale the columns, or raise the limit.
     ConditionLimit,
@@ -310,19 +310,20 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
             }
             idle = if self.left <= 0.5 * left || self.gradient_norm <= 0.5 * gradient_norm { 0 } else { idle + 1 };
             if !accepted || idle > MOST_IDLE {
-                return LinearOutcome::Stagnated;
+                let scale = self.operator_norm * self.x_norm + self.b_norm;
+                let within_rounding = self.gradient_norm <= 4.0 * T::epsilon_f64() * self.operator_norm * scale;
+                return if within_rounding { LinearOutcome::LeastSquares } else { LinearOutcome::Stagnated };
             }
         }
     }
 
     /// The tests, with the tolerance times `factor`.
     fn test(&self, left: f64, gradient: f64, x_norm: f64, factor: f64) -> Option<LinearOutcome> {
-        let rounding = 4.0 * T::epsilon_f64();
-        let tolerance = factor * self.options.tolerance.max(rounding);
+        let tolerance = factor * self.options.tolerance.max(4.0 * T::epsilon_f64());
         let scale = self.operator_norm * x_norm + self.b_norm;
         if left <= tolerance * scale {
             Some(LinearOutcome::Consistent)
-        } else if gradient <= self.operator_norm * (tolerance * left).max(factor * rounding * scale) {
+        } else if gradient <= self.operator_norm * tolerance * left {
             Some(LinearOutcome::LeastSquares)
         } else {
             None

@@ -1,8 +1,10 @@
 //! Floor 3: the step family. How the steps δ(λ), δ(Δ), δ(σ), δ(ε) come out of products.
 
+mod backtracking_cg;
 mod bidiagonal;
 mod bidiagonalization;
 mod conjugate_gradient;
+mod deflation;
 mod dense;
 mod dense_least_squares;
 mod family;
@@ -16,7 +18,9 @@ mod least_squares_steps;
 mod linear_least_squares;
 mod lsmr;
 mod minres;
+mod reduced_system;
 mod remembered;
+mod schur;
 mod spectral;
 mod steps;
 
@@ -27,8 +31,11 @@ pub use minres::{Minres, MinresOptions, MinresOutcome, NonpositiveCurvature, min
 pub use spectral::Question;
 pub use steps::{Step, StepOptions, StepOutcome, Steps, damped_step};
 
+pub(crate) use backtracking_cg::{BacktrackingCg, CgStop};
 pub(crate) use family::{Accuracy, Resources, StepFamily};
 pub(crate) use gauss_newton::{GaussNewtonSteps, System};
 pub(crate) use gauss_newton_path::GaussNewtonPath;
+pub(crate) use krylov::{Growth, KrylovSpace};
 pub(crate) use remembered::RememberedModel;
+pub(crate) use schur::Schur;
 pub(crate) use spectral::Answer;

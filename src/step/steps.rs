@@ -178,9 +178,11 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
         let outcome = match stop {
             _ if self.family.asymmetry() > T::epsilon_f64().powf(0.25) => StepOutcome::Asymmetric,
             InnerStop::Accurate if !accurate => StepOutcome::Limit,
-            InnerStop::Accurate | InnerStop::Exhausted | InnerStop::Dense | InnerStop::Remembered => {
-                StepOutcome::Accurate
-            }
+            InnerStop::Accurate
+            | InnerStop::Exhausted
+            | InnerStop::Dense
+            | InnerStop::Remembered
+            | InnerStop::ClosedForm => StepOutcome::Accurate,
             InnerStop::Limit => StepOutcome::Limit,
             InnerStop::NotFinite => StepOutcome::NotFinite,
         };

@@ -1,9 +1,9 @@
 //! The text format of the NIST StRD files for nonlinear regression.
 //!
-//! Line 2 names the problem; header lines give ranges of lines, counted from 1: "Starting Values (lines 41 to 42)" and
-//! "Data (lines 61 to 74)". A line of the first range reads `b1 = START1 START2 CERTIFIED DEVIATION`; the lines after it
-//! give the certified sum of squares, the residual standard deviation and the degrees of freedom. A line of the second
-//! range holds the response and the predictors.
+//! Line 2 names the problem, and a line such as "Lower Level of Difficulty" says how hard it is; header lines give ranges
+//! of lines, counted from 1: "Starting Values (lines 41 to 42)" and "Data (lines 61 to 74)". A line of the first range
+//! reads `b1 = START1 START2 CERTIFIED DEVIATION`; the lines after it give the certified sum of squares, the residual
+//! standard deviation and the degrees of freedom. A line of the second range holds the response and the predictors.
 
 use std::fmt;
 
@@ -31,6 +31,7 @@ type Result<V> = std::result::Result<V, NistStrdError>;
 /// What a file holds.
 pub(super) struct Contents {
     pub name: String,
+    pub difficulty: String,
     pub starts: [Vec<f64>; 2],
     pub certified: Vec<f64>,
     pub deviations: Vec<f64>,
@@ -91,8 +92,14 @@ impl<'t> Lines<'t> {
 pub(super) fn read(text: &str) -> Result<Contents> {
     let lines = Lines(text.lines().collect());
     let name = lines.after("Dataset Name:")?.1.split_whitespace().next().unwrap_or("").to_owned();
+    let (level, _) = lines.after("Level of Difficulty")?;
+    let difficulty = lines.get(level)?.split_whitespace().next().unwrap_or("").to_ascii_lowercase();
+    if !["lower", "average", "higher"].contains(&difficulty.as_str()) {
+        return Err(lines.error(level, "", "the level of difficulty is none of Lower, Average and Higher"));
+    }
     let mut contents = Contents {
         name,
+        difficulty,
         starts: [vec![], vec![]],
         certified: vec![],
         deviations: vec![],

@@ -44,6 +44,7 @@ const FILES: [&str; 27] = files![
 #[derive(Clone, Debug, PartialEq)]
 pub struct NistStrd {
     name: String,
+    difficulty: String,
     starts: [Vec<f64>; 2],
     certified: Vec<f64>,
     deviations: Vec<f64>,
@@ -81,6 +82,7 @@ impl NistStrd {
         }
         let response = |row: &Vec<f64>| if name == "Nelson" { row[0].ln() } else { row[0] };
         Ok(NistStrd {
+            difficulty: contents.difficulty,
             starts: contents.starts,
             certified: contents.certified,
             deviations: contents.deviations,
@@ -95,6 +97,11 @@ impl NistStrd {
     /// The name, for example "Misra1a".
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// NIST's level of difficulty: "lower", "average" or "higher".
+    pub fn difficulty(&self) -> &str {
+        &self.difficulty
     }
 
     /// Start 1 (far) or 2 (near).

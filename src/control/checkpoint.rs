@@ -1,0 +1,279 @@
+//! Saving and loading the state of a run, so that a process killed at any moment loses at most what it was doing.
+//!
+//! [`save`] writes a temporary file beside the destination, makes the system store it (fsync), and renames it onto the
+//! destination, which POSIX defines as atomic: whoever reads the destination finds the old file or the new one, complete.
+//! [`load`] accepts a file only if its mark, version, kind, length and checksum are right.
+//!
+//! Layout, little-endian:
+//!
+//! | bytes | what |
+//! | --- | --- |
+//! | 8 | the mark `NKRYLOV\n` |
+//! | 4 | version of this layout, now 1 |
+//! | 4 | length k of the kind |
+//! | k | the kind, UTF-8: what the state is, as the caller names it |
+//! | 8 | length p of the state |
+//! | p | the state in [postcard's format](https://postcard.jamesmunns.com/wire-format) |
+//! | 8 | checksum of all bytes before it: FNV-1a, 64 bits (Fowler, Noll & Vo; RFC 9923) |
+//!
+//! Postcard writes floating-point numbers as their bits, so that they are restored exactly, NaN included; it is a
+//! published, stable format, and there is no text to parse. Each step of FNV-1a is a bijection of the checksum for a given
+//! byte, so that any change of a single byte is found with certainty, and any other with probability 1 − 2⁻⁶⁴.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::{error, fmt};
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+const MARK: &[u8; 8] = b"NKRYLOV\n";
+const VERSION: u32 = 1;
+
+/// Why a checkpoint could not be saved or loaded.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// The file cannot be read or written.
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The file is not a checkpoint.
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file was written by a version of the library with another layout.
+    Version {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// The file holds the state of something else.
+    Kind {
+        /// The file.
+        path: PathBuf,
+        /// What was asked for.
+        expected: String,
+        /// What it holds.
+        found: String,
+    },
+    /// The file is incomplete, or was changed after it was written.
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: &'static str,
+    },
+    /// The file is in order, but its state is not of the type that was asked for, or a state cannot be written.
+    State {
+        /// The file.
+        path: PathBuf,
+        /// What does not fit.
+        reason: String,
+    },
+}
+
+impl fmt::Display for CheckpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CheckpointError::Io { path, source } => write!(f, "{}: {source}", path.display()),
+            CheckpointError::Foreign { path } => write!(f, "{} is not a checkpoint", path.display()),
+            CheckpointError::Version { path, found } => {
+                write!(f, "{} has layout version {found}, but {VERSION} is needed", path.display())
+            }
+            CheckpointError::Kind { path, expected, found } => {
+                write!(f, "{} is a checkpoint of \"{found}\", but \"{expected}\" is needed", path.display())
+            }
+            CheckpointError::Damaged { path, reason } => write!(f, "{} is damaged: {reason}", path.display()),
+            CheckpointError::State { path, reason } => {
+                write!(f, "the state of {} does not fit: {reason}", path.display())
+            }
+        }
+    }
+}
+
+impl error::Error for CheckpointError {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        match self {
+            CheckpointError::Io { source, .. } => Some(source),
+            _ => None,
+        }
+    }
+}
+
+/// Replaces the file at `path` by one that holds `state`, atomically.
+///
+/// `kind` names what the state is, and [`load`] must be asked for the same; put into it whatever else makes two states
+/// incompatible. The temporary file has the name of the destination with `.partial` added; what a killed process left
+/// of it is overwritten by the next save. Two processes must not save to the same path at the same time.
+///
+/// ```
+/// use newton_krylov::checkpoint;
+///
+/// let folder = tempfile::tempdir()?;
+/// let path = folder.path().join("state");
+/// checkpoint::save(&path, "numbers", &vec![0.1_f32, f32::NEG_INFINITY])?;
+/// assert_eq!(checkpoint::load::<Vec<f32>>(&path, "numbers")?, [0.1, f32::NEG_INFINITY]);
+/// assert!(checkpoint::load::<Vec<f32>>(&path, "letters").is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// If the file cannot be written or the state cannot be serialised. The file at `path` is then as it was before.
+pub fn save<S: Serialize>(path: impl AsRef<Path>, kind: &str, state: &S) -> Result<(), CheckpointError> {
+    let path = path.as_ref();
+    let bytes = encode(path, kind, state)?;
+    let mut partial = path.as_os_str().to_owned();
+    partial.push(".partial");
+    let partial = PathBuf::from(partial);
+    let write = || {
+        let mut file = File::create(&partial)?;
+        file.write_all(&bytes)?;
+        file.sync_all()
+    };
+    write().map_err(|source| CheckpointError::Io { path: partial.clone(), source })?;
+    let replace = || {
+        fs::rename(&partial, path)?;
+        sync_folder(path)
+    };
+    replace().map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
+}
+
+/// The state that [`save`] wrote to `path`.
+///
+/// # Errors
+/// If the file cannot be read, is no checkpoint, was written by another version, is of another kind, is damaged, or its
+/// state is not an `S`.
+pub fn load<S: DeserializeOwned>(path: impl AsRef<Path>, kind: &str) -> Result<S, CheckpointError> {
+    let path = path.as_ref();
+    let bytes = fs::read(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
+    decode(path, kind, &bytes)
+}
+
+/// Makes the system store the folder's entry as well.
+#[cfg(unix)]
+fn sync_folder(path: &Path) -> io::Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// Elsewhere folders cannot be opened for this.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn encode<S: Serialize>(path: &Path, kind: &str, state: &S) -> Result<Vec<u8>, CheckpointError> {
+    let mut bytes = Vec::new();
+    bytes.extend(MARK);
+    bytes.extend(VERSION.to_le_bytes());
+    bytes.extend((kind.len() as u32).to_le_bytes());
+    bytes.extend(kind.as_bytes());
+    let length_at = bytes.len();
+    bytes.extend([0; 8]);
+    let start = bytes.len();
+    let mut bytes = postcard::to_extend(state, bytes)
+        .map_err(|e| CheckpointError::State { path: path.to_owned(), reason: e.to_string() })?;
+    let length = (bytes.len() - start) as u64;
+    bytes[length_at..start].copy_from_slice(&length.to_le_bytes());
+    bytes.extend(fnv1a(&bytes).to_le_bytes());
+    Ok(bytes)
+}
+
+fn decode<S: DeserializeOwned>(path: &Path, kind: &str, bytes: &[u8]) -> Result<S, CheckpointError> {
+    let path = || path.to_owned();
+    let damaged = |reason| CheckpointError::Damaged { path: path(), reason };
+    let rest = bytes.strip_prefix(MARK).ok_or_else(|| CheckpointError::Foreign { path: path() })?;
+    let (version, rest) = take::<4>(rest).ok_or_else(|| damaged("it ends within its header"))?;
+    let found = u32::from_le_bytes(version);
+    if found != VERSION {
+        return Err(CheckpointError::Version { path: path(), found });
+    }
+    let (before_checksum, checksum) =
+        bytes.split_last_chunk::<8>().ok_or_else(|| damaged("it ends within its header"))?;
+    if fnv1a(before_checksum) != u64::from_le_bytes(*checksum) {
+        return Err(damaged("its checksum does not fit"));
+    }
+    let contents = || {
+        let (length, rest) = take::<4>(rest)?;
+        let (found, rest) = rest.split_at_checked(u32::from_le_bytes(length) as usize)?;
+        let (length, rest) = take::<8>(rest)?;
+        let (state, checksum) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(length)).ok()?)?;
+        (checksum.len() == 8).then_some((String::from_utf8_lossy(found), state))
+    };
+    let (found, state) = contents().ok_or_else(|| damaged("its lengths do not fit"))?;
+    if found != kind {
+        return Err(CheckpointError::Kind { path: path(), expected: kind.into(), found: found.into() });
+    }
+    match postcard::take_from_bytes(state) {
+        Ok((state, [])) => Ok(state),
+        Ok((_, rest)) => {
+            Err(CheckpointError::State { path: path(), reason: format!("{} bytes are left over", rest.len()) })
+        }
+        Err(e) => Err(CheckpointError::State { path: path(), reason: e.to_string() }),
+    }
+}
+
+fn take<const N: usize>(bytes: &[u8]) -> Option<([u8; N], &[u8])> {
+    bytes.split_first_chunk::<N>().map(|(head, rest)| (*head, rest))
+}
+
+/// RFC 9923, section 2, with the parameters for 64 bits.
+fn fnv1a(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ byte as u64).wrapping_mul(0x0000_0100_0000_01b3))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_checksum_is_the_published_one() {
+        // RFC 9923, appendix: test vectors for 64 bits.
+        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
+        assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c);
+        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
+    }
+
+    #[test]
+    fn every_damaged_byte_and_every_shorter_file_is_refused() {
+        let path = Path::new("state");
+        let state = (vec![1.5_f32, -0.0, f32::NAN], 7_u64, Some("text".to_string()));
+        let bytes = encode(path, "kind", &state).unwrap();
+        let load = |bytes: &[u8]| decode::<(Vec<f32>, u64, Option<String>)>(path, "kind", bytes);
+        let (numbers, seven, text) = load(&bytes).unwrap();
+        let bits = |v: &[f32]| v.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+        assert_eq!((bits(&numbers), seven, text), (bits(&state.0), 7, Some("text".into())));
+        for i in 0..bytes.len() {
+            for flip in [1, 0x80, 0xff] {
+                let mut damaged = bytes.clone();
+                damaged[i] ^= flip;
+                assert!(load(&damaged).is_err(), "byte {i}");
+            }
+            assert!(load(&bytes[..i]).is_err(), "length {i}");
+        }
+        assert!(load(&[&bytes[..], &[0]].concat()).is_err());
+    }
+
+    #[test]
+    fn errors_say_what_is_wrong() {
+        let path = Path::new("state");
+        let bytes = encode(path, "one", &[1_u8]).unwrap();
+        let error = |bytes: &[u8], kind| decode::<Vec<f64>>(path, kind, bytes).unwrap_err();
+        assert!(matches!(error(b"%PDF-1.7", "one"), CheckpointError::Foreign { .. }));
+        assert!(matches!(error(&[], "one"), CheckpointError::Foreign { .. }));
+        assert!(matches!(error(&bytes, "other"), CheckpointError::Kind { found, .. } if found == "one"));
+        assert!(matches!(error(&bytes, "one"), CheckpointError::State { .. }));
+        let mut newer = bytes.clone();
+        newer[8] = 2;
+        assert!(matches!(error(&newer, "one"), CheckpointError::Version { found: 2, .. }));
+        let missing = load::<u8>("no such folder/state", "one").unwrap_err();
+        assert!(matches!(&missing, CheckpointError::Io { .. }) && missing.to_string().contains("no such folder"));
+    }
+}

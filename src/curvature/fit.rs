@@ -1,0 +1,304 @@
+//! Model + loss + metric = objective.
+//!
+//!   L(x)  = 1/N Σᵢ l(yᵢ, hᵢ(x)) + ½c‖x‖²
+//!   ∇L(x) = Jᵀ∇l/N + cx
+//!   M(x)  = 1/N Σᵢ Jᵢᵀ(Wᵢ + μI)Jᵢ + cI
+//!
+//! with the metrics' W ([`Metric`]). The forward pass at x is shared by value, gradient and all products; W is written
+//! down at the first product. Damping in the middle, μ, bounds M from below where J is large instead of everywhere alike:
+//! Pierrot, Perrin-Gilbert & Sigaud, section 3.
+
+use std::cell::{OnceCell, RefCell};
+
+use super::loss::Loss;
+use super::metric::{Metric, Middle};
+use super::stacked::Stacked;
+use crate::base::Error;
+use crate::base::{Result, Scalar, check_positive_dimension, check_range, kernels};
+use crate::operator::{Expansion, Linearization, Model, Objective, SampledModel, SampledObjective, SymmetricOperator};
+
+/// What else is in an objective besides model and loss.
+#[derive(Clone, Copy, Debug)]
+struct Terms {
+    metric: Metric,
+    /// c.
+    regularization: f64,
+    /// μ.
+    middle_damping: f64,
+}
+
+impl Terms {
+    fn new(metric: Metric) -> Self {
+        Terms { metric, regularization: 0.0, middle_damping: 0.0 }
+    }
+
+    fn set_regularization(&mut self, c: f64) -> Result<()> {
+        self.regularization = c;
+        check_range("regularization", c, c >= 0.0 && c.is_finite(), "at least 0 and finite")
+    }
+
+    fn set_middle_damping(&mut self, mu: f64) -> Result<()> {
+        self.middle_damping = mu;
+        check_range("damping", mu, mu >= 0.0 && mu.is_finite(), "at least 0 and finite")
+    }
+}
+
+/// The mean loss of a model, with a metric; see [`fit`].
+#[derive(Clone, Debug)]
+pub struct ModelObjective<'s, M, L> {
+    model: M,
+    loss: Stacked<'s, L>,
+    terms: Terms,
+}
+
+/// The objective L(x) = 1/N Σᵢ l(yᵢ, hᵢ(x)), whose curvature is the given metric.
+///
+/// The model has k outputs for each of the loss's N samples, those of one sample after those of another. Besides a product
+/// with J and one with Jᵀ, a product of the metric costs a pass over the outputs. Storage at a point: four vectors of Nk numbers
+/// (for Monte Carlo Fisher 3 + `draws`).
+///
+/// ```
+/// use newton_krylov::{Metric, SoftmaxCrossEntropy, TrustRegion, fit, model};
+///
+/// // Three classes on a line; two weights for each, those of a class beside each other.
+/// let t = [-2.0, -1.5, -0.2, 0.1, 1.4, 2.2, -0.4, -0.3];
+/// let labels = vec![0, 0, 1, 1, 2, 2, 0, 1];
+/// let model = model(
+///     3 * t.len(),
+///     6,
+///     |w: &[f64], h: &mut [f64]| (0..h.len()).for_each(|i| h[i] = w[2 * (i % 3)] + w[2 * (i % 3) + 1] * t[i / 3]),
+///     |_, v, jv| (0..jv.len()).for_each(|i| jv[i] = v[2 * (i % 3)] + v[2 * (i % 3) + 1] * t[i / 3]),
+///     |_, u, jtu| {
+///         jtu.fill(0.0);
+///         for i in 0..u.len() {
+///             jtu[2 * (i % 3)] += u[i];
+///             jtu[2 * (i % 3) + 1] += u[i] * t[i / 3];
+///         }
+///     },
+/// );
+/// let objective = fit(model, SoftmaxCrossEntropy::new(labels, 3)?, Metric::GeneralizedGaussNewton)?;
+/// let objective = objective.with_regularization(1e-2)?;
+/// let report = TrustRegion::default().minimize(&objective, &[0.0; 6])?;
+/// assert!(report.termination.converged());
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+///
+/// # Errors
+/// If there are no samples, the model's outputs are not those of N samples, or the metric is one that the model or the loss
+/// does not offer.
+pub fn fit<T: Scalar, M: Model<T>, L: Loss<T>>(
+    model: M,
+    loss: L,
+    metric: Metric,
+) -> Result<ModelObjective<'static, M, L>> {
+    check_positive_dimension("the loss's samples", loss.samples())?;
+    check_positive_dimension("the loss's outputs per sample", loss.outputs_per_sample())?;
+    check_outputs(model.output_dim(), loss.samples() * loss.outputs_per_sample())?;
+    metric.check(&loss, model.second_order())?;
+    Ok(ModelObjective { model, loss: Stacked { loss, batch: None }, terms: Terms::new(metric) })
+}
+
+fn check_outputs(found: usize, expected: usize) -> Result<()> {
+    if found == expected { Ok(()) } else { Err(Error::Length { argument: "the model's outputs", expected, found }) }
+}
+
+impl<M, L> ModelObjective<'_, M, L> {
+    /// Adds ½c‖x‖² to the value, cx to the gradient and cI to the metric. Replaces an earlier c.
+    ///
+    /// # Errors
+    /// If c is negative, NaN or infinite.
+    pub fn with_regularization(mut self, c: f64) -> Result<Self> {
+        self.terms.set_regularization(c)?;
+        Ok(self)
+    }
+
+    /// Damps the metric in the middle: W + μI in place of W. Replaces an earlier μ. In contrast to a solver's damping, λI on
+    /// M itself, it adds μ E\[JᵀJ\].
+    ///
+    /// # Errors
+    /// If μ is negative, NaN or infinite.
+    pub fn with_middle_damping(mut self, mu: f64) -> Result<Self> {
+        self.terms.set_middle_damping(mu)?;
+        Ok(self)
+    }
+}
+
+impl<T: Scalar, M: Model<T>, L: Loss<T>> Objective<T> for ModelObjective<'_, M, L> {
+    fn dim(&self) -> usize {
+        self.model.dim()
+    }
+    fn value(&self, x: &[T]) -> f64 {
+        let mut outputs = vec![T::zero(); self.model.output_dim()];
+        self.model.evaluate(x, &mut outputs);
+        self.loss.value(&outputs) + penalty(self.terms.regularization, x)
+    }
+    fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
+        At {
+            objective: self,
+            x,
+            linearization: self.model.linearize(x),
+            middle: OnceCell::new(),
+            work: RefCell::default(),
+        }
+    }
+}
+
+/// ½c‖x‖².
+fn penalty<T: Scalar>(c: f64, x: &[T]) -> f64 {
+    if c == 0.0 { 0.0 } else { 0.5 * c * kernels::dot(x, x) }
+}
+
+/// The objective at a point.
+struct At<'a, T, M, L, H> {
+    objective: &'a ModelObjective<'a, M, L>,
+    x: &'a [T],
+    linearization: H,
+    middle: OnceCell<Middle<T>>,
+    work: RefCell<Work<T>>,
+}
+
+/// Room for products, made at the first.
+#[derive(Default)]
+struct Work<T> {
+    jv: Vec<T>,
+    middle: Vec<T>,
+    /// Whether the linearisation has had its adjoint pass.
+    adjoint: bool,
+}
+
+impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> At<'_, T, M, L, H> {
+    /// out ← Jᵀ∇l/N.
+    fn mean_gradient(&self, work: &mut Work<T>, out: &mut [T]) {
+        let loss = &self.objective.loss;
+        work.jv.resize(self.linearization.rows(), T::zero());
+        loss.gradients(self.linearization.outputs(), &mut work.jv);
+        kernels::scale(1.0 / loss.count() as f64, &mut work.jv);
+        if self.objective.terms.metric == Metric::Hessian {
+            self.linearization.adjoint(&work.jv, out);
+            work.adjoint = true;
+        } else {
+            self.linearization.apply_transpose(&work.jv, out);
+        }
+    }
+}
+
+impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> SymmetricOperator<T> for At<'_, T, M, L, H> {
+    fn dim(&self) -> usize {
+        self.linearization.columns()
+    }
+
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        let ModelObjective { loss, terms, .. } = self.objective;
+        let middle = self.middle.get_or_init(|| Middle::new(terms.metric, loss, self.linearization.outputs()));
+        let multiply = |jv: &[T], out: &mut [T]| middle.apply(loss, terms.middle_damping, jv, out);
+        let work = &mut *self.work.borrow_mut();
+        if terms.metric == Metric::Hessian {
+            if !work.adjoint {
+                self.mean_gradient(work, out);
+            }
+            if !self.linearization.second_order_product(&multiply, v, out) {
+                out.fill(T::nan());
+            }
+        } else {
+            let rows = self.linearization.rows();
+            work.jv.resize(rows, T::zero());
+            work.middle.resize(rows, T::zero());
+            self.linearization.apply(v, &mut work.jv);
+            multiply(&work.jv, &mut work.middle);
+            self.linearization.apply_transpose(&work.middle, out);
+        }
+        if terms.regularization > 0.0 {
+            kernels::axpy(terms.regularization, v, out);
+        }
+    }
+}
+
+impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> Expansion<T> for At<'_, T, M, L, H> {
+    fn value(&self) -> f64 {
+        let ModelObjective { loss, terms, .. } = self.objective;
+        loss.value(self.linearization.outputs()) + penalty(terms.regularization, self.x)
+    }
+
+    fn gradient(&self, out: &mut [T]) {
+        self.mean_gradient(&mut self.work.borrow_mut(), out);
+        let c = self.objective.terms.regularization;
+        if c > 0.0 {
+            kernels::axpy(c, self.x, out);
+        }
+    }
+
+    fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
+        let ModelObjective { model, loss, terms } = self.objective;
+        loss.loss.likelihood()?;
+        let mut outputs = vec![T::zero(); model.output_dim()];
+        model.evaluate(y, &mut outputs);
+        let divergence = loss.divergence(self.linearization.outputs(), &outputs)?;
+        Some((loss.value(&outputs) + penalty(terms.regularization, y), divergence))
+    }
+}
+
+/// The mean loss of a model that can be restricted to batches, with a metric; see [`fit_samples`].
+#[derive(Clone, Debug)]
+pub struct SampledModelObjective<M, L> {
+    model: M,
+    loss: L,
+    terms: Terms,
+}
+
+/// As [`fit`], for a model that can be restricted to batches: the objective on a batch B is 1/|B| Σ_{i∈B} l(yᵢ, hᵢ(x)).
+///
+/// The Monte Carlo Fisher metric draws anew for every batch. An empty batch has the value NaN.
+///
+/// # Errors
+/// As [`fit`].
+pub fn fit_samples<T: Scalar, M: SampledModel<T>, L: Loss<T>>(
+    model: M,
+    loss: L,
+    metric: Metric,
+) -> Result<SampledModelObjective<M, L>> {
+    check_positive_dimension("the loss's samples", loss.samples())?;
+    check_positive_dimension("the loss's outputs per sample", loss.outputs_per_sample())?;
+    check_outputs(model.samples() * model.outputs_per_sample(), loss.samples() * loss.outputs_per_sample())?;
+    check_outputs(model.outputs_per_sample(), loss.outputs_per_sample())?;
+    let second_order = model.batch(&[]).second_order();
+    metric.check(&loss, second_order)?;
+    Ok(SampledModelObjective { model, loss, terms: Terms::new(metric) })
+}
+
+impl<M, L> SampledModelObjective<M, L> {
+    /// The model, the loss and c.
+    pub(super) fn parts(&self) -> (&M, &L, f64) {
+        (&self.model, &self.loss, self.terms.regularization)
+    }
+
+    /// As [`ModelObjective::with_regularization`].
+    ///
+    /// # Errors
+    /// If c is negative, NaN or infinite.
+    pub fn with_regularization(mut self, c: f64) -> Result<Self> {
+        self.terms.set_regularization(c)?;
+        Ok(self)
+    }
+
+    /// As [`ModelObjective::with_middle_damping`].
+    ///
+    /// # Errors
+    /// If μ is negative, NaN or infinite.
+    pub fn with_middle_damping(mut self, mu: f64) -> Result<Self> {
+        self.terms.set_middle_damping(mu)?;
+        Ok(self)
+    }
+}
+
+impl<T: Scalar, M: SampledModel<T>, L: Loss<T>> SampledObjective<T> for SampledModelObjective<M, L> {
+    fn dim(&self) -> usize {
+        self.model.dim()
+    }
+    fn samples(&self) -> usize {
+        self.model.samples()
+    }
+    fn batch<'a>(&'a self, samples: &'a [usize]) -> impl Objective<T> + 'a {
+        let loss = Stacked { loss: &self.loss, batch: Some(samples) };
+        ModelObjective { model: self.model.batch(samples), loss, terms: self.terms }
+    }
+}

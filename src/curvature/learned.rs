@@ -1,0 +1,96 @@
+//! Preconditioners that learn during a run, from the samples of one iteration after the other.
+//!
+//! The diagonal one is Martens' (2010, section 4.7): P = (1/|B| Σᵢ ∇fᵢ ∘ ∇fᵢ + λ)^α, the diagonal of the empirical Fisher
+//! matrix with the damping, raised to the power α = ¾, which keeps its condition number in bounds.
+
+use crate::base::{Error, Result, Scalar, check_length, check_range};
+use crate::operator::{Expansion, Objective, SampledObjective};
+
+/// P⁻¹ for a symmetric positive definite P ≈ M + λI that is learned during a run on an objective `S`.
+///
+/// It belongs to the state of the run: with the feature `serde` it should be serialisable, in full, so that a resumed run
+/// goes on as if it had not been interrupted. `()` is the preconditioner that the objective's own operators have, if any.
+pub trait LearnedPreconditioner<T, S: ?Sized> {
+    /// Learns from the samples `samples` at x, under the damping λ. Called once in every iteration, before
+    /// [`precondition`](Self::precondition) is called for the same λ. Returns how many samples' gradients it computed.
+    fn learn(&mut self, objective: &S, x: &[T], samples: &[usize], damping: f64) -> usize;
+
+    /// r ← P⁻¹r; `false`, and `r` is as before, if nothing is known.
+    fn precondition(&self, damping: f64, r: &mut [T]) -> bool;
+
+    /// Refuses a preconditioner that was saved for another objective.
+    ///
+    /// # Errors
+    /// If what it has learned has other shapes than the objective needs.
+    fn fits(&self, objective: &S) -> Result<()>;
+}
+
+impl<T, S: ?Sized> LearnedPreconditioner<T, S> for () {
+    fn learn(&mut self, _: &S, _: &[T], _: &[usize], _: f64) -> usize {
+        0
+    }
+    fn precondition(&self, _: f64, _: &mut [T]) -> bool {
+        false
+    }
+    fn fits(&self, _: &S) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// r ← (D + λ)^−α r with the diagonal D of the empirical Fisher matrix.
+///
+/// Every iteration takes the gradients of single samples, as many as it was made for: for networks the
+/// dearest way to a preconditioner, but one that works for every objective. Storage: 2 vectors.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct EmpiricalFisherDiagonal<T> {
+    exponent: f64,
+    samples: usize,
+    diagonal: Vec<T>,
+}
+
+impl<T: Scalar> EmpiricalFisherDiagonal<T> {
+    /// With the exponent α (Martens: 0.75), learned from at most `samples` samples of each iteration.
+    ///
+    /// # Errors
+    /// If the exponent is not in (0, 1], or `samples` is 0.
+    pub fn new(exponent: f64, samples: usize) -> Result<Self> {
+        check_range("exponent", exponent, exponent > 0.0 && exponent <= 1.0, "above 0 and at most 1")?;
+        if samples == 0 {
+            return Err(Error::OutOfRange { argument: "samples", value: 0.0, requirement: "at least 1" });
+        }
+        Ok(EmpiricalFisherDiagonal { exponent, samples, diagonal: vec![] })
+    }
+}
+
+impl<T: Scalar, S: SampledObjective<T>> LearnedPreconditioner<T, S> for EmpiricalFisherDiagonal<T> {
+    fn learn(&mut self, objective: &S, x: &[T], samples: &[usize], _: f64) -> usize {
+        let used = &samples[..self.samples.min(samples.len())];
+        let mut gradient = vec![T::zero(); x.len()];
+        self.diagonal.clear();
+        self.diagonal.resize(x.len(), T::zero());
+        let weight = T::from_f64((used.len() as f64).recip());
+        for sample in used.chunks(1) {
+            objective.batch(sample).expand(x).gradient(&mut gradient);
+            for (d, &g) in self.diagonal.iter_mut().zip(&gradient) {
+                *d += weight * g * g;
+            }
+        }
+        // What is not finite must not spread to the step.
+        self.diagonal.iter_mut().filter(|d| !d.is_finite()).for_each(|d| *d = T::zero());
+        used.len()
+    }
+
+    fn precondition(&self, damping: f64, r: &mut [T]) -> bool {
+        let damping = T::from_f64(damping);
+        let exponent = T::from_f64(-self.exponent);
+        for (r, &d) in r.iter_mut().zip(&self.diagonal) {
+            *r *= (d + damping).powf(exponent);
+        }
+        !self.diagonal.is_empty()
+    }
+
+    fn fits(&self, objective: &S) -> Result<()> {
+        if self.diagonal.is_empty() { Ok(()) } else { check_length("preconditioner", &self.diagonal, objective.dim()) }
+    }
+}

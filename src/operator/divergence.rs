@@ -1,0 +1,94 @@
+//! An objective with a divergence between points, for constraints like a bound on the Kullback–Leibler divergence.
+
+use super::{Expansion, Objective, SymmetricOperator};
+use crate::base::Scalar;
+
+/// An objective with a divergence; see [`with_divergence`].
+#[derive(Clone, Debug)]
+pub struct DivergenceObjective<O, D> {
+    objective: O,
+    divergence: D,
+}
+
+/// The objective with `divergence(x, y)`, which is 0 for y = x, not negative, and ½(y − x)ᵀM(x)(y − x) to second order. NaN
+/// means that y cannot be evaluated.
+///
+/// ```
+/// use newton_krylov::{Expansion, Objective, objective, with_divergence};
+///
+/// // A coin that shows heads with probability p = 1/(1 + e⁻ˣ): −p is minimised, in the Fisher metric p(1 − p).
+/// let p = |x: f64| 1.0 / (1.0 + (-x).exp());
+/// let f = objective(
+///     1,
+///     move |x: &[f64]| -p(x[0]),
+///     move |x, g| g[0] = -p(x[0]) * (1.0 - p(x[0])),
+///     move |x, v, mv| mv[0] = p(x[0]) * (1.0 - p(x[0])) * v[0],
+/// );
+/// let f = with_divergence(f, move |x: &[f64], y: &[f64]| {
+///     let (p, q) = (p(x[0]), p(y[0]));
+///     p * (p / q).ln() + (1.0 - p) * ((1.0 - p) / (1.0 - q)).ln()
+/// });
+/// let (value, divergence) = f.expand(&[0.0]).value_and_divergence(&[0.1]).unwrap();
+/// assert!(value < -0.5 && (divergence - 0.5 * 0.25 * 0.01).abs() < 1e-5);
+/// ```
+pub fn with_divergence<T, O: Objective<T>, D: Fn(&[T], &[T]) -> f64>(
+    objective: O,
+    divergence: D,
+) -> DivergenceObjective<O, D> {
+    DivergenceObjective { objective, divergence }
+}
+
+impl<T, O: Objective<T>, D: Fn(&[T], &[T]) -> f64> Objective<T> for DivergenceObjective<O, D> {
+    fn dim(&self) -> usize {
+        self.objective.dim()
+    }
+    fn value(&self, x: &[T]) -> f64 {
+        self.objective.value(x)
+    }
+    fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
+        At { inner: self.objective.expand(x), x, objective: self }
+    }
+}
+
+/// The objective at a point.
+struct At<'a, T, E, O, D> {
+    inner: E,
+    x: &'a [T],
+    objective: &'a DivergenceObjective<O, D>,
+}
+
+impl<T, E: SymmetricOperator<T>, O, D> SymmetricOperator<T> for At<'_, T, E, O, D> {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        self.inner.apply(v, out);
+    }
+    fn apply_block(&self, v: &[T], out: &mut [T]) {
+        self.inner.apply_block(v, out);
+    }
+    fn form(&self, matrix: &mut [T])
+    where
+        T: Scalar,
+    {
+        self.inner.form(matrix);
+    }
+    fn forming_cost(&self) -> usize {
+        self.inner.forming_cost()
+    }
+    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+        self.inner.precondition(shift, r)
+    }
+}
+
+impl<T, E: Expansion<T>, O: Objective<T>, D: Fn(&[T], &[T]) -> f64> Expansion<T> for At<'_, T, E, O, D> {
+    fn value(&self) -> f64 {
+        self.inner.value()
+    }
+    fn gradient(&self, out: &mut [T]) {
+        self.inner.gradient(out);
+    }
+    fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
+        Some((self.objective.objective.value(y), (self.objective.divergence)(self.x, y)))
+    }
+}

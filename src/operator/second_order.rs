@@ -1,0 +1,143 @@
+//! Second derivatives for a model that has none: (Σᵢ uᵢ ∇²hᵢ)v from a closure.
+
+use std::cell::RefCell;
+
+use super::{LinearMap, Linearization, Model};
+use crate::base::{Scalar, kernels};
+
+/// A model with second-order products from a closure; see [`with_second_order`].
+#[derive(Clone, Debug)]
+pub struct SecondOrderModel<M, F> {
+    model: M,
+    product: F,
+}
+
+/// The model with second-order products: `product(x, u, v, out)` overwrites `out` with (Σᵢ uᵢ ∇²hᵢ(x))v.
+///
+/// A second-order product then costs a product with J, one with Jᵀ and a call of the closure. A model that knows its own
+/// structure does better with [`Linearization::second_order_product`].
+///
+/// ```
+/// use newton_krylov::{Linearization, Model, model, with_second_order};
+///
+/// // h(x) = x²
+/// let h = model(
+///     1,
+///     1,
+///     |x: &[f64], h: &mut [f64]| h[0] = x[0] * x[0],
+///     |x, v, jv| jv[0] = 2.0 * x[0] * v[0],
+///     |x, u, jtu| jtu[0] = 2.0 * x[0] * u[0],
+/// );
+/// let h = with_second_order(h, |_, u: &[f64], v, out| out[0] = 2.0 * u[0] * v[0]);
+/// // l(h) = ½h² at x = 3: u = 9, W = 1, and the second derivative of ½x⁴ is 6x² = 54.
+/// let (at, mut out) = (h.linearize(&[3.0]), [0.0]);
+/// at.adjoint(&[9.0], &mut out);
+/// assert_eq!(out, [54.0]); // 2x³
+/// assert!(at.second_order_product(&|jv, w| w.copy_from_slice(jv), &[1.0], &mut out));
+/// assert_eq!(out, [54.0]);
+/// ```
+pub fn with_second_order<T, M, F>(model: M, product: F) -> SecondOrderModel<M, F>
+where
+    M: Model<T>,
+    F: Fn(&[T], &[T], &[T], &mut [T]),
+{
+    SecondOrderModel { model, product }
+}
+
+impl<T: Scalar, M: Model<T>, F: Fn(&[T], &[T], &[T], &mut [T])> Model<T> for SecondOrderModel<M, F> {
+    fn dim(&self) -> usize {
+        self.model.dim()
+    }
+    fn output_dim(&self) -> usize {
+        self.model.output_dim()
+    }
+    fn evaluate(&self, x: &[T], out: &mut [T]) {
+        self.model.evaluate(x, out);
+    }
+    fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
+        At { inner: self.model.linearize(x), product: &self.product, x, work: RefCell::default() }
+    }
+    fn second_order(&self) -> bool {
+        true
+    }
+    fn keep_within(&mut self, lower: &[T], upper: &[T]) {
+        self.model.keep_within(lower, upper);
+    }
+}
+
+/// The model at a point.
+struct At<'a, T, L, F> {
+    inner: L,
+    product: &'a F,
+    x: &'a [T],
+    work: RefCell<Work<T>>,
+}
+
+/// The u of the last adjoint, and room for products; made at the first of them.
+#[derive(Default)]
+struct Work<T> {
+    adjoint: Vec<T>,
+    jv: Vec<T>,
+    middle: Vec<T>,
+    second: Vec<T>,
+}
+
+impl<T, L: LinearMap<T>, F> LinearMap<T> for At<'_, T, L, F> {
+    fn rows(&self) -> usize {
+        self.inner.rows()
+    }
+    fn columns(&self) -> usize {
+        self.inner.columns()
+    }
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        self.inner.apply(v, out);
+    }
+    fn apply_transpose(&self, u: &[T], out: &mut [T]) {
+        self.inner.apply_transpose(u, out);
+    }
+    fn form(&self, matrix: &mut [T])
+    where
+        T: Scalar,
+    {
+        self.inner.form(matrix);
+    }
+    fn forming_cost(&self) -> usize {
+        self.inner.forming_cost()
+    }
+    fn column_norms_squared(&self, out: &mut [T]) -> bool {
+        self.inner.column_norms_squared(out)
+    }
+    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+        self.inner.precondition(shift, r)
+    }
+}
+
+impl<T, L, F> Linearization<T> for At<'_, T, L, F>
+where
+    T: Scalar,
+    L: Linearization<T>,
+    F: Fn(&[T], &[T], &[T], &mut [T]),
+{
+    fn outputs(&self) -> &[T] {
+        self.inner.outputs()
+    }
+    fn adjoint(&self, u: &[T], out: &mut [T]) {
+        let kept = &mut self.work.borrow_mut().adjoint;
+        kept.clear();
+        kept.extend_from_slice(u);
+        self.inner.apply_transpose(u, out);
+    }
+    fn second_order_product(&self, middle: &dyn Fn(&[T], &mut [T]), v: &[T], out: &mut [T]) -> bool {
+        let Work { adjoint, jv, middle: wjv, second } = &mut *self.work.borrow_mut();
+        for work in [&mut *jv, &mut *wjv] {
+            work.resize(self.rows(), T::zero());
+        }
+        second.resize(self.columns(), T::zero());
+        self.inner.apply(v, jv);
+        middle(jv, wjv);
+        self.inner.apply_transpose(wjv, out);
+        (self.product)(self.x, adjoint, v, second);
+        kernels::axpy(1.0, second, out);
+        true
+    }
+}

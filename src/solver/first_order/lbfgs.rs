@@ -1,0 +1,78 @@
+//! L-BFGS with strong Wolfe line searches: Nocedal & Wright, *Numerical Optimization* (2006), algorithm 7.5.
+//!
+//! The baseline that everybody knows, for comparison and for objectives without products. The matrix is in
+//! `limited_memory`. Where a search fails the pairs are forgotten and it is repeated along −g.
+
+use std::ops::ControlFlow;
+
+use super::oracle::Exact;
+use super::search::{Search, Searcher};
+use super::walk::{check_start, walk};
+use crate::base::{Result, Scalar, check_positive_dimension};
+use crate::control::{Progress, Report, Stopping};
+use crate::operator::Objective;
+
+/// c₂ of the Wolfe conditions for quasi-Newton directions (Nocedal & Wright, section 3.1).
+const CURVATURE: f64 = 0.9;
+
+/// Minimises by L-BFGS: M⁻¹ is built from the last pairs of steps and gradient differences.
+///
+/// One value and one gradient per trial, and no product. A preconditioner of the objective is not used.
+///
+/// ```
+/// use newton_krylov::{Difference, Lbfgs, objective_from_gradient};
+///
+/// let f = objective_from_gradient(
+///     2,
+///     |x: &[f64]| (1.0 - x[0]).powi(2) + 100.0 * (x[1] - x[0] * x[0]).powi(2),
+///     |x, g| {
+///         let across = 200.0 * (x[1] - x[0] * x[0]);
+///         g.copy_from_slice(&[2.0 * (x[0] - 1.0) - 2.0 * x[0] * across, across]);
+///     },
+///     Difference::Forward,
+/// );
+/// let report = Lbfgs::default().minimize(&f, &[-1.2, 1.0])?;
+/// assert!(report.termination.converged() && report.counts.gradients < 60);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Lbfgs {
+    /// m, the pairs that are stored: 2m vectors. Default 10, as in SciPy; Nocedal & Wright, section 7.2, advise 3 to 20.
+    pub memory: usize,
+    /// When the run ends.
+    pub stopping: Stopping,
+}
+
+impl Default for Lbfgs {
+    fn default() -> Self {
+        Lbfgs { memory: 10, stopping: Stopping::default() }
+    }
+}
+
+impl Lbfgs {
+    /// Minimises `objective` from `x0`.
+    ///
+    /// # Errors
+    /// For zero unknowns, a wrong length, NaN or ∞ in `x0` or in an option, a memory of 0, or where value or gradient at
+    /// `x0` is not finite. Everything that happens later is a [`Termination`](crate::Termination) in the report.
+    pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, x0: &[T]) -> Result<Report<T>> {
+        self.minimize_with(objective, x0, |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
+    ///
+    /// # Errors
+    /// As [`minimize`](Self::minimize).
+    pub fn minimize_with<T: Scalar>(
+        &self,
+        objective: &impl Objective<T>,
+        x0: &[T],
+        observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+    ) -> Result<Report<T>> {
+        check_start(objective.dim(), x0, &self.stopping)?;
+        check_positive_dimension("memory", self.memory)?;
+        let mut searcher = Searcher::new(Search::Wolfe(CURVATURE), self.memory, x0.len());
+        walk(&mut Exact::new(objective), x0, &mut searcher, &self.stopping, observer)
+    }
+}

@@ -1,0 +1,45 @@
+//! First-order methods: δ = −αM⁻¹g with a metric M that is given, or made of gradients.
+//!
+//! | method | M | momentum | storage beside x, g |
+//! | --- | --- | --- | --- |
+//! | gradient descent, steepest descent | I, or a given P | – | – |
+//! | heavy ball | I, or a given P | δ ← βδ − αM⁻¹g | 1 |
+//! | Nesterov | I, or a given P | the gradient is taken ahead | 1 |
+//! | AdaGrad | ε + √Σg², diagonal | – | 1 |
+//! | AdaGrad, full matrix | εI + (Σggᵀ)^½ | – | d |
+//! | RMSProp | √(mean of g²) + ε, diagonal | – | 1 |
+//! | Adam, AdamW | the same without bias, diagonal | m̂ for g | 2 |
+//! | L-BFGS | the inverse of two loops over m pairs | – | 2m |
+//! | mirror descent | the Fisher matrix of an exponential family | – | 1 |
+//!
+//! All run in one loop (`walk`), with values and gradients from an oracle: the whole objective, or batches.
+
+mod ada_grad;
+mod adam;
+mod gradient_descent;
+mod heavy_ball;
+mod lbfgs;
+mod limited_memory;
+mod method;
+mod mirror_descent;
+mod nesterov;
+mod oracle;
+mod rms_prop;
+mod run;
+mod schedule;
+mod search;
+mod steepest_descent;
+mod walk;
+
+pub use ada_grad::{AdaGrad, FullAdaGrad};
+pub use adam::Adam;
+pub use gradient_descent::GradientDescent;
+pub use heavy_ball::HeavyBall;
+pub use lbfgs::Lbfgs;
+pub use method::{GradientMethod, Moments};
+pub use mirror_descent::MirrorDescent;
+pub use nesterov::{Momentum, Nesterov};
+pub use rms_prop::RmsProp;
+pub use run::FirstOrder;
+pub use schedule::Schedule;
+pub use steepest_descent::{LineSearch, SteepestDescent};

@@ -1,0 +1,139 @@
+//! Where values and gradients come from: the whole objective, or a batch at a time.
+
+use crate::base::Scalar;
+use crate::control::Batches;
+use crate::operator::{Counted, Counts, Expansion, Objective, SampledObjective};
+
+/// P⁻¹g, where the objective has a preconditioner P and the method wants it.
+#[derive(Debug)]
+pub(super) enum Preconditioned<T> {
+    Unwanted,
+    /// Filled by every evaluation.
+    Wanted(Vec<T>),
+}
+
+impl<T: Scalar> Preconditioned<T> {
+    pub fn new(wanted: bool, dim: usize) -> Self {
+        if wanted { Preconditioned::Wanted(vec![T::zero(); dim]) } else { Preconditioned::Unwanted }
+    }
+
+    /// P⁻¹g, or where there is none the gradient itself.
+    pub fn or<'a>(&'a self, gradient: &'a [T]) -> &'a [T] {
+        match self {
+            Preconditioned::Unwanted => gradient,
+            Preconditioned::Wanted(direction) => direction,
+        }
+    }
+
+    pub fn vectors(&self) -> usize {
+        match self {
+            Preconditioned::Unwanted => 0,
+            Preconditioned::Wanted(_) => 1,
+        }
+    }
+
+    /// Asks for P⁻¹g; an objective without a preconditioner is not asked again.
+    fn fill(&mut self, expansion: &impl Expansion<T>, gradient: &[T]) {
+        if let Preconditioned::Wanted(direction) = self {
+            direction.copy_from_slice(gradient);
+            if !expansion.precondition(0.0, direction) {
+                *self = Preconditioned::Unwanted;
+            }
+        }
+    }
+}
+
+/// A source of values and gradients.
+pub(super) trait Oracle<T> {
+    /// Whether they are those of f itself, not of a batch.
+    const EXACT: bool;
+
+    /// f(x), with its gradient.
+    fn evaluate(&mut self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64;
+
+    /// f(x) of the whole, with its gradient.
+    fn whole(&mut self, x: &[T], gradient: &mut [T]) -> f64;
+
+    /// What has been asked so far.
+    fn counts(&self) -> Counts;
+}
+
+/// The whole objective.
+pub(super) struct Exact<'o, O> {
+    objective: Counted<&'o O>,
+}
+
+impl<'o, O> Exact<'o, O> {
+    pub fn new(objective: &'o O) -> Self {
+        Exact { objective: Counted::new(objective) }
+    }
+
+    /// f(x) alone.
+    pub fn value<T: Scalar>(&self, x: &[T]) -> f64
+    where
+        O: Objective<T>,
+    {
+        self.objective.value(x)
+    }
+
+    /// ∇f(x) alone.
+    pub fn gradient<T: Scalar>(&self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>)
+    where
+        O: Objective<T>,
+    {
+        let expansion = self.objective.expand(x);
+        expansion.gradient(gradient);
+        preconditioned.fill(&expansion, gradient);
+    }
+}
+
+impl<T: Scalar, O: Objective<T>> Oracle<T> for Exact<'_, O> {
+    const EXACT: bool = true;
+
+    fn evaluate(&mut self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64 {
+        let expansion = self.objective.expand(x);
+        let value = expansion.value();
+        expansion.gradient(gradient);
+        preconditioned.fill(&expansion, gradient);
+        value
+    }
+
+    fn whole(&mut self, x: &[T], gradient: &mut [T]) -> f64 {
+        self.evaluate(x, gradient, &mut Preconditioned::Unwanted)
+    }
+
+    fn counts(&self) -> Counts {
+        self.objective.counts()
+    }
+}
+
+/// The next batch, every time.
+pub(super) struct Sampled<'o, S, W> {
+    pub objective: &'o S,
+    /// The batch of all samples.
+    pub whole: Exact<'o, W>,
+    pub batches: &'o mut Batches,
+    /// What has been asked of batches.
+    pub counts: Counts,
+}
+
+impl<T: Scalar, S: SampledObjective<T>, W: Objective<T>> Oracle<T> for Sampled<'_, S, W> {
+    const EXACT: bool = false;
+
+    fn evaluate(&mut self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64 {
+        self.counts.values += 1;
+        self.counts.gradients += 1;
+        let batch = self.objective.batch(self.batches.draw());
+        Exact::new(&batch).evaluate(x, gradient, preconditioned)
+    }
+
+    fn whole(&mut self, x: &[T], gradient: &mut [T]) -> f64 {
+        self.whole.whole(x, gradient)
+    }
+
+    fn counts(&self) -> Counts {
+        let whole = self.whole.objective.counts();
+        let Counts { values, gradients, products } = self.counts;
+        Counts { values: values + whole.values, gradients: gradients + whole.gradients, products }
+    }
+}

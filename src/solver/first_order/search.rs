@@ -1,0 +1,251 @@
+//! Steps by line search: along −P⁻¹g (steepest descent) or −Hg (L-BFGS).
+
+use super::limited_memory::LimitedMemory;
+use super::oracle::{Exact, Oracle, Preconditioned};
+use super::walk::{Limits, Moved, Mover, Place};
+use crate::base::{Scalar, kernels};
+use crate::control::{Evaluation, Found, Line, Point, Rules, Termination, backtrack, rounding, strong_wolfe};
+use crate::operator::Objective;
+
+/// Armijo's constant c₁ (Nocedal & Wright, section 3.1).
+const ARMIJO: f64 = 1e-4;
+/// The first length of all, in units of ‖x‖/‖p‖ (Hager & Zhang, ACM Trans. Math. Softw. 32 (2006), section 4, ψ₀).
+const FIRST: f64 = 0.01;
+/// Steps in a row, within rounding of f, after none of which the gradient is the least so far.
+const MOST_ROUNDING_STEPS: usize = 20;
+
+/// How the length of a step is found.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Search {
+    /// Armijo's condition with c₁ = ½, and lengths that never grow again: they settle between 1/2L and the first.
+    Shrinking,
+    /// Armijo's condition, from twice the last length.
+    Armijo,
+    /// The strong Wolfe conditions with this c₂, from the last length, or from 1 for directions that have a scale.
+    Wolfe(f64),
+}
+
+/// The state of a method with line searches.
+pub(super) struct Searcher<T> {
+    search: Search,
+    preconditionable: bool,
+    memory: LimitedMemory<T>,
+    direction: Vec<T>,
+    /// Gradient, and P⁻¹g, at the last trial.
+    trial_gradient: Vec<T>,
+    trial_preconditioned: Preconditioned<T>,
+    /// Whether they are there.
+    trial_known: bool,
+    /// The same at the trial that is kept.
+    kept_gradient: Vec<T>,
+    kept_preconditioned: Preconditioned<T>,
+    /// The last length; NaN before the first.
+    length: f64,
+    least_gradient: f64,
+    rounding_steps: usize,
+}
+
+impl<T: Scalar> Searcher<T> {
+    pub fn new(search: Search, memory: usize, dim: usize) -> Self {
+        let zeros = || vec![T::zero(); dim];
+        // H has no place for P in it.
+        let preconditionable = memory == 0;
+        let wolfe = matches!(search, Search::Wolfe(_));
+        Searcher {
+            search,
+            preconditionable,
+            memory: LimitedMemory::new(memory, dim),
+            direction: zeros(),
+            trial_gradient: zeros(),
+            trial_preconditioned: Preconditioned::new(preconditionable, dim),
+            trial_known: false,
+            kept_gradient: if wolfe { zeros() } else { Vec::new() },
+            kept_preconditioned: Preconditioned::new(preconditionable && wolfe, dim),
+            length: f64::NAN,
+            least_gradient: f64::INFINITY,
+            rounding_steps: 0,
+        }
+    }
+
+    /// Sets p, and returns φ′(0) = gᵀp < 0. Where the matrix is not positive definite p is −g.
+    fn aim(&mut self, place: &Place<T>) -> Result<f64, Termination> {
+        self.memory.direction(place.preconditioned.or(&place.gradient), &mut self.direction);
+        let slope = kernels::dot(&place.gradient, &self.direction);
+        if slope < 0.0 && slope.is_finite() {
+            return Ok(slope);
+        }
+        self.memory.clear();
+        kernels::scale_into(-1.0, &place.gradient, &mut self.direction);
+        let slope = kernels::dot(&place.gradient, &self.direction);
+        match slope {
+            slope if slope < 0.0 && slope.is_finite() => Ok(slope),
+            // ‖g‖² underflows, or overflows: no length can be judged by it.
+            0.0 => Err(Termination::Stalled),
+            _ if place.value < -f64::MAX.sqrt() => Err(Termination::Unbounded),
+            _ => Err(Termination::NotFinite(Evaluation::Gradient)),
+        }
+    }
+
+    /// The first length to try.
+    fn first_length(&self, place: &Place<T>, norm: f64) -> f64 {
+        let scaled = !self.memory.is_empty() || matches!(place.preconditioned, Preconditioned::Wanted(_));
+        let first = match self.search {
+            Search::Wolfe(_) if scaled => 1.0,
+            _ if self.length.is_nan() => match kernels::norm(&place.x) {
+                0.0 if scaled => 1.0,
+                0.0 if place.value != 0.0 => FIRST * place.value.abs() / (norm * norm),
+                0.0 => norm.recip(),
+                size => FIRST * size / norm,
+            },
+            Search::Armijo => 2.0 * self.length,
+            Search::Shrinking | Search::Wolfe(_) => self.length,
+        };
+        if first > 0.0 && first.is_finite() { first } else { norm.recip() }
+    }
+
+    fn search<O: Objective<T>>(
+        &mut self,
+        place: &mut Place<T>,
+        oracle: &mut Exact<'_, O>,
+        limits: &Limits<'_>,
+    ) -> Result<(Found, f64), Termination> {
+        let slope = self.aim(place)?;
+        let norm = kernels::norm(&self.direction);
+        let first = self.first_length(place, norm);
+        let start = Point { length: 0.0, value: place.value, slope };
+        let (decrease, curvature) = match self.search {
+            Search::Shrinking => (0.5, None),
+            Search::Armijo => (ARMIJO, None),
+            Search::Wolfe(curvature) => (ARMIJO, Some(curvature)),
+        };
+        let rules = Rules {
+            decrease,
+            slope: curvature.unwrap_or(f64::NAN),
+            epsilon: T::epsilon_f64(),
+            shortest: 0.01 * T::epsilon_f64() * kernels::norm(&place.x) / norm,
+        };
+        let growing = self.search == Search::Shrinking && self.length.is_nan();
+        let mut line = Trials { searcher: self, place, oracle, limits, slopes: curvature.is_some() };
+        let mut found = match curvature {
+            Some(_) => strong_wolfe(&mut line, start, first, rules)?,
+            None => backtrack(&mut line, start, first, rules)?,
+        };
+        // The first length of all was a guess: it may grow while the condition holds.
+        while growing && found.rejected == 0 {
+            match backtrack(&mut line, start, 2.0 * found.point.length, rules) {
+                Ok(longer) if longer.point.length > found.point.length => found = longer,
+                _ => {
+                    self.trial_known = false;
+                    break;
+                }
+            }
+        }
+        Ok((found, slope))
+    }
+}
+
+impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searcher<T> {
+    fn preconditionable(&self) -> bool {
+        self.preconditionable
+    }
+
+    fn advance(
+        &mut self,
+        place: &mut Place<T>,
+        oracle: &mut Exact<'_, O>,
+        limits: &Limits<'_>,
+    ) -> Result<Moved, Termination> {
+        if place.gradient_norm < self.least_gradient {
+            (self.least_gradient, self.rounding_steps) = (place.gradient_norm, 0);
+        }
+        if self.rounding_steps >= MOST_ROUNDING_STEPS {
+            return Err(Termination::Stalled);
+        }
+        let (found, slope) = match self.search(place, oracle, limits) {
+            // Old pairs may be to blame.
+            Err(Termination::Stalled | Termination::InconsistentGradient) if !self.memory.is_empty() => {
+                self.memory.clear();
+                self.search(place, oracle, limits)?
+            }
+            other => other?,
+        };
+        let Found { point, rejected, kept } = found;
+        if kept {
+            std::mem::swap(&mut self.trial_gradient, &mut self.kept_gradient);
+            std::mem::swap(&mut self.trial_preconditioned, &mut self.kept_preconditioned);
+        }
+        kernels::add_scaled(&place.x, point.length, &self.direction, &mut place.next);
+        if !self.trial_known {
+            oracle.gradient(&place.next, &mut self.trial_gradient, &mut self.trial_preconditioned);
+        }
+        if kernels::norm(&self.trial_gradient).is_finite() {
+            self.memory.learn(&place.x, &place.gradient, &place.next, &self.trial_gradient);
+        }
+        let decrease = place.value - point.value;
+        let within = decrease <= rounding(T::epsilon_f64(), place.value, point.value);
+        self.rounding_steps = if within { self.rounding_steps + 1 } else { 0 };
+        self.length = point.length;
+        // Before the exchange: `kept_gradient` is free, and the place's buffers become those of the next trial.
+        std::mem::swap(&mut place.gradient, &mut self.trial_gradient);
+        std::mem::swap(&mut place.preconditioned, &mut self.trial_preconditioned);
+        Ok(Moved {
+            step_norm: point.length * kernels::norm(&self.direction),
+            control: point.length,
+            ratio: decrease / (-point.length * slope),
+            rejected,
+            arrived: Some(point.value),
+        })
+    }
+
+    fn vectors(&self, dim: usize) -> usize {
+        let preconditioned = self.trial_preconditioned.vectors() + self.kept_preconditioned.vectors();
+        2 + self.kept_gradient.len() / dim + preconditioned + self.memory.vectors()
+    }
+}
+
+/// φ along the searcher's direction.
+struct Trials<'l, 'o, 's, T, O> {
+    searcher: &'l mut Searcher<T>,
+    place: &'l mut Place<T>,
+    oracle: &'l mut Exact<'o, O>,
+    limits: &'l Limits<'s>,
+    /// Whether slopes are wanted.
+    slopes: bool,
+}
+
+impl<T: Scalar, O: Objective<T>> Line for Trials<'_, '_, '_, T, O> {
+    fn probe(&mut self, length: f64) -> Result<Point, Termination> {
+        if let Some(limit) = self.limits.reached::<T>(self.oracle) {
+            return Err(limit);
+        }
+        let Trials { searcher, place, oracle, .. } = self;
+        kernels::add_scaled(&place.x, length, &searcher.direction, &mut place.next);
+        if !kernels::all_finite(&place.next) {
+            let far = kernels::norm(&place.x) > T::max_value().into().sqrt();
+            let not_finite = Point { length, value: f64::NAN, slope: f64::NAN };
+            return if far { Err(Termination::Unbounded) } else { Ok(not_finite) };
+        }
+        searcher.trial_known = self.slopes;
+        if !self.slopes {
+            return Ok(Point { length, value: oracle.value(&place.next), slope: f64::NAN });
+        }
+        let gradient = &mut searcher.trial_gradient;
+        let value = oracle.evaluate(&place.next, gradient, &mut searcher.trial_preconditioned);
+        Ok(Point { length, value, slope: kernels::dot(gradient, &searcher.direction) })
+    }
+
+    fn slope(&mut self) -> Result<f64, Termination> {
+        if let Some(limit) = self.limits.reached::<T>(self.oracle) {
+            return Err(limit);
+        }
+        let Searcher { trial_gradient, trial_preconditioned, direction, trial_known, .. } = &mut *self.searcher;
+        self.oracle.gradient(&self.place.next, trial_gradient, trial_preconditioned);
+        *trial_known = true;
+        Ok(kernels::dot(trial_gradient, direction))
+    }
+
+    fn keep(&mut self) {
+        std::mem::swap(&mut self.searcher.trial_gradient, &mut self.searcher.kept_gradient);
+        std::mem::swap(&mut self.searcher.trial_preconditioned, &mut self.searcher.kept_preconditioned);
+    }
+}

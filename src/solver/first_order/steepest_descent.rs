@@ -1,0 +1,90 @@
+//! Steepest descent with a line search: x ← x − αM⁻¹g with M = I, or M = P with a preconditioned objective.
+//!
+//! Cauchy (1847); Nocedal & Wright, *Numerical Optimization* (2006), section 3.3. On a quadratic with exact line searches
+//! f − f* falls by at least ((κ − 1)/(κ + 1))² per step, and no faster in the worst case, where the path zigzags.
+
+use std::ops::ControlFlow;
+
+use super::oracle::Exact;
+use super::search::{Search, Searcher};
+use super::walk::{check_start, walk};
+use crate::base::{Result, Scalar};
+use crate::control::{Progress, Report, Stopping};
+use crate::operator::Objective;
+
+/// How [`SteepestDescent`] finds the length of its steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum LineSearch {
+    /// f(x + δ) ≤ f(x) − α‖g‖²/2, the decrease that α ≤ 1/L guarantees, and an α that never grows: an estimate of 1/L by
+    /// backtracking (Beck & Teboulle, SIAM J. Imaging Sci. 2 (2009), section 4). The theory of α = 1/L holds.
+    Backtracking,
+    /// Armijo's condition (c₁ = 1e-4: Nocedal & Wright, section 3.1) from twice the last length. The default: one or
+    /// two values and one gradient per step.
+    #[default]
+    Armijo,
+    /// The strong Wolfe conditions (c₁ = 1e-4, c₂ = 0.1: Nocedal & Wright, section 3.1): nearly exact searches.
+    StrongWolfe,
+}
+
+/// Minimises by steepest descent with a line search. M = I, or the objective's preconditioner.
+///
+/// Needs no rate, and nothing else; but slow where κ is large. As in all first-order methods a stationary point is
+/// accepted as it is, also a saddle.
+///
+/// ```
+/// use newton_krylov::{Difference, SteepestDescent, objective_from_gradient, with_preconditioner};
+///
+/// let f = objective_from_gradient(
+///     2,
+///     |x: &[f64]| 0.5 * (x[0] * x[0] + 1000.0 * x[1] * x[1]),
+///     |x, g| g.copy_from_slice(&[x[0], 1000.0 * x[1]]),
+///     Difference::Forward,
+/// );
+/// let plain = SteepestDescent::default().minimize(&f, &[1.0, 1.0])?;
+///
+/// // In the Mahalanobis metric A = diag(1, 1000) the level sets are circles.
+/// let f = with_preconditioner(f, |_: &[f64]| |_shift: f64, r: &mut [f64]| r[1] /= 1000.0);
+/// let preconditioned = SteepestDescent::default().minimize(&f, &[1.0, 1.0])?;
+/// assert!(plain.termination.converged() && preconditioned.termination.converged());
+/// assert!(10 * preconditioned.counts.gradients < plain.counts.gradients);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct SteepestDescent {
+    /// How long steps are.
+    pub search: LineSearch,
+    /// When the run ends.
+    pub stopping: Stopping,
+}
+
+impl SteepestDescent {
+    /// Minimises `objective` from `x0`.
+    ///
+    /// # Errors
+    /// For zero unknowns, a wrong length, NaN or ∞ in `x0` or in an option, or where value or gradient at `x0` is not
+    /// finite. Everything that happens later is a [`Termination`](crate::Termination) in the report.
+    pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, x0: &[T]) -> Result<Report<T>> {
+        self.minimize_with(objective, x0, |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
+    ///
+    /// # Errors
+    /// As [`minimize`](Self::minimize).
+    pub fn minimize_with<T: Scalar>(
+        &self,
+        objective: &impl Objective<T>,
+        x0: &[T],
+        observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+    ) -> Result<Report<T>> {
+        check_start(objective.dim(), x0, &self.stopping)?;
+        let search = match self.search {
+            LineSearch::Backtracking => Search::Shrinking,
+            LineSearch::Armijo => Search::Armijo,
+            LineSearch::StrongWolfe => Search::Wolfe(0.1),
+        };
+        walk(&mut Exact::new(objective), x0, &mut Searcher::new(search, 0, x0.len()), &self.stopping, observer)
+    }
+}

@@ -1,0 +1,293 @@
+//! The loop that all first-order methods share.
+//!
+//! At x with value and gradient: stop, or have the [`Mover`] make the next point, evaluate there, and go on. Points of a
+//! given rate may be worse than those before, so the best one is kept: by exchanging buffers, and only once a worse
+//! point is met, so it costs no copy.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use super::oracle::{Oracle, Preconditioned};
+use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, kernels};
+use crate::control::{Evaluation, History, Iteration, Progress, Report, Stopping, Termination};
+use crate::step::InnerStop;
+
+/// Steps in a row that do not change x, after which it never will.
+const MOST_STILL_STEPS: usize = 100;
+
+/// Where a run is.
+pub(super) struct Place<T> {
+    pub x: Vec<T>,
+    /// The point that a step leads to.
+    pub next: Vec<T>,
+    pub value: f64,
+    pub gradient: Vec<T>,
+    pub gradient_norm: f64,
+    pub preconditioned: Preconditioned<T>,
+}
+
+/// A step that was made: `next` is where it leads to.
+pub(super) struct Moved {
+    pub step_norm: f64,
+    pub control: f64,
+    pub ratio: f64,
+    pub rejected: usize,
+    /// f(next), if the gradient and what belongs to it have been exchanged for those of `next`.
+    pub arrived: Option<f64>,
+}
+
+/// When a step may no longer be made.
+pub(super) struct Limits<'s> {
+    pub stopping: &'s Stopping,
+    pub started: Instant,
+    pub iterations: usize,
+}
+
+impl Limits<'_> {
+    pub fn reached<T>(&self, oracle: &impl Oracle<T>) -> Option<Termination> {
+        self.stopping.limit(self.iterations, oracle.counts(), self.started.elapsed())
+    }
+}
+
+/// What makes steps.
+pub(super) trait Mover<T, O> {
+    /// Whether P⁻¹g is wanted for g.
+    fn preconditionable(&self) -> bool;
+
+    /// Makes the next point.
+    fn advance(
+        &mut self,
+        place: &mut Place<T>,
+        oracle: &mut O,
+        limits: &Limits<'_>,
+    ) -> std::result::Result<Moved, Termination>;
+
+    /// Its storage in vectors of length d.
+    fn vectors(&self, dim: usize) -> usize;
+}
+
+/// Refuses what no run can start from.
+pub(super) fn check_start<T: Scalar>(dim: usize, x0: &[T], stopping: &Stopping) -> Result<()> {
+    check_positive_dimension("the objective's dimension", dim)?;
+    check_length("x0", x0, dim)?;
+    check_finite("x0", x0)?;
+    stopping.check()
+}
+
+/// Refuses a start at which f cannot be evaluated; gives ‖g‖ there.
+pub(super) fn check_evaluated<T: Scalar>(value: f64, gradient: &[T]) -> Result<f64> {
+    let finite = |argument, value: f64| {
+        if value.is_finite() { Ok(value) } else { Err(Error::NotFinite { argument, index: None, value }) }
+    };
+    finite("the value at x0", value)?;
+    check_finite("the gradient at x0", gradient)?;
+    finite("the norm of the gradient at x0", kernels::norm(gradient))
+}
+
+/// Goes from `x0`, which has been checked, until the run is over.
+///
+/// With an exact oracle the report has the best point. Otherwise it has the last one, nothing but the limits ends the
+/// run, and value and gradient are those of the whole at its two ends: a batch is drawn only for a step that is made.
+pub(super) fn walk<T: Scalar, O: Oracle<T>>(
+    oracle: &mut O,
+    x0: &[T],
+    mover: &mut impl Mover<T, O>,
+    stopping: &Stopping,
+    mut observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+) -> Result<Report<T>> {
+    let dim = x0.len();
+    let mut limits = Limits { stopping, started: Instant::now(), iterations: 0 };
+    let zeros = || vec![T::zero(); dim];
+    let mut place = Place {
+        x: x0.to_vec(),
+        next: zeros(),
+        value: f64::NAN,
+        gradient: zeros(),
+        gradient_norm: f64::NAN,
+        preconditioned: Preconditioned::new(mover.preconditionable(), dim),
+    };
+    let start = if O::EXACT {
+        oracle.evaluate(&place.x, &mut place.gradient, &mut place.preconditioned)
+    } else {
+        oracle.whole(&place.x, &mut place.gradient)
+    };
+    place.gradient_norm = check_evaluated(start, &place.gradient)?;
+    place.value = start;
+    let (initial_value, initial_gradient_norm) = (place.value, place.gradient_norm);
+    let tolerance = stopping.gradient_tolerance::<T>(initial_gradient_norm);
+
+    let mut best = Best { x: Vec::new(), value: place.value, gradient_norm: place.gradient_norm, is_here: true };
+    let mut history = History::default();
+    // The step that led here, its record, and f before it.
+    let (mut pending, mut last, mut before): (Option<Moved>, Option<Iteration>, f64) = (None, None, f64::NAN);
+    let mut still = 0;
+    let termination = loop {
+        if !O::EXACT
+            && let Some(limit) = limits.reached(oracle)
+        {
+            break limit;
+        }
+        let arrived = pending.as_ref().and_then(|moved| moved.arrived);
+        let value = match arrived {
+            Some(value) => value,
+            None if O::EXACT && pending.is_none() => place.value,
+            None => oracle.evaluate(&place.x, &mut place.gradient, &mut place.preconditioned),
+        };
+        let gradient_norm = kernels::norm(&place.gradient);
+        if !value.is_finite() || !gradient_norm.is_finite() {
+            if pending.take().is_some() {
+                std::mem::swap(&mut place.x, &mut place.next);
+            }
+            break match value {
+                f64::NEG_INFINITY => Termination::Unbounded,
+                _ if place.value > initial_value => Termination::Diverged,
+                value if value.is_finite() => Termination::NotFinite(Evaluation::Gradient),
+                _ => Termination::NotFinite(Evaluation::Value),
+            };
+        }
+        before = if pending.is_some() { place.value } else { before };
+        (place.value, place.gradient_norm) = (value, gradient_norm);
+        if let Some(moved) = pending.take() {
+            if O::EXACT {
+                best.compare(value, gradient_norm, &mut place.next);
+                place.next.resize(dim, T::zero());
+            }
+            last = Some(moved.record(value, gradient_norm));
+            last.into_iter().for_each(|iteration| history.push(iteration));
+        }
+
+        let progress = Progress {
+            iteration: limits.iterations,
+            x: &place.x,
+            value: place.value,
+            gradient: &place.gradient,
+            gradient_norm: place.gradient_norm,
+            counts: oracle.counts(),
+            seconds: limits.started.elapsed().as_secs_f64(),
+            last: last.as_ref(),
+        };
+        let stop = observer(&progress).is_break();
+        if O::EXACT {
+            let over = finished(stopping, tolerance, &place, last.as_ref(), before);
+            if let Some(termination) = over.or_else(|| limits.reached(oracle)) {
+                break if stop && !termination.converged() { Termination::Observer } else { termination };
+            }
+        }
+        if stop {
+            break Termination::Observer;
+        }
+
+        let moved = match mover.advance(&mut place, oracle, &limits) {
+            Ok(moved) => moved,
+            Err(termination) => break termination,
+        };
+        if !moved.step_norm.is_finite() {
+            break if place.value > initial_value { Termination::Diverged } else { Termination::Unbounded };
+        }
+        still = if moved.step_norm == 0.0 { still + 1 } else { 0 };
+        if O::EXACT && still >= MOST_STILL_STEPS {
+            break Termination::Stalled;
+        }
+        std::mem::swap(&mut place.x, &mut place.next);
+        pending = Some(moved);
+        limits.iterations += 1;
+    };
+
+    let vectors = 3 + usize::from(!best.x.is_empty()) + place.preconditioned.vectors() + mover.vectors(dim);
+    let mut report = Report {
+        x: place.x,
+        value: place.value,
+        gradient_norm: place.gradient_norm,
+        initial_value,
+        initial_gradient_norm,
+        counts: oracle.counts(),
+        termination,
+        seconds: 0.0,
+        memory_vectors: vectors,
+        asymmetry: 0.0,
+        steps: 0,
+        history: Vec::new(),
+    };
+    if !O::EXACT {
+        report.value = oracle.whole(&report.x, &mut place.gradient);
+        report.gradient_norm = kernels::norm(&place.gradient);
+        if let Some(moved) = pending {
+            history.push(moved.record(report.value, report.gradient_norm));
+        }
+        if !report.value.is_finite() || !report.gradient_norm.is_finite() {
+            report.termination = Termination::Diverged;
+            report.x.copy_from_slice(x0);
+            (report.value, report.gradient_norm) = (initial_value, initial_gradient_norm);
+        }
+    } else if !best.is_here && !termination.converged() {
+        (report.x, report.value, report.gradient_norm) = (best.x, best.value, best.gradient_norm);
+    }
+    report.counts = oracle.counts();
+    report.steps = history.steps();
+    report.history = history.into_entries();
+    report.seconds = limits.started.elapsed().as_secs_f64();
+    Ok(report)
+}
+
+impl Moved {
+    /// The step's entry in the history.
+    fn record(&self, value: f64, gradient_norm: f64) -> Iteration {
+        Iteration {
+            value,
+            gradient_norm,
+            step_norm: self.step_norm,
+            ratio: self.ratio,
+            control: self.control,
+            shift: 0.0,
+            rejected: self.rejected,
+            products: 0,
+            inner: InnerStop::ClosedForm,
+            lowest_ritz_value: f64::NAN,
+        }
+    }
+}
+
+/// The best point so far.
+struct Best<T> {
+    /// Empty until a worse point is met.
+    x: Vec<T>,
+    value: f64,
+    gradient_norm: f64,
+    /// Whether it is the point where the run is.
+    is_here: bool,
+}
+
+impl<T> Best<T> {
+    /// At a new point: is it better? Takes the buffer of the point before where that was the best and stays so.
+    fn compare(&mut self, value: f64, gradient_norm: f64, before: &mut Vec<T>) {
+        if value <= self.value {
+            (self.value, self.gradient_norm, self.is_here) = (value, gradient_norm, true);
+        } else if self.is_here {
+            std::mem::swap(&mut self.x, before);
+            self.is_here = false;
+        }
+    }
+}
+
+/// Whether the run is over at this place.
+fn finished<T: Scalar>(
+    stopping: &Stopping,
+    tolerance: f64,
+    place: &Place<T>,
+    last: Option<&Iteration>,
+    before: f64,
+) -> Option<Termination> {
+    if place.gradient_norm <= tolerance {
+        return Some(Termination::GradientTolerance);
+    }
+    if place.value <= stopping.target_value {
+        return Some(Termination::TargetValue);
+    }
+    let last = last?;
+    // A method that may rise as well has settled only where f hardly changes at all.
+    if stopping.decrease > 0.0 && (before - place.value).abs() <= stopping.decrease * place.value.abs() {
+        return Some(Termination::DecreaseTolerance);
+    }
+    (stopping.step > 0.0 && last.step_norm <= stopping.step * kernels::norm(&place.x))
+        .then_some(Termination::StepTolerance)
+}

@@ -1,0 +1,289 @@
+//! What can be chosen about Hessian-free training.
+
+use crate::base::{Error, Result, check_range};
+use crate::control::Stopping;
+
+/// The samples that gradients are computed from: batches that grow during the run.
+///
+/// Batches are drawn without replacement: in every epoch each sample occurs once. Within an epoch they have equal sizes
+/// (but for one sample or the remainder of the division), so none is so small that its gradient is noise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct GradientBatch {
+    /// Samples in the first batch; the whole set where it has fewer. Default 500.
+    pub first: usize,
+    /// The factor by which batches grow with every iteration, at least 1; it takes effect at the next epoch. Default 1.01.
+    /// Growing batches lower the noise of the gradient as its size falls (Martens & Grosse 2015, section 13, grow theirs
+    /// exponentially up to the whole set).
+    pub growth: f64,
+    /// Samples in the largest batch. Default: the whole set.
+    pub most: usize,
+}
+
+impl Default for GradientBatch {
+    fn default() -> Self {
+        GradientBatch { first: 500, growth: 1.01, most: usize::MAX }
+    }
+}
+
+impl GradientBatch {
+    /// Every gradient from the whole set: a deterministic objective.
+    pub fn all() -> Self {
+        GradientBatch { first: usize::MAX, growth: 1.0, most: usize::MAX }
+    }
+
+    /// The size of batches from iteration `iteration` on, for a set of `samples`: the whole set divided evenly.
+    pub(super) fn size(&self, iteration: usize, samples: usize) -> usize {
+        let grown = self.first as f64 * self.growth.powf(iteration as f64);
+        let wanted = (grown.min(samples as f64) as usize).min(self.most).clamp(1, samples);
+        samples.div_ceil(samples.div_ceil(wanted))
+    }
+}
+
+/// The samples that curvature products are made on, and that a preconditioner learns from: a share of the gradient batch.
+///
+/// Products need fewer samples than the gradient, since errors of the curvature do not move the minimum (Byrd, Chin,
+/// Neveitt & Nocedal, SIAM J. Optim. 21 (2011)).
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct CurvatureBatch {
+    /// The share, in (0, 1]. Default 0.25 (Martens & Grosse 2015, section 8, for the products).
+    pub share: f64,
+    /// The fewest samples; the whole gradient batch where it has fewer. Default 250.
+    pub least: usize,
+}
+
+impl Default for CurvatureBatch {
+    fn default() -> Self {
+        CurvatureBatch { share: 0.25, least: 250 }
+    }
+}
+
+impl CurvatureBatch {
+    /// Products on the whole gradient batch, which then share its forward pass.
+    pub fn all() -> Self {
+        CurvatureBatch { share: 1.0, least: 0 }
+    }
+
+    pub(super) fn size(&self, gradient: usize) -> usize {
+        ((self.share * gradient as f64).ceil() as usize).max(self.least).clamp(1, gradient)
+    }
+}
+
+/// The samples on which a step is judged: f before and after, for the damping and for backtracking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum AcceptanceBatch {
+    /// The gradient batch, on which f(x) is known already (Martens & Sutskever 2012, section 20.7). There a short enough
+    /// step is always good. The default.
+    #[default]
+    Gradient,
+    /// The curvature batch, where a value costs least. As its gradient is another one, near a minimum it refuses steps that
+    /// are good for the gradient batch: for training that ends before the noise of the batches matters.
+    Curvature,
+    /// The whole set: every accepted step decreases f itself. f(x) is carried over from step to step.
+    All,
+}
+
+/// How a step comes out of products.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Recipe {
+    /// A stored space answers for every damping; see [`OneSpace`].
+    OneSpace(OneSpace),
+    /// Martens' conjugate gradients for one damping; see [`ConjugateGradients`].
+    ConjugateGradients(ConjugateGradients),
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Recipe::OneSpace(OneSpace::default())
+    }
+}
+
+impl Default for OneSpace {
+    fn default() -> Self {
+        OneSpace { products: 2, search: false }
+    }
+}
+
+/// The step from a small space with exact products, spanned by the last step and by preconditioned residuals.
+///
+/// The last step in the space is momentum, with a coefficient from the model instead of a schedule. With two products
+/// the space is that of the last step and P⁻¹g: Martens & Grosse's K-FAC with their rescaling and momentum (2015,
+/// sections 6.4 and 7) where P is Kronecker-factored. With more it is Hessian-free optimisation with a warm start.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct OneSpace {
+    /// Most products for one step, at least 1; fewer where the space is invariant. Default 2, for use with a
+    /// preconditioner that knows the problem: further products, measured on autoencoders, fit the curvature of the batch
+    /// rather than that of the set. Without a preconditioner 10 to 50 are better.
+    pub products: usize,
+    /// Whether f is evaluated along λ ↦ δ(λ), which costs no product, and the best λ is taken. If not, λ follows the
+    /// rule of Levenberg & Marquardt. Default: not, since with few products λ is also a damping of the preconditioner,
+    /// which the best λ for the next step alone makes too small.
+    pub search: bool,
+}
+
+/// Martens' recipe (2010): preconditioned conjugate gradients from the last solution, stopped by relative progress; the
+/// iterate that is best on the acceptance batch; a line search; the rule of Levenberg & Marquardt for λ.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct ConjugateGradients {
+    /// Most products for one step. Default 250 (Martens' published code).
+    pub products: usize,
+    /// ε: stops at iteration i when the last k = max(10, 0.1 i) lowered the model by less than the fraction kε. Default
+    /// 5e-4 (Martens 2010, section 4.4).
+    pub progress: f64,
+    /// The fraction of the last solution that is the next starting point, in [0, 1]. Default 0.95 (Martens & Sutskever
+    /// 2012, section 20.10).
+    pub warm_start: f64,
+}
+
+impl Default for ConjugateGradients {
+    fn default() -> Self {
+        ConjugateGradients { products: 250, progress: 5e-4, warm_start: 0.95 }
+    }
+}
+
+/// Hessian-free training: minimises a mean over samples by steps from curvature products, (M + λI)δ = −g.
+///
+/// One iteration draws a batch, computes the gradient on it and products with the curvature M on a share of it, makes a
+/// step by the [`recipe`](Self::recipe), and judges it by the values of f on the [`AcceptanceBatch`]: with
+///
+///   ρ = (f(x) − f(x + δ)) / (−gᵀδ − ½δᵀMδ),
+///
+/// where the model is taken without its damping (Martens 2010, section 4.1), λ grows where ρ < ¼ and falls where ρ > ¾.
+/// A step that raises f is not taken.
+///
+/// What M is, the objective says: the generalised Gauss–Newton matrix or a Fisher matrix for networks. Where M can be
+/// indefinite, λ is raised above its lowest Ritz value.
+///
+/// # What is reported
+/// [`Report::x`](crate::Report::x) is the best point among those whose value on the whole set was computed, and
+/// [`Report::value`](crate::Report::value) is that value. It is computed at the start, at the end, once in 20 epochs, and
+/// for free where a batch is the whole set. In [`Iteration`](crate::Iteration) and [`Progress`](crate::Progress) the value
+/// is that on the acceptance batch after the step, the gradient and its norm those on the gradient batch, where the step
+/// started, and `control` is λ. `converged` is only claimed for a gradient on the whole set.
+///
+/// [`Counts`](crate::Counts) count calls, on batches of any size; [`HessianFreeRun::sample_counts`](crate::HessianFreeRun::sample_counts) counts samples.
+///
+/// # Storage
+/// 2·products + 11 vectors of length d for [`OneSpace`], about 26 for [`ConjugateGradients`], and the preconditioner.
+///
+/// ```
+/// use newton_krylov::{HessianFree, Objective, SampledObjective, objective};
+///
+/// /// Linear regression: 1/N Σ (aᵢᵀx − bᵢ)²/2.
+/// struct Regression(Vec<([f64; 2], f64)>);
+///
+/// impl SampledObjective<f64> for Regression {
+///     fn dim(&self) -> usize {
+///         2
+///     }
+///     fn samples(&self) -> usize {
+///         self.0.len()
+///     }
+///     fn batch<'a>(&'a self, samples: &'a [usize]) -> impl Objective<f64> + 'a {
+///         let mean = move |f: &dyn Fn(&[f64; 2], f64) -> f64| {
+///             samples.iter().map(|&i| f(&self.0[i].0, self.0[i].1)).sum::<f64>() / samples.len() as f64
+///         };
+///         let fit = |a: &[f64; 2], x: &[f64]| a[0] * x[0] + a[1] * x[1];
+///         objective(
+///             2,
+///             move |x: &[f64]| mean(&|a, b| 0.5 * (fit(a, x) - b).powi(2)),
+///             move |x, g| (0..2).for_each(|j| g[j] = mean(&|a, b| (fit(a, x) - b) * a[j])),
+///             move |_, v, mv| (0..2).for_each(|j| mv[j] = mean(&|a, _| fit(a, v) * a[j])),
+///         )
+///     }
+/// }
+///
+/// let data = (0..1000).map(|i| ([1.0, i as f64 / 1000.0], 2.0 - i as f64 / 1000.0)).collect();
+/// let report = HessianFree::default().minimize(&Regression(data), &[0.0, 0.0])?;
+/// assert!(report.termination.converged());
+/// assert!((report.x[0] - 2.0).abs() < 1e-6 && (report.x[1] + 1.0).abs() < 1e-6);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct HessianFree {
+    /// When the run ends. The tests of convergence (gradient, step, decrease, target value) apply where the gradient batch
+    /// is the whole set. Default: as for every solver.
+    pub stopping: Stopping,
+    /// Samples for the gradient.
+    pub gradient_batch: GradientBatch,
+    /// Samples for products.
+    pub curvature_batch: CurvatureBatch,
+    /// Samples on which a step is judged.
+    pub acceptance_batch: AcceptanceBatch,
+    /// How a step comes out of products.
+    pub recipe: Recipe,
+    /// The first λ, in units of f per squared unit of x. Default 10, measured on autoencoders; Martens' published code
+    /// starts from 45.
+    pub damping: f64,
+    /// Fixes the batches.
+    pub seed: u64,
+}
+
+impl Default for HessianFree {
+    fn default() -> Self {
+        HessianFree {
+            stopping: Stopping::default(),
+            gradient_batch: GradientBatch::default(),
+            curvature_batch: CurvatureBatch::default(),
+            acceptance_batch: AcceptanceBatch::default(),
+            recipe: Recipe::default(),
+            damping: 10.0,
+            seed: 0,
+        }
+    }
+}
+
+impl HessianFree {
+    pub(super) fn check(&self) -> Result<()> {
+        self.stopping.check()?;
+        let damping = self.damping;
+        check_range("damping", damping, damping > 0.0 && damping.is_finite(), "positive and finite")?;
+        at_least_one("gradient_batch.first", self.gradient_batch.first)?;
+        at_least_one("gradient_batch.most", self.gradient_batch.most)?;
+        let growth = self.gradient_batch.growth;
+        check_range("gradient_batch.growth", growth, growth >= 1.0 && growth.is_finite(), "at least 1 and finite")?;
+        let share = self.curvature_batch.share;
+        check_range("curvature_batch.share", share, share > 0.0 && share <= 1.0, "above 0 and at most 1")?;
+        match self.recipe {
+            Recipe::OneSpace(OneSpace { products, .. }) => at_least_one("recipe.products", products),
+            Recipe::ConjugateGradients(ConjugateGradients { products, progress, warm_start }) => {
+                at_least_one("recipe.products", products)?;
+                check_range("recipe.warm_start", warm_start, (0.0..=1.0).contains(&warm_start), "between 0 and 1")?;
+                check_range("recipe.progress", progress, (0.0..1.0).contains(&progress), "at least 0 and below 1")
+            }
+        }
+    }
+}
+
+fn at_least_one(argument: &'static str, value: usize) -> Result<()> {
+    if value >= 1 { Ok(()) } else { Err(Error::OutOfRange { argument, value: 0.0, requirement: "at least 1" }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_divide_the_set_evenly_and_grow_to_all_of_it() {
+        let batch = GradientBatch { first: 500, growth: 1.01, most: usize::MAX };
+        assert_eq!(batch.size(0, 10_000), 500);
+        assert_eq!(batch.size(0, 10), 10);
+        for iteration in 0..600 {
+            let size = batch.size(iteration, 10_007);
+            let last = 10_007 - (10_007usize.div_ceil(size) - 1) * size;
+            assert!(last + 10_007usize.div_ceil(size) > size, "{size} {last}");
+        }
+        assert_eq!(batch.size(1000, 10_000), 10_000);
+        assert_eq!(GradientBatch::all().size(0, 7), 7);
+        assert_eq!(GradientBatch { most: 100, ..batch }.size(1_000_000, 1000), 100);
+        assert_eq!(CurvatureBatch::default().size(4000), 1000);
+        assert_eq!(CurvatureBatch::default().size(300), 250);
+        assert_eq!(CurvatureBatch::default().size(3), 3);
+    }
+}

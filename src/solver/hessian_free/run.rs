@@ -1,0 +1,545 @@
+//! The run: batches, one iteration after the other, and what must never be lost.
+//!
+//! An iteration in which no step is found leaves x where it is, and the next one draws other samples. Twenty in a row end
+//! the run, the last of them on the whole set, where it may turn out to have converged. So one bad batch (NaN in a sample)
+//! costs one iteration.
+
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use super::conjugate_gradients;
+use super::one_space::OneSpaceStep;
+use super::options::{AcceptanceBatch, HessianFree, Recipe};
+use super::proposal::{Accepted, Failure, Here};
+use super::state::HessianFreeState;
+use super::tally::{Metered, Tally};
+use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension, kernels};
+use crate::control::{Batches, Evaluation, Iteration, Progress, Report, Termination};
+use crate::curvature::LearnedPreconditioner;
+use crate::operator::{Counts, Expansion, Objective, SampledObjective};
+use crate::step::BacktrackingCg;
+
+/// Iterations without a step, in a row, after which a run ends.
+const MOST_FAILURES: usize = 20;
+/// Epochs of gradients between two values on the whole set.
+const EPOCHS: usize = 20;
+/// Samples in a part of the whole set: few enough for their forward pass to stay in the cache of the processor.
+const PART: usize = 1000;
+
+/// A run of [`HessianFree`] that goes on one iteration at a time.
+///
+/// ```
+/// # use newton_krylov::{Objective, SampledObjective, objective};
+/// # struct Mean(Vec<f64>);
+/// # impl SampledObjective<f64> for Mean {
+/// #     fn dim(&self) -> usize { 1 }
+/// #     fn samples(&self) -> usize { self.0.len() }
+/// #     fn batch<'a>(&'a self, samples: &'a [usize]) -> impl Objective<f64> + 'a {
+/// #         let count = samples.len() as f64;
+/// #         objective(
+/// #             1,
+/// #             move |x: &[f64]| samples.iter().map(|&i| 0.5 * (x[0] - self.0[i]).powi(2)).sum::<f64>() / count,
+/// #             move |x, g| g[0] = samples.iter().map(|&i| x[0] - self.0[i]).sum::<f64>() / count,
+/// #             |_, v, hv| hv[0] = v[0],
+/// #         )
+/// #     }
+/// # }
+/// use newton_krylov::{HessianFree, HessianFreeState, checkpoint};
+///
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("mean.checkpoint");
+/// let mean = Mean(vec![1.0, 2.0, 6.0]);
+/// let solver = HessianFree::default();
+/// let mut run = solver.start(&mean, (), &[0.0])?;
+/// for _ in 0..3 {
+///     run.iterate();
+///     checkpoint::save(&path, "mean", run.state())?;
+/// }
+/// // Later, perhaps in another process: the same trajectory, to the bit.
+/// let state: HessianFreeState<f64> = checkpoint::load(&path, "mean")?;
+/// let mut run = solver.resume(&mean, state)?;
+/// let termination = loop {
+///     if let Some(termination) = run.iterate() {
+///         break termination;
+///     }
+/// };
+/// let report = run.finish(termination);
+/// assert!(report.termination.converged() && (report.x[0] - 3.0).abs() < 1e-7);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct HessianFreeRun<'r, T, S, P = ()> {
+    options: &'r HessianFree,
+    objective: &'r S,
+    state: HessianFreeState<T, P>,
+    inner: InnerSolver<T>,
+    tally: Tally,
+    gradient: Vec<T>,
+    trial: Vec<T>,
+    samples: Vec<usize>,
+}
+
+enum InnerSolver<T> {
+    OneSpace(OneSpaceStep<T>),
+    ConjugateGradients(BacktrackingCg<T>),
+}
+
+impl HessianFree {
+    /// Minimises `objective` from `x0`, preconditioned as the objective's operators themselves are.
+    ///
+    /// # Errors
+    /// If the objective has no unknowns or no samples, `x0` has another length or is not finite, or an option is out of
+    /// its range.
+    pub fn minimize<T: Scalar, S: SampledObjective<T>>(&self, objective: &S, x0: &[T]) -> Result<Report<T>> {
+        self.minimize_with(objective, (), x0, |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`minimize`](Self::minimize), with a preconditioner that learns during the run (`()` for none), and with an
+    /// observer that sees every step and may stop the run.
+    ///
+    /// # Errors
+    /// As [`minimize`](Self::minimize).
+    pub fn minimize_with<T, S, P>(
+        &self,
+        objective: &S,
+        preconditioner: P,
+        x0: &[T],
+        mut observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+    ) -> Result<Report<T>>
+    where
+        T: Scalar,
+        S: SampledObjective<T>,
+        P: LearnedPreconditioner<T, S>,
+    {
+        let mut run = self.start(objective, preconditioner, x0)?;
+        let termination = loop {
+            if let Some(termination) = run.iterate() {
+                break termination;
+            }
+            if observer(&run.progress()).is_break() {
+                break Termination::Observer;
+            }
+        };
+        Ok(run.finish(termination))
+    }
+
+    /// Starts a run. Computes f(x₀) on the whole set.
+    ///
+    /// # Errors
+    /// As [`minimize`](Self::minimize).
+    pub fn start<'r, T, S, P>(
+        &'r self,
+        objective: &'r S,
+        preconditioner: P,
+        x0: &[T],
+    ) -> Result<HessianFreeRun<'r, T, S, P>>
+    where
+        T: Scalar,
+        S: SampledObjective<T>,
+        P: LearnedPreconditioner<T, S>,
+    {
+        let (dim, samples) = (objective.dim(), objective.samples());
+        check_positive_dimension("the objective's dimension", dim)?;
+        check_positive_dimension("the objective's samples", samples)?;
+        check_length("x0", x0, dim)?;
+        check_finite("x0", x0)?;
+        self.check()?;
+        let size = self.gradient_batch.size(0, samples);
+        let state = HessianFreeState {
+            x: x0.to_vec(),
+            step: vec![T::zero(); dim],
+            damping: self.damping,
+            preconditioner,
+            batches: Batches::new(samples, size, self.seed)?,
+            iterations: 0,
+            failures: 0,
+            not_finite: 0,
+            value: None,
+            best: x0.to_vec(),
+            best_value: f64::INFINITY,
+            since_value: 0,
+            initial_value: f64::NAN,
+            initial_gradient_norm: None,
+            gradient_norm: f64::NAN,
+            counts: Counts::default(),
+            sample_counts: Counts::default(),
+            seconds: 0.0,
+            asymmetry: 0.0,
+            history: vec![],
+        };
+        let started = Instant::now();
+        let mut run = self.resume(objective, state)?;
+        let value = whole_value(objective, &run.tally, &run.state.x);
+        run.state.initial_value = value;
+        run.know_value(value);
+        run.end_part(started);
+        Ok(run)
+    }
+
+    /// Goes on from a saved state. With the same options, objective and number type the trajectory is bitwise that of the
+    /// run that was not interrupted; with other options the run goes on under those.
+    ///
+    /// # Errors
+    /// If the state belongs to an objective with another dimension, number of samples or shape of its preconditioner, or
+    /// an option is out of its range.
+    pub fn resume<'r, T, S, P>(
+        &'r self,
+        objective: &'r S,
+        state: HessianFreeState<T, P>,
+    ) -> Result<HessianFreeRun<'r, T, S, P>>
+    where
+        T: Scalar,
+        S: SampledObjective<T>,
+        P: LearnedPreconditioner<T, S>,
+    {
+        self.check()?;
+        let dim = objective.dim();
+        state.check(dim, objective.samples())?;
+        state.preconditioner.fits(objective)?;
+        let inner = match self.recipe {
+            Recipe::OneSpace(recipe) => InnerSolver::OneSpace(OneSpaceStep::new(dim, recipe.products)),
+            Recipe::ConjugateGradients(_) => InnerSolver::ConjugateGradients(BacktrackingCg::new(dim)),
+        };
+        let tally = Tally::default();
+        tally.calls.set(state.counts);
+        tally.samples.set(state.sample_counts);
+        let zeros = || vec![T::zero(); dim];
+        Ok(HessianFreeRun {
+            options: self,
+            objective,
+            state,
+            inner,
+            tally,
+            gradient: zeros(),
+            trial: zeros(),
+            samples: vec![],
+        })
+    }
+}
+
+impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianFreeRun<'_, T, S, P> {
+    /// One iteration; the reason if the run is over. Calls after that say so again, or go on where a limit was raised.
+    pub fn iterate(&mut self) -> Option<Termination> {
+        let started = Instant::now();
+        let termination = self.limit(started).or_else(|| self.attempt(started));
+        self.end_part(started);
+        termination
+    }
+
+    /// Everything that fixes how the run goes on: to be saved.
+    pub fn state(&self) -> &HessianFreeState<T, P> {
+        &self.state
+    }
+
+    /// Samples in all values, gradients and products so far.
+    pub fn sample_counts(&self) -> Counts {
+        self.state.sample_counts
+    }
+
+    /// What an observer sees.
+    pub fn progress(&self) -> Progress<'_, T> {
+        let state = &self.state;
+        Progress {
+            iteration: state.iterations,
+            x: &state.x,
+            value: state.history.last().map_or(state.initial_value, |last| last.value),
+            gradient: &self.gradient,
+            gradient_norm: state.gradient_norm,
+            counts: state.counts,
+            seconds: state.seconds,
+            last: state.history.last(),
+        }
+    }
+
+    /// Ends the run: computes f(x) on the whole set, unless it is known, and reports the best point.
+    pub fn finish(mut self, termination: Termination) -> Report<T> {
+        let started = Instant::now();
+        if self.state.value.is_none() {
+            let value = whole_value(self.objective, &self.tally, &self.state.x);
+            self.know_value(value);
+        }
+        self.end_part(started);
+        let inner = match &self.inner {
+            InnerSolver::OneSpace(space) => space.vectors(),
+            InnerSolver::ConjugateGradients(cg) => cg.vectors(),
+        };
+        let state = self.state;
+        Report {
+            value: if state.best_value.is_finite() { state.best_value } else { state.initial_value },
+            x: state.best,
+            gradient_norm: state.gradient_norm,
+            initial_value: state.initial_value,
+            initial_gradient_norm: state.initial_gradient_norm.unwrap_or(f64::NAN),
+            counts: state.counts,
+            termination,
+            seconds: state.seconds,
+            memory_vectors: 5 + inner,
+            asymmetry: state.asymmetry,
+            steps: state.history.len(),
+            history: state.history,
+        }
+    }
+
+    fn end_part(&mut self, started: Instant) {
+        self.state.counts = self.tally.calls.get();
+        self.state.sample_counts = self.tally.samples.get();
+        self.state.seconds += started.elapsed().as_secs_f64();
+    }
+
+    fn limit(&self, started: Instant) -> Option<Termination> {
+        let state = &self.state;
+        if state.best_value == f64::INFINITY {
+            return Some(Termination::NotFinite(Evaluation::Value)); // f(x₀)
+        }
+        let elapsed = std::time::Duration::from_secs_f64(state.seconds) + started.elapsed();
+        self.options.stopping.limit(state.iterations, self.tally.calls.get(), elapsed)
+    }
+
+    /// f(x) on the whole set is known: x may be the best point.
+    fn know_value(&mut self, value: f64) {
+        let state = &mut self.state;
+        state.value = Some(value);
+        state.since_value = 0;
+        if value < state.best_value {
+            state.best_value = value;
+            state.best.copy_from_slice(&state.x);
+        }
+    }
+
+    /// Draws the next batch.
+    fn draw(&mut self) {
+        let (state, batch) = (&mut self.state, &self.options.gradient_batch);
+        if state.failures + 1 == MOST_FAILURES {
+            self.samples.clear();
+            self.samples.extend(0..state.batches.samples());
+            return;
+        }
+        if state.batches.at_start_of_epoch() {
+            let size = batch.size(state.iterations, state.batches.samples());
+            state.batches.set_size(size).expect("between 1 and the number of samples");
+        }
+        self.samples.clear();
+        self.samples.extend(state.batches.draw());
+        if self.samples.len() == state.batches.samples() {
+            self.samples.sort_unstable(); // a sum over all does not depend on the epoch
+        }
+    }
+
+    /// One iteration within the limits.
+    fn attempt(&mut self, started: Instant) -> Option<Termination> {
+        self.draw();
+        self.state.iterations += 1;
+        let (samples, x) = (std::mem::take(&mut self.samples), std::mem::take(&mut self.state.x));
+        let outcome = self.step_from(&x, &samples, started);
+        self.state.x = x;
+        let whole = samples.len() == self.objective.samples();
+        self.samples = samples;
+        match outcome {
+            Ok(accepted) => self.arrive(accepted, whole),
+            Err(Outcome::End(termination)) => Some(termination),
+            Err(Outcome::NoStep(failure)) => self.fail(failure),
+        }
+    }
+
+    /// Gradient, products, step: writes x + δ to `trial`.
+    fn step_from(&mut self, x: &[T], samples: &[usize], started: Instant) -> std::result::Result<Accepted, Outcome> {
+        let (objective, options, tally) = (self.objective, self.options, &self.tally);
+        let whole = samples.len() == objective.samples();
+        let batch = objective.batch(samples);
+        let at = batch.expand(x);
+        let value = at.value();
+        tally.value(samples.len());
+        if !value.is_finite() {
+            return Err(Outcome::NoStep(Failure::NotFinite(Evaluation::Value)));
+        }
+        at.gradient(&mut self.gradient);
+        tally.gradient(samples.len());
+        let norm = kernels::norm(&self.gradient);
+        if !norm.is_finite() {
+            return Err(Outcome::NoStep(Failure::NotFinite(Evaluation::Gradient)));
+        }
+        self.state.gradient_norm = norm;
+        self.state.since_value += samples.len();
+        let reference = *self.state.initial_gradient_norm.get_or_insert(norm);
+        if whole {
+            self.state.x.clear();
+            self.state.x.extend_from_slice(x);
+            self.know_value(value);
+            if let Some(termination) = self.converged(norm, reference) {
+                return Err(Outcome::End(termination));
+            }
+        }
+        if norm == 0.0 {
+            return Err(Outcome::NoStep(Failure::NoDecrease));
+        }
+        let inner = &samples[..options.curvature_batch.size(samples.len())];
+        let damping = self.state.damping;
+        let learned = self.state.preconditioner.learn(objective, x, inner, damping);
+        if learned > 0 {
+            self.tally.gradient(learned);
+        }
+        if inner.len() == samples.len() {
+            return self.solve(&at, &batch, &batch, value, value, x, samples.len(), samples.len(), started);
+        }
+        let inner_batch = objective.batch(inner);
+        let inner_at = inner_batch.expand(x);
+        let inner_value = if options.acceptance_batch == AcceptanceBatch::Curvature {
+            self.tally.value(inner.len());
+            inner_at.value()
+        } else {
+            value
+        };
+        self.solve(&inner_at, &batch, &inner_batch, value, inner_value, x, samples.len(), inner.len(), started)
+    }
+
+    /// Has the recipe find a step.
+    #[expect(clippy::too_many_arguments, reason = "batches borrow what the run owns")]
+    fn solve(
+        &mut self,
+        at: &impl Expansion<T>,
+        batch: &impl Objective<T>,
+        inner_batch: &impl Objective<T>,
+        value: f64,
+        inner_value: f64,
+        x: &[T],
+        samples: usize,
+        inner: usize,
+        started: Instant,
+    ) -> std::result::Result<Accepted, Outcome> {
+        let (objective, options, tally) = (self.objective, self.options, &self.tally);
+        let all = objective.samples();
+        let before = match options.acceptance_batch {
+            AcceptanceBatch::Gradient => value,
+            AcceptanceBatch::Curvature => inner_value,
+            AcceptanceBatch::All => self.state.value.unwrap_or_else(|| whole_value(objective, tally, x)),
+        };
+        let value_at = |x: &[T]| match options.acceptance_batch {
+            AcceptanceBatch::Gradient => {
+                tally.value(samples);
+                batch.value(x)
+            }
+            AcceptanceBatch::Curvature => {
+                tally.value(inner);
+                inner_batch.value(x)
+            }
+            AcceptanceBatch::All if samples == all => {
+                tally.value(samples);
+                batch.value(x)
+            }
+            AcceptanceBatch::All => whole_value(objective, tally, x),
+        };
+        let (stopping, seconds) = (&options.stopping, self.state.seconds);
+        let more = || {
+            tally.calls.get().products < stopping.max_products
+                && stopping.max_time.is_none_or(|most| seconds + started.elapsed().as_secs_f64() < most.as_secs_f64())
+        };
+        let learned = &self.state.preconditioner;
+        let here = Here {
+            operator: &Metered { operator: at, samples: inner, tally },
+            precondition: &|damping, r| {
+                let _ = learned.precondition(damping, r) || at.precondition(damping, r);
+            },
+            x,
+            gradient: &self.gradient,
+            value: before,
+            value_at: &value_at,
+            more: &more,
+        };
+        let mut damping = self.state.damping;
+        let (step, trial) = (&mut self.state.step, &mut self.trial);
+        let proposed = match (&mut self.inner, &options.recipe) {
+            (InnerSolver::OneSpace(space), Recipe::OneSpace(recipe)) => {
+                let proposed = space.propose(&here, recipe, &mut damping, step, trial);
+                self.state.asymmetry = self.state.asymmetry.max(space.asymmetry());
+                proposed
+            }
+            (InnerSolver::ConjugateGradients(cg), Recipe::ConjugateGradients(recipe)) => {
+                conjugate_gradients::propose(cg, &here, recipe, &mut damping, step, trial)
+            }
+            _ => unreachable!("made for this recipe"),
+        };
+        self.state.damping = damping;
+        proposed.map_err(Outcome::NoStep)
+    }
+
+    /// The tests of convergence, where the gradient is that of the whole set.
+    fn converged(&self, norm: f64, reference: f64) -> Option<Termination> {
+        let (stopping, state) = (&self.options.stopping, &self.state);
+        if norm <= stopping.gradient_tolerance::<T>(reference) {
+            return Some(Termination::GradientTolerance);
+        }
+        (state.value? <= stopping.target_value).then_some(Termination::TargetValue)
+    }
+
+    /// Moves to the point that was found.
+    fn arrive(&mut self, accepted: Accepted, whole: bool) -> Option<Termination> {
+        let state = &mut self.state;
+        std::mem::swap(&mut state.x, &mut self.trial);
+        let before = state.value.take();
+        (state.failures, state.not_finite) = (0, 0);
+        let products = self.tally.calls.get().products - state.counts.products;
+        state.history.push(Iteration {
+            value: accepted.value,
+            gradient_norm: state.gradient_norm,
+            step_norm: accepted.norm,
+            ratio: accepted.ratio,
+            control: accepted.damping,
+            shift: accepted.damping,
+            rejected: accepted.rejected,
+            products,
+            inner: accepted.inner,
+            lowest_ritz_value: accepted.lowest_ritz_value,
+        });
+        let all = self.objective.samples();
+        let exact = match self.options.acceptance_batch {
+            AcceptanceBatch::All => true,
+            AcceptanceBatch::Gradient => whole,
+            AcceptanceBatch::Curvature => whole && self.options.curvature_batch.size(all) == all,
+        };
+        if exact {
+            self.know_value(accepted.value);
+        } else if state.since_value >= EPOCHS * all {
+            let value = whole_value(self.objective, &self.tally, &self.state.x);
+            self.know_value(value);
+        }
+        let (stopping, state) = (&self.options.stopping, &self.state);
+        if let (true, Some(before), Some(value)) = (exact && whole, before, state.value) {
+            if stopping.decrease > 0.0 && before - value <= stopping.decrease * value.abs() {
+                return Some(Termination::DecreaseTolerance);
+            }
+            if stopping.step > 0.0 && accepted.norm <= stopping.step * kernels::norm(&state.x) {
+                return Some(Termination::StepTolerance);
+            }
+        }
+        (state.value? <= stopping.target_value).then_some(Termination::TargetValue)
+    }
+
+    /// Stays, and forgets the last step, which may be the reason.
+    fn fail(&mut self, failure: Failure) -> Option<Termination> {
+        let state = &mut self.state;
+        state.step.fill(T::zero());
+        state.failures += 1;
+        state.not_finite += usize::from(matches!(failure, Failure::NotFinite(_)));
+        match failure {
+            Failure::Unbounded => Some(Termination::Unbounded),
+            Failure::NotFinite(what) if state.failures >= MOST_FAILURES && state.not_finite == state.failures => {
+                Some(Termination::NotFinite(what))
+            }
+            _ if state.failures >= MOST_FAILURES => Some(Termination::Stalled),
+            _ => None,
+        }
+    }
+}
+
+/// f on the whole set, by parts: Σ |B| f_B / N, the regulariser being the same in each.
+fn whole_value<T>(objective: &impl SampledObjective<T>, tally: &Tally, x: &[T]) -> f64 {
+    let samples = objective.samples();
+    let all: Vec<usize> = (0..samples).collect();
+    tally.value(samples);
+    all.chunks(PART).map(|part| objective.batch(part).value(x) * part.len() as f64).sum::<f64>() / samples as f64
+}
+
+/// What else an iteration can come to.
+enum Outcome {
+    End(Termination),
+    NoStep(Failure),
+}

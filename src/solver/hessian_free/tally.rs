@@ -1,0 +1,51 @@
+//! Counts of calls and of the samples that they ran over.
+
+use std::cell::Cell;
+
+use crate::operator::{Counts, SymmetricOperator};
+
+/// Calls, and calls times samples.
+#[derive(Debug, Default)]
+pub struct Tally {
+    pub calls: Cell<Counts>,
+    pub samples: Cell<Counts>,
+}
+
+impl Tally {
+    fn add(&self, samples: usize, change: impl Fn(&mut Counts, usize)) {
+        for (counts, by) in [(&self.calls, 1), (&self.samples, samples)] {
+            let mut now = counts.get();
+            change(&mut now, by);
+            counts.set(now);
+        }
+    }
+
+    pub fn value(&self, samples: usize) {
+        self.add(samples, |c, by| c.values += by);
+    }
+
+    pub fn gradient(&self, samples: usize) {
+        self.add(samples, |c, by| c.gradients += by);
+    }
+
+    pub fn product(&self, samples: usize) {
+        self.add(samples, |c, by| c.products += by);
+    }
+}
+
+/// An operator whose products are counted. It is only asked for products.
+pub struct Metered<'t, M> {
+    pub operator: M,
+    pub samples: usize,
+    pub tally: &'t Tally,
+}
+
+impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Metered<'_, M> {
+    fn dim(&self) -> usize {
+        self.operator.dim()
+    }
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        self.tally.product(self.samples);
+        self.operator.apply(v, out);
+    }
+}

@@ -1,0 +1,37 @@
+//! What statisticians ask of a fit: covariance and standard errors of the parameters, residual variance, intervals.
+//!
+//! At a solution of min ½‖r(x)‖² whose residuals are independent errors of variance σ², the parameters are, to first
+//! order, normal with covariance σ²(JᵀJ)⁻¹, and σ² is estimated by s² = ‖r‖²/(m − n) (Seber & Wild, *Nonlinear
+//! Regression* (1989), section 2.1.2). [`covariance`] has all of it for few parameters, [`covariance_of`] that of chosen
+//! parameters where there are many.
+
+mod covariance;
+mod selected;
+mod student_t;
+
+pub use covariance::{Covariance, covariance};
+pub use selected::{SelectedCovariance, covariance_of};
+
+use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension};
+use crate::curvature::{LeastSquares, LossSum, RobustLoss, Weighted, Weights};
+use crate::operator::{LinearMap, Linearization, Model};
+
+/// Calls `f` with the weighted Jacobian and residuals at x, and the value there.
+fn at<T: Scalar, M: Model<T>, L: RobustLoss, R>(
+    fit: &LeastSquares<T, M, L>,
+    x: &[T],
+    f: impl FnOnce(&dyn LinearMap<T>, &[T], f64) -> Result<R>,
+) -> Result<R> {
+    let (m, n) = (fit.model().output_dim(), fit.model().dim());
+    check_positive_dimension("the number of parameters", n)?;
+    check_positive_dimension("the number of residuals", m)?;
+    check_length("x", x, n)?;
+    check_finite("x", x)?;
+    let jacobian = fit.model().linearize(x);
+    let residual = jacobian.outputs();
+    check_finite("the residuals at x", residual)?;
+    let value = LossSum::new(m, fit.block()).value(fit.loss(), residual);
+    let mut weights = Weights::new(m, fit.block());
+    weights.update(fit.loss(), residual);
+    f(&Weighted { jacobian, weights: &weights }, weights.weighted(), value)
+}

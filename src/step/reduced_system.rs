@@ -1,0 +1,443 @@
+//! Elimination of parameter blocks from a damped linear least-squares problem: the Schur complement and its products.
+//!
+//! The variables z = (x, y), δ = Sz with a diagonal scaling S, split into x, which is kept, and blocks y_p that no
+//! residual block touches two of. With JS = [A, B] by columns and B_p the rows and columns of group p,
+//!
+//!   min ½‖Ax + By + r‖² + ½λ(‖x‖² + ‖y‖²),     [B_p; √λI] = [Q_p; Q̃_p] R_p
+//!   y_p = −R_p⁻¹ Q_pᵀ(A_p x + r_p),            (Aᵀ(I − QQᵀ)A + λI) x = −Aᵀ(I − QQᵀ) r
+//!
+//! The matrix on the right is the Schur complement of BᵀB + λI in the normal equations, and needs m numbers in between
+//! instead of the blocks AᵀB: the rows of a group pass A_p, I − QQᵀ and A_pᵀ while they are in the cache, so a product
+//! reads A and Q once, from front to back. That is somewhat less than one product with J. Orthogonal factors instead of
+//! BᵀB keep the condition number of the eliminated blocks from being squared, and leave out what a rank-deficient block
+//! does not determine where λ = 0. (Triggs, McLauchlan, Hartley & Fitzgibbon, "Bundle adjustment: a modern synthesis"
+//! (2000), section 6.1; with orthogonal factors: Demmel, Sommer, Cremers & Usenko, "Square root bundle adjustment"
+//! (CVPR 2021), who multiply A by the factor and store the result, which takes more memory than A.)
+
+use rayon::prelude::*;
+
+use crate::base::{Scalar, kernels, parallel::over_parts, small};
+use crate::operator::{BlockJacobian, BlockLayout, Chunk, ChunkValues, NO_PARAMETER};
+
+/// Elements that one task sums at least.
+const GRAIN: usize = 1024;
+/// Tasks that form matrices, about; each allocates some scratch.
+const TASKS: usize = 64;
+
+/// What a chunk of the Jacobian needs.
+struct Task<T> {
+    /// Q by rows, group after group.
+    q: Vec<T>,
+    /// R by rows, group after group.
+    triangles: Vec<f64>,
+    /// Numbers for the rows: u, or Jδ.
+    rows: Vec<f64>,
+    /// Sums for the kept parameters; y for the eliminated ones.
+    sums: Vec<f64>,
+    small: Vec<f64>,
+    /// The chunk's share of ‖Jδ‖².
+    squares: f64,
+}
+
+/// The reduced system at one point and one λ.
+pub struct ReducedSystem<T> {
+    tasks: Vec<Task<T>>,
+    damping: f64,
+    /// The diagonal of S for the kept parameters, and Sx.
+    scaling: Vec<f64>,
+    scaled: Vec<f64>,
+}
+
+/// What goes through I − QQᵀ.
+#[derive(Clone, Copy)]
+enum Source<'a, T> {
+    Residual(&'a [T]),
+    Product(&'a [f64]),
+}
+
+impl<T: Scalar> ReducedSystem<T> {
+    pub fn new(layout: &BlockLayout) -> Self {
+        let widest = layout.groups.iter().map(|g| g.columns as usize).max().unwrap_or(0);
+        let task = |chunk: &Chunk| Task {
+            q: vec![T::zero(); chunk.eliminated],
+            triangles: vec![0.0; chunk.triangles],
+            rows: vec![0.0; chunk.rows],
+            sums: vec![0.0; chunk.sums],
+            small: vec![0.0; widest * (widest + 1)],
+            squares: 0.0,
+        };
+        let dim = layout.reduced_dim();
+        ReducedSystem {
+            tasks: layout.chunks.iter().map(task).collect(),
+            damping: f64::NAN,
+            scaling: vec![0.0; dim],
+            scaled: vec![0.0; dim],
+        }
+    }
+
+    /// Storage in numbers.
+    pub fn numbers(&self) -> usize {
+        let task = |t: &Task<T>| t.q.len() + t.triangles.len() + t.rows.len() + t.sums.len();
+        self.tasks.iter().map(task).sum::<usize>() + 2 * self.scaling.len()
+    }
+
+    /// Factorises all eliminated blocks for the scaling S and the damping λ. `scaling` is laid out as the parameters.
+    pub fn eliminate(&mut self, jacobian: BlockJacobian<'_, T>, scaling: &[T], damping: f64) {
+        let layout = jacobian.layout;
+        self.damping = damping;
+        for (&parameter, bounds) in layout.kept.iter().zip(layout.kept_bounds.windows(2)) {
+            let from = &scaling[layout.statement.parameter(parameter)];
+            self.scaling[bounds[0]..bounds[1]].iter_mut().zip(from).for_each(|(to, &s)| *to = s.into());
+        }
+        let root = damping.sqrt();
+        self.tasks.par_iter_mut().zip(&jacobian.values.chunks).zip(&layout.chunks).with_max_len(1).for_each(
+            |((task, values), chunk)| {
+                let (mut at, mut triangle) = (0, 0);
+                for group in &layout.groups[chunk.groups.clone()] {
+                    let n = group.columns as usize;
+                    if n == 0 {
+                        continue;
+                    }
+                    let numbers = group.rows as usize * n;
+                    let scale = &scaling[layout.statement.parameter(group.parameter)];
+                    let (from, q) = (&values.eliminated[at..at + numbers], &mut task.q[at..at + numbers]);
+                    for (from, to) in from.chunks_exact(n).zip(q.chunks_exact_mut(n)) {
+                        for c in 0..n {
+                            to[c] = from[c] * scale[c];
+                        }
+                    }
+                    let (d, bottom) = task.small.split_at_mut(n);
+                    d.fill(root);
+                    let r = &mut task.triangles[triangle..triangle + n * n];
+                    small::orthonormalise(q, n, d, r, &mut bottom[..n * n]);
+                    at += numbers;
+                    triangle += n * n;
+                }
+            },
+        );
+    }
+
+    /// out ← SAᵀ(I − QQᵀ)r, the gradient of the reduced problem.
+    pub fn gradient(&mut self, jacobian: BlockJacobian<'_, T>, residual: &[T], out: &mut [f64]) {
+        self.pass(jacobian, Source::Residual(residual));
+        self.sum(jacobian.layout, out);
+    }
+
+    /// out ← (Aᵀ(I − QQᵀ)A + λI)x.
+    pub fn product(&mut self, jacobian: BlockJacobian<'_, T>, x: &[f64], out: &mut [f64]) {
+        self.scale(x);
+        let scaled = std::mem::take(&mut self.scaled);
+        self.pass(jacobian, Source::Product(&scaled));
+        self.scaled = scaled;
+        self.sum(jacobian.layout, out);
+        kernels::axpy(self.damping, x, out);
+    }
+
+    fn scale(&mut self, x: &[f64]) {
+        for ((to, &x), &s) in self.scaled.iter_mut().zip(x).zip(&self.scaling) {
+            *to = s * x;
+        }
+    }
+
+    /// The sums of every task ← A_pᵀ(I − QQᵀ)u, without the scaling on the left.
+    fn pass(&mut self, jacobian: BlockJacobian<'_, T>, source: Source<'_, T>) {
+        let layout = jacobian.layout;
+        self.tasks
+            .par_iter_mut()
+            .zip(&jacobian.values.chunks)
+            .zip(&layout.chunks)
+            .with_max_len(1)
+            .for_each(|((task, values), chunk)| task.pass(layout, chunk, values, source));
+    }
+
+    /// out ← S Σ sums.
+    fn sum(&self, layout: &BlockLayout, out: &mut [f64]) {
+        over_parts(&layout.kept_bounds, out, GRAIN, &|blocks, out| {
+            let mut at = 0;
+            for k in blocks {
+                let (start, end) = (layout.kept_bounds[k], layout.kept_bounds[k + 1]);
+                let out = &mut out[at..at + end - start];
+                out.fill(0.0);
+                for &(task, slot) in layout.sums.row(layout.kept[k] as usize) {
+                    let from = &self.tasks[task as usize].sums[slot as usize..];
+                    out.iter_mut().zip(from).for_each(|(out, &v)| *out += v);
+                }
+                out.iter_mut().zip(&self.scaling[start..end]).for_each(|(out, &s)| *out *= s);
+                at += end - start;
+            }
+        });
+    }
+
+    /// Finds y for x, and writes z = (x, y), laid out as the parameters. Returns ‖Jδ‖².
+    pub fn complete(&mut self, jacobian: BlockJacobian<'_, T>, residual: &[T], x: &[f64], z: &mut [T]) -> f64 {
+        self.scale(x);
+        let layout = jacobian.layout;
+        let scaled = &self.scaled;
+        self.tasks
+            .par_iter_mut()
+            .zip(&jacobian.values.chunks)
+            .zip(&layout.chunks)
+            .with_max_len(1)
+            .for_each(|((task, values), chunk)| task.complete(layout, chunk, values, residual, scaled));
+        // An eliminated block that nothing touches does not move.
+        z.fill(T::zero());
+        for (&parameter, bounds) in layout.kept.iter().zip(layout.kept_bounds.windows(2)) {
+            let to = &mut z[layout.statement.parameter(parameter)];
+            to.iter_mut().zip(&x[bounds[0]..bounds[1]]).for_each(|(to, &x)| *to = T::from_f64(x));
+        }
+        for (task, chunk) in self.tasks.iter().zip(&layout.chunks) {
+            for group in layout.groups[chunk.groups.clone()].iter().filter(|g| g.parameter != NO_PARAMETER) {
+                let to = &mut z[layout.statement.parameter(group.parameter)];
+                let from = &task.sums[group.slot as usize..];
+                to.iter_mut().zip(from).for_each(|(to, &y)| *to = T::from_f64(y));
+            }
+        }
+        self.tasks.iter().map(|task| task.squares).sum()
+    }
+
+    /// The blocks on the diagonal of the reduced matrix, each by rows, one after the other.
+    pub fn diagonal_blocks(&self, jacobian: BlockJacobian<'_, T>, bounds: &[usize], out: &mut [f64]) {
+        let layout = jacobian.layout;
+        over_parts(bounds, out, bounds[bounds.len() - 1] / TASKS, &|kept, out| {
+            let mut scratch = Scratch::new(layout);
+            for k in kept.clone() {
+                let out = &mut out[bounds[k] - bounds[kept.start]..bounds[k + 1] - bounds[kept.start]];
+                out.fill(0.0);
+                let n = layout.statement.size(layout.kept[k]);
+                self.over_runs(jacobian, k, &mut scratch, |run| {
+                    for &(b, position) in run.entries {
+                        let a = jacobian.matrix(b as usize, position, layout.kept[k]);
+                        run.wide.iter_mut().zip(a).for_each(|(to, &v)| *to = v.into());
+                        small::add_gram(a, n, &run.wide[..a.len()], n, out, n);
+                    }
+                    // − ZᵀZ
+                    run.wide.iter_mut().zip(run.z).for_each(|(to, &v)| *to = -v);
+                    small::add_gram(run.z, n, &run.wide[..run.z.len()], n, out, n);
+                });
+                let start = layout.kept_bounds[k];
+                for j in 0..n {
+                    for i in 0..n {
+                        out[j * n + i] *= self.scaling[start + i] * self.scaling[start + j];
+                    }
+                    out[j * n + j] += self.damping;
+                }
+            }
+        });
+    }
+
+    /// The lower triangle of the reduced matrix, by columns; above it is what was there.
+    pub fn form(&self, jacobian: BlockJacobian<'_, T>, matrix: &mut [f64]) {
+        let layout = jacobian.layout;
+        let dim = layout.reduced_dim();
+        let bounds: Vec<usize> = layout.kept_bounds.iter().map(|&start| start * dim).collect();
+        over_parts(&bounds, matrix, dim * dim / TASKS, &|kept, out| {
+            let mut scratch = Scratch::new(layout);
+            for k in kept.clone() {
+                let out = &mut out[bounds[k] - bounds[kept.start]..bounds[k + 1] - bounds[kept.start]];
+                self.form_columns(jacobian, k, &mut scratch, out);
+            }
+        });
+    }
+
+    /// The columns of kept block k from the diagonal downwards.
+    fn form_columns(&self, jacobian: BlockJacobian<'_, T>, k: usize, scratch: &mut Scratch, out: &mut [f64]) {
+        let layout = jacobian.layout;
+        let dim = layout.reduced_dim();
+        let (start, n) = (layout.kept_bounds[k], layout.statement.size(layout.kept[k]));
+        for column in out.chunks_exact_mut(dim) {
+            column[start..].fill(0.0);
+        }
+        // Adds A_otherᵀ W for the blocks of a residual block that are not above the diagonal.
+        let add = |b: usize, w: &[f64], out: &mut [f64]| {
+            let mut position = layout.places[b].kept;
+            for touch in layout.touches(b..b + 1) {
+                let a = jacobian.matrix(b, position, touch.parameter);
+                position += a.len() as u32;
+                let row = layout.reduced[touch.parameter as usize];
+                if row >= start {
+                    small::add_gram(a, layout.statement.size(touch.parameter), w, n, &mut out[row..], dim);
+                }
+            }
+        };
+        self.over_runs(jacobian, k, scratch, |run| {
+            for &(b, position) in run.entries {
+                let a = jacobian.matrix(b as usize, position, layout.kept[k]);
+                run.wide.iter_mut().zip(a).for_each(|(to, &v)| *to = v.into());
+                add(b as usize, &run.wide[..a.len()], out);
+            }
+            if run.z.is_empty() {
+                return;
+            }
+            let columns = run.z.len() / n;
+            for b in layout.blocks_of(run.group) {
+                // W = −QZ
+                let q = self.q(layout, b);
+                let w = &mut run.wide[..q.len() / columns * n];
+                for (row, w) in q.chunks_exact(columns).zip(w.chunks_exact_mut(n)) {
+                    w.fill(0.0);
+                    for (&q, z) in row.iter().zip(run.z.chunks_exact(n)) {
+                        let q: f64 = q.into();
+                        w.iter_mut().zip(z).for_each(|(w, &z)| *w -= q * z);
+                    }
+                }
+                add(b, w, out);
+            }
+        });
+        for (j, column) in out.chunks_exact_mut(dim).enumerate() {
+            let scale = self.scaling[start + j];
+            column[start..].iter_mut().zip(&self.scaling[start..]).for_each(|(v, &s)| *v *= s * scale);
+            column[start + j] += self.damping;
+        }
+    }
+
+    /// Calls `body` for every group that touches the kept block k, with Z = Σ Q_bᵀA_b over the group's residual blocks
+    /// that touch it.
+    fn over_runs(
+        &self,
+        jacobian: BlockJacobian<'_, T>,
+        k: usize,
+        scratch: &mut Scratch,
+        mut body: impl FnMut(Run<'_>),
+    ) {
+        let layout = jacobian.layout;
+        let parameter = layout.kept[k];
+        let n = layout.statement.size(parameter);
+        let group_of = |entry: &(u32, u32)| layout.places[entry.0 as usize].group;
+        for entries in layout.incidence.row(parameter as usize).chunk_by(|a, b| group_of(a) == group_of(b)) {
+            let group = group_of(&entries[0]) as usize;
+            let columns = layout.groups[group].columns as usize;
+            let z = &mut scratch.z[..columns * n];
+            z.fill(0.0);
+            if columns > 0 {
+                for &(b, position) in entries {
+                    let a = jacobian.matrix(b as usize, position, parameter);
+                    for (q, a) in self.q(layout, b as usize).chunks_exact(columns).zip(a.chunks_exact(n)) {
+                        for (&q, z) in q.iter().zip(z.chunks_exact_mut(n)) {
+                            let q: f64 = q.into();
+                            z.iter_mut().zip(a).for_each(|(z, &a)| *z += q * a.into());
+                        }
+                    }
+                }
+            }
+            body(Run { group, entries, z, wide: &mut scratch.wide });
+        }
+    }
+
+    /// The rows of Q of stored residual block b.
+    fn q(&self, layout: &BlockLayout, b: usize) -> &[T] {
+        let place = &layout.places[b];
+        let columns = layout.groups[place.group as usize].columns as usize;
+        &self.tasks[place.chunk as usize].q[place.eliminated as usize..][..layout.stored[b].rows as usize * columns]
+    }
+}
+
+/// The residual blocks of a group that touch a parameter block.
+struct Run<'a> {
+    group: usize,
+    entries: &'a [(u32, u32)],
+    /// QᵀA by rows.
+    z: &'a [f64],
+    /// Room for the rows of a residual block, or of Z, in f64.
+    wide: &'a mut [f64],
+}
+
+struct Scratch {
+    z: Vec<f64>,
+    wide: Vec<f64>,
+}
+
+impl Scratch {
+    fn new(layout: &BlockLayout) -> Self {
+        let n = layout.most_columns;
+        Scratch { z: vec![0.0; n * n], wide: vec![0.0; n * n.max(layout.most_rows)] }
+    }
+}
+
+impl<T: Scalar> Task<T> {
+    fn pass(&mut self, layout: &BlockLayout, chunk: &Chunk, values: &ChunkValues<T>, source: Source<'_, T>) {
+        let sums = &mut self.sums[..chunk.kept_sums];
+        sums.fill(0.0);
+        let (mut row, mut kept, mut q) = (0, 0, 0);
+        for g in chunk.groups.clone() {
+            let group = &layout.groups[g];
+            let u = &mut self.rows[row..row + group.rows as usize];
+            match source {
+                Source::Residual(residual) => {
+                    let from = layout.blocks_of(g).flat_map(|b| &residual[layout.rows_of(b)]);
+                    u.iter_mut().zip(from).for_each(|(u, &r)| *u = r.into());
+                }
+                Source::Product(x) => {
+                    kept_product(layout, g, &values.kept[kept..], x, u);
+                }
+            }
+            row += u.len();
+            if group.columns > 0 {
+                let factor = &self.q[q..q + u.len() * group.columns as usize];
+                let s = &mut self.small[..group.columns as usize];
+                s.fill(0.0);
+                small::add_transpose_product(factor, u, s);
+                s.iter_mut().for_each(|s| *s = -*s);
+                small::add_product(factor, s, u);
+                q += factor.len();
+            }
+            let mut at = 0;
+            for b in layout.blocks_of(g) {
+                let rows = layout.stored[b].rows as usize;
+                for touch in layout.touches(b..b + 1) {
+                    let columns = layout.statement.size(touch.parameter);
+                    let a = &values.kept[kept..kept + rows * columns];
+                    small::add_transpose_product(a, &u[at..at + rows], &mut sums[touch.slot as usize..][..columns]);
+                    kept += a.len();
+                }
+                at += rows;
+            }
+        }
+    }
+
+    /// y_p ← −R_p⁻¹Q_pᵀ(A_p x + r_p), rows ← A_p x − Q_pQ_pᵀ(A_p x + r_p).
+    fn complete(&mut self, layout: &BlockLayout, chunk: &Chunk, values: &ChunkValues<T>, residual: &[T], x: &[f64]) {
+        let (mut row, mut kept, mut q, mut triangle) = (0, 0, 0, 0);
+        for g in chunk.groups.clone() {
+            let group = &layout.groups[g];
+            let u = &mut self.rows[row..row + group.rows as usize];
+            kept += kept_product(layout, g, &values.kept[kept..], x, u);
+            if group.columns > 0 {
+                let n = group.columns as usize;
+                let factor = &self.q[q..q + u.len() * n];
+                let y = &mut self.sums[group.slot as usize..][..n];
+                y.fill(0.0);
+                small::add_transpose_product(factor, u, y);
+                let mut at = 0;
+                for b in layout.blocks_of(g) {
+                    let r = &residual[layout.rows_of(b)];
+                    small::add_transpose_product(&factor[at..at + r.len() * n], r, y);
+                    at += r.len() * n;
+                }
+                y.iter_mut().for_each(|y| *y = -*y);
+                small::add_product(factor, y, u);
+                small::upper_solve(&self.triangles[triangle..triangle + n * n], y);
+                q += factor.len();
+                triangle += n * n;
+            }
+            row += u.len();
+        }
+        self.squares = kernels::dot(&self.rows, &self.rows);
+    }
+}
+
+/// u ← A_g x for the rows of a group; returns how many numbers A_g has.
+fn kept_product<T: Scalar>(layout: &BlockLayout, g: usize, a: &[T], x: &[f64], u: &mut [f64]) -> usize {
+    u.fill(0.0);
+    let (mut row, mut at) = (0, 0);
+    for b in layout.blocks_of(g) {
+        let rows = layout.stored[b].rows as usize;
+        for touch in layout.touches(b..b + 1) {
+            let columns = layout.statement.size(touch.parameter);
+            let x = &x[layout.reduced[touch.parameter as usize]..][..columns];
+            small::add_product(&a[at..at + rows * columns], x, &mut u[row..row + rows]);
+            at += rows * columns;
+        }
+        row += rows;
+    }
+    at
+}

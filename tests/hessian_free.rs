@@ -1,0 +1,515 @@
+//! Hessian-free training on problems with known answers: both recipes, sampled and not, with faults, and interrupted.
+
+use std::cell::Cell;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use newton_krylov::{
+    AcceptanceBatch, ConjugateGradients, CurvatureBatch, EmpiricalFisherDiagonal, Error, Evaluation, Expansion,
+    GradientBatch, HessianFree, HessianFreeState, LearnedPreconditioner, Objective, OneSpace, Recipe, Report,
+    SampledObjective, Scalar, Stopping, SymmetricOperator, Termination, TrustRegion, checkpoint,
+};
+
+/// Logistic regression with N samples of d numbers, 1/N Σ log(1 + exp(−bᵢ aᵢᵀx)) + μ/2 ‖x‖², with its exact Hessian.
+/// It counts, by samples, what is asked of it.
+struct Logistic<T> {
+    dim: usize,
+    rows: Vec<T>,
+    labels: Vec<f64>,
+    counts: [Cell<usize>; 6],
+    /// The sample whose gradient is NaN.
+    bad_gradient: Option<usize>,
+    /// The sample whose value is NaN.
+    bad_value: Option<usize>,
+}
+
+const MU: f64 = 1e-3;
+
+impl<T: Scalar> Logistic<T> {
+    fn new(samples: usize, dim: usize) -> Self {
+        let mut state = 12345_u64;
+        let mut uniform = move || {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 40) as f64 / (1_u64 << 24) as f64 - 0.5
+        };
+        let scale = |j: usize| 10f64.powf(-2.0 * (j % 7) as f64 / 7.0);
+        let rows: Vec<f64> = (0..samples * dim).map(|i| uniform() * 4.0 * scale(i % dim)).collect();
+        let labels = rows.chunks(dim).map(|a| (a.iter().sum::<f64>() + uniform()).signum()).collect();
+        let rows = rows.into_iter().map(T::from_f64).collect();
+        Logistic { dim, rows, labels, counts: Default::default(), bad_gradient: None, bad_value: None }
+    }
+
+    fn margin(&self, i: usize, x: &[T]) -> f64 {
+        self.rows[i * self.dim..][..self.dim].iter().zip(x).map(|(&a, &x)| a.into() * x.into()).sum()
+    }
+
+    fn add(&self, what: usize, samples: usize) {
+        self.counts[what].set(self.counts[what].get() + 1);
+        self.counts[what + 3].set(self.counts[what + 3].get() + samples);
+    }
+
+    fn counted(&self) -> [usize; 6] {
+        std::array::from_fn(|i| self.counts[i].get())
+    }
+}
+
+struct LogisticBatch<'a, T> {
+    all: &'a Logistic<T>,
+    samples: &'a [usize],
+}
+
+struct LogisticAt<'a, T> {
+    batch: &'a LogisticBatch<'a, T>,
+    x: &'a [T],
+}
+
+impl<T: Scalar> SampledObjective<T> for Logistic<T> {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+    fn samples(&self) -> usize {
+        self.labels.len()
+    }
+    fn batch<'a>(&'a self, samples: &'a [usize]) -> impl Objective<T> + 'a {
+        assert!(!samples.is_empty());
+        LogisticBatch { all: self, samples }
+    }
+}
+
+impl<T: Scalar> LogisticBatch<'_, T> {
+    fn value_uncounted(&self, x: &[T]) -> f64 {
+        let loss = |&i: &usize| {
+            let margin = self.all.labels[i] * self.all.margin(i, x);
+            if Some(i) == self.all.bad_value { f64::NAN } else { (-margin).max(0.0) + (-margin.abs()).exp().ln_1p() }
+        };
+        let squares: f64 = x.iter().map(|&x| x.into() * x.into()).sum();
+        self.samples.iter().map(loss).sum::<f64>() / self.samples.len() as f64 + 0.5 * MU * squares
+    }
+
+    fn accumulate(&self, v: &[T], out: &mut [T], weight: impl Fn(usize) -> f64) {
+        let mut sum: Vec<f64> = v.iter().map(|&v| MU * v.into()).collect();
+        for &i in self.samples {
+            let w = weight(i) / self.samples.len() as f64;
+            for (s, &a) in sum.iter_mut().zip(&self.all.rows[i * self.all.dim..]) {
+                *s += w * a.into();
+            }
+        }
+        for (out, s) in out.iter_mut().zip(sum) {
+            *out = T::from_f64(s);
+        }
+    }
+}
+
+impl<T: Scalar> Objective<T> for LogisticBatch<'_, T> {
+    fn dim(&self) -> usize {
+        self.all.dim
+    }
+    fn value(&self, x: &[T]) -> f64 {
+        self.all.add(0, self.samples.len());
+        self.value_uncounted(x)
+    }
+    fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
+        LogisticAt { batch: self, x }
+    }
+}
+
+impl<T: Scalar> SymmetricOperator<T> for LogisticAt<'_, T> {
+    fn dim(&self) -> usize {
+        self.batch.all.dim
+    }
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        let all = self.batch.all;
+        all.add(2, self.batch.samples.len());
+        self.batch.accumulate(v, out, |i| {
+            let p = 1.0 / (1.0 + (-all.margin(i, self.x)).exp());
+            p * (1.0 - p) * all.margin(i, v)
+        });
+    }
+}
+
+impl<T: Scalar> Expansion<T> for LogisticAt<'_, T> {
+    fn value(&self) -> f64 {
+        self.batch.all.add(0, self.batch.samples.len());
+        self.batch.value_uncounted(self.x)
+    }
+    fn gradient(&self, out: &mut [T]) {
+        let all = self.batch.all;
+        all.add(1, self.batch.samples.len());
+        self.batch.accumulate(self.x, out, |i| {
+            let b = all.labels[i];
+            if Some(i) == all.bad_gradient { f64::NAN } else { -b / (1.0 + (b * all.margin(i, self.x)).exp()) }
+        });
+    }
+}
+
+fn martens() -> Recipe {
+    Recipe::ConjugateGradients(ConjugateGradients::default())
+}
+
+fn recipes() -> [Recipe; 3] {
+    let one_space = OneSpace::default(); // two products
+    [Recipe::OneSpace(OneSpace { products: 20, search: true }), Recipe::OneSpace(one_space), martens()]
+}
+
+fn exactly(recipe: Recipe) -> HessianFree {
+    HessianFree {
+        recipe,
+        damping: 1.0,
+        gradient_batch: GradientBatch::all(),
+        curvature_batch: CurvatureBatch::all(),
+        ..HessianFree::default()
+    }
+}
+
+fn sampled(recipe: Recipe) -> HessianFree {
+    HessianFree {
+        recipe,
+        damping: 1.0,
+        gradient_batch: GradientBatch { first: 40, growth: 1.02, most: 150 },
+        curvature_batch: CurvatureBatch { share: 0.5, least: 10 },
+        stopping: Stopping { max_iterations: 60, ..Stopping::default() },
+        ..HessianFree::default()
+    }
+}
+
+/// The minimum by another solver.
+fn minimum(problem: &Logistic<f64>) -> Report<f64> {
+    let all: Vec<usize> = (0..problem.samples()).collect();
+    let report = TrustRegion::default().minimize(&problem.batch(&all), &vec![0.0; problem.dim]).unwrap();
+    assert!(report.termination.converged());
+    report
+}
+
+#[test]
+fn on_the_whole_set_every_recipe_converges_to_the_minimum() {
+    let problem = Logistic::<f64>::new(200, 23);
+    let best = minimum(&problem);
+    for recipe in recipes() {
+        let report = exactly(recipe).minimize(&problem, &[0.0; 23]).unwrap();
+        assert!(report.termination.converged(), "{recipe:?}: {report}");
+        let distance = report.x.iter().zip(&best.x).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(distance < 1e-5, "{recipe:?}: {distance}");
+        assert!(report.history.windows(2).all(|w| w[1].value <= w[0].value), "{recipe:?}");
+        assert!((report.value - best.value).abs() < 1e-12);
+    }
+}
+
+#[test]
+fn f32_converges_to_its_own_tolerance() {
+    let problem = Logistic::<f32>::new(200, 23);
+    let best = minimum(&Logistic::new(200, 23)).value;
+    for recipe in recipes() {
+        let mut solver = exactly(recipe);
+        solver.stopping.gradient_relative = 1e-5;
+        let report = solver.minimize(&problem, &[0.0; 23]).unwrap();
+        assert!(report.termination.converged(), "{recipe:?}: {report}");
+        assert!((report.value - best).abs() < 1e-6, "{recipe:?}: {} {best}", report.value);
+    }
+}
+
+#[test]
+fn samples_bring_it_close_to_the_minimum_and_the_value_reported_is_that_of_the_whole_set() {
+    let problem = Logistic::<f64>::new(501, 23);
+    let best = minimum(&problem);
+    let all: Vec<usize> = (0..501).collect();
+    for recipe in recipes() {
+        for acceptance_batch in [AcceptanceBatch::Gradient, AcceptanceBatch::Curvature, AcceptanceBatch::All] {
+            let mut solver = HessianFree { acceptance_batch, ..sampled(recipe) };
+            solver.stopping.max_iterations = 400;
+            solver.gradient_batch.most = 501;
+            let report = solver.minimize(&problem, &[0.0; 23]).unwrap();
+            assert_eq!(report.value, problem.batch(&all).value(&report.x), "{recipe:?} {acceptance_batch:?}");
+            let left = (report.value - best.value) / (report.initial_value - best.value);
+            assert!(left < 0.05, "{recipe:?} {acceptance_batch:?}: {left}");
+        }
+    }
+}
+
+#[test]
+fn counts_are_those_of_the_objective() {
+    for recipe in recipes() {
+        for acceptance_batch in [AcceptanceBatch::Gradient, AcceptanceBatch::Curvature, AcceptanceBatch::All] {
+            let problem = Logistic::<f64>::new(130, 23);
+            let solver = HessianFree { acceptance_batch, ..sampled(recipe) };
+            let preconditioner = EmpiricalFisherDiagonal::new(0.75, 7).unwrap();
+            let mut run = solver.start(&problem, preconditioner, &[0.0; 23]).unwrap();
+            while run.iterate().is_none() {}
+            let samples = run.sample_counts();
+            let report = run.finish(Termination::MaxIterations);
+            let [values, gradients, products, value_samples, ..] = problem.counted();
+            assert_eq!(report.counts.values, values, "{recipe:?} {acceptance_batch:?}");
+            assert_eq!(report.counts.products, products);
+            assert_eq!(samples.products, problem.counted()[5]);
+            assert_eq!(samples.gradients, problem.counted()[4]);
+            // The preconditioner's gradients count as one over its samples.
+            assert!(report.counts.gradients < gradients && samples.values <= value_samples);
+            let of_steps = report.history.iter().map(|i| i.products).sum::<usize>();
+            assert!(of_steps <= products && (of_steps == products || report.iterations() < 60));
+        }
+    }
+}
+
+#[test]
+fn limits_hold_and_observers_stop() {
+    let problem = Logistic::<f64>::new(200, 23);
+    for recipe in recipes() {
+        for most in [1, 2, 17] {
+            let mut solver = sampled(recipe);
+            solver.stopping.max_products = most;
+            let report = solver.minimize(&problem, &[0.0; 23]).unwrap();
+            assert_eq!((report.termination, report.counts.products), (Termination::MaxProducts, most), "{recipe:?}");
+        }
+        let mut solver = sampled(recipe);
+        solver.stopping.max_time = Some(Duration::ZERO);
+        assert_eq!(solver.minimize(&problem, &[0.0; 23]).unwrap().termination, Termination::MaxTime);
+        let mut seen = 0;
+        let observer = |progress: &newton_krylov::Progress<'_, f64>| {
+            seen += 1;
+            assert!(progress.last.is_some() && progress.value.is_finite());
+            if progress.iteration == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let report = sampled(recipe).minimize_with(&problem, (), &[0.0; 23], observer).unwrap();
+        assert_eq!((report.termination, seen), (Termination::Observer, 5));
+    }
+}
+
+#[test]
+fn a_bad_sample_costs_the_iterations_that_meet_it() {
+    let best = minimum(&Logistic::<f64>::new(200, 23)).value;
+    for recipe in recipes() {
+        let problem = Logistic { bad_gradient: Some(7), ..Logistic::<f64>::new(200, 23) };
+        let report = sampled(recipe).minimize(&problem, &[0.0; 23]).unwrap();
+        assert_eq!(report.termination, Termination::MaxIterations);
+        assert!(report.iterations() > 30 && report.iterations() < 60);
+        assert!(report.value - best < 0.2 * (report.initial_value - best));
+
+        let report = exactly(recipe).minimize(&problem, &[0.0; 23]).unwrap();
+        assert_eq!(report.termination, Termination::NotFinite(Evaluation::Gradient));
+        assert_eq!((report.x, report.value), (vec![0.0; 23], report.initial_value));
+
+        let problem = Logistic { bad_value: Some(7), ..Logistic::<f64>::new(200, 23) };
+        let report = sampled(recipe).minimize(&problem, &[0.0; 23]).unwrap();
+        assert_eq!(report.termination, Termination::NotFinite(Evaluation::Value));
+        assert_eq!((report.iterations(), report.x), (0, vec![0.0; 23]));
+    }
+}
+
+#[test]
+fn callers_mistakes_are_named() {
+    let problem = Logistic::<f64>::new(20, 3);
+    let refused = |change: &dyn Fn(&mut HessianFree)| {
+        let mut solver = HessianFree::default();
+        change(&mut solver);
+        solver.minimize(&problem, &[0.0; 3]).unwrap_err().to_string()
+    };
+    assert!(refused(&|s| s.damping = 0.0).contains("damping is 0"));
+    assert!(refused(&|s| s.gradient_batch.first = 0).contains("gradient_batch.first is 0"));
+    assert!(refused(&|s| s.gradient_batch.growth = 0.9).contains("gradient_batch.growth is 0.9"));
+    assert!(refused(&|s| s.curvature_batch.share = f64::NAN).contains("curvature_batch.share is NaN"));
+    assert!(
+        refused(&|s| s.recipe = Recipe::OneSpace(OneSpace { products: 0, ..OneSpace::default() }))
+            .contains("recipe.products")
+    );
+    let warm_start =
+        Recipe::ConjugateGradients(ConjugateGradients { warm_start: 1.5, ..ConjugateGradients::default() });
+    assert!(refused(&|s| s.recipe = warm_start).contains("recipe.warm_start is 1.5"));
+    let solver = HessianFree::default();
+    assert!(matches!(solver.minimize(&problem, &[0.0; 2]), Err(Error::Length { argument: "x0", .. })));
+    assert!(matches!(solver.minimize(&problem, &[0.0, f64::NAN, 0.0]), Err(Error::NotFinite { argument: "x0", .. })));
+    let empty = Logistic::<f64>::new(0, 3);
+    assert!(matches!(solver.minimize(&empty, &[0.0; 3]), Err(Error::ZeroDimension { .. })));
+    assert!(
+        EmpiricalFisherDiagonal::<f64>::new(0.0, 1).is_err() && EmpiricalFisherDiagonal::<f64>::new(0.5, 0).is_err()
+    );
+}
+
+#[test]
+fn one_unknown_one_sample_and_a_start_at_the_minimum() {
+    for recipe in recipes() {
+        let problem = Logistic::<f64>::new(1, 1);
+        let report = exactly(recipe).minimize(&problem, &[0.3]).unwrap();
+        assert!(report.termination.converged(), "{report}");
+        let again = exactly(recipe).minimize(&problem, &report.x).unwrap();
+        assert!(again.value <= report.value);
+        // The gradient of Σ (x − a)² is zero to the bit at the start.
+        struct Square;
+        impl SampledObjective<f64> for Square {
+            fn dim(&self) -> usize {
+                1
+            }
+            fn samples(&self) -> usize {
+                2
+            }
+            fn batch<'a>(&'a self, _: &'a [usize]) -> impl Objective<f64> + 'a {
+                newton_krylov::objective(
+                    1,
+                    |x: &[f64]| x[0] * x[0],
+                    |x, g| g[0] = 2.0 * x[0],
+                    |_, v, mv| mv[0] = 2.0 * v[0],
+                )
+            }
+        }
+        let report = exactly(recipe).minimize(&Square, &[0.0]).unwrap();
+        assert!(report.termination.converged() && report.iterations() == 0);
+    }
+}
+
+/// A function of each sample that is the same for all: for faults of the objective.
+struct Same<V, G, H>(usize, V, G, H);
+
+impl<V: Fn(&[f64]) -> f64, G: Fn(&[f64], &mut [f64]), H: Fn(&[f64], &[f64], &mut [f64])> SampledObjective<f64>
+    for Same<V, G, H>
+{
+    fn dim(&self) -> usize {
+        self.0
+    }
+    fn samples(&self) -> usize {
+        10
+    }
+    fn batch<'a>(&'a self, _: &'a [usize]) -> impl Objective<f64> + 'a {
+        newton_krylov::objective(self.0, &self.1, &self.2, &self.3)
+    }
+}
+
+#[test]
+fn an_indefinite_hessian_a_domain_with_an_edge_and_no_minimum() {
+    // Double wells, started where every curvature is negative.
+    let wells = Same(
+        5,
+        |x: &[f64]| x.iter().map(|x| 0.25 * (x * x - 1.0).powi(2)).sum(),
+        |x: &[f64], g: &mut [f64]| (0..5).for_each(|i| g[i] = x[i].powi(3) - x[i]),
+        |x: &[f64], v: &[f64], hv: &mut [f64]| (0..5).for_each(|i| hv[i] = (3.0 * x[i] * x[i] - 1.0) * v[i]),
+    );
+    // x − ln x, which is NaN for x < 0, from far to the right.
+    let edge = Same(
+        1,
+        |x: &[f64]| x[0] - x[0].ln(),
+        |x: &[f64], g: &mut [f64]| g[0] = 1.0 - 1.0 / x[0],
+        |x: &[f64], v: &[f64], hv: &mut [f64]| hv[0] = v[0] / (x[0] * x[0]),
+    );
+    let falling = Same(
+        1,
+        |x: &[f64]| if x[0] > 1e3 { f64::NEG_INFINITY } else { -x[0] },
+        |_: &[f64], g: &mut [f64]| g[0] = -1.0,
+        |_: &[f64], _: &[f64], hv: &mut [f64]| hv[0] = 0.0,
+    );
+    for recipe in recipes() {
+        let solver = exactly(recipe);
+        let report = solver.minimize(&wells, &[0.1, -0.2, 0.3, 0.05, -0.01]).unwrap();
+        assert!(report.termination.converged() && report.value < 1e-9, "{recipe:?} {report:#}");
+        let report = solver.minimize(&edge, &[20.0]).unwrap();
+        assert!(report.termination.converged() && (report.x[0] - 1.0).abs() < 1e-6, "{recipe:?} {report:#}");
+        let report = solver.minimize(&falling, &[0.0]).unwrap();
+        assert_eq!(report.termination, Termination::Unbounded, "{recipe:?} {report:#}");
+    }
+}
+
+#[test]
+fn overflowing_losses_and_infinite_products_are_outcomes() {
+    let overflow = Same(
+        1,
+        |x: &[f64]| x[0].exp() * 1e300,
+        |x: &[f64], g: &mut [f64]| g[0] = x[0].exp() * 1e300,
+        |_: &[f64], v: &[f64], hv: &mut [f64]| hv[0] = f64::INFINITY * v[0],
+    );
+    for recipe in recipes() {
+        let report = exactly(recipe).minimize(&overflow, &[0.0]).unwrap();
+        assert_eq!(report.termination, Termination::NotFinite(Evaluation::Product), "{recipe:?}");
+        assert_eq!(report.x, [0.0]);
+        let report = exactly(recipe).minimize(&overflow, &[1e3]).unwrap();
+        assert_eq!(report.termination, Termination::NotFinite(Evaluation::Value));
+    }
+}
+
+/// Where steps are judged on other samples than the gradient is from, many are refused near the minimum; the damping must
+/// not run away for that.
+#[test]
+fn the_damping_stays_in_bounds_at_the_noise_of_the_batches() {
+    let problem = Logistic::<f64>::new(501, 23);
+    for recipe in recipes() {
+        let mut solver = HessianFree { acceptance_batch: AcceptanceBatch::Curvature, ..sampled(recipe) };
+        solver.stopping.max_iterations = 2000;
+        let report = solver.minimize(&problem, &[0.0; 23]).unwrap();
+        let largest = report.history.iter().map(|i| i.control).fold(0.0, f64::max);
+        assert!(largest < 1e10, "{recipe:?}: {largest:e}, {report}");
+    }
+}
+
+#[test]
+fn the_seed_fixes_the_run_for_any_number_of_threads() {
+    let problem = || Logistic::<f32>::new(64, 70_000);
+    let run = |threads: usize, seed: u64, recipe: Recipe| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let mut solver = HessianFree { seed, ..sampled(recipe) };
+        solver.gradient_batch.first = 20;
+        solver.stopping.max_iterations = 4;
+        pool.install(|| {
+            let problem = problem();
+            let mut run = solver.start(&problem, (), &vec![0.0; 70_000]).unwrap();
+            while run.iterate().is_none() {}
+            run.state().x().iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+        })
+    };
+    for recipe in recipes() {
+        let once = run(1, 3, recipe);
+        assert!(once == run(3, 3, recipe), "{recipe:?}");
+        assert!(once != run(1, 4, recipe), "{recipe:?}");
+    }
+}
+
+/// What must be the same to the bit; times differ.
+fn bits<P>(state: &HessianFreeState<f32, P>) -> (Vec<u32>, u64, usize)
+where
+    P: Clone,
+{
+    (state.x().iter().map(|x| x.to_bits()).collect(), state.damping().to_bits(), state.iterations())
+}
+
+fn resumed<P>(recipe: Recipe, preconditioner: P)
+where
+    P: LearnedPreconditioner<f32, Logistic<f32>> + Clone + serde::Serialize + serde::de::DeserializeOwned,
+{
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let problem = Logistic::<f32>::new(90, 23);
+    let solver = sampled(recipe);
+    let mut whole = solver.start(&problem, preconditioner.clone(), &[0.0; 23]).unwrap();
+    checkpoint::save(&path, "test", whole.state()).unwrap();
+    for _ in 0..25 {
+        assert_eq!(whole.iterate(), None);
+        // Interrupted after every iteration.
+        let mut part =
+            solver.resume(&problem, checkpoint::load::<HessianFreeState<f32, P>>(&path, "test").unwrap()).unwrap();
+        assert_eq!(part.iterate(), None);
+        assert_eq!(bits(part.state()), bits(whole.state()));
+        assert_eq!(part.sample_counts(), whole.sample_counts());
+        // As text: what is not known is NaN.
+        assert_eq!(format!("{:?}", part.progress().last), format!("{:?}", whole.progress().last));
+        checkpoint::save(&path, "test", part.state()).unwrap();
+    }
+}
+
+#[test]
+fn a_resumed_run_is_bitwise_the_same() {
+    for recipe in recipes() {
+        resumed(recipe, ());
+        resumed(recipe, EmpiricalFisherDiagonal::new(0.75, 5).unwrap());
+    }
+}
+
+#[test]
+fn states_of_other_shapes_are_refused() {
+    let solver = sampled(martens());
+    let (problem, wider, larger) =
+        (Logistic::<f64>::new(90, 23), Logistic::<f64>::new(90, 24), Logistic::<f64>::new(91, 23));
+    let state = solver.start(&problem, (), &[0.0; 23]).unwrap().state().clone();
+    assert!(solver.resume(&problem, state.clone()).is_ok());
+    assert!(matches!(solver.resume(&wider, state.clone()), Err(Error::Length { expected: 24, found: 23, .. })));
+    assert!(matches!(solver.resume(&larger, state), Err(Error::Length { expected: 91, found: 90, .. })));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run");
+    let run = solver.start(&problem, (), &[0.0; 23]).unwrap();
+    checkpoint::save(&path, "double", run.state()).unwrap();
+    assert!(checkpoint::load::<HessianFreeState<f32>>(&path, "single").is_err());
+    assert!(checkpoint::load::<HessianFreeState<f64>>(&path, "double").is_ok());
+}

@@ -1,0 +1,75 @@
+//! Products of the reference models allocate nothing after the first, nor does the next point: counted by the allocator
+//! itself; one test, so that nothing else runs beside it.
+#![allow(unsafe_code)]
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+
+use newton_krylov::models::{Activation, MultilayerPerceptron};
+use newton_krylov::{Linearization, Model, SampledModel};
+
+struct Counting;
+
+static ON: AtomicBool = AtomicBool::new(false);
+static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
+
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.fetch_add(ON.load(Relaxed) as usize, Relaxed);
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(pointer, layout) }
+    }
+    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        ALLOCATIONS.fetch_add(ON.load(Relaxed) as usize, Relaxed);
+        unsafe { System.realloc(pointer, layout, size) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn allocations(call: impl FnOnce()) -> usize {
+    let before = ALLOCATIONS.load(Relaxed);
+    ON.store(true, Relaxed);
+    call();
+    ON.store(false, Relaxed);
+    ALLOCATIONS.load(Relaxed) - before
+}
+
+/// All kinds of products at a point.
+fn products(at: &impl Linearization<f32>, repetitions: usize, v: &[f32], u: &mut [f32], out: &mut [f32]) {
+    for _ in 0..repetitions {
+        at.apply(v, u);
+        at.apply_transpose(u, out);
+        at.adjoint(u, out);
+        assert!(at.second_order_product(&|jv, w| w.copy_from_slice(jv), v, out));
+    }
+}
+
+#[test]
+fn memory_is_allocated_once() {
+    let network =
+        MultilayerPerceptron::new(&[50, 300, 20, 10], &[Activation::Tanh, Activation::Softplus, Activation::Identity])
+            .unwrap();
+    let inputs: Vec<f32> = (0..50 * 3000).map(|i| (i % 101) as f32 / 101.0).collect();
+    let samples: Vec<usize> = (0..2100).map(|i| (i * 7) % 3000).collect();
+    let (x, y): (Vec<f32>, Vec<f32>) = (network.initial(1), network.initial(2));
+    let model = network.on(&inputs).unwrap();
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(2).build().unwrap();
+    pool.install(|| {
+        let (mut u, mut out) = (vec![0.0; 30_000], vec![0.0; network.dim()]);
+        let mut visit = |x: &[f32], samples: Option<&[usize]>, repetitions: usize| match samples {
+            None => products(&model.linearize(x), repetitions, &y, &mut u, &mut out),
+            Some(samples) => {
+                let u = &mut u[..samples.len() * 10];
+                products(&model.batch(samples).linearize(x), repetitions, &y, u, &mut out);
+            }
+        };
+        visit(&x, None, 1);
+        assert_eq!(allocations(|| visit(&y, None, 3)), 0, "all samples");
+        assert_eq!(allocations(|| visit(&x, Some(&samples), 3)), 0, "a smaller batch");
+        assert_eq!(allocations(|| visit(&x, None, 1)), 0, "all samples again");
+    });
+}

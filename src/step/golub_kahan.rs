@@ -11,10 +11,11 @@
 //!
 //! The space grows until the answer is accurate. Only V is stored and reorthogonalised, n numbers for each dimension;
 //! see [`Bidiagonalization`] for why no left vector is needed. When the memory is full, LSMR goes on from there with
-//! short recurrences, at the λ of the answer that was not accurate. The norm of its iterates only grows, as in
-//! MINRES on a positive definite system (Fong & Saunders, SQU J. Sci. 17 (2012)): an interior step that leaves the ball
-//! is cut at the boundary, as Steihaug (SIAM J. Numer. Anal. 20 (1983)) and Toint do; where λ > 0, it is raised until ‖z‖ ≤ 1.1Δ (the tolerance of Moré, LNM 630
-//! (1978), section 5), and z is shortened to Δ. The better of that step and the one in the space is the answer.
+//! short recurrences, at the λ of the answer that was not accurate. The norm of its iterates only grows, as in MINRES on
+//! a positive definite system (Fong & Saunders, SQU J. Sci. 17 (2012)): an interior step that leaves the ball is cut at
+//! the boundary, as Steihaug (SIAM J. Numer. Anal. 20 (1983)) and Toint do; where λ > 0, it is raised until ‖z‖ ≤ 1.1Δ
+//! (the tolerance of Moré, LNM 630 (1978), section 5), and z is shortened to Δ. The better of that step and the one in
+//! the space is the answer.
 
 use super::bidiagonal::Bidiagonal;
 use super::bidiagonalization::{Advance, Bidiagonalization};

@@ -61,7 +61,7 @@
 //! | | over distributions, an [`exponential_family`]: [`MirrorDescent`] |
 //! | | of first order: [`FirstOrder`] runs a [`GradientMethod`] on an objective or on batches, [`GradientDescent`], [`HeavyBall`], [`Nesterov`], [`AdaGrad`], [`FullAdaGrad`], [`RmsProp`], [`Adam`]; with line searches, [`SteepestDescent`], [`Lbfgs`] |
 //! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`], [`LeastSquaresReport`], [`LeastSquaresProgress`]; which samples come next, [`Batches`] |
-//! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`], [`linear_least_squares`]; the path they take, [`Inner`] |
+//! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; those of least squares, [`LeastSquaresSteps`]; linear least squares, [`LinearLeastSquares`], [`linear_least_squares`]; the path they take, [`Inner`] |
 //! | 2 curvature | model + loss + metric: [`fit`], [`fit_samples`], [`Metric`], [`Loss`], [`Likelihood`]; least-squares problems, [`LeastSquares`], from closures, [`least_squares`], [`least_squares_dense`], [`least_squares_from_residuals`]; [`RobustLoss`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`KroneckerPreconditioner`]; [`exponential_family`] |
 //! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; [`LinearMap`], [`Model`], [`BlockStructure`]; of samples, [`SampledModel`], [`SampledObjective`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
 //! | 0 base | [`Scalar`] (`f32` or `f64`), [`Error`] |

@@ -5,10 +5,10 @@
     python benches/peers/lsmr.py [--rows 400000] [--columns 100000] [--iterations 100] [--rounds 5]
 
 First both solve a well-conditioned problem to 1e-14 and their answers are compared; then both make the given number of
-iterations on one whose columns are scaled over three orders of magnitude. "outside" are milliseconds per iteration that are
-not spent in products; rounds alternate, and the best of each counts, since other programs only slow them down. SciPy's products are those of its CSR matrices, for the
-transpose one of its own. NumPy's vector operations run on one thread; those of this crate on as many as
-RAYON_NUM_THREADS says, which is why it runs with 1 and with all.
+iterations on one whose columns are scaled over three orders of magnitude. "outside" are milliseconds per iteration that
+are not spent in products; rounds alternate, and the best of each counts, since other programs only slow them down.
+SciPy's products are those of its CSR matrices, for the transpose one of its own. NumPy's vector operations run on one
+thread; those of this crate on as many as RAYON_NUM_THREADS says, which is why it runs with 1 and with all.
 """
 
 import argparse

@@ -11,10 +11,11 @@
 //!
 //! The space grows until the answer is accurate. Only V is stored and reorthogonalised, n numbers for each dimension;
 //! see [`Bidiagonalization`] for why no left vector is needed. When the memory is full, LSMR goes on from there with
-//! short recurrences, at the λ of the answer that was not accurate. Its norm only grows (Fong & Saunders, SIAM J. Sci.
-//! Comput. 33 (2011), section 3.3): an interior step that leaves the ball is cut at the boundary as by Steihaug (SIAM
-//! J. Numer. Anal. 20 (1983)) and Toint; where λ > 0, it is raised until ‖z‖ ≤ 1.1Δ (the tolerance of Moré, LNM 630
-//! (1978), section 5), and z is shortened to Δ. The better of that step and the one in the space is the answer.
+//! short recurrences, at the λ of the answer that was not accurate. The norm of its iterates only grows, as in MINRES on
+//! a positive definite system (Fong & Saunders, SQU J. Sci. 17 (2012)): an interior step that leaves the ball is cut at
+//! the boundary, as Steihaug (SIAM J. Numer. Anal. 20 (1983)) and Toint do; where λ > 0, it is raised until ‖z‖ ≤ 1.1Δ
+//! (the tolerance of Moré, LNM 630 (1978), section 5), and z is shortened to Δ. The better of that step and the one in
+//! the space is the answer.
 
 use super::bidiagonal::Bidiagonal;
 use super::bidiagonalization::{Advance, Bidiagonalization};
@@ -60,7 +61,8 @@ struct Beyond<T> {
     answered: Option<(Question, Answer, InnerStop)>,
 }
 
-/// The space, and the answer last asked for. Storage: 2m + (5 + capacity)n numbers; LSMR takes 2m + 6n more.
+/// The space, and the answer last asked for. Storage: 2m + (5 + capacity)n numbers, one vector of n more where the norms of
+/// J's columns are not known; LSMR takes 2m + 6n more.
 pub struct GolubKahan<T> {
     capacity: usize,
     /// min(m, n).
@@ -440,6 +442,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
 
     fn numbers(&self) -> usize {
         let beyond = self.beyond.as_ref().map_or(0, |beyond| beyond.process.numbers() + beyond.lsmr.numbers());
-        self.process.numbers() + (self.capacity + 2) * self.n() + beyond
+        let large = self.large.as_ref().map_or(0, |(vector, _)| vector.len());
+        self.process.numbers() + self.basis.capacity() + 2 * self.n() + large + beyond
     }
 }

@@ -2,7 +2,7 @@
 //!
 //!   x = argmin ‖Ax − b‖² + λ²‖x‖²
 //!
-//! LSMR (Fong & Saunders, SIAM J. Sci. Comput. 33 (2011)) with its stopping tests (section 3.1), on small problems with
+//! LSMR (Fong & Saunders, SIAM J. Sci. Comput. 33 (2011)) with its stopping tests (section 3), on small problems with
 //! all right vectors stored and reorthogonalised.
 //!
 //! Deviations, and why: the recurrences only propose. Whatever they promise is compared with the true b − Ax and

@@ -4,9 +4,9 @@
 //!
 //! Fong & Saunders, SIAM J. Sci. Comput. 33 (2011): MINRES on the normal equations, without forming them. The lower
 //! bidiagonal matrix of [`Bidiagonalization`](super::bidiagonalization::Bidiagonalization) is made upper bidiagonal by
-//! rotations, √λ and β at a time, and a second time from the other side, so that ‖Aᵀr − λx‖ = |ζ̄| never rises (sections 2
-//! and 5). The estimates of ‖r̄‖, ‖A‖ and of the condition number are theirs as well (section 3), with r̄ = [b − Ax; −√λx]
-//! and [A; √λI] in the place of A. Letters are those of the paper.
+//! rotations, √λ and β at a time, and a second time from the other side, so that ‖Aᵀr − λx‖ = |ζ̄| never rises. The
+//! estimates of ‖r̄‖, ‖A‖ and of the condition number are theirs as well (section 3), with r̄ = [b − Ax; −√λx] and
+//! [A; √λI] in the place of A. Letters are those of the paper.
 //!
 //! Deviations: all updates of vectors are one pass over v, h, h̄ and x, which also normalises v and sums up ‖x‖; since the
 //! shift acts on the scalars only, [`replay`](Lsmr::replay) runs the recurrence for another λ over stored v, without a

@@ -80,7 +80,7 @@ pub(super) enum Piece {
 
 /// Outputs whose weights are summed in one piece: fewer and the inputs are packed more often, more and there is less to
 /// do in parallel.
-const ROWS: usize = 256;
+const ROWS: usize = 512;
 
 impl MultilayerPerceptron {
     /// The network whose layers have `widths`, from the number of inputs to that of outputs, and whose layer from

@@ -55,9 +55,9 @@ fn legend(scene: &mut Scene, top: f64, spacing: f64) {
     }
     let [x, y] = [GAP + 4.0 * spacing, top + 22.0];
     cross(scene, [x + 13.0, y - 4.0]);
-    scene.words([x + 34.0, y], 14.0, "minimum;");
-    scene.dot([x + 106.0, y - 4.0], 4.5, [0; 3]);
-    scene.words([x + 116.0, y], 14.0, "start");
+    scene.words([x + 34.0, y], 14.0, "minimum");
+    scene.dot([x + 126.0, y - 4.0], 4.5, [0; 3]);
+    scene.words([x + 136.0, y], 14.0, "start");
 }
 
 fn cross(scene: &mut Scene, [x, y]: Point) {

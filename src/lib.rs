@@ -68,7 +68,7 @@
 //!
 //! Beside them [`check`] examines your callbacks, [`spectrum`] finds eigenvalues, traces and densities, [`statistics`] has
 //! covariances and standard errors; with the feature `models` there are networks, and with `problems` reference problems
-//! with known answers, both also as templates.
+//! with known answers, both also as templates. [`choosing`] helps to choose a method.
 //!
 //! # Guarantees
 //!
@@ -112,6 +112,8 @@
 
 mod base;
 pub mod check;
+#[doc = include_str!("choosing.md")]
+pub mod choosing {}
 mod control;
 mod curvature;
 #[cfg(feature = "models")]

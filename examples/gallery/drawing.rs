@@ -56,6 +56,8 @@ fn legend(scene: &mut Scene, top: f64, spacing: f64) {
     let [x, y] = [GAP + 4.0 * spacing, top + 22.0];
     cross(scene, [x + 13.0, y - 4.0]);
     scene.words([x + 34.0, y], 14.0, "minimum");
+    scene.dot([x + 126.0, y - 4.0], 4.5, [0; 3]);
+    scene.words([x + 136.0, y], 14.0, "start");
 }
 
 fn cross(scene: &mut Scene, [x, y]: Point) {
@@ -218,8 +220,7 @@ fn simplified(points: &[Point], tolerance: f64) -> Vec<Point> {
             distance(p, [a[0] + t * (b[0] - a[0]), a[1] + t * (b[1] - a[1])])
         };
         let farthest = (from + 1..to).map(|i| (away(points[i]), i)).max_by(|a, b| a.0.total_cmp(&b.0));
-        if let Some((distance, i)) = farthest.filter(|far| far.0 > tolerance) {
-            debug_assert!(distance > 0.0);
+        if let Some((_, i)) = farthest.filter(|far| far.0 > tolerance) {
             keep[i] = true;
             open.extend([(from, i), (i, to)]);
         }

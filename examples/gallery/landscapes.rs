@@ -37,6 +37,13 @@ pub struct Landscape {
     pub radii: [f64; 3],
 }
 
+impl Landscape {
+    /// Whether a point is in the picture.
+    pub fn shows(&self, x: &[f64; 2]) -> bool {
+        (0..2).all(|i| (x[i] - self.center[i]).abs() <= self.half)
+    }
+}
+
 /// Additional hours of sleep of ten patients after the second drug: A. R. Cushny & A. R. Peebles, J. Physiol. 32 (1905),
 /// the data of Student, "The probable error of a mean" (Biometrika 6 (1908)).
 const SLEEP: [f64; 10] = [1.9, 0.8, 1.1, 0.1, -0.1, 4.4, 5.5, 1.6, 4.6, 3.4];
@@ -196,7 +203,7 @@ pub fn landscapes() -> [Landscape; 6] {
             first: 0.3,
             factor: 4.5,
             balls: &[[-1.2, -0.2], [0.0, -0.35], [1.2, -0.2], [0.0, 2.0]],
-            radii: [0.16, 2.2, 2.2],
+            radii: [0.16, 1.8, 0.8],
         },
         Landscape {
             name: "gaussian-deviation",
@@ -208,14 +215,14 @@ pub fn landscapes() -> [Landscape; 6] {
                 metric: |_, sigma| [sigma.powi(-2), 0.0, 2.0 * sigma.powi(-2)],
                 divergence: gaussian_divergence,
             }),
-            start: [-1.0, 0.9],
+            start: [-0.5, 1.5],
             minimum: [mean, variance.sqrt()],
-            center: [1.6, 2.6],
-            half: 3.2,
+            center: [1.6, 2.4],
+            half: 2.4,
             first: 0.02,
             factor: 2.2,
-            balls: &[[-0.6, 4.6], [2.33, 4.6], [4.0, 2.8], [4.0, 1.2]],
-            radii: [0.35, 0.25, 0.25],
+            balls: &[[-0.1, 4.2], [3.4, 4.2], [3.5, 1.3], [1.6, 0.7]],
+            radii: [0.25, 0.18, 0.12],
         },
         Landscape {
             name: "gaussian-log-deviation",
@@ -231,14 +238,14 @@ pub fn landscapes() -> [Landscape; 6] {
                 metric: |_, tau| [(-2.0 * tau).exp(), 0.0, 2.0],
                 divergence: |[m, t], [other_m, other_t]| gaussian_divergence([m, t.exp()], [other_m, other_t.exp()]),
             }),
-            start: [-1.0, 0.9_f64.ln()],
+            start: [-0.5, 1.5_f64.ln()],
             minimum: [mean, 0.5 * variance.ln()],
             center: [1.6, 0.6],
-            half: 3.2,
+            half: 2.4,
             first: 0.02,
             factor: 2.2,
-            balls: &[[-0.6, 2.4], [2.33, 2.4], [4.0, 1.0], [4.0, -0.4]],
-            radii: [0.3, 0.35, 0.35],
+            balls: &[[0.3, 2.1], [2.7, 2.1], [1.2, -1.0], [3.4, -0.7]],
+            radii: [0.25, 0.13, 0.13],
         },
         Landscape {
             name: "classifier",
@@ -256,15 +263,15 @@ pub fn landscapes() -> [Landscape; 6] {
                     terms[0]
                 },
             }),
-            start: [1.6, 1.2],
+            start: [1.4, 0.6],
             // The published fit, logit p = 15.0429 − 0.232163 °F, in these unknowns.
             minimum: [15.0429 - 70.0 * 0.232163, -2.32163],
             center: [0.0, -1.0],
             half: 3.4,
             first: 0.005,
             factor: 2.5,
-            balls: &[[-2.2, 0.9], [-2.2, -3.2], [1.4, -3.2], [2.2, -1.0]],
-            radii: [0.35, 0.22, 0.22],
+            balls: &[[-2.4, 1.2], [2.4, -1.6], [1.2, -3.5]],
+            radii: [0.35, 0.15, 0.15],
         },
     ]
 }

@@ -6,7 +6,8 @@
 //! The ball of a metric M at x is vᵀM(x)v = r² (Pierrot, Perrin-Gilbert & Sigaud, "First-order and second-order variants of
 //! the gradient descent in a unified framework", figure 1); r is the same all over a panel, and chosen for each metric so
 //! that its balls can be seen. Where the Hessian is not positive definite it has none. A method of a given rate has the
-//! best of several, a factor of three apart: what the search for it has cost is not counted.
+//! best of several, a factor of three apart, by which its path stays in the picture: what the search has cost is not
+//! counted.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -95,7 +96,7 @@ fn print(landscape: &Landscape, runs: &[Run]) {
 fn json_of(landscape: &Landscape, runs: &[Run]) -> Value {
     let methods = runs.iter().map(|run| {
         let (report, counts, [x, y]) = (&run.report, run.report.counts, landscape.minimum);
-        let run = json!({
+        json!({
             "rate": run.rate,
             "steps": report.iterations(),
             "values": counts.values,
@@ -104,8 +105,7 @@ fn json_of(landscape: &Landscape, runs: &[Run]) -> Value {
             "value": report.value,
             "distance": (report.x[0] - x).hypot(report.x[1] - y),
             "converged": report.termination.converged(),
-        });
-        run
+        })
     });
     let named: Map<_, _> = runs.iter().map(|run| METHODS[run.method].0.into()).zip(methods).collect();
     Value::Object(named)

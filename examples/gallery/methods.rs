@@ -50,25 +50,29 @@ impl Run {
         Ok(Run { method, rate, path, report })
     }
 
-    /// The best of several rates: converged with the fewest gradients, or else with the lowest value.
+    /// The best of several rates: with a path that stays in the picture; converged with the fewest gradients, or else with
+    /// the lowest value.
     fn rated<M: GradientMethod>(
         method: usize,
         stopping: &Stopping,
-        (f, x0): (&impl Objective<f64>, &[f64]),
+        landscape: &Landscape,
+        f: &impl Objective<f64>,
         with_rate: impl Fn(f64) -> M,
     ) -> Result<Run> {
         let run = |rate| {
             let solver = FirstOrder { stopping: stopping.clone(), ..FirstOrder::new(with_rate(rate)) };
-            Run::of(method, Some(rate), |observer| solver.minimize_with(f, x0, observer))
+            Run::of(method, Some(rate), |observer| solver.minimize_with(f, &landscape.start, observer))
         };
         let mut best = run(RATES[0])?;
         for &rate in &RATES[1..] {
             let next = run(rate)?;
             let (new, old) = (&next.report, &best.report);
-            let better = match (new.termination.converged(), old.termination.converged()) {
-                (true, true) => new.counts.gradients < old.counts.gradients,
-                (false, false) => new.value < old.value,
-                (converged, _) => converged,
+            let stays = |run: &Run| run.path.iter().all(|x| landscape.shows(x));
+            let rank = |run: &Run| (stays(run), run.report.termination.converged());
+            let better = match (rank(&next), rank(&best)) {
+                (a, b) if a != b => a > b,
+                ((_, true), _) => new.counts.gradients < old.counts.gradients,
+                _ => new.value < old.value,
             };
             if better {
                 best = next;
@@ -92,10 +96,10 @@ pub fn race(landscape: &Landscape) -> Result<Vec<Run>> {
     let trust_region = TrustRegion { stopping: stopping.clone(), ..Default::default() };
     let cubic = CubicRegularization { stopping: stopping.clone(), ..Default::default() };
     let mut runs = vec![
-        Run::rated(0, &stopping, (&f, x0), |rate| GradientDescent { rate })?,
-        Run::rated(1, &stopping, (&f, x0), |rate| HeavyBall { rate, momentum: 0.9 })?,
-        Run::rated(2, &stopping, (&f, x0), |rate| Nesterov { rate, momentum: Momentum::Constant(0.9) })?,
-        Run::rated(3, &stopping, (&f, x0), |rate| Adam { rate, ..Default::default() })?,
+        Run::rated(0, &stopping, landscape, &f, |rate| GradientDescent { rate })?,
+        Run::rated(1, &stopping, landscape, &f, |rate| HeavyBall { rate, momentum: 0.9 })?,
+        Run::rated(2, &stopping, landscape, &f, |rate| Nesterov { rate, momentum: Momentum::Constant(0.9) })?,
+        Run::rated(3, &stopping, landscape, &f, |rate| Adam { rate, ..Default::default() })?,
         Run::of(4, None, |observer| lbfgs.minimize_with(&f, x0, observer))?,
         Run::of(5, None, |observer| newton.minimize_with(&f, x0, observer))?,
         Run::of(6, None, |observer| trust_region.minimize_with(&f, x0, observer))?,

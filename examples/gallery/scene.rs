@@ -122,7 +122,10 @@ impl Scene {
                     if style.dashed {
                         root.draw(&DashedPathElement::new(points, 8, 6, stroke))?;
                     } else {
-                        root.draw(&PathElement::new(points, stroke))?;
+                        // One by one: a path's joints would be drawn as spikes where it turns back.
+                        for pair in points.windows(2) {
+                            root.draw(&PathElement::new(pair, stroke))?;
+                        }
                     }
                 }
                 Shape::Dot(at, radius, [r, g, b]) => {

@@ -59,7 +59,7 @@
 //! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`], [`LeastSquaresReport`], [`LeastSquaresProgress`] |
 //! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; the path they take, [`Inner`] |
 //! | 2 curvature | least-squares problems, [`LeastSquares`], from closures, [`least_squares`], [`least_squares_dense`], [`least_squares_from_residuals`]; robust losses, [`RobustLoss`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`estimate_diagonal`] |
-//! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
+//! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`]; residual blocks, [`BlockStructure`] |
 //! | 0 base | [`Scalar`] (`f32` or `f64`), [`Error`] |
 //!
 //! Beside them [`check`] examines your callbacks, and with the feature `problems` there are reference problems with
@@ -99,6 +99,8 @@
 //! - [`LevenbergMarquardt`]: all radii are answered from one decomposition of J, the first radius is ‖Dx₀‖, the end is a
 //!   cosine, and steps go on from there until the digits are used up.
 //! - Where the gradient is exactly zero a short Lanczos run looks for negative curvature, and a way down.
+//! - Bundle adjustment: points are eliminated by orthogonal factors whose product is never formed; the explicit reduced
+//!   matrix is a preconditioner that outlives its λ; without it, slow directions of one system deflate the next.
 //! - [`minres`]: the recurrences propose, a true residual decides, and the method starts again where they lost it.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]

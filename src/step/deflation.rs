@@ -20,6 +20,9 @@ const MOST: usize = 64;
 /// Directions, those kept among them, that are recorded before they are condensed.
 const RECORDED: (usize, usize) = (2 * MOST, 6 * MOST);
 
+/// Writes a product with a symmetric matrix to its second argument.
+type Product<'a> = &'a mut dyn FnMut(&[f64], &mut [f64]);
+
 /// W, and the directions recorded for the next one. Storage: at most 384 vectors.
 pub struct Deflation {
     dim: usize,
@@ -97,7 +100,7 @@ impl Deflation {
 
     /// Replaces B by at most `most` combinations of its columns that are orthonormal in M: of those the lowest Ritz
     /// vectors of (M, P), if P is known.
-    fn combine(&mut self, metric: Option<&mut dyn FnMut(&[f64], &mut [f64])>, most: usize) {
+    fn combine(&mut self, metric: Option<Product<'_>>, most: usize) {
         let (dim, k) = (self.dim, self.count);
         if k == 0 {
             self.len = 0;
@@ -176,5 +179,80 @@ impl Deflation {
         Columns::new(self.dim, &self.products[..k * self.dim]).transpose_times(z, &mut along[..k]);
         along.iter_mut().zip(&self.coefficients[..k]).for_each(|(a, c)| *a = c - *a);
         Columns::new(self.dim, &self.basis[..k * self.dim]).add_times(1.0, &along[..k], z);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{kernels, random::SplitMix64};
+
+    /// A symmetric matrix with five eigenvalues near 1e-6 and the others in [1, 2]: a reflection of a diagonal one.
+    fn product(scale: f64) -> impl Fn(&[f64], &mut [f64]) {
+        move |x, out| {
+            let reflect = |x: &mut [f64]| {
+                let v: Vec<f64> = (0..x.len()).map(|i| ((i * i) as f64).cos()).collect();
+                let factor = -2.0 * kernels::dot(&v, x) / kernels::dot(&v, &v);
+                kernels::axpy(factor, &v, x);
+            };
+            out.copy_from_slice(x);
+            reflect(out);
+            for (i, v) in out.iter_mut().enumerate() {
+                *v *= scale * if i < 5 { 1e-6 * (i + 1) as f64 } else { 1.0 + (i as f64 / 300.0) };
+            }
+            reflect(out);
+        }
+    }
+
+    #[test]
+    fn slow_directions_are_found_and_inverted() {
+        let dim = 300;
+        let mut random = SplitMix64::new(3);
+        let mut deflation = Deflation::new(dim, 4 * MOST * dim).unwrap();
+        assert!(Deflation::new(dim, 4 * MOST * dim - 1).is_none());
+        // Conjugate gradients without a preconditioner.
+        let apply = product(1.0);
+        let mut r: Vec<f64> = (0..dim).map(|_| random.normal()).collect();
+        let (mut p, mut q, mut rr) = (r.clone(), vec![0.0; dim], kernels::dot(&r, &r));
+        for _ in 0..100 {
+            apply(&p, &mut q);
+            let curvature = kernels::dot(&p, &q);
+            deflation.record(&p, &q, curvature);
+            kernels::axpy(-rr / curvature, &q, &mut r);
+            let next = kernels::dot(&r, &r);
+            kernels::axpby(1.0, &r, next / rr, &mut p);
+            rr = next;
+        }
+        deflation.condense(|x, out| out.copy_from_slice(x));
+        assert!(deflation.len() >= 5 && deflation.pays(2 * MOST));
+        // For the same system, and for one of another scale.
+        for scale in [1.0, 3.0] {
+            let apply = product(scale);
+            deflation.renew(&apply);
+            for w in deflation.basis.clone().chunks_exact(dim).take(deflation.len()) {
+                let mut z = vec![0.0; dim];
+                apply(w, &mut z);
+                assert!((kernels::dot(w, &z) - 1.0).abs() < 1e-9);
+                deflation.before(&mut z);
+                deflation.after(&mut z);
+                kernels::axpy(-1.0, w, &mut z);
+                assert!(kernels::norm(&z) < 1e-6 * kernels::norm(w));
+            }
+            // The slowest direction: the reflection of the first unit vector is in the space.
+            let v: Vec<f64> = (0..dim).map(|i| ((i * i) as f64).cos()).collect();
+            let mut slow: Vec<f64> = v.iter().map(|x| -2.0 * v[0] / kernels::dot(&v, &v) * x).collect();
+            slow[0] += 1.0;
+            let mut z = vec![0.0; dim];
+            apply(&slow, &mut z);
+            deflation.before(&mut z);
+            deflation.after(&mut z);
+            kernels::axpy(-1.0, &slow, &mut z);
+            assert!(kernels::norm(&z) < 1e-3, "{}", kernels::norm(&z));
+        }
+        deflation.clear();
+        let mut z = vec![1.0; dim];
+        deflation.before(&mut z);
+        deflation.after(&mut z);
+        assert_eq!(z, vec![1.0; dim]);
     }
 }

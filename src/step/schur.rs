@@ -174,14 +174,24 @@ impl<T: Scalar> State<T> {
         size: f64,
         more: &dyn Fn() -> bool,
     ) -> InnerStop {
+        if !more() {
+            self.x.fill(0.0);
+            return InnerStop::Limit;
+        }
         if self.explicit.as_ref().is_none_or(Explicit::is_due) {
             self.factorise(jacobian, counted);
         }
         let mut deflated = 0;
         if let Some(mut deflation) = self.deflation.take() {
+            deflation.renew(|x, out| {
+                let allowed = more();
+                if allowed {
+                    counted.count_passes(1);
+                    self.system.product(jacobian, x, out);
+                }
+                allowed
+            });
             deflated = deflation.len();
-            counted.count_passes(deflated);
-            deflation.renew(|x, out| self.system.product(jacobian, x, out));
             self.deflation = Some(deflation);
         }
         let mut gain = f64::INFINITY;
@@ -344,7 +354,8 @@ impl<T: Scalar> GaussNewtonSteps<T> for Schur<T> {
         self.state.as_ref().map_or(0, |state| {
             let explicit = state.explicit.as_ref().map_or(0, |explicit| explicit.matrix.len());
             let vectors = 6 * state.x.len() + 2 * state.z.len();
-            state.system.numbers() + explicit + state.blocks.len() + vectors
+            let learnt = state.deflation.as_ref().map_or(0, Deflation::numbers);
+            state.system.numbers() + explicit + learnt + state.blocks.len() + vectors
         })
     }
 }

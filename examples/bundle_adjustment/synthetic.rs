@@ -153,7 +153,7 @@ mod tests {
     fn a_loop_has_what_was_asked_for() {
         let problem = generate(20, 300, 1);
         assert_eq!((problem.cameras, problem.parameters.len()), (20, 180 + 3 * problem.points));
-        assert!(problem.points > 200 && problem.observations.len() >= 2 * problem.points);
+        assert!(problem.points > 50 && problem.observations.len() >= 2 * problem.points);
         assert_eq!(problem, generate(20, 300, 1));
         assert_ne!(problem, generate(20, 300, 2));
     }

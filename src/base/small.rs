@@ -300,6 +300,9 @@ mod tests {
         cholesky(&mut factor, n);
         let mut b = vec![0.0; n];
         add_product(&matrix, &x, &mut b);
+        let mut product = vec![f64::NAN; n];
+        cholesky_product(&factor, &x, &mut product);
+        assert!(b.iter().zip(&product).all(|(b, p)| (b - p).abs() < 1e-12));
         cholesky_solve(&factor, &mut b);
         assert!(b.iter().zip(&x).all(|(b, x)| (b - x).abs() < 1e-12));
         // [1 1; 1 1]: the second unknown is left out. A negative pivot as well.

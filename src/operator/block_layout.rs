@@ -208,14 +208,14 @@ impl BlockLayout {
     }
 
     /// Numbers of a residual block, with all its parameter blocks.
-    fn numbers(&self, user: usize) -> usize {
+    fn numbers_of(&self, user: usize) -> usize {
         let columns: usize = self.statement.touched(user).iter().map(|&p| self.statement.size(p)).sum();
         columns * (self.statement.rows[user + 1] - self.statement.rows[user])
     }
 
     /// Writes blocks, groups and chunks in their order.
     fn store(&mut self) {
-        let total: usize = (0..self.order.len()).map(|i| self.numbers(i)).sum();
+        let total: usize = (0..self.order.len()).map(|i| self.numbers_of(i)).sum();
         let target = CHUNK.max(total.div_ceil(MOST_CHUNKS));
         let mut open: Option<(Chunk, usize)> = None;
         for i in 0..self.order.len() {
@@ -240,7 +240,7 @@ impl BlockLayout {
                 };
                 (empty, 0)
             });
-            *numbers += self.numbers(user);
+            *numbers += self.numbers_of(user);
             if !joins {
                 let columns = if eliminated == NONE { 0 } else { self.statement.size(eliminated) };
                 self.groups.push(Group {
@@ -354,6 +354,11 @@ impl BlockLayout {
     pub fn rows_of(&self, block: usize) -> Range<usize> {
         let user = self.order[block] as usize;
         self.statement.rows[user]..self.statement.rows[user + 1]
+    }
+
+    /// Numbers in the Jacobian.
+    pub fn numbers(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.kept + chunk.eliminated).sum()
     }
 
     /// Whether parameter blocks are eliminated.

@@ -20,10 +20,10 @@ const MOST: usize = 64;
 /// Directions, those kept among them, that are recorded before they are condensed.
 const RECORDED: (usize, usize) = (2 * MOST, 6 * MOST);
 
-/// v ↦ Mv.
-type Product<'p> = &'p mut dyn FnMut(&[f64], &mut [f64]);
+/// Writes a product with a symmetric matrix to its second argument.
+type Product<'a> = &'a mut dyn FnMut(&[f64], &mut [f64]);
 
-/// W, and the directions recorded for the next one. Storage: at most 384 vectors.
+/// W, and the directions recorded for the next one. Storage: at most 832 vectors.
 pub struct Deflation {
     dim: usize,
     most: usize,
@@ -35,6 +35,8 @@ pub struct Deflation {
     eigen: Eigen,
     gram: Vec<f64>,
     metric: Vec<f64>,
+    combinations: Vec<f64>,
+    scratch: Vec<f64>,
     coefficients: Vec<f64>,
 }
 
@@ -52,8 +54,15 @@ impl Deflation {
             eigen: Eigen::new(most),
             gram: vec![0.0; most * most],
             metric: vec![0.0; most * most],
+            combinations: vec![0.0; most * most],
+            scratch: vec![0.0; dim * MOST],
             coefficients: vec![0.0; most],
         })
+    }
+
+    /// Storage in numbers.
+    pub fn numbers(&self) -> usize {
+        self.basis.len() + self.products.len() + self.scratch.len() + 3 * self.gram.len()
     }
 
     /// The columns of W.
@@ -61,11 +70,11 @@ impl Deflation {
         self.len
     }
 
-    /// Takes W over to a new system, whose products `product` makes: one each.
-    pub fn renew(&mut self, mut product: impl FnMut(&[f64], &mut [f64])) {
+    /// Takes W over to a new system, whose products `product` makes: one each, until it refuses.
+    pub fn renew(&mut self, mut product: impl FnMut(&[f64], &mut [f64]) -> bool) {
         let dim = self.dim;
         let columns = self.basis.chunks_exact(dim).zip(self.products.chunks_exact_mut(dim));
-        columns.take(self.len).for_each(|(w, mw)| product(w, mw));
+        self.len = columns.take(self.len).map(|(w, mw)| product(w, mw)).take_while(|&made| made).count();
         self.count = self.len;
         self.combine(None, self.len);
     }
@@ -119,12 +128,13 @@ impl Deflation {
         }
         small::cholesky(&mut self.gram[..k * k], k);
         // Combinations, by columns: L⁻ᵀY.
-        let mut combinations = vec![0.0; k * k];
+        let combinations = &mut self.combinations[..k * k];
+        combinations.fill(0.0);
         let kept = if let Some(metric) = metric {
-            let mut image = vec![0.0; dim];
+            let image = &mut self.scratch[..dim];
             for j in 0..k {
-                metric(basis.column(j), &mut image);
-                basis.transpose_times(&image, &mut self.metric[j * k..(j + 1) * k]);
+                metric(basis.column(j), image);
+                basis.transpose_times(image, &mut self.metric[j * k..(j + 1) * k]);
             }
             // L⁻¹ G L⁻ᵀ: twice the rows solved with L, with a transposition in between.
             for _ in 0..2 {
@@ -154,13 +164,13 @@ impl Deflation {
         for column in combinations.chunks_exact_mut(k).take(kept) {
             small::lower_transpose_solve(&self.gram[..k * k], column);
         }
-        let mut next = vec![0.0; dim * kept];
+        let next = &mut self.scratch[..dim * kept];
         for data in [&mut self.basis, &mut self.products] {
             let columns = Columns::new(dim, &data[..k * dim]);
             for (to, c) in next.chunks_exact_mut(dim).zip(combinations.chunks_exact(k)) {
                 columns.times(c, to);
             }
-            data[..kept * dim].copy_from_slice(&next);
+            data[..kept * dim].copy_from_slice(next);
         }
         (self.len, self.count) = (kept, kept);
     }
@@ -179,5 +189,90 @@ impl Deflation {
         Columns::new(self.dim, &self.products[..k * self.dim]).transpose_times(z, &mut along[..k]);
         along.iter_mut().zip(&self.coefficients[..k]).for_each(|(a, c)| *a = c - *a);
         Columns::new(self.dim, &self.basis[..k * self.dim]).add_times(1.0, &along[..k], z);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::{kernels, random::SplitMix64};
+
+    /// A symmetric matrix with five eigenvalues near 1e-6 and the others in [1, 2]: a reflection of a diagonal one.
+    fn product(scale: f64) -> impl Fn(&[f64], &mut [f64]) {
+        move |x, out| {
+            let reflect = |x: &mut [f64]| {
+                let v: Vec<f64> = (0..x.len()).map(|i| ((i * i) as f64).cos()).collect();
+                let factor = -2.0 * kernels::dot(&v, x) / kernels::dot(&v, &v);
+                kernels::axpy(factor, &v, x);
+            };
+            out.copy_from_slice(x);
+            reflect(out);
+            for (i, v) in out.iter_mut().enumerate() {
+                *v *= scale * if i < 5 { 1e-6 * (i + 1) as f64 } else { 1.0 + (i as f64 / 300.0) };
+            }
+            reflect(out);
+        }
+    }
+
+    #[test]
+    fn slow_directions_are_found_and_inverted() {
+        let dim = 300;
+        let mut random = SplitMix64::new(3);
+        let mut deflation = Deflation::new(dim, 4 * MOST * dim).unwrap();
+        assert!(Deflation::new(dim, 4 * MOST * dim - 1).is_none());
+        // Conjugate gradients without a preconditioner.
+        let apply = product(1.0);
+        let mut r: Vec<f64> = (0..dim).map(|_| random.normal()).collect();
+        let (mut p, mut q, mut rr) = (r.clone(), vec![0.0; dim], kernels::dot(&r, &r));
+        for _ in 0..100 {
+            apply(&p, &mut q);
+            let curvature = kernels::dot(&p, &q);
+            deflation.record(&p, &q, curvature);
+            kernels::axpy(-rr / curvature, &q, &mut r);
+            let next = kernels::dot(&r, &r);
+            kernels::axpby(1.0, &r, next / rr, &mut p);
+            rr = next;
+        }
+        deflation.condense(|x, out| out.copy_from_slice(x));
+        assert!(deflation.len() >= 5 && deflation.pays(2 * MOST));
+        // For the same system, and for one of another scale.
+        for scale in [1.0, 3.0] {
+            let apply = product(scale);
+            deflation.renew(|x, out| {
+                apply(x, out);
+                true
+            });
+            for w in deflation.basis.clone().chunks_exact(dim).take(deflation.len()) {
+                let mut z = vec![0.0; dim];
+                apply(w, &mut z);
+                assert!((kernels::dot(w, &z) - 1.0).abs() < 1e-9);
+                deflation.before(&mut z);
+                deflation.after(&mut z);
+                kernels::axpy(-1.0, w, &mut z);
+                assert!(kernels::norm(&z) < 1e-6 * kernels::norm(w));
+            }
+            // The slowest direction: the reflection of the first unit vector is in the space.
+            let v: Vec<f64> = (0..dim).map(|i| ((i * i) as f64).cos()).collect();
+            let mut slow: Vec<f64> = v.iter().map(|x| -2.0 * v[0] / kernels::dot(&v, &v) * x).collect();
+            slow[0] += 1.0;
+            let mut z = vec![0.0; dim];
+            apply(&slow, &mut z);
+            deflation.before(&mut z);
+            deflation.after(&mut z);
+            kernels::axpy(-1.0, &slow, &mut z);
+            assert!(kernels::norm(&z) < 1e-3, "{}", kernels::norm(&z));
+        }
+        let mut left = 3;
+        deflation.renew(|x, out| {
+            product(1.0)(x, out);
+            left -= 1;
+            left >= 0
+        });
+        assert_eq!(deflation.len(), 3);
+        deflation.clear();
+        let mut z = vec![1.0; dim];
+        deflation.before(&mut z);
+        deflation.after(&mut z);
+        assert_eq!(z, vec![1.0; dim]);
     }
 }

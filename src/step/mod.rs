@@ -7,6 +7,7 @@ mod conjugate_gradient;
 mod deflation;
 mod dense;
 mod dense_least_squares;
+mod explicit;
 mod family;
 mod gauss_newton;
 mod gauss_newton_path;
@@ -21,6 +22,8 @@ mod minres;
 mod reduced_system;
 mod remembered;
 mod schur;
+#[cfg(test)]
+mod schur_tests;
 mod spectral;
 mod steps;
 

@@ -1,21 +1,20 @@
 //! Steps of least squares where parameter blocks are eliminated: conjugate gradients on the
 //! [reduced system](super::reduced_system), and what preconditions them.
 //!
-//! Hestenes & Stiefel (1952), stopped in the norm of the preconditioner: rᵀP⁻¹r estimates what the model would still
-//! decrease by. P is
+//! The solver is that of Hestenes & Stiefel (1952), preconditioned by
 //!
-//! - the Cholesky factor of the reduced matrix (by faer), formed explicitly, where that costs less than iterating. One
-//!   product then confirms the solution. The factor is kept for other λ and for the next points as long as few products
-//!   make up for its age; then the matrix is formed and factorised again;
+//! - the [Cholesky factor](super::explicit) of the reduced matrix where forming it costs less than iterating. Its first
+//!   product confirms the solution. The factor is kept for other λ and for the next points as long as few products make
+//!   up for its age. Then rᵀP⁻¹r is twice what the model can still decrease by, and ends the solve;
 //! - otherwise the blocks on the diagonal of the reduced matrix, Schur–Jacobi (Agarwal, Snavely, Seitz & Szeliski,
-//!   "Bundle adjustment in the large" (ECCV 2010), section 4).
-
-use faer::dyn_stack::{MemBuffer, MemStack};
-use faer::linalg::cholesky::llt::factor::{LltParams, LltRegularization, cholesky_in_place, cholesky_in_place_scratch};
-use faer::linalg::cholesky::llt::solve::solve_in_place;
-use faer::{MatMut, MatRef, Par, Spec};
+//!   "Bundle adjustment in the large" (ECCV 2010), section 4), and the [slow directions](super::deflation) of the system
+//!   before. There rᵀP⁻¹r says little, and the solve ends when products stop paying (Nash & Sofer 1990).
+//!
+//! Where nothing is eliminated the reduced system is the whole one, and Schur–Jacobi its block diagonal. The products are
+//! the same for any number of threads; so is all else but the explicit factor from 512 unknowns on.
 
 use super::deflation::Deflation;
+use super::explicit::Explicit;
 use super::family::{Accuracy, Inner, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::reduced_system::ReducedSystem;
@@ -23,11 +22,6 @@ use super::spectral::{Answer, Question};
 use crate::base::{Scalar, kernels, parallel::over_parts, small};
 use crate::operator::{BlockJacobian, BlockLayout, BlockValues, LinearMap};
 
-/// Products that conjugate gradients with Schur–Jacobi are expected to take for a step: 20 to 60 on problems of
-/// "Bundle adjustment in the large".
-const EXPECTED: usize = 50;
-/// Bytes that the explicit matrix may take.
-const MOST_BYTES: usize = 1 << 30;
 /// Products for one answer.
 const MOST_PRODUCTS: usize = 2000;
 /// Schur–Jacobi is done when the last of i products added at most this share of the model's decrease, over i: Nash &
@@ -35,103 +29,6 @@ const MOST_PRODUCTS: usize = 2000;
 const FORCING: f64 = 0.1;
 /// Elements that one task preconditions at least.
 const GRAIN: usize = 1024;
-/// Unknowns from which factorisations use all threads; below, one thread is faster.
-const PARALLEL: usize = 512;
-
-/// The Cholesky factor of an explicit reduced matrix.
-struct Explicit {
-    matrix: Vec<f64>,
-    scratch: MemBuffer,
-    /// Whether there is a factor.
-    usable: bool,
-    /// Products that forming and factorising cost as much as.
-    cost: usize,
-    /// Solves with this factor, their cost with that of the factor, and the products of the last one.
-    solves: usize,
-    spent: usize,
-    last: usize,
-}
-
-impl Explicit {
-    fn new(dim: usize, cost: usize) -> Self {
-        let params: Spec<LltParams, f64> = Spec::default();
-        Explicit {
-            matrix: vec![0.0; dim * dim],
-            scratch: MemBuffer::new(cholesky_in_place_scratch::<f64>(dim, parallel(dim), params)),
-            usable: false,
-            cost,
-            solves: 0,
-            spent: 0,
-            last: 0,
-        }
-    }
-
-    /// Whether a new factor pays: the old one makes a solve dearer than the average so far, its own cost included.
-    fn is_due(&self) -> bool {
-        !self.usable || self.last * self.solves > self.spent
-    }
-
-    fn used(&mut self, products: usize) {
-        self.solves += 1;
-        self.spent += products;
-        self.last = products;
-    }
-
-    fn factorise<T: Scalar>(&mut self, system: &ReducedSystem<T>, jacobian: BlockJacobian<'_, T>) {
-        let dim = jacobian.layout.reduced_dim();
-        system.form(jacobian, &mut self.matrix);
-        let result = cholesky_in_place(
-            MatMut::from_column_major_slice_mut(&mut self.matrix, dim, dim),
-            LltRegularization::default(),
-            parallel(dim),
-            MemStack::new(&mut self.scratch),
-            Spec::default(),
-        );
-        self.usable = result.is_ok();
-        (self.solves, self.spent, self.last) = (0, self.cost, 0);
-    }
-
-    fn solve(&mut self, r: &mut [f64]) {
-        let dim = r.len();
-        solve_in_place(
-            MatRef::from_column_major_slice(&self.matrix, dim, dim),
-            MatMut::from_column_major_slice_mut(r, dim, 1),
-            Par::Seq,
-            MemStack::new(&mut self.scratch),
-        );
-    }
-}
-
-fn parallel(dim: usize) -> Par {
-    if dim >= PARALLEL { Par::rayon(0) } else { Par::Seq }
-}
-
-/// Numbers in the Jacobian.
-fn stored(layout: &BlockLayout) -> usize {
-    layout.chunks.iter().map(|c| c.kept + c.eliminated).sum()
-}
-
-/// What the explicit matrix costs, in products.
-fn explicit_cost(layout: &BlockLayout) -> usize {
-    let dim = layout.reduced_dim();
-    // A product passes the stored numbers twice, and waits for memory: 4 operations at about the same pace.
-    let product = 4.0 * stored(layout) as f64;
-    // Each two residual blocks of a group add a matrix: rows · columns² operations.
-    let mut pairs = 0.0;
-    for g in 0..layout.groups.len() {
-        let numbers: f64 = layout
-            .blocks_of(g)
-            .flat_map(|b| layout.touches(b..b + 1).iter().map(move |t| (b, t)))
-            .map(|(b, t)| (layout.stored[b].rows as usize * layout.statement.size(t.parameter)) as f64)
-            .sum();
-        let widest = layout.most_columns as f64;
-        let blocks = layout.blocks_of(g).len() as f64;
-        pairs += 0.5 * numbers * (blocks + 1.0) * widest;
-    }
-    // Factorisation: dim³/3 operations, some 8 times as fast as those that wait for memory.
-    let factor = (dim as f64).powi(3) / 24.0;
-    ((2.0 * pairs + factor) / product).ceil().max(2.0) as usize
-}
 
 /// The state for one structure.
 struct State<T> {
@@ -167,6 +64,12 @@ impl<T: Scalar> Schur<T> {
     pub fn new(inner: Inner) -> Self {
         Schur { inner, state: None }
     }
+
+    /// Whether the reduced matrix is formed.
+    #[cfg(test)]
+    pub fn is_explicit(&self) -> bool {
+        self.state.as_ref().is_some_and(|state| state.explicit.is_some())
+    }
 }
 
 impl<T: Scalar> State<T> {
@@ -176,17 +79,13 @@ impl<T: Scalar> State<T> {
         for kept in layout.kept_bounds.windows(2) {
             bounds.push(bounds[bounds.len() - 1] + (kept[1] - kept[0]).pow(2));
         }
-        let cost = Some(explicit_cost(layout)).filter(|&cost| match inner {
-            Inner::Automatic => cost < EXPECTED && dim.saturating_mul(8 * dim) <= MOST_BYTES,
-            Inner::Krylov => false,
-            Inner::Dense => true,
-        });
+        let explicit = Explicit::choose(layout, inner);
         let zeros = || vec![0.0; dim];
         let of_x = || vec![T::zero(); layout.statement.parameters[layout.statement.parameter_blocks()]];
         State {
             system: ReducedSystem::new(layout),
-            explicit: cost.map(|cost| Explicit::new(dim, cost)),
-            deflation: if cost.is_none() { Deflation::new(dim, stored(layout)) } else { None },
+            deflation: if explicit.is_none() { Deflation::new(dim, layout.numbers()) } else { None },
+            explicit,
             blocks: vec![0.0; bounds[bounds.len() - 1]],
             bounds,
             gradient: zeros(),
@@ -275,14 +174,24 @@ impl<T: Scalar> State<T> {
         size: f64,
         more: &dyn Fn() -> bool,
     ) -> InnerStop {
+        if !more() {
+            self.x.fill(0.0);
+            return InnerStop::Limit;
+        }
         if self.explicit.as_ref().is_none_or(Explicit::is_due) {
             self.factorise(jacobian, counted);
         }
         let mut deflated = 0;
         if let Some(mut deflation) = self.deflation.take() {
+            deflation.renew(|x, out| {
+                let allowed = more();
+                if allowed {
+                    counted.count_passes(1);
+                    self.system.product(jacobian, x, out);
+                }
+                allowed
+            });
             deflated = deflation.len();
-            counted.count_passes(deflated);
-            deflation.renew(|x, out| self.system.product(jacobian, x, out));
             self.deflation = Some(deflation);
         }
         let mut gain = f64::INFINITY;
@@ -306,7 +215,7 @@ impl<T: Scalar> State<T> {
             if settled {
                 break InnerStop::Accurate;
             }
-            if rho <= 1e-32 * first || rho.is_nan() || made >= MOST_PRODUCTS {
+            if rho.is_nan() || rho <= 1e-32 * first || made >= MOST_PRODUCTS {
                 break InnerStop::Exhausted;
             }
             if !more() {
@@ -445,7 +354,8 @@ impl<T: Scalar> GaussNewtonSteps<T> for Schur<T> {
         self.state.as_ref().map_or(0, |state| {
             let explicit = state.explicit.as_ref().map_or(0, |explicit| explicit.matrix.len());
             let vectors = 6 * state.x.len() + 2 * state.z.len();
-            state.system.numbers() + explicit + state.blocks.len() + vectors
+            let learnt = state.deflation.as_ref().map_or(0, Deflation::numbers);
+            state.system.numbers() + explicit + learnt + state.blocks.len() + vectors
         })
     }
 }
@@ -461,142 +371,4 @@ fn weighted<'a, T>(blocks: BlockJacobian<'a, T>, values: &'a BlockValues<T>) -> 
 /// ‖Sg‖.
 fn scaled_norm<T: Scalar>(gradient: &[T], scaling: &[T]) -> f64 {
     gradient.iter().zip(scaling).fold(0.0, |norm: f64, (&g, &s)| norm.hypot((g * s).into()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::dense_least_squares::DenseLeastSquares;
-    use super::*;
-    use crate::base::random::SplitMix64;
-    use crate::operator::{BlockStructure, Linearization, Model};
-
-    /// Linear residuals A_b x_b − c_b with random numbers. Kept blocks of 2 and 3, eliminated ones of 1, 2 and 3, of which
-    /// the first has fewer residuals than numbers, the second a column of zeros and the last no residuals at all.
-    fn random_model(seed: u64, touches_of: usize) -> impl Model<f64> {
-        let mut random = SplitMix64::new(seed);
-        let mut pick = |n: usize| (random.uniform() * n as f64) as usize;
-        let mut structure = BlockStructure::new();
-        let wide = structure.parameters(12, 3).unwrap();
-        structure.parameters(3, 2).unwrap();
-        let kept = 15;
-        let points = structure.parameters(40, 3).unwrap();
-        let others = structure.parameters(10, 1 + pick(2)).unwrap();
-        assert_eq!((wide.start, points.start, others.end), (0, kept, 65));
-        structure.residual(1, &[0, 15]).unwrap();
-        for point in 16..64 {
-            for _ in 0..2 + pick(touches_of) {
-                // Sometimes the same kept block again, sometimes two of them; the eliminated one first or last.
-                let (a, b) = (pick(kept), pick(kept));
-                let touches = match pick(4) {
-                    0 if a != b => vec![point, a, b],
-                    1 => vec![point, a],
-                    _ => vec![a, point],
-                };
-                structure.residual(1 + pick(3), &touches).unwrap();
-            }
-        }
-        for i in 0..kept {
-            structure.residual(2, &[i, (i + 1) % kept]).unwrap();
-            structure.residual(3, &[i]).unwrap();
-        }
-        structure.eliminate(points).unwrap();
-        structure.eliminate(others).unwrap();
-        structure.model(move |i, x: &[f64], r, jacobian| {
-            let mut random = SplitMix64::new(seed ^ (i as u64) << 20);
-            let mut matrix = vec![0.0; r.len() * x.len()];
-            matrix.iter_mut().for_each(|v| *v = random.normal());
-            if i > 0 && i < 4 {
-                // A column of zeros for whatever comes last.
-                matrix.chunks_exact_mut(x.len()).for_each(|row| row[x.len() - 1] = 0.0);
-            }
-            for (r, row) in r.iter_mut().zip(matrix.chunks_exact(x.len())) {
-                *r = row.iter().zip(x).map(|(a, x)| a * x).sum::<f64>() - random.normal();
-            }
-            if let Some(jacobian) = jacobian {
-                jacobian.copy_from_slice(&matrix);
-            }
-        })
-    }
-
-    fn compare(inner: Inner) {
-        for seed in 0..6 {
-            let model = random_model(seed, 1 + seed as usize);
-            let n = model.dim();
-            let x = vec![0.1; n];
-            let at = model.linearize(&x);
-            let residual = at.outputs();
-            let mut random = SplitMix64::new(seed);
-            // Two components are held.
-            let scaling: Vec<f64> =
-                (0..n).map(|j| if j == 4 || j == 60 { 0.0 } else { 0.1 + random.uniform() }).collect();
-            let (mut schur, mut dense) = (Schur::new(inner), DenseLeastSquares::new(residual.len(), n));
-            let (mut g, mut h) = (vec![0.0; n], vec![0.0; n]);
-            assert!(schur.enter(&at, residual, &mut g) && dense.enter(&at, residual, &mut h));
-            assert!(g.iter().zip(&h).all(|(a, b)| (a - b).abs() < 1e-12 * kernels::norm(&h)));
-            assert_eq!(schur.state.as_ref().unwrap().explicit.is_some(), inner != Inner::Krylov);
-            let system = System { jacobian: &at, residual, gradient: &g, scaling: &scaling, more: &|| true };
-            // Falling and rising: warm starts and factors of another λ.
-            for damping in [1.0, 1e-3, 1e-8, 1e-5, 10.0, 1e4] {
-                let tight = Accuracy { residual: 1e-14, energy: 0.0, enough: 0.0, truncated: false };
-                let (answer, _) = schur.answer(&system, Question::Damped(damping), Some(tight)).unwrap();
-                let (expected, _) = dense.answer(&system, Question::Damped(damping), None).unwrap();
-                let (mut step, mut truth) = (vec![0.0; n], vec![0.0; n]);
-                schur.step(&mut step);
-                dense.step(&mut truth);
-                let error: Vec<f64> = step.iter().zip(&truth).map(|(a, b)| a - b).collect();
-                let size = kernels::norm(&truth);
-                assert!(kernels::norm(&error) <= 1e-10 * size, "{seed} {damping}: {:e}", kernels::norm(&error) / size);
-                assert!(step[4] == 0.0 && step[60] == 0.0);
-                let close = |a: f64, b: f64| (a - b).abs() <= 1e-9 * b.abs();
-                assert!(close(answer.norm, expected.norm) && close(answer.slope, expected.slope));
-                assert!(close(answer.curvature, expected.curvature) && answer.shift == damping);
-            }
-        }
-    }
-
-    #[test]
-    fn steps_are_those_of_the_whole_damped_system_with_the_explicit_matrix() {
-        compare(Inner::Automatic);
-    }
-
-    #[test]
-    fn steps_are_those_of_the_whole_damped_system_without_it() {
-        compare(Inner::Krylov);
-    }
-
-    #[test]
-    fn the_formed_matrix_is_that_of_the_products_and_has_the_diagonal_blocks() {
-        let model = random_model(9, 4);
-        let x = vec![0.0; model.dim()];
-        let at = model.linearize(&x);
-        let jacobian = at.blocks().unwrap();
-        let layout = jacobian.layout;
-        let dim = layout.reduced_dim();
-        let scaling: Vec<f64> = (0..model.dim()).map(|j| 0.5 + (j % 3) as f64).collect();
-        for damping in [0.0, 1e-2] {
-            let mut system = ReducedSystem::new(layout);
-            system.eliminate(jacobian, &scaling, damping);
-            let mut matrix = vec![f64::NAN; dim * dim];
-            system.form(jacobian, &mut matrix);
-            let mut bounds = vec![0];
-            layout.kept_bounds.windows(2).for_each(|w| bounds.push(bounds[bounds.len() - 1] + (w[1] - w[0]).pow(2)));
-            let mut blocks = vec![f64::NAN; bounds[layout.kept.len()]];
-            system.diagonal_blocks(jacobian, &bounds, &mut blocks);
-            let mut column = vec![f64::NAN; dim];
-            for j in 0..dim {
-                let mut unit = vec![0.0; dim];
-                unit[j] = 1.0;
-                system.product(jacobian, &unit, &mut column);
-                for i in j..dim {
-                    assert!((column[i] - matrix[j * dim + i]).abs() < 1e-11, "{i} {j}");
-                }
-                let k = layout.kept_bounds.partition_point(|&start| start <= j) - 1;
-                let (start, end) = (layout.kept_bounds[k], layout.kept_bounds[k + 1]);
-                for i in start..end {
-                    let block = blocks[bounds[k] + (j - start) * (end - start) + i - start];
-                    assert!((column[i] - block).abs() < 1e-11);
-                }
-            }
-        }
-    }
 }

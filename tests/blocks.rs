@@ -173,6 +173,8 @@ fn robust_losses_weigh_the_blocks() {
             let solver = LevenbergMarquardt { stopping, ..LevenbergMarquardt::default() };
             let report = solver.minimize(&fit, &x0).unwrap();
             assert!(report.termination.converged(), "{report}");
+            // Hundreds where the curvature of outliers does not adapt.
+            assert!(report.history.len() <= 40, "{report}");
             report.value
         };
         let (with, without) = (run(true, 2), run(false, 2));

@@ -13,6 +13,7 @@ mod metric;
 mod preconditioned;
 mod robust;
 mod stacked;
+mod weighted;
 
 pub use diagonal::{DiagonalPreconditioner, with_diagonal};
 pub use fit::{ModelObjective, SampledModelObjective, fit, fit_samples};
@@ -25,4 +26,5 @@ pub use metric::Metric;
 pub use preconditioned::{Preconditioned, PreconditionedObjective, Preconditioner, with_preconditioner};
 pub use robust::{Arctan, Cauchy, Huber, RobustLoss, SoftL1, Squares, Tukey};
 
-pub(crate) use robust::{LossSum, Weighted, Weights};
+pub(crate) use robust::LossSum;
+pub(crate) use weighted::{LeastCurvature, Weighted, Weights};

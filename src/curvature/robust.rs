@@ -1,23 +1,10 @@
 //! Robust losses: large residuals count less.
 //!
-//! With s_b = ‖r_b‖² for every block b of residuals the value is ½ Σ ρ(s_b), the gradient Σ ρ′ J_bᵀr_b, and the
-//! curvature, without the second derivatives of r, Σ J_bᵀ (ρ′ I + 2ρ″ r_b r_bᵀ) J_b: the generalised Gauss–Newton
-//! matrix of the loss (Schraudolph, Neural Computation 14 (2002); Triggs, McLauchlan, Hartley & Fitzgibbon, "Bundle
-//! adjustment: a modern synthesis" (1999), section 4.3). Along r_b its middle factor is κ = ρ′ + 2ρ″s, which is zero or
-//! negative for outliers; it is kept at [`LEAST`]·ρ′ or more. With
-//!
-//!   W_b = √ρ′ I + (√κ − √ρ′) r̂r̂ᵀ,    r̃_b = (ρ′/√κ) r_b
-//!
-//! the model of the loss is ½‖W(Jδ) + r̃‖²: a plain linear least-squares problem with the right gradient and curvature.
+//! With s_b = ‖r_b‖² for every block b of residuals the value is ½ Σ ρ(s_b) (Huber, *Robust Statistics*, 1981; Triggs,
+//! McLauchlan, Hartley & Fitzgibbon, "Bundle adjustment: a modern synthesis" (1999), section 3). How its model becomes a
+//! plain least-squares problem: [`weighted`](super::weighted).
 
 use crate::base::{Result, Scalar, check_range, kernels};
-use crate::operator::{BlockJacobian, LinearMap, RowWeights};
-use std::cell::RefCell;
-
-/// The least curvature along a block, as a fraction of ρ′: 1 is iteratively reweighted least squares, 0 Triggs'
-/// correction, for which r̃ is not bounded. Lines through outliers under six losses took 4 to 8 iterations with 0.1, 3 to
-/// 9 with 1; with 10⁻¹² a run failed, since rounding of so large an r̃ is no small matter.
-const LEAST: f64 = 0.1;
 
 /// A robust loss ρ of the squared norm s ≥ 0 of a block of residuals, with ρ(0) = 0 and 0 ≤ ρ′ ≤ 1 or of that order.
 ///
@@ -108,78 +95,6 @@ losses! {
     };
 }
 
-/// W and r̃ at a point.
-#[derive(Debug)]
-pub(crate) struct Weights<T> {
-    block: usize,
-    /// √ρ′ and (√κ − √ρ′)/s, for every block.
-    factors: Vec<(f64, f64)>,
-    /// r.
-    residual: Vec<T>,
-    /// r̃.
-    weighted: Vec<T>,
-    scratch: RefCell<Vec<T>>,
-    /// Whether W is not the identity.
-    active: bool,
-}
-
-impl<T: Scalar> Weights<T> {
-    /// Room for `m` residuals in blocks of `block`.
-    pub fn new(m: usize, block: usize) -> Self {
-        let zeros = || vec![T::zero(); m];
-        let count = m / block;
-        Weights {
-            block,
-            factors: vec![(1.0, 0.0); count],
-            residual: zeros(),
-            weighted: zeros(),
-            scratch: RefCell::new(zeros()),
-            active: false,
-        }
-    }
-
-    /// W and r̃ for these residuals.
-    pub fn update(&mut self, loss: &impl RobustLoss, residual: &[T]) {
-        self.residual.copy_from_slice(residual);
-        self.weighted.copy_from_slice(residual);
-        self.active = false;
-        for (b, r) in residual.chunks_exact(self.block).enumerate() {
-            let s = kernels::dot(r, r);
-            let [_, first, second] = loss.evaluate(s);
-            let kappa = (first + 2.0 * second * s).max(LEAST * first);
-            let (outer, inner) = (first.max(0.0).sqrt(), kappa.max(0.0).sqrt());
-            self.factors[b] = (outer, if s > 0.0 { (inner - outer) / s } else { 0.0 });
-            if (outer, inner) != (1.0, 1.0) {
-                self.active = true;
-                let scale = if inner > 0.0 { first / inner } else { 0.0 };
-                kernels::scale(scale, &mut self.weighted[b * self.block..(b + 1) * self.block]);
-            }
-        }
-    }
-
-    /// r̃.
-    pub fn weighted(&self) -> &[T] {
-        &self.weighted
-    }
-
-    /// u ← Wu.
-    pub fn weight(&self, u: &mut [T]) {
-        if !self.active {
-            return;
-        }
-        let blocks = u.chunks_exact_mut(self.block).zip(self.residual.chunks_exact(self.block));
-        for ((u, r), &(outer, along)) in blocks.zip(&self.factors) {
-            let dot = if along != 0.0 { kernels::dot(u, r) } else { 0.0 };
-            kernels::axpby(along * dot, r, outer, u);
-        }
-    }
-
-    /// Storage in numbers.
-    pub fn numbers(&self) -> usize {
-        3 * (self.residual.len() + self.factors.len())
-    }
-}
-
 /// Sums of a loss over blocks.
 #[derive(Debug)]
 pub(crate) struct LossSum {
@@ -214,62 +129,9 @@ impl LossSum {
     }
 }
 
-/// WJ.
-pub(crate) struct Weighted<'a, T, J> {
-    pub jacobian: J,
-    pub weights: &'a Weights<T>,
-}
-
-impl<T: Scalar, J: LinearMap<T>> LinearMap<T> for Weighted<'_, T, J> {
-    fn rows(&self) -> usize {
-        self.jacobian.rows()
-    }
-    fn columns(&self) -> usize {
-        self.jacobian.columns()
-    }
-    fn apply(&self, v: &[T], out: &mut [T]) {
-        self.jacobian.apply(v, out);
-        self.weights.weight(out);
-    }
-    fn apply_transpose(&self, u: &[T], out: &mut [T]) {
-        if !self.weights.active {
-            return self.jacobian.apply_transpose(u, out);
-        }
-        let mut weighted = self.weights.scratch.borrow_mut();
-        weighted.copy_from_slice(u);
-        self.weights.weight(&mut weighted);
-        self.jacobian.apply_transpose(&weighted, out);
-    }
-    fn form(&self, matrix: &mut [T]) {
-        self.jacobian.form(matrix);
-        if self.weights.active {
-            matrix.chunks_exact_mut(self.rows()).for_each(|column| self.weights.weight(column));
-        }
-    }
-    fn forming_cost(&self) -> usize {
-        self.jacobian.forming_cost()
-    }
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        !self.weights.active && self.jacobian.column_norms_squared(out)
-    }
-    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
-        self.jacobian.precondition(shift, r)
-    }
-    fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
-        let blocks = self.jacobian.blocks()?;
-        let Weights { block: size, factors, residual, weighted, active, .. } = self.weights;
-        let weights = active.then_some(RowWeights { size: *size, factors, residual, weighted });
-        Some(BlockJacobian { weights, ..blocks })
-    }
-    fn count_passes(&self, passes: usize) {
-        self.jacobian.count_passes(passes);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::operator::linear_map;
 
     type Loss = Box<dyn Fn(f64) -> [f64; 3]>;
 
@@ -304,45 +166,6 @@ mod tests {
             assert!((below[0] - above[0]).abs() < 1e-10 && (below[1] - above[1]).abs() < 1e-10, "{name}");
         }
         assert!(Huber::new(0.0).is_err() && Tukey::new(f64::NAN).is_err() && Cauchy::new(1e300).is_err());
-    }
-
-    #[test]
-    fn the_weighted_problem_has_the_gradient_and_a_semidefinite_part_of_the_curvature() {
-        // Two blocks of two residuals; J is the identity, so all is read off directly.
-        let r = [0.3, -0.2, 3.0, 4.0];
-        for (name, loss) in all() {
-            let mut weights = Weights::new(4, 2);
-            weights.update(&loss, &r);
-            let identity =
-                linear_map(4, 4, |v: &[f64], o: &mut [f64]| o.copy_from_slice(v), |u, o| o.copy_from_slice(u));
-            let w = Weighted { jacobian: identity, weights: &weights };
-            let mut g = [0.0; 4];
-            w.apply_transpose(weights.weighted(), &mut g);
-            for b in 0..2 {
-                let block = &r[2 * b..2 * b + 2];
-                let s = block[0] * block[0] + block[1] * block[1];
-                let [_, first, second] = loss(s);
-                for i in 0..2 {
-                    assert!((g[2 * b + i] - first * block[i]).abs() < 1e-14, "{name}: gradient");
-                }
-                // Curvature along r_b and across.
-                let mut along = [0.0; 4];
-                along[2 * b..2 * b + 2].copy_from_slice(block);
-                let mut across = [0.0; 4];
-                across[2 * b..2 * b + 2].copy_from_slice(&[-block[1], block[0]]);
-                let mut image = [0.0; 4];
-                w.apply(&along, &mut image);
-                let expected = (first + 2.0 * second * s).max(LEAST * first) * s;
-                assert!((kernels::dot(&image, &image) - expected).abs() < 1e-13 * s, "{name}: along");
-                w.apply(&across, &mut image);
-                assert!((kernels::dot(&image, &image) - first * s).abs() < 1e-13 * s, "{name}: across");
-            }
-            let mut formed = [0.0; 16];
-            w.form(&mut formed);
-            let mut column = [0.0; 4];
-            w.apply(&[0.0, 0.0, 1.0, 0.0], &mut column);
-            assert_eq!(formed[8..12], column, "{name}");
-        }
     }
 
     #[test]

@@ -34,7 +34,7 @@ use crate::control::{
     EqualRatios, Evaluation, Iteration, LeastSquaresProgress, LeastSquaresReport, Stopping, Termination, Verdict,
     judge_decrease, rounding,
 };
-use crate::curvature::{LeastSquares, LossSum, RobustLoss, Weighted, Weights};
+use crate::curvature::{LeastCurvature, LeastSquares, LossSum, RobustLoss, Weighted, Weights};
 use crate::operator::{CountedModel, LinearMap, Model};
 use crate::step::{Accuracy, Answer, GaussNewtonSteps, InnerStop, System};
 
@@ -108,7 +108,7 @@ where
     run.initial_value = run.value;
     run.initial_size = kernels::norm(&run.residual);
     let termination = loop {
-        weights.update(fit.loss(), &run.residual);
+        weights.update(fit.loss(), &run.residual, run.least_curvature);
         let jacobian = Weighted { jacobian: model.linearize(&x), weights: &weights };
         let here = Here { jacobian: &jacobian, weights: &weights, residual: weights.weighted(), x: &x };
         match run.arrive(&here, &mut observer)? {
@@ -210,6 +210,8 @@ struct Run<'r, T, M, L, S, G> {
     /// The share of the scaled gradient that the next inner solve may leave: (1 − ratio)² of the last step, as Eisenstat
     /// & Walker's first choice follows the nonlinearity that was met (SIAM J. Sci. Comput. 17 (1996)).
     forcing: f64,
+    /// Learnt from the ratios; only robust losses use it.
+    least_curvature: LeastCurvature,
     least_cosine: f64,
     /// Products when this point was entered.
     products_before: usize,
@@ -265,6 +267,7 @@ where
             not_finite: None,
             rounding_steps: 0,
             forcing: LOOSEST,
+            least_curvature: LeastCurvature::FIRST,
             least_cosine: f64::INFINITY,
             products_before: 0,
             history: Vec::new(),
@@ -397,6 +400,9 @@ where
             lowest_ritz_value: f64::NAN,
         });
         self.globalisation.taken(&trial);
+        if matches!(verdict, Verdict::Ratio(_)) {
+            self.least_curvature.learn(if self.rejected > 0 { f64::NEG_INFINITY } else { trial.ratio });
+        }
         self.forcing = match verdict {
             Verdict::Ratio(ratio) => (1.0 - ratio).powi(2).clamp(TIGHTEST, LOOSEST),
             Verdict::Rounding => TIGHTEST,

@@ -13,7 +13,7 @@ pub use covariance::{Covariance, covariance};
 pub use selected::{SelectedCovariance, covariance_of};
 
 use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension};
-use crate::curvature::{LeastSquares, LossSum, RobustLoss, Weighted, Weights};
+use crate::curvature::{LeastCurvature, LeastSquares, LossSum, RobustLoss, Weighted, Weights};
 use crate::operator::{LinearMap, Linearization, Model};
 
 /// Calls `f` with the weighted Jacobian and residuals at x, and the value there.
@@ -32,6 +32,6 @@ fn at<T: Scalar, M: Model<T>, L: RobustLoss, R>(
     check_finite("the residuals at x", residual)?;
     let value = LossSum::new(m, fit.block()).value(fit.loss(), residual);
     let mut weights = Weights::new(m, fit.block());
-    weights.update(fit.loss(), residual);
+    weights.update(fit.loss(), residual, LeastCurvature::SMALLEST);
     f(&Weighted { jacobian, weights: &weights }, weights.weighted(), value)
 }

@@ -116,7 +116,9 @@ fn the_formed_matrix_is_that_of_the_products_and_has_the_diagonal_blocks() {
         let mut system = ReducedSystem::new(layout);
         system.eliminate(jacobian, &scaling, damping);
         let mut matrix = vec![f64::NAN; dim * dim];
-        system.form(jacobian, &mut matrix);
+        let (columns, rows): (Vec<usize>, Vec<usize>) =
+            (layout.kept_bounds.iter().map(|start| start * dim).collect(), (0..dim).collect());
+        system.form(jacobian, &columns, &|_| &rows, &mut matrix);
         let mut bounds = vec![0];
         layout.kept_bounds.windows(2).for_each(|w| bounds.push(bounds[bounds.len() - 1] + (w[1] - w[0]).pow(2)));
         let mut blocks = vec![f64::NAN; bounds[layout.kept.len()]];

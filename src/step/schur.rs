@@ -70,10 +70,10 @@ impl<T: Scalar> Schur<T> {
         Schur { inner, state: None }
     }
 
-    /// Whether the reduced matrix is formed.
+    /// The explicit reduced matrix, if it is formed.
     #[cfg(test)]
-    pub fn is_explicit(&self) -> bool {
-        self.state.as_ref().is_some_and(|state| state.explicit.is_some())
+    pub fn explicit(&self) -> Option<&Explicit> {
+        self.state.as_ref()?.explicit.as_ref()
     }
 }
 

@@ -35,6 +35,16 @@ pub enum Contents {
     Space(Graph<Space, 6>),
 }
 
+/// The poses as vertices of a g2o file.
+pub fn vertices<P: Pose<N>, const N: usize>(poses: &[P]) -> String {
+    let line = |(id, pose): (usize, &P)| {
+        let (tag, numbers) = pose.vertex();
+        let numbers: String = numbers.iter().map(|v| format!(" {v}")).collect();
+        format!("{tag} {id}{numbers}\n")
+    };
+    poses.iter().enumerate().map(line).collect()
+}
+
 /// Something wrong in a file: line and column count from 1.
 type Fault = (usize, usize, String);
 

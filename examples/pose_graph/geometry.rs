@@ -33,6 +33,10 @@ pub trait Pose<const N: usize>: Copy + Send + Sync {
         measured: &Self,
         derivatives: Option<(&mut Matrix<N>, &mut Matrix<N>)>,
     ) -> [f64; N];
+    /// Whether these parameters are so far from those of the pose in the file that they should begin anew.
+    fn is_far(parameters: &[f64]) -> bool;
+    /// The tag and the numbers of a vertex in g2o's format.
+    fn vertex(&self) -> (&'static str, Vec<f64>);
     /// Where it is.
     fn position(&self) -> [f64; 3];
 }
@@ -80,6 +84,12 @@ impl Pose<3> for Plane {
             -s * dx + c * dy + sm * xm - cm * ym,
             angle - turns * std::f64::consts::TAU,
         ]
+    }
+    fn is_far(_: &[f64]) -> bool {
+        false
+    }
+    fn vertex(&self) -> (&'static str, Vec<f64>) {
+        ("VERTEX_SE2", self.0.to_vec())
     }
     fn position(&self) -> [f64; 3] {
         [self.0[0], self.0[1], 0.0]
@@ -152,6 +162,12 @@ impl Pose<6> for Space {
             }
         }
         [translation[0], translation[1], translation[2], 2.0 * x, 2.0 * y, 2.0 * z]
+    }
+    fn is_far(parameters: &[f64]) -> bool {
+        parameters[3..].iter().map(|w| w * w).sum::<f64>() > std::f64::consts::PI.powi(2)
+    }
+    fn vertex(&self) -> (&'static str, Vec<f64>) {
+        ("VERTEX_SE3:QUAT", self.position.iter().chain(&self.rotation).copied().collect())
     }
     fn position(&self) -> [f64; 3] {
         self.position

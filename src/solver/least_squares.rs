@@ -49,10 +49,10 @@ const POLISHED: f64 = 1e-20;
 
 /// The largest share of the scaled gradient that an inexact step may leave (Dembo, Eisenstat & Steihaug 1982).
 const LOOSEST: f64 = 0.1;
+/// The same as a share of the model's decrease that is still to be had.
+const LOOSEST_ENERGY: f64 = 0.03;
 /// The smallest; rounding has the say below.
 const TIGHTEST: f64 = 1e-10;
-/// The share of the model's decrease that an inexact step may forgo where a preconditioner tells how much is left.
-const ENERGY: f64 = 0.03;
 /// The length at which the second derivative along a step is probed, as a fraction of the step (Transtrum & Sethna).
 const PROBE: f64 = 0.1;
 /// The largest ratio of acceleration and step (Transtrum & Sethna, α).
@@ -500,7 +500,8 @@ where
         // A tenth of what the test at the end asks for is enough.
         let last = 0.1 * self.settings.stopping.gradient_relative / self.cosine;
         let residual = if last > self.forcing { last.min(LOOSEST) } else { self.forcing };
-        let accuracy = grow.then_some(Accuracy { residual, energy: ENERGY, enough: 0.0, truncated: true });
+        let energy = residual.min(LOOSEST_ENERGY);
+        let accuracy = grow.then_some(Accuracy { residual, energy, enough: 0.0, truncated: true });
         let answered = self.source.answer(&system, self.globalisation.question(), accuracy);
         let (mut answer, inner) = answered.ok_or_else(|| match more() {
             true => Termination::NotFinite(Evaluation::Product),

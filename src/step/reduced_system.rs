@@ -225,28 +225,45 @@ impl<T: Scalar> ReducedSystem<T> {
         });
     }
 
-    /// The lower triangle of the reduced matrix, by columns; above it is what was there.
-    pub fn form(&self, jacobian: BlockJacobian<'_, T>, matrix: &mut [f64]) {
+    /// The lower triangle of the reduced matrix, by columns; above it is what was there. The columns of kept block k are
+    /// `matrix[bounds[k]..bounds[k + 1]]` and have the rows `rows_of(start)`, which increase, if `start` is the first of
+    /// these columns; all that is not zero must be there.
+    pub fn form<'r>(
+        &self,
+        jacobian: BlockJacobian<'_, T>,
+        bounds: &[usize],
+        rows_of: &(impl Fn(usize) -> &'r [usize] + Sync),
+        matrix: &mut [f64],
+    ) {
         let layout = jacobian.layout;
-        let dim = layout.reduced_dim();
-        let bounds: Vec<usize> = layout.kept_bounds.iter().map(|&start| start * dim).collect();
-        over_parts(&bounds, matrix, dim * dim / TASKS, &|kept, out| {
+        over_parts(bounds, matrix, bounds[bounds.len() - 1] / TASKS, &|kept, out| {
             let mut scratch = Scratch::new(layout);
+            let mut place = vec![0; layout.reduced_dim()];
             for k in kept.clone() {
                 let out = &mut out[bounds[k] - bounds[kept.start]..bounds[k + 1] - bounds[kept.start]];
-                self.form_columns(jacobian, k, &mut scratch, out);
+                self.form_columns(jacobian, k, rows_of(layout.kept_bounds[k]), &mut scratch, &mut place, out);
             }
         });
     }
 
-    /// The columns of kept block k from the diagonal downwards.
-    fn form_columns(&self, jacobian: BlockJacobian<'_, T>, k: usize, scratch: &mut Scratch, out: &mut [f64]) {
+    /// The columns of kept block k from the diagonal downwards; `place` is room for where a row is in them.
+    fn form_columns(
+        &self,
+        jacobian: BlockJacobian<'_, T>,
+        k: usize,
+        rows: &[usize],
+        scratch: &mut Scratch,
+        place: &mut [usize],
+        out: &mut [f64],
+    ) {
         let layout = jacobian.layout;
-        let dim = layout.reduced_dim();
+        let height = rows.len();
         let (start, n) = (layout.kept_bounds[k], layout.statement.size(layout.kept[k]));
-        for column in out.chunks_exact_mut(dim) {
-            column[start..].fill(0.0);
+        let diagonal = rows.partition_point(|&row| row < start);
+        for column in out.chunks_exact_mut(height) {
+            column[diagonal..].fill(0.0);
         }
+        rows.iter().enumerate().skip(diagonal).for_each(|(at, &row)| place[row] = at);
         // Adds A_otherᵀ W for the blocks of a residual block that are not above the diagonal.
         let add = |b: usize, w: &[f64], out: &mut [f64]| {
             let mut position = layout.places[b].kept;
@@ -255,7 +272,7 @@ impl<T: Scalar> ReducedSystem<T> {
                 position += a.len() as u32;
                 let row = layout.reduced[touch.parameter as usize];
                 if row >= start {
-                    small::add_gram(a, layout.statement.size(touch.parameter), w, n, &mut out[row..], dim);
+                    small::add_gram(a, layout.statement.size(touch.parameter), w, n, &mut out[place[row]..], height);
                 }
             }
         };
@@ -283,10 +300,11 @@ impl<T: Scalar> ReducedSystem<T> {
                 add(b, w, out);
             }
         });
-        for (j, column) in out.chunks_exact_mut(dim).enumerate() {
+        for (j, column) in out.chunks_exact_mut(height).enumerate() {
             let scale = self.scaling[start + j];
-            column[start..].iter_mut().zip(&self.scaling[start..]).for_each(|(v, &s)| *v *= s * scale);
-            column[start + j] += self.damping;
+            let rows = column[diagonal..].iter_mut().zip(&rows[diagonal..]);
+            rows.for_each(|(v, &row)| *v *= self.scaling[row] * scale);
+            column[diagonal + j] += self.damping;
         }
     }
 

@@ -3,15 +3,16 @@
 //!
 //! The solver is that of Hestenes & Stiefel (1952), preconditioned by
 //!
-//! - the [Cholesky factor](super::explicit) of the reduced matrix where forming it costs less than iterating. Its first
-//!   product confirms the solution. The factor is kept for other λ and for the next points as long as few products make
-//!   up for its age. Then rᵀP⁻¹r is twice what the model can still decrease by, and ends the solve;
+//! - the [Cholesky factor](super::explicit), sparse or dense, of the reduced matrix where forming it costs less than
+//!   iterating. Its first product confirms the solution, and further ones make up for the condition number that forming
+//!   it squared, and, where parameters are eliminated, for its age: it is kept for other λ and for the next points as long
+//!   as that takes few. Then rᵀP⁻¹r is twice what the model can still decrease by, and ends the solve;
 //! - otherwise the blocks on the diagonal of the reduced matrix, Schur–Jacobi (Agarwal, Snavely, Seitz & Szeliski,
 //!   "Bundle adjustment in the large" (ECCV 2010), section 4), and the [slow directions](super::deflation) of the system
 //!   before. There rᵀP⁻¹r says little, and the solve ends when products stop paying (Nash & Sofer 1990).
 //!
 //! Where nothing is eliminated the reduced system is the whole one, and Schur–Jacobi its block diagonal. The products are
-//! the same for any number of threads; so is all else but the explicit factor from 512 unknowns on.
+//! the same for any number of threads; so is all else but a dense factor from 512 unknowns on.
 
 use super::deflation::Deflation;
 use super::explicit::Explicit;
@@ -27,6 +28,8 @@ const MOST_PRODUCTS: usize = 2000;
 /// Schur–Jacobi is done when the last of i products added at most this share of the model's decrease, over i: Nash &
 /// Sofer, Oper. Res. Lett. 9 (1990), with the number that Ceres takes.
 const FORCING: f64 = 0.1;
+/// Where no accuracy was asked for.
+const STRICT: Accuracy = Accuracy { residual: 1e-10, energy: 0.0, enough: 0.0, truncated: false };
 /// Elements that one task preconditions at least.
 const GRAIN: usize = 1024;
 
@@ -51,6 +54,8 @@ struct State<T> {
     weighted: BlockValues<T>,
     /// Whether x is a solution for this point, if for another λ.
     warm: bool,
+    /// The accuracy last asked for, which holds for other λ.
+    accuracy: Option<Accuracy>,
 }
 
 /// Steps from the reduced system, whose state is made for the structure first met.
@@ -65,10 +70,10 @@ impl<T: Scalar> Schur<T> {
         Schur { inner, state: None }
     }
 
-    /// Whether the reduced matrix is formed.
+    /// The explicit reduced matrix, if it is formed.
     #[cfg(test)]
-    pub fn is_explicit(&self) -> bool {
-        self.state.as_ref().is_some_and(|state| state.explicit.is_some())
+    pub fn explicit(&self) -> Option<&Explicit> {
+        self.state.as_ref()?.explicit.as_ref()
     }
 }
 
@@ -98,6 +103,7 @@ impl<T: Scalar> State<T> {
             step: of_x(),
             weighted: BlockValues::default(),
             warm: false,
+            accuracy: None,
         }
     }
 
@@ -113,7 +119,7 @@ impl<T: Scalar> State<T> {
     fn precondition(&mut self, layout: &BlockLayout) {
         self.preconditioned.copy_from_slice(&self.r);
         if let Some(explicit) = self.explicit.as_mut().filter(|explicit| explicit.usable) {
-            explicit.solve(&mut self.preconditioned);
+            explicit.factor.solve(&mut self.preconditioned);
             return;
         }
         if let Some(deflation) = &mut self.deflation {
@@ -221,7 +227,7 @@ impl<T: Scalar> State<T> {
             if !more() {
                 break InnerStop::Limit;
             }
-            if self.explicit.as_ref().is_some_and(|explicit| explicit.usable && products >= 2 * explicit.cost) {
+            if self.explicit.as_ref().is_some_and(|explicit| explicit.is_too_old(products)) {
                 // The factor is too old for this system.
                 self.factorise(jacobian, counted);
                 (products, rho_before) = (0, f64::INFINITY);
@@ -312,7 +318,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for Schur<T> {
         let state = self.state.as_mut()?;
         let values = std::mem::take(&mut state.weighted);
         let jacobian = weighted(system.jacobian.blocks()?, &values);
-        let accuracy = accuracy.unwrap_or(Accuracy { residual: 1e-10, energy: 0.0, enough: 0.0, truncated: false });
+        let accuracy = *state.accuracy.insert(accuracy.or(state.accuracy).unwrap_or(STRICT));
         state.system.eliminate(jacobian, system.scaling, damping);
         state.system.gradient(jacobian, system.residual, &mut state.gradient);
         let size = scaled_norm(system.gradient, system.scaling);
@@ -352,7 +358,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for Schur<T> {
 
     fn numbers(&self) -> usize {
         self.state.as_ref().map_or(0, |state| {
-            let explicit = state.explicit.as_ref().map_or(0, |explicit| explicit.matrix.len());
+            let explicit = state.explicit.as_ref().map_or(0, |explicit| explicit.factor.numbers());
             let vectors = 6 * state.x.len() + 2 * state.z.len();
             let learnt = state.deflation.as_ref().map_or(0, Deflation::numbers);
             state.system.numbers() + explicit + learnt + state.blocks.len() + vectors

@@ -1,13 +1,16 @@
 //! Steps from reduced systems against those of the whole damped system, from dense orthogonal factors.
 
+use std::cell::Cell;
+
 use super::dense_least_squares::DenseLeastSquares;
-use super::family::{Accuracy, Inner};
+use super::factor::Factor;
+use super::family::{Accuracy, Inner, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::reduced_system::ReducedSystem;
 use super::schur::Schur;
 use super::spectral::Question;
-use crate::base::kernels;
 use crate::base::random::SplitMix64;
+use crate::base::{Scalar, kernels};
 use crate::operator::{BlockStructure, LinearMap, Linearization, Model};
 
 /// Linear residuals A_b x_b − c_b with random numbers. Kept blocks of 2 and 3, eliminated ones of 1, 2 and 3, of which
@@ -58,39 +61,165 @@ fn random_model(seed: u64, touches_of: usize) -> impl Model<f64> {
     })
 }
 
-fn compare(inner: Inner) {
-    for seed in 0..6 {
-        let model = random_model(seed, 1 + seed as usize);
-        let n = model.dim();
-        let x = vec![0.1; n];
-        let at = model.linearize(&x);
-        let residual = at.outputs();
-        let mut random = SplitMix64::new(seed);
-        // Two components are held.
-        let scaling: Vec<f64> = (0..n).map(|j| if j == 4 || j == 60 { 0.0 } else { 0.1 + random.uniform() }).collect();
-        let (mut schur, mut dense) = (Schur::new(inner), DenseLeastSquares::new(residual.len(), n));
-        let (mut g, mut h) = (vec![0.0; n], vec![0.0; n]);
-        assert!(schur.enter(&at, residual, &mut g) && dense.enter(&at, residual, &mut h));
-        assert!(g.iter().zip(&h).all(|(a, b)| (a - b).abs() < 1e-12 * kernels::norm(&h)));
-        assert_eq!(schur.is_explicit(), inner != Inner::Krylov);
-        let system = System { jacobian: &at, residual, gradient: &g, scaling: &scaling, more: &|| true };
-        // Falling and rising: warm starts and factors of another λ.
-        for damping in [1.0, 1e-3, 1e-8, 1e-5, 10.0, 1e4] {
-            let tight = Accuracy { residual: 1e-14, energy: 0.0, enough: 0.0, truncated: false };
-            let (answer, _) = schur.answer(&system, Question::Damped(damping), Some(tight)).unwrap();
-            let (expected, _) = dense.answer(&system, Question::Damped(damping), None).unwrap();
-            let (mut step, mut truth) = (vec![0.0; n], vec![0.0; n]);
-            schur.step(&mut step);
-            dense.step(&mut truth);
-            let error: Vec<f64> = step.iter().zip(&truth).map(|(a, b)| a - b).collect();
-            let size = kernels::norm(&truth);
-            assert!(kernels::norm(&error) <= 1e-10 * size, "{seed} {damping}: {:e}", kernels::norm(&error) / size);
-            assert!(step[4] == 0.0 && step[60] == 0.0);
-            let close = |a: f64, b: f64| (a - b).abs() <= 1e-9 * b.abs();
-            assert!(close(answer.norm, expected.norm) && close(answer.slope, expected.slope));
-            assert!(close(answer.curvature, expected.curvature) && answer.shift == damping);
+/// A chain of 60 kept blocks of 3 with loops, and 40 eliminated ones of 2 that hang on two neighbours each. Every residual
+/// is a matrix times a difference, so that all may move together, unless the first is anchored.
+fn chain<T: Scalar>(anchored: bool) -> impl Model<T> {
+    let mut structure = BlockStructure::new();
+    let kept = structure.parameters(60, 3).unwrap();
+    let points = structure.parameters(40, 2).unwrap();
+    for i in 0..59 {
+        structure.residual(3, &[i, i + 1]).unwrap();
+        if i % 7 == 0 {
+            structure.residual(3, &[(i + 20) % 60, i]).unwrap();
         }
     }
+    for (i, point) in points.clone().enumerate() {
+        structure.residual(2, &[point, i]).unwrap();
+        structure.residual(2, &[i + 1, point]).unwrap();
+    }
+    if anchored {
+        structure.residual(3, &[kept.start]).unwrap();
+    }
+    structure.eliminate(points).unwrap();
+    structure.model(move |i, x: &[T], r, jacobian| {
+        let mut random = SplitMix64::new(i as u64 + 17);
+        let rows = r.len();
+        // A point meets the first two components of a kept block, whichever comes first.
+        let sizes = if x.len() == 5 && i % 2 == 0 { (2, 3) } else { (x.len().min(3), x.len() - x.len().min(3)) };
+        let width = sizes.0.min(sizes.1).max(if sizes.1 == 0 { sizes.0 } else { 0 });
+        let weights: Vec<f64> = (0..rows * width).map(|_| random.normal()).collect();
+        let mut matrix = vec![T::zero(); rows * x.len()];
+        for row in 0..rows {
+            for c in 0..width {
+                let weight = T::from_f64(weights[row * width + c]);
+                matrix[row * x.len() + c] = weight;
+                if sizes.1 > 0 {
+                    matrix[row * x.len() + sizes.0 + c] = -weight;
+                }
+            }
+        }
+        for (r, row) in r.iter_mut().zip(matrix.chunks_exact(x.len())) {
+            let dot: f64 = row.iter().zip(x).map(|(&a, &x)| a.into() * x.into()).sum();
+            *r = T::from_f64(dot - random.normal());
+        }
+        if let Some(jacobian) = jacobian {
+            jacobian.copy_from_slice(&matrix);
+        }
+    })
+}
+
+/// Whether the explicit matrix is formed, and its factor sparse.
+fn path<T: Scalar>(schur: &Schur<T>) -> (bool, bool) {
+    let explicit = schur.explicit();
+    (explicit.is_some(), explicit.is_some_and(|explicit| matches!(explicit.factor, Factor::Sparse(_))))
+}
+
+const LAMBDAS: [f64; 6] = [1.0, 1e-3, 1e-8, 1e-5, 10.0, 1e4];
+
+/// Steps for falling and rising λ, warm starts and factors of another λ, against those from dense orthogonal factors.
+fn agree<T: Scalar>(model: &impl Model<T>, inner: Inner, expected: (bool, bool), lambdas: &[f64], tolerance: f64) {
+    let n = model.dim();
+    let x = vec![T::from_f64(0.1); n];
+    let at = model.linearize(&x);
+    let residual = at.outputs();
+    let mut random = SplitMix64::new(5);
+    // Two components are held.
+    let held = [4, n - 5];
+    let scaling: Vec<T> =
+        (0..n).map(|j| T::from_f64(if held.contains(&j) { 0.0 } else { 0.1 + random.uniform() })).collect();
+    let (mut schur, mut dense) = (Schur::new(inner), DenseLeastSquares::new(residual.len(), n));
+    let (mut g, mut h) = (vec![T::zero(); n], vec![T::zero(); n]);
+    assert!(schur.enter(&at, residual, &mut g) && dense.enter(&at, residual, &mut h));
+    let difference = |a: &[T], b: &[T]| kernels::norm(&a.iter().zip(b).map(|(&a, &b)| a - b).collect::<Vec<T>>());
+    assert!(difference(&g, &h) <= 10.0 * T::epsilon_f64() * kernels::norm(&h));
+    assert_eq!(path(&schur), expected);
+    let system = System { jacobian: &at, residual, gradient: &g, scaling: &scaling, more: &|| true };
+    for &damping in lambdas {
+        let tight = Accuracy { residual: 1e-14, energy: 0.0, enough: 0.0, truncated: false };
+        let (answer, _) = schur.answer(&system, Question::Damped(damping), Some(tight)).unwrap();
+        let (truth, _) = dense.answer(&system, Question::Damped(damping), None).unwrap();
+        let (mut step, mut exact) = (vec![T::zero(); n], vec![T::zero(); n]);
+        schur.step(&mut step);
+        dense.step(&mut exact);
+        let (error, size) = (difference(&step, &exact), kernels::norm(&exact));
+        assert!(error <= tolerance * size, "{damping}: {:e}", error / size);
+        assert!(held.iter().all(|&j| step[j] == T::zero()));
+        let close = |a: f64, b: f64| (a - b).abs() <= 10.0 * tolerance * b.abs();
+        assert!(close(answer.norm, truth.norm) && close(answer.slope, truth.slope));
+        assert!(close(answer.curvature, truth.curvature) && answer.shift == damping);
+    }
+}
+
+fn compare(inner: Inner) {
+    for seed in 0..6 {
+        agree(&random_model(seed, 1 + seed as usize), inner, (inner != Inner::Krylov, false), &LAMBDAS, 1e-10);
+    }
+}
+
+#[test]
+fn sparse_factors_give_the_steps_of_the_whole_damped_system() {
+    for inner in [Inner::Automatic, Inner::Dense, Inner::Krylov] {
+        let explicit = inner != Inner::Krylov;
+        agree(&chain::<f64>(true), inner, (explicit, explicit), &LAMBDAS, 1e-10);
+        // In f32 the coefficients themselves are known to 6e-8, times a condition number of some 10³.
+        agree(&chain::<f32>(true), inner, (explicit, explicit), &[1.0, 1e-3, 1e4], 1e-4);
+    }
+}
+
+#[test]
+fn without_an_anchor_damping_alone_holds_what_is_free() {
+    // All blocks may move together in three directions: the last pivots of the factor are about λ.
+    agree(&chain::<f64>(false), Inner::Automatic, (true, true), &[1e-2, 1e-6, 1e-9], 1e-7);
+}
+
+#[test]
+fn sparse_steps_are_the_same_for_any_number_of_threads() {
+    let run = |threads: usize| -> Vec<u64> {
+        rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(|| {
+            let model = chain::<f64>(true);
+            let n = model.dim();
+            let (x, scaling) = (vec![0.3; n], vec![1.0; n]);
+            let at = model.linearize(&x);
+            let (mut schur, mut g) = (Schur::new(Inner::Automatic), vec![0.0; n]);
+            assert!(schur.enter(&at, at.outputs(), &mut g));
+            assert_eq!(path(&schur), (true, true));
+            let system =
+                System { jacobian: &at, residual: at.outputs(), gradient: &g, scaling: &scaling, more: &|| true };
+            let mut step = vec![0.0; n];
+            let mut bits = vec![];
+            for damping in LAMBDAS {
+                schur.answer(&system, Question::Damped(damping), None).unwrap();
+                schur.step(&mut step);
+                bits.extend(step.iter().map(|v| v.to_bits()));
+            }
+            bits
+        })
+    };
+    let one = run(1);
+    assert!(one == run(2) && one == run(7));
+}
+
+#[test]
+fn a_new_factor_needs_one_product() {
+    let model = chain::<f64>(true);
+    let n = model.dim();
+    let (x, scaling) = (vec![0.3; n], vec![1.0; n]);
+    let at = model.linearize(&x);
+    let (mut schur, mut g) = (Schur::new(Inner::Automatic), vec![0.0; n]);
+    assert!(schur.enter(&at, at.outputs(), &mut g));
+    let asked = Cell::new(0);
+    let more = || {
+        asked.set(asked.get() + 1);
+        true
+    };
+    let system = System { jacobian: &at, residual: at.outputs(), gradient: &g, scaling: &scaling, more: &more };
+    let accuracy = Accuracy { residual: 0.1, energy: 1e-10, enough: 0.0, truncated: true };
+    let (_, stop) = schur.answer(&system, Question::Damped(1e-6), Some(accuracy)).unwrap();
+    // Once before the factor, once before the product.
+    assert_eq!((stop, asked.get()), (InnerStop::Accurate, 2));
+    let none = System { more: &|| false, ..system };
+    let (answer, stop) = schur.answer(&none, Question::Damped(1e-3), None).unwrap();
+    assert!(stop == InnerStop::Limit && answer.norm.is_finite());
 }
 
 #[test]
@@ -116,7 +245,9 @@ fn the_formed_matrix_is_that_of_the_products_and_has_the_diagonal_blocks() {
         let mut system = ReducedSystem::new(layout);
         system.eliminate(jacobian, &scaling, damping);
         let mut matrix = vec![f64::NAN; dim * dim];
-        system.form(jacobian, &mut matrix);
+        let (columns, rows): (Vec<usize>, Vec<usize>) =
+            (layout.kept_bounds.iter().map(|start| start * dim).collect(), (0..dim).collect());
+        system.form(jacobian, &columns, &|_| &rows, &mut matrix);
         let mut bounds = vec![0];
         layout.kept_bounds.windows(2).for_each(|w| bounds.push(bounds[bounds.len() - 1] + (w[1] - w[0]).pow(2)));
         let mut blocks = vec![f64::NAN; bounds[layout.kept.len()]];

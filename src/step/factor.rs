@@ -1,0 +1,148 @@
+//! Cholesky factors of a reduced matrix, by faer: dense, or sparse in the order of its [pattern](super::reduced_pattern).
+
+use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
+use faer::linalg::cholesky::llt;
+use faer::linalg::cholesky::llt::factor::{LltParams, LltRegularization};
+use faer::perm::PermRef;
+use faer::sparse::linalg::cholesky::{
+    CholeskySymbolicParams, LltRef, SymbolicCholesky, SymmetricOrdering, factorize_symbolic_cholesky,
+};
+use faer::sparse::{SparseColMatRef, SymbolicSparseColMatRef};
+use faer::{Conj, MatMut, MatRef, Par, Side, Spec};
+
+use super::reduced_pattern::{ReducedGraph, ReducedPattern};
+use super::reduced_system::ReducedSystem;
+use crate::base::Scalar;
+use crate::operator::{BlockJacobian, BlockLayout};
+
+/// Unknowns from which dense factorisations use all threads; below, one thread is faster.
+const PARALLEL: usize = 512;
+
+/// A factor and its workspace.
+pub enum Factor {
+    Dense(Dense),
+    Sparse(Box<Sparse>),
+}
+
+/// The whole lower triangle, by columns.
+pub struct Dense {
+    matrix: Vec<f64>,
+    /// Where each kept block begins, and the end.
+    bounds: Vec<usize>,
+    /// The rows of every column: all.
+    rows: Vec<usize>,
+    scratch: MemBuffer,
+}
+
+/// What is not zero.
+pub struct Sparse {
+    pattern: ReducedPattern,
+    matrix: Vec<f64>,
+    symbolic: SymbolicCholesky<usize>,
+    factor: Vec<f64>,
+    scratch: MemBuffer,
+}
+
+impl Factor {
+    pub fn dense(layout: &BlockLayout) -> Self {
+        let dim = layout.reduced_dim();
+        let params: Spec<LltParams, f64> = Spec::default();
+        Factor::Dense(Dense {
+            matrix: vec![0.0; dim * dim],
+            bounds: layout.kept_bounds.iter().map(|&start| start * dim).collect(),
+            rows: (0..dim).collect(),
+            scratch: MemBuffer::new(llt::factor::cholesky_in_place_scratch::<f64>(dim, parallel(dim), params)),
+        })
+    }
+
+    /// `None` if there is no memory for the analysis.
+    pub fn sparse(layout: &BlockLayout, graph: &ReducedGraph) -> Option<Self> {
+        let pattern = ReducedPattern::new(layout, graph);
+        let dim = pattern.order.len();
+        let symbolic = factorize_symbolic_cholesky(
+            sparsity(&pattern),
+            Side::Lower,
+            SymmetricOrdering::Custom(PermRef::new_checked(&pattern.order, &pattern.position, dim)),
+            CholeskySymbolicParams::default(),
+        )
+        .ok()?;
+        let params: Spec<LltParams, f64> = Spec::default();
+        let scratch = StackReq::any_of(&[
+            symbolic.factorize_numeric_llt_scratch::<f64>(Par::Seq, params),
+            symbolic.solve_in_place_scratch::<f64>(1, Par::Seq),
+        ]);
+        Some(Factor::Sparse(Box::new(Sparse {
+            matrix: vec![0.0; pattern.rows.len()],
+            factor: vec![0.0; symbolic.len_val()],
+            scratch: MemBuffer::try_new(scratch).ok()?,
+            symbolic,
+            pattern,
+        })))
+    }
+
+    /// Forms the matrix of the system and factorises it. False if it is not positive definite.
+    pub fn factorise<T: Scalar>(&mut self, system: &ReducedSystem<T>, jacobian: BlockJacobian<'_, T>) -> bool {
+        match self {
+            Factor::Dense(Dense { matrix, bounds, rows, scratch }) => {
+                let dim = rows.len();
+                system.form(jacobian, bounds, &|_| rows, matrix);
+                llt::factor::cholesky_in_place(
+                    MatMut::from_column_major_slice_mut(matrix, dim, dim),
+                    LltRegularization::default(),
+                    parallel(dim),
+                    MemStack::new(scratch),
+                    Spec::default(),
+                )
+                .is_ok()
+            }
+            Factor::Sparse(sparse) => {
+                let Sparse { pattern, matrix, symbolic, factor, scratch } = &mut **sparse;
+                system.form(jacobian, &pattern.bounds, &|start| pattern.rows_of(start), matrix);
+                symbolic
+                    .factorize_numeric_llt(
+                        factor,
+                        SparseColMatRef::new(sparsity(pattern), &*matrix),
+                        Side::Lower,
+                        LltRegularization::default(),
+                        Par::Seq,
+                        MemStack::new(scratch),
+                        Spec::default(),
+                    )
+                    .is_ok()
+            }
+        }
+    }
+
+    /// r ← M⁻¹r.
+    pub fn solve(&mut self, r: &mut [f64]) {
+        let dim = r.len();
+        let r = MatMut::from_column_major_slice_mut(r, dim, 1);
+        match self {
+            Factor::Dense(Dense { matrix, scratch, .. }) => {
+                let factor = MatRef::from_column_major_slice(matrix, dim, dim);
+                llt::solve::solve_in_place(factor, r, Par::Seq, MemStack::new(scratch));
+            }
+            Factor::Sparse(sparse) => {
+                let Sparse { symbolic, factor, scratch, .. } = &mut **sparse;
+                LltRef::new(symbolic, factor).solve_in_place_with_conj(Conj::No, r, Par::Seq, MemStack::new(scratch));
+            }
+        }
+    }
+
+    /// Storage in numbers.
+    pub fn numbers(&self) -> usize {
+        match self {
+            Factor::Dense(dense) => dense.matrix.len(),
+            Factor::Sparse(sparse) => sparse.matrix.len() + sparse.factor.len(),
+        }
+    }
+}
+
+fn sparsity(pattern: &ReducedPattern) -> SymbolicSparseColMatRef<'_, usize> {
+    let dim = pattern.order.len();
+    SymbolicSparseColMatRef::new_checked(dim, dim, &pattern.columns, None, &pattern.rows)
+}
+
+fn parallel(dim: usize) -> Par {
+    if dim >= PARALLEL { Par::rayon(0) } else { Par::Seq }
+}

@@ -15,6 +15,8 @@
 mod curves;
 #[path = "../common/idx.rs"]
 mod idx;
+#[path = "../common/learning_curve.rs"]
+mod learning_curve;
 mod output;
 mod pictures;
 #[path = "../common/training/mod.rs"]

@@ -56,6 +56,9 @@ struct Arguments {
     /// Use this many images
     #[arg(long, default_value_t = u32::MAX, hide_default_value = true, value_parser = clap::value_parser!(u32).range(1..))]
     images: u32,
+    /// Learn from each image also moved by a pixel to all four sides; otherwise only from the built-in digits
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
+    moved: Option<bool>,
     /// The number of classes; labels are below it
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(2..=256))]
     classes: u16,
@@ -63,13 +66,13 @@ struct Arguments {
     #[arg(long, default_value = "50", value_parser = widths)]
     layers: Widths,
     /// c, the weight of ½‖x‖²
-    #[arg(long, default_value_t = 1e-3, value_parser = weight)]
+    #[arg(long, default_value_t = 1e-4, value_parser = weight)]
     l2: f64,
     /// How to train
     #[arg(long, value_enum, default_value_t = Method::HessianFree)]
     method: Method,
     /// Train this long, in seconds of training time: evaluations on all images do not count
-    #[arg(long, default_value_t = 3.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 5.0, value_parser = seconds)]
     seconds: f64,
     /// Seed of the initial weights
     #[arg(long, default_value_t = 1)]
@@ -196,6 +199,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         }
         _ => Set::digits(most, classes)?.split()?,
     };
+    let train = if arguments.moved.unwrap_or(arguments.idx.is_none()) { train.with_moved() } else { train };
     let Widths(hidden) = &arguments.layers;
     let widths: Vec<usize> = [train.images.size()].iter().chain(hidden).chain(&[classes]).copied().collect();
     let mut activations = vec![Activation::Relu; hidden.len()];

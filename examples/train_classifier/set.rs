@@ -62,6 +62,23 @@ impl Set {
         Ok((self.subset(&train), self.subset(&test)))
     }
 
+    /// Each image as it is, and moved by one pixel to the left, to the right, up and down.
+    pub fn with_moved(&self) -> Set {
+        let Images { width, height, .. } = self.images;
+        let (mut pixels, mut labels) = (vec![], vec![]);
+        for (image, &label) in self.images.pixels.chunks_exact(width * height).zip(&self.labels) {
+            for (right, down) in [(0, 0), (-1, 0), (1, 0), (0, -1), (0, 1)] {
+                let from = |length: usize, at: usize, by: isize| at.checked_add_signed(-by).filter(|&at| at < length);
+                for (row, column) in (0..width * height).map(|i| (i / width, i % width)) {
+                    let source = from(height, row, down).zip(from(width, column, right));
+                    pixels.push(source.map_or(0.0, |(row, column)| image[row * width + column]));
+                }
+                labels.push(label);
+            }
+        }
+        Set { images: Images { pixels, width, height }, labels }
+    }
+
     fn subset(&self, which: &[usize]) -> Set {
         let Images { width, height, .. } = self.images;
         let image = |&i: &usize| &self.images.pixels[i * width * height..(i + 1) * width * height];
@@ -107,6 +124,21 @@ mod tests {
         all.sort();
         assert_eq!(together, all);
         assert!(Set::digits(4, 10).unwrap().split().is_err());
+    }
+
+    #[test]
+    fn images_are_moved_to_all_sides() {
+        let images = Images { pixels: vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0], width: 3, height: 2 };
+        let moved = Set { images, labels: vec![7] }.with_moved();
+        assert_eq!(moved.labels, [7; 5]);
+        let expected: [[f32; 6]; 5] = [
+            [1.0, 2.0, 3.0, 4.0, 5.0, 6.0],
+            [2.0, 3.0, 0.0, 5.0, 6.0, 0.0],
+            [0.0, 1.0, 2.0, 0.0, 4.0, 5.0],
+            [4.0, 5.0, 6.0, 0.0, 0.0, 0.0],
+            [0.0, 0.0, 0.0, 1.0, 2.0, 3.0],
+        ];
+        assert_eq!(moved.images.pixels, expected.concat());
     }
 
     #[test]

@@ -245,7 +245,9 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let trained = training::train(method, training, objective, &x0, &mut see)?;
     bar.finish_and_clear();
     let Trained { x, iterations, counts, seconds, .. } = &trained;
-    curve.push(mark(x, *iterations, *counts, *seconds));
+    if curve.last().is_none_or(|mark| mark.iterations < *iterations) {
+        curve.push(mark(x, *iterations, *counts, *seconds));
+    }
     let (end, end_test) = (judge(&network, &train, x), judge(&network, &test, x));
     let squares: f64 = x.iter().map(|&x| (x as f64).powi(2)).sum();
     let value = end.cross_entropy + 0.5 * arguments.l2 * squares;

@@ -1,37 +1,45 @@
-//! Trains a deep autoencoder Hessian-free: on curves that are drawn here, or on a file of images in the IDX format
-//! (MNIST, Fashion-MNIST, with or without `.gz`).
+//! Trains a deep autoencoder, by one method or by several, side by side: on curves that are drawn here, or on a file of
+//! images in the IDX format (MNIST, Fashion-MNIST, with or without `.gz`).
 //!
 //! The objective is that of the literature (Martens 2010; Martens & Grosse 2015): tanh units, a linear code, and the cross
 //! entropy of logistic outputs, summed over pixels and averaged over images, plus ½c‖x‖² with c = 10⁻⁵.
 //!
 //! ```sh
-//! cargo run --release --all-features --example train_autoencoder
-//! cargo run --release --all-features --example train_autoencoder -- train-images-idx3-ubyte.gz --images 10000 \
-//!     --layers 784-256-64-16 --seconds 60 --resume run.checkpoint --curve curve.svg --pictures pictures.png
+//! cargo run --release --example train_autoencoder
+//! cargo run --release --example train_autoencoder -- train-images-idx3-ubyte.gz --images 10000 --layers 784-256-64-16 \
+//!     --method hessian-free --seconds 60 --resume run.checkpoint --curve curve.svg --pictures pictures.png
+//! cargo run --release --example train_autoencoder -- --method gauss-newton,one-damping,martens --seconds 60 \
+//!     --reach 150,120,100            # what one space for all dampings saves: products to reach these losses
 //! ```
 
-mod images;
-mod method;
+mod curves;
+#[path = "../common/idx.rs"]
+mod idx;
+#[path = "../common/learning_curve.rs"]
+mod learning_curve;
+mod output;
 mod pictures;
+#[path = "../common/training/mod.rs"]
+mod training;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Instant;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::models::{Activation, MultilayerPerceptron};
-use newton_krylov::{BernoulliCrossEntropy, Linearization, Metric, SampledModel, Termination, fit_samples};
+use newton_krylov::{BernoulliCrossEntropy, Counts, Linearization, Model, SampledModel, Termination, fit_samples};
 
-use images::Images;
-use method::{Method, Seen};
+use idx::Images;
+use training::{Checkpoint, Method, Seen, Trained, Training};
 
 /// The weight of ½‖x‖².
 const REGULARIZATION: f64 = 1e-5;
 /// Images evaluated at a time.
 const PART: usize = 1000;
-/// Points of the learning curve, at most; they come at equal ratios of time.
-const CURVE_RATIO: f64 = 1.15;
+/// The curve is evaluated at so many times, at equal ratios.
+const CURVE_POINTS: i32 = 20;
+const CURVE_RATIO: f64 = 1.2;
 
 /// Train a deep autoencoder.
 #[derive(Parser)]
@@ -44,22 +52,34 @@ struct Arguments {
     /// Widths from the image to the code; the decoder mirrors them
     #[arg(long, default_value = "784-200-50-6", value_parser = widths)]
     layers: Widths,
-    /// How to train
-    #[arg(long, value_enum, default_value_t = Method::HessianFree)]
-    method: Method,
-    /// Train this long, in seconds of training time
-    #[arg(long, default_value_t = 5.0, value_parser = seconds)]
+    /// How to train; several, separated by commas, are run one after another and compared
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "hessian-free,adam")]
+    method: Vec<Method>,
+    /// Train this long with each method, in seconds of training time: evaluations on all images do not count
+    #[arg(long, default_value_t = 6.0, value_parser = seconds)]
     seconds: f64,
     /// Seed of the initial weights
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// The rate of adam (otherwise 0.001) or sgd (0.003)
+    #[arg(long, value_parser = positive)]
+    rate: Option<f64>,
+    /// Images in a batch of adam, sgd (otherwise 128) or natural-gradient (1000)
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    batch: Option<u32>,
     /// Go on from this file if it is there, and save the state of the run to it every ten seconds and at the end
     #[arg(long)]
     resume: Option<PathBuf>,
-    /// Write the learning curve to this file, as SVG
+    /// Evaluate at these seconds; otherwise at 20 times
+    #[arg(long, value_delimiter = ',', value_parser = seconds)]
+    at: Vec<f64>,
+    /// Evaluate after every iteration, and tell what it took to reach these cross entropies per image
+    #[arg(long, value_delimiter = ',')]
+    reach: Vec<f64>,
+    /// Write the learning curves to this file: a picture if it ends in .svg, otherwise a table (CSV)
     #[arg(long)]
     curve: Option<PathBuf>,
-    /// Write images and their reconstructions to this file, as PNG or BMP
+    /// Write images and their reconstructions by the first method to this file, as PNG or BMP
     #[arg(long)]
     pictures: Option<PathBuf>,
     /// Print the result as one line of JSON, last on standard output
@@ -85,6 +105,13 @@ fn seconds(text: &str) -> Result<f64, String> {
     }
 }
 
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(number) if number > 0.0 && f64::is_finite(number) => Ok(number),
+        _ => Err("a positive number is needed".into()),
+    }
+}
+
 /// What an autoencoder makes of all images.
 #[derive(Clone, Copy, Debug)]
 struct Errors {
@@ -97,8 +124,18 @@ struct Errors {
 struct Mark {
     seconds: f64,
     iterations: usize,
-    products: usize,
+    counts: Counts,
     errors: Errors,
+}
+
+/// One method's run.
+struct Run {
+    method: Method,
+    curve: Vec<Mark>,
+    /// For each loss that was to be reached, where it was.
+    reached: Vec<Option<Mark>>,
+    trained: Trained,
+    end: Errors,
 }
 
 fn errors(network: &MultilayerPerceptron, images: &Images, x: &[f32]) -> Errors {
@@ -107,9 +144,8 @@ fn errors(network: &MultilayerPerceptron, images: &Images, x: &[f32]) -> Errors 
     let all: Vec<usize> = (0..images.count()).collect();
     for part in all.chunks(PART) {
         let batch = model.batch(part);
-        let at = newton_krylov::Model::linearize(&batch, x);
-        for (row, &i) in part.iter().enumerate() {
-            let logits = &at.outputs()[row * images.size()..][..images.size()];
+        let at = batch.linearize(x);
+        for (logits, &i) in at.outputs().chunks_exact(images.size()).zip(part) {
             for (&h, &y) in logits.iter().zip(&images.pixels[i * images.size()..]) {
                 let (h, y) = (h as f64, y as f64);
                 cross_entropy += h.max(0.0) - h * y + (-h.abs()).exp().ln_1p();
@@ -133,111 +169,115 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), String> {
     let images = match &arguments.idx {
-        Some(path) => images::read_idx(path, arguments.images as usize)?,
-        None => images::curves(arguments.images as usize, 1),
+        Some(path) => idx::read_images(path, arguments.images as usize)?,
+        None => curves::curves(arguments.images as usize, 1),
     };
     let Widths(encoder) = &arguments.layers;
     if encoder[0] != images.size() {
         let size = images.size();
         return Err(format!("--layers begins with {}, but an image has {size} pixels", encoder[0]));
     }
+    if arguments.resume.is_some() && arguments.method.len() > 1 {
+        return Err("--resume needs one --method: a file holds one run".into());
+    }
     let mirrored: Vec<usize> = encoder.iter().chain(encoder.iter().rev().skip(1)).copied().collect();
     let mut activations = vec![Activation::Tanh; mirrored.len() - 1];
     activations[encoder.len() - 2] = Activation::Identity;
     activations[mirrored.len() - 2] = Activation::Identity;
-    let say = |e: newton_krylov::Error| e.to_string();
-    let network = MultilayerPerceptron::new(&mirrored, &activations).map_err(say)?;
-    let model = network.on(&images.pixels).map_err(say)?;
-    let loss = BernoulliCrossEntropy::new(&images.pixels[..], images.size()).map_err(say)?;
-    let objective = fit_samples(model, loss, Metric::GeneralizedGaussNewton)
-        .and_then(|objective| objective.with_regularization(REGULARIZATION))
-        .map_err(say)?;
-    let x0: Vec<f32> = network.initial(arguments.seed);
+    let network = MultilayerPerceptron::new(&mirrored, &activations).map_err(|e| e.to_string())?;
     let names: Vec<String> = mirrored.iter().map(usize::to_string).collect();
-    eprintln!("{} images, {} parameters, {}", images.count(), network.dim(), names.join("-"));
-
-    let bar = ProgressBar::new((arguments.seconds * 1e3) as u64);
-    let style = ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}").expect("a valid template");
-    bar.set_style(style);
-    let mut curve: Vec<Mark> = vec![];
-    let mut next_mark = 0.0;
-    let mut see = |Seen { x, iterations, products, value, seconds, last }: Seen<'_>| {
-        bar.set_position(((seconds * 1e3) as u64).min((arguments.seconds * 1e3) as u64));
-        bar.set_message(format!("iteration {iterations}, loss on the batch {value:.3}"));
-        if seconds >= next_mark || last {
-            curve.push(Mark { seconds, iterations, products, errors: errors(&network, &images, x) });
-            next_mark = (seconds * CURVE_RATIO).max(seconds + 0.5);
-        }
-    };
-    let started = Instant::now();
-    let trained = method::train(arguments, &objective, &x0, &mut see)?;
-    bar.finish_and_clear();
-    let wall = started.elapsed().as_secs_f64();
-    let end = errors(&network, &images, &trained.x);
+    println!(
+        "{} {}, an autoencoder {} with {} parameters, {} s of training for each method",
+        images.count(),
+        if arguments.idx.is_some() { "images" } else { "drawn curves" },
+        names.join("-"),
+        network.dim(),
+        arguments.seconds
+    );
+    let mut times = arguments.at.clone();
+    if times.is_empty() {
+        times.extend((0..CURVE_POINTS).map(|k| arguments.seconds * CURVE_RATIO.powi(-k)));
+    }
+    times.push(0.0);
+    times.sort_by(f64::total_cmp);
+    let mut runs = vec![];
+    for &method in &arguments.method {
+        runs.push(train(arguments, &network, &images, &times, method)?);
+    }
 
     if let Some(path) = &arguments.curve {
-        pictures::learning_curve(path, &curve).map_err(|e| format!("{}: {e}", path.display()))?;
+        let svg = path.extension().is_some_and(|e| e == "svg");
+        let written = if svg { pictures::learning_curves(path, &runs) } else { output::csv(path, &runs) };
+        written.map_err(|e| format!("{}: {e}", path.display()))?;
     }
     if let Some(path) = &arguments.pictures {
-        let first = pictures::ROWS * pictures::COLUMNS;
-        let some: Vec<usize> = (0..images.count().min(first)).collect();
-        let model = network.on(&images.pixels).map_err(say)?;
-        let batch = model.batch(&some);
-        let at = newton_krylov::Model::linearize(&batch, &trained.x);
+        let first: Vec<usize> = (0..images.count().min(pictures::ROWS * pictures::COLUMNS)).collect();
+        let model = network.on(&images.pixels).map_err(|e| e.to_string())?;
+        let batch = model.batch(&first);
+        let at = batch.linearize(&runs[0].trained.x);
         let outputs: Vec<f32> = at.outputs().iter().map(|h| 1.0 / (1.0 + (-h).exp())).collect();
         pictures::reconstructions(path, &images, &outputs).map_err(|e| format!("{}: {e}", path.display()))?;
     }
-    println!(
-        "{:>10} {:>10} {:>9} {:>22} {:>26}",
-        "seconds", "iteration", "products", "squared error / image", "cross entropy / image"
-    );
-    let stride = curve.len().div_ceil(12).max(1);
-    for mark in curve.iter().rev().step_by(stride).collect::<Vec<_>>().into_iter().rev() {
-        let Mark { seconds, iterations, products, errors } = mark;
-        println!(
-            "{seconds:>10.2} {iterations:>10} {products:>9} {:>22.4} {:>26.3}",
-            errors.squared, errors.cross_entropy
-        );
-    }
-    println!(
-        "{}: squared error {:.4}, cross entropy {:.3} per image after {:.1} s, {} iterations ({})",
-        arguments.method.name(),
-        end.squared,
-        end.cross_entropy,
-        trained.seconds,
-        trained.iterations,
-        trained.termination
-    );
+    output::tables(&runs, &times, &arguments.reach);
     if arguments.json {
-        let line = serde_json::json!({
-            "method": arguments.method.name(),
-            "images": images.count(),
-            "parameters": network.dim(),
-            "squared_error_per_image": end.squared,
-            "cross_entropy_per_image": end.cross_entropy,
-            "seconds": trained.seconds,
-            "wall_seconds": wall,
-            "iterations": trained.iterations,
-            "values": trained.counts.values,
-            "gradients": trained.counts.gradients,
-            "products": trained.counts.products,
-            "epochs": trained.samples.gradients as f64 / images.count() as f64,
-            "sample_values": trained.samples.values,
-            "sample_gradients": trained.samples.gradients,
-            "sample_products": trained.samples.products,
-            "termination": trained.termination.to_string(),
-            "curve": curve.iter().map(|mark| serde_json::json!({
-                "seconds": mark.seconds,
-                "iterations": mark.iterations,
-                "products": mark.products,
-                "squared_error_per_image": mark.errors.squared,
-                "cross_entropy_per_image": mark.errors.cross_entropy,
-            })).collect::<Vec<_>>(),
-        });
-        println!("{line}");
+        println!("{}", output::json(&runs, &images, network.dim(), &arguments.reach));
     }
-    match trained.termination {
-        Termination::NotFinite(_) | Termination::Unbounded => Err(trained.termination.advice().into()),
-        _ => Ok(()),
+    match runs.iter().find(|run| matches!(run.trained.termination, Termination::NotFinite(_) | Termination::Unbounded))
+    {
+        Some(run) => Err(format!("{}: {}", run.method.name(), run.trained.termination.advice())),
+        None => Ok(()),
     }
+}
+
+/// Trains by one method, and looks at the run at the given times.
+fn train(
+    arguments: &Arguments,
+    network: &MultilayerPerceptron,
+    images: &Images,
+    times: &[f64],
+    method: Method,
+) -> Result<Run, String> {
+    let objective = |metric| {
+        let loss = BernoulliCrossEntropy::new(&images.pixels[..], images.size())?;
+        fit_samples(network.on(&images.pixels)?, loss, metric)?.with_regularization(REGULARIZATION)
+    };
+    let kind = format!("train_autoencoder {}", method.name());
+    let checkpoint = arguments.resume.clone().map(|path| Checkpoint::new(path, kind));
+    let training = Training {
+        seconds: arguments.seconds,
+        rate: arguments.rate,
+        batch: arguments.batch.map(|size| size as usize),
+        checkpoint: checkpoint.as_ref(),
+    };
+    let milliseconds = |seconds: f64| (seconds * 1e3) as u64;
+    let bar = ProgressBar::new(milliseconds(arguments.seconds));
+    bar.set_style(ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}").expect("a valid template"));
+    let (mut curve, mut reached) = (vec![], vec![None; arguments.reach.len()]);
+    let mut due = times.iter().copied().peekable();
+    let mut see = |Seen { x, iterations, counts, value, seconds }: Seen<'_>| {
+        bar.set_position(milliseconds(seconds.min(arguments.seconds)));
+        bar.set_message(format!("{}: iteration {iterations}, loss on the batch {value:.3}", method.name()));
+        let on_time = due.next_if(|&time| time <= seconds).is_some();
+        while due.next_if(|&time| time <= seconds).is_some() {}
+        if !on_time && reached.iter().all(Option::is_some) {
+            return;
+        }
+        let mark = Mark { seconds, iterations, counts, errors: errors(network, images, x) };
+        if on_time {
+            curve.push(mark);
+        }
+        for (found, &target) in reached.iter_mut().zip(&arguments.reach) {
+            if found.is_none() && mark.errors.cross_entropy <= target {
+                *found = Some(mark);
+            }
+        }
+    };
+    let trained = training::train(method, training, objective, &network.initial(arguments.seed), &mut see)?;
+    bar.finish_and_clear();
+    let end = errors(network, images, &trained.x);
+    let Trained { seconds, iterations, counts, .. } = trained;
+    if curve.last().is_none_or(|mark| mark.iterations < iterations) {
+        curve.push(Mark { seconds, iterations, counts, errors: end });
+    }
+    Ok(Run { method, curve, reached, trained, end })
 }

@@ -1,0 +1,133 @@
+//! The ways to train a model with a likelihood, all on the same objective.
+//!
+//! Time is that of training: what an observer does, such as evaluating on the whole set, does not count.
+
+mod clock;
+mod first_order;
+mod hessian_free;
+mod natural_gradient;
+mod quasi_newton;
+mod saved;
+
+use newton_krylov::{
+    Adam, ConjugateGradients, Counts, Loss, Metric, Momentum, Nesterov, OneSpace, Recipe, Result as Fallible,
+    SampledModel, SampledModelObjective, Termination,
+};
+
+pub use saved::Checkpoint;
+
+/// How to train.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Method {
+    /// Exact products in small spaces, which Kronecker factors precondition (K-FAC)
+    HessianFree,
+    /// Steps along the natural gradient, of bounded Kullback-Leibler divergence, on batches
+    NaturalGradient,
+    /// Damped Gauss-Newton steps: a space of 30 products without a preconditioner answers for every damping
+    GaussNewton,
+    /// As gauss-newton, but with one damping for each space
+    OneDamping,
+    /// The recipe of Martens (2010): conjugate gradients for one damping, the best iterate, a line search
+    Martens,
+    /// Adam (Kingma & Ba 2015) on batches
+    Adam,
+    /// Nesterov's momentum, 0.9, on batches
+    Sgd,
+    /// L-BFGS on the whole set
+    Lbfgs,
+}
+
+impl Method {
+    /// As on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Method::HessianFree => "hessian-free",
+            Method::NaturalGradient => "natural-gradient",
+            Method::GaussNewton => "gauss-newton",
+            Method::OneDamping => "one-damping",
+            Method::Martens => "martens",
+            Method::Adam => "adam",
+            Method::Sgd => "sgd",
+            Method::Lbfgs => "lbfgs",
+        }
+    }
+}
+
+/// What training is told.
+#[derive(Clone, Copy, Debug)]
+pub struct Training<'c> {
+    /// Most seconds of training, the parts before a resumption included.
+    pub seconds: f64,
+    /// The rate of Adam or of Nesterov's momentum, in place of the default.
+    pub rate: Option<f64>,
+    /// Samples in a batch of Adam, Nesterov's momentum or the natural gradient, in place of the default.
+    pub batch: Option<usize>,
+    /// Where the state of the run is, if it is to be resumed and saved.
+    pub checkpoint: Option<&'c Checkpoint>,
+}
+
+/// What training came to.
+pub struct Trained {
+    pub x: Vec<f32>,
+    pub seconds: f64,
+    pub iterations: usize,
+    /// Calls, on batches of any size.
+    pub counts: Counts,
+    /// Calls times the samples of each.
+    pub samples: Counts,
+    pub termination: Termination,
+}
+
+/// A point of the run.
+#[derive(Clone, Copy)]
+pub struct Seen<'x> {
+    pub x: &'x [f32],
+    pub iterations: usize,
+    pub counts: Counts,
+    /// The loss on the last batch.
+    pub value: f64,
+    /// Seconds of training.
+    pub seconds: f64,
+}
+
+/// Looks at a run.
+pub type See<'s> = dyn FnMut(Seen<'_>) + 's;
+
+/// Trains from `x0`. `objective` makes the objective with the metric that the method needs.
+pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
+    method: Method,
+    training: Training<'_>,
+    objective: impl Fn(Metric) -> Fallible<SampledModelObjective<M, L>>,
+    x0: &[f32],
+    see: &mut See<'_>,
+) -> Result<Trained, String> {
+    // For a canonical loss the two are the same matrix. The divergence belongs to the Fisher matrix.
+    let metric = if method == Method::NaturalGradient { Metric::Fisher } else { Metric::GeneralizedGaussNewton };
+    let objective = objective(metric).map_err(|e| e.to_string())?;
+    let one_space = |search| Recipe::OneSpace(OneSpace { products: 30, search });
+    match method {
+        Method::HessianFree => hessian_free::with_kronecker_factors(training, &objective, x0, see),
+        Method::GaussNewton => hessian_free::by_recipe(one_space(true), training, &objective, x0, see),
+        Method::OneDamping => hessian_free::by_recipe(one_space(false), training, &objective, x0, see),
+        Method::Martens => {
+            let recipe = Recipe::ConjugateGradients(ConjugateGradients::default());
+            hessian_free::by_recipe(recipe, training, &objective, x0, see)
+        }
+        Method::NaturalGradient => natural_gradient::train(training, &objective, x0, see),
+        Method::Adam => {
+            let adam = Adam::default();
+            let rate = training.rate.unwrap_or(adam.rate);
+            first_order::train(&Adam { rate, ..adam }, training, &objective, x0, see)
+        }
+        Method::Sgd => {
+            let rate = training.rate.unwrap_or(first_order::NESTEROV_RATE);
+            let nesterov = Nesterov { rate, momentum: Momentum::Constant(0.9) };
+            first_order::train(&nesterov, training, &objective, x0, see)
+        }
+        Method::Lbfgs => quasi_newton::train(training, &objective, x0, see),
+    }
+}
+
+fn plus(a: Counts, b: Counts) -> Counts {
+    Counts { values: a.values + b.values, gradients: a.gradients + b.gradients, products: a.products + b.products }
+}

@@ -1,0 +1,49 @@
+//! L-BFGS on the whole set. A resumed run goes on from its point without the pairs it had.
+
+use std::ops::ControlFlow;
+
+use newton_krylov::{
+    Counts, Lbfgs, Loss, Progress, SampledModel, SampledModelObjective, SampledObjective, Termination,
+};
+
+use super::clock::Clock;
+use super::saved::Saved;
+use super::{See, Seen, Trained, Training, plus};
+
+pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
+    training: Training<'_>,
+    objective: &SampledModelObjective<M, L>,
+    x0: &[f32],
+    see: &mut See<'_>,
+) -> Result<Trained, String> {
+    let all: Vec<usize> = (0..objective.samples()).collect();
+    let file = training.checkpoint;
+    let mut state = Saved::load_or(file, x0, ())?;
+    let (start, before, steps) = (state.x.clone(), state.counts, state.iterations);
+    let mut clock = Clock::at(state.seconds);
+    let (mut saved, mut value) = (Ok(()), f64::NAN);
+    let observer = |progress: &Progress<'_, f32>| {
+        state.seconds = clock.seconds();
+        let over = state.seconds >= training.seconds;
+        clock.held(|| {
+            (state.counts, state.iterations) = (plus(before, progress.counts), steps + progress.iteration);
+            state.x.copy_from_slice(progress.x);
+            value = progress.value;
+            let Saved { x, iterations, seconds, counts, .. } = &state;
+            see(Seen { x, iterations: *iterations, counts: *counts, value, seconds: *seconds });
+            if let Some(file) = file.filter(|file| over || file.due()) {
+                saved = file.save(&state);
+            }
+        });
+        if over || saved.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    };
+    let report = Lbfgs::default().minimize_with(&objective.batch(&all), &start, observer).map_err(|e| e.to_string())?;
+    saved?;
+    let termination = match report.termination {
+        Termination::Observer => Termination::MaxTime,
+        other => other,
+    };
+    let Saved { iterations, seconds, counts, .. } = state;
+    let samples = Counts { values: counts.values * all.len(), gradients: counts.gradients * all.len(), products: 0 };
+    Ok(Trained { x: report.x, seconds, iterations, counts, samples, termination })
+}

@@ -13,12 +13,12 @@
 use rayon::prelude::*;
 
 use super::fit::SampledModelObjective;
-use super::learned::LearnedPreconditioner;
+use super::learned::{LearnedPreconditioner, LearningCost};
 use super::loss::Loss;
 use super::stacked::Stacked;
 use crate::base::native::{Matrix, MatrixMut};
 use crate::base::{Error, Result, Scalar, check_length};
-use crate::operator::{LayerShape, Linearization, Model, SampledModel};
+use crate::operator::{Counts, LayerShape, Linearization, Model, SampledModel};
 
 /// The weight of the past in the moving average of factors, at most.
 const PAST: f64 = 0.95;
@@ -131,7 +131,13 @@ where
     M: SampledModel<T>,
     L: Loss<T>,
 {
-    fn learn(&mut self, objective: &SampledModelObjective<M, L>, x: &[T], samples: &[usize], damping: f64) -> usize {
+    fn learn(
+        &mut self,
+        objective: &SampledModelObjective<M, L>,
+        x: &[T],
+        samples: &[usize],
+        damping: f64,
+    ) -> LearningCost {
         let (model, loss, regularization) = objective.parts();
         let batch = model.batch(samples);
         if self.layers.is_empty() {
@@ -142,7 +148,7 @@ where
             self.inverse_inputs = self.inputs.clone();
             self.inverse_outputs = self.outputs.clone();
         }
-        let Some(likelihood) = loss.likelihood() else { return 0 };
+        let Some(likelihood) = loss.likelihood() else { return LearningCost::default() };
         let at = batch.linearize(x);
         let mut scores = vec![T::zero(); at.outputs().len()];
         let stacked = Stacked { loss, batch: Some(samples) };
@@ -158,7 +164,7 @@ where
                 self.invert((damping + regularization).sqrt());
             }
         }
-        samples.len()
+        LearningCost::on(samples.len(), Counts { gradients: 1, ..Counts::default() })
     }
 
     fn precondition(&self, _: f64, r: &mut [T]) -> bool {

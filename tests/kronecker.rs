@@ -34,7 +34,8 @@ fn for_one_linear_layer_it_inverts_the_damped_metric() {
     let x = vec![0.1; dim];
     let mut preconditioner = KroneckerPreconditioner::<f64>::new();
     preconditioner.fits(&objective).unwrap();
-    assert_eq!(preconditioner.learn(&objective, &x, &all, damping), samples);
+    let cost = preconditioner.learn(&objective, &x, &all, damping);
+    assert_eq!((cost.calls.gradients, cost.samples.gradients, cost.calls.products), (1, samples, 0));
     let batch = objective.batch(&all);
     let at = batch.expand(&x);
     for k in 0..dim {

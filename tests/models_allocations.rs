@@ -6,7 +6,10 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 
 use newton_krylov::models::{Activation, MultilayerPerceptron};
-use newton_krylov::{Linearization, Model, SampledModel};
+use newton_krylov::{
+    BernoulliCrossEntropy, KroneckerPreconditioner, LearnedPreconditioner, Linearization, Metric, Model, SampledModel,
+    fit_samples,
+};
 
 struct Counting;
 
@@ -71,5 +74,22 @@ fn memory_is_allocated_once() {
         assert_eq!(allocations(|| visit(&y, None, 3)), 0, "all samples");
         assert_eq!(allocations(|| visit(&x, Some(&samples), 3)), 0, "a smaller batch");
         assert_eq!(allocations(|| visit(&x, None, 1)), 0, "all samples again");
+
+        // Iterations with and without an inversion, and what is applied in between.
+        let loss = BernoulliCrossEntropy::new(vec![0.5_f32; 30_000], 10).unwrap();
+        let objective = fit_samples(&model, loss, Metric::GeneralizedGaussNewton).unwrap();
+        let mut preconditioner = KroneckerPreconditioner::new();
+        let mut learn = |repetitions: usize| {
+            for _ in 0..repetitions {
+                preconditioner.learn(&objective, &x, &samples, 0.1);
+                assert!(apply(&objective, &preconditioner, &mut out));
+            }
+        };
+        learn(1);
+        assert_eq!(allocations(|| learn(12)), 0, "Kronecker factors");
     });
+}
+
+fn apply<S, P: LearnedPreconditioner<f32, S>>(_: &S, preconditioner: &P, r: &mut [f32]) -> bool {
+    preconditioner.precondition(0.1, r)
 }

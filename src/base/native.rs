@@ -7,7 +7,7 @@
 //! exp x = 2ⁿ exp r with n = round(x / ln 2) and |r| ≤ ½ ln 2, ln 2 in two parts (Cody & Waite, *Software manual for
 //! the elementary functions*, 1980, chapter 6), exp r by its Taylor polynomial of degree 7.
 
-use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::linalg::cholesky::llt::factor::{LltParams, LltRegularization, cholesky_in_place, cholesky_in_place_scratch};
 use faer::linalg::cholesky::llt::inverse::{inverse, inverse_scratch};
 use faer::linalg::matmul::matmul;
@@ -61,6 +61,20 @@ impl<'a, T> MatrixMut<'a, T> {
     }
 }
 
+/// Memory for faer, which only grows, and the largest request for it.
+#[derive(Default)]
+pub struct Scratch(Option<MemBuffer>, usize);
+
+impl Scratch {
+    fn stack(&mut self, request: StackReq) -> &mut MemStack {
+        let needed = request.unaligned_bytes_required();
+        if needed > self.1 {
+            *self = Scratch(None, needed);
+        }
+        MemStack::new(self.0.get_or_insert_with(|| MemBuffer::new(request)))
+    }
+}
+
 /// The part of `Scalar` that cannot be written once for both types. Nobody outside can name or implement it.
 pub trait Native: Sized {
     /// C ← AB, or C ← C + AB if `add`, on the calling thread. Every entry is summed in the same order whichever thread
@@ -68,8 +82,9 @@ pub trait Native: Sized {
     fn multiply(c: MatrixMut<'_, Self>, add: bool, a: Matrix<'_, Self>, b: Matrix<'_, Self>);
 
     /// Overwrites a symmetric positive definite n × n matrix, of which the lower triangle is read, by its inverse, both
-    /// triangles, on the calling thread. False, and the matrix is lost, if it is not positive definite to rounding.
-    fn invert(matrix: &mut [Self], n: usize) -> bool;
+    /// triangles, on the calling thread. False, and the matrix is lost, if it is not positive definite to rounding. Room for
+    /// the factor, n², and for faer is the caller's; nothing is allocated once there is enough of the latter.
+    fn invert(matrix: &mut [Self], n: usize, factor: &mut [Self], scratch: &mut Scratch) -> bool;
 
     /// x ← tanh x.
     fn tanh_all(x: &mut [Self]);
@@ -108,20 +123,19 @@ macro_rules! multiply {
             clean_registers();
         }
 
-        fn invert(matrix: &mut [$T], n: usize) -> bool {
+        fn invert(matrix: &mut [$T], n: usize, factor: &mut [$T], scratch: &mut Scratch) -> bool {
             let params: Spec<LltParams, $T> = Spec::default();
             let request = cholesky_in_place_scratch::<$T>(n, Par::Seq, params).or(inverse_scratch::<$T>(n, Par::Seq));
-            let mut memory = MemBuffer::new(request);
-            let stack = MemStack::new(&mut memory);
-            let mut factor = matrix.to_vec();
-            let view = MatMut::from_column_major_slice_mut(&mut factor, n, n);
+            let stack = scratch.stack(request);
+            factor.copy_from_slice(matrix);
+            let view = MatMut::from_column_major_slice_mut(factor, n, n);
             let done = cholesky_in_place(view, LltRegularization::default(), Par::Seq, stack, params);
             if done.is_err() {
                 clean_registers();
                 return false;
             }
             let out = MatMut::from_column_major_slice_mut(matrix, n, n);
-            inverse(out, MatRef::from_column_major_slice(&factor, n, n), Par::Seq, stack);
+            inverse(out, MatRef::from_column_major_slice(factor, n, n), Par::Seq, stack);
             clean_registers();
             for j in 0..n {
                 for i in j + 1..n {

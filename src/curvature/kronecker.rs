@@ -10,15 +10,19 @@
 //! the past), 6.3 and 6.6 (damping; we tie ν to λ and do not search for it, which measured the same on autoencoders), 8
 //! (inverses are kept for some iterations, for 20 there).
 
+use std::fmt;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
 use rayon::prelude::*;
 
 use super::fit::SampledModelObjective;
-use super::learned::LearnedPreconditioner;
+use super::learned::{LearnedPreconditioner, LearningCost};
 use super::loss::Loss;
 use super::stacked::Stacked;
-use crate::base::native::{Matrix, MatrixMut};
+use crate::base::native::{Matrix, MatrixMut, Scratch};
+use crate::base::parallel::over_parts;
 use crate::base::{Error, Result, Scalar, check_length};
-use crate::operator::{LayerShape, Linearization, Model, SampledModel};
+use crate::operator::{Counts, LayerShape, Linearization, Model, SampledModel};
 
 /// The weight of the past in the moving average of factors, at most.
 const PAST: f64 = 0.95;
@@ -32,7 +36,8 @@ const ALWAYS: u64 = 3;
 ///
 /// It belongs into [`HessianFree`](crate::HessianFree), where products are exact whatever the preconditioner is. Learning
 /// costs about 1½ gradients of the samples it sees and, once in ten iterations, the inversion of matrices as large as the
-/// layers are wide; applying it costs two matrix products for a layer. Storage: twice Σ (inputs + 1)² + outputs².
+/// layers are wide; applying it costs two matrix products for a layer. Storage: three times
+/// Σ (inputs + 1)² + outputs², and two vectors; nothing is allocated after the first iteration.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct KroneckerPreconditioner<T> {
@@ -45,6 +50,8 @@ pub struct KroneckerPreconditioner<T> {
     inverse_outputs: Vec<Vec<T>>,
     /// Iterations learned from; also the seed of the targets drawn.
     learned: u64,
+    #[cfg_attr(feature = "serde", serde(skip))]
+    room: Room<T>,
 }
 
 /// A [`LayerShape`] that can be saved.
@@ -70,45 +77,50 @@ impl<T: Scalar> KroneckerPreconditioner<T> {
 
     /// Inverts the damped factors, ν being √(λ + c). Where rounding makes a factor indefinite, its damping is raised.
     fn invert(&mut self, nu: f64) {
+        let Self { layers, inputs, outputs, inverse_inputs, inverse_outputs, room, .. } = self;
+        let (layers, inputs, outputs) = (&*layers, &*inputs, &*outputs);
         let mean_diagonal = |m: &[T], n: usize| (0..n).map(|i| m[i * n + i].into()).sum::<f64>() / n as f64;
-        let pi: Vec<f64> = self
-            .layers
-            .iter()
-            .zip(self.inputs.iter().zip(&self.outputs))
-            .map(|(layer, (a, g))| {
-                let pi = (mean_diagonal(a, layer.inputs + 1) / mean_diagonal(g, layer.outputs)).sqrt();
-                if pi.is_finite() && pi > 0.0 { pi } else { 1.0 }
-            })
-            .collect();
-        let damped = |factor: &[T], n: usize, damping: f64, out: &mut Vec<T>| {
-            let mut damping = damping;
-            loop {
-                out.clear();
-                out.extend_from_slice(factor);
-                (0..n).for_each(|i| out[i * n + i] += T::from_f64(damping));
-                if T::invert(out, n) {
-                    return;
-                }
-                damping *= 10.0;
-                if T::from_f64(damping).is_infinite() {
-                    out.fill(T::zero());
-                    (0..n).for_each(|i| out[i * n + i] = T::one());
-                    return;
-                }
-            }
+        let pi = |i: usize| {
+            let [a, g] = [(&inputs[i], layers[i].inputs + 1), (&outputs[i], layers[i].outputs)];
+            let pi = (mean_diagonal(a.0, a.1) / mean_diagonal(g.0, g.1)).sqrt();
+            if pi.is_finite() && pi > 0.0 { pi } else { 1.0 }
         };
-        let Self { layers, inputs, outputs, inverse_inputs, inverse_outputs, .. } = self;
-        let sides = inverse_inputs.par_iter_mut().zip(inputs.par_iter()).enumerate();
-        let other = inverse_outputs.par_iter_mut().zip(outputs.par_iter()).enumerate();
-        let (layers, pi) = (&*layers, &pi);
+        let damped =
+            |factor: &[T], n: usize, mut damping: f64, out: &mut [T], cholesky: &mut [T], scratch: &mut Scratch| {
+                loop {
+                    out.copy_from_slice(factor);
+                    (0..n).for_each(|i| out[i * n + i] += T::from_f64(damping));
+                    if T::invert(out, n, cholesky, scratch) {
+                        return;
+                    }
+                    damping *= 10.0;
+                    if T::from_f64(damping).is_infinite() {
+                        out.fill(T::zero());
+                        (0..n).for_each(|i| out[i * n + i] = T::one());
+                        return;
+                    }
+                }
+            };
+        // The moments of the batch are in the averages now: their memory takes the Cholesky factors.
+        let Room { inputs: input_room, outputs: output_room, input_scratch, output_scratch, .. } = room;
+        let input_sides = (inverse_inputs, input_room, input_scratch).into_par_iter().enumerate();
+        let output_sides = (inverse_outputs, output_room, output_scratch).into_par_iter().enumerate();
         rayon::join(
-            || sides.for_each(|(i, (out, a))| damped(a, layers[i].inputs + 1, nu * pi[i], out)),
-            || other.for_each(|(i, (out, g))| damped(g, layers[i].outputs, nu / pi[i], out)),
+            || {
+                input_sides.for_each(|(i, (out, cholesky, scratch))| {
+                    damped(&inputs[i], layers[i].inputs + 1, nu * pi(i), out, cholesky, scratch);
+                });
+            },
+            || {
+                output_sides.for_each(|(i, (out, cholesky, scratch))| {
+                    damped(&outputs[i], layers[i].outputs, nu / pi(i), out, cholesky, scratch);
+                });
+            },
         );
     }
 
-    /// Adds the moments of one batch to the averages.
-    fn average(&mut self, inputs: &[Vec<T>], outputs: &[Vec<T>], samples: usize) {
+    /// Adds the moments of one batch, which are in the room, to the averages.
+    fn average(&mut self, samples: usize) {
         let past = (1.0 - 1.0 / self.learned as f64).min(PAST);
         let (past, new) = (T::from_f64(past), T::from_f64((1.0 - past) / samples as f64));
         let pairs = |old: &mut [Vec<T>], add: &[Vec<T>]| {
@@ -116,8 +128,67 @@ impl<T: Scalar> KroneckerPreconditioner<T> {
                 old.iter_mut().zip(add).for_each(|(old, &add)| *old = past * *old + new * add);
             });
         };
-        pairs(&mut self.inputs, inputs);
-        pairs(&mut self.outputs, outputs);
+        pairs(&mut self.inputs, &self.room.inputs);
+        pairs(&mut self.outputs, &self.room.outputs);
+    }
+}
+
+/// Memory that is made once; nothing in it outlives a call.
+struct Room<T> {
+    scores: Vec<T>,
+    /// The moments of one batch.
+    inputs: Vec<Vec<T>>,
+    outputs: Vec<Vec<T>>,
+    input_scratch: Vec<Scratch>,
+    output_scratch: Vec<Scratch>,
+    /// For products with the inverses.
+    products: OnceLock<ProductRoom<T>>,
+}
+
+struct ProductRoom<T> {
+    /// Where the layers begin, and the end.
+    bounds: Vec<usize>,
+    /// V and a product of each layer.
+    layers: Vec<Mutex<[Vec<T>; 2]>>,
+}
+
+impl<T: Scalar> ProductRoom<T> {
+    fn new(layers: &[Layer]) -> Self {
+        let sizes = || layers.iter().map(|layer| (layer.inputs + 1) * layer.outputs);
+        let ends = sizes().scan(0, |end, size| {
+            *end += size;
+            Some(*end)
+        });
+        let pair = |size| Mutex::new([vec![T::zero(); size], vec![T::zero(); size]]);
+        ProductRoom { bounds: std::iter::once(0).chain(ends).collect(), layers: sizes().map(pair).collect() }
+    }
+}
+
+impl<T> fmt::Debug for Room<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Room")
+    }
+}
+
+impl<T> Default for Room<T> {
+    fn default() -> Self {
+        let (scores, inputs, outputs) = (vec![], vec![], vec![]);
+        let (input_scratch, output_scratch, products) = (vec![], vec![], OnceLock::new());
+        Room { scores, inputs, outputs, input_scratch, output_scratch, products }
+    }
+}
+
+/// A copy makes its own.
+impl<T> Clone for Room<T> {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// What is in it says nothing.
+impl<T> PartialEq for Room<T> {
+    fn eq(&self, _: &Self) -> bool {
+        true
     }
 }
 
@@ -131,7 +202,13 @@ where
     M: SampledModel<T>,
     L: Loss<T>,
 {
-    fn learn(&mut self, objective: &SampledModelObjective<M, L>, x: &[T], samples: &[usize], damping: f64) -> usize {
+    fn learn(
+        &mut self,
+        objective: &SampledModelObjective<M, L>,
+        x: &[T],
+        samples: &[usize],
+        damping: f64,
+    ) -> LearningCost {
         let (model, loss, regularization) = objective.parts();
         let batch = model.batch(samples);
         if self.layers.is_empty() {
@@ -142,60 +219,61 @@ where
             self.inverse_inputs = self.inputs.clone();
             self.inverse_outputs = self.outputs.clone();
         }
-        let Some(likelihood) = loss.likelihood() else { return 0 };
+        let Some(likelihood) = loss.likelihood() else { return LearningCost::default() };
+        let room = &mut self.room;
+        if room.inputs.is_empty() {
+            room.inputs.clone_from(&self.inputs);
+            room.outputs.clone_from(&self.outputs);
+            room.input_scratch.resize_with(self.layers.len(), Scratch::default);
+            room.output_scratch.resize_with(self.layers.len(), Scratch::default);
+        }
         let at = batch.linearize(x);
-        let mut scores = vec![T::zero(); at.outputs().len()];
+        room.scores.resize(at.outputs().len(), T::zero());
         let stacked = Stacked { loss, batch: Some(samples) };
-        stacked.draw_scores(likelihood, at.outputs(), self.learned, 1, &mut scores);
-        let mut inputs = zeros(self.layers.iter().map(|layer| layer.inputs + 1));
-        let mut outputs = zeros(self.layers.iter().map(|layer| layer.outputs));
-        at.add_layer_moments(&scores, &mut inputs, &mut outputs);
-        let finite = |m: &Vec<Vec<T>>| m.iter().flatten().all(|v| v.is_finite());
-        if finite(&inputs) && finite(&outputs) {
+        stacked.draw_scores(likelihood, at.outputs(), self.learned, 1, &mut room.scores);
+        room.inputs.iter_mut().chain(&mut room.outputs).for_each(|moments| moments.fill(T::zero()));
+        at.add_layer_moments(&room.scores, &mut room.inputs, &mut room.outputs);
+        if room.inputs.iter().chain(&room.outputs).flatten().all(|v| v.is_finite()) {
             self.learned += 1;
-            self.average(&inputs, &outputs, samples.len());
+            self.average(samples.len());
             if self.learned <= ALWAYS || self.learned.is_multiple_of(REFRESH) {
                 self.invert((damping + regularization).sqrt());
             }
         }
-        samples.len()
+        LearningCost::on(samples.len(), Counts { gradients: 1, ..Counts::default() })
     }
 
     fn precondition(&self, _: f64, r: &mut [T]) -> bool {
         if self.learned == 0 {
             return false;
         }
-        let mut parts = vec![];
-        let mut rest = r;
-        for layer in &self.layers {
-            let (part, after) = rest.split_at_mut((layer.inputs + 1) * layer.outputs);
-            parts.push(part);
-            rest = after;
-        }
-        parts.par_iter_mut().enumerate().for_each(|(i, part)| {
-            let Layer { inputs, outputs, .. } = self.layers[i];
-            let wide = inputs + 1;
-            let (weights, biases) = part.split_at_mut(inputs * outputs);
-            let (mut v, mut product) = (vec![T::zero(); wide * outputs], vec![T::zero(); wide * outputs]);
-            for (o, row) in v.chunks_exact_mut(wide).enumerate() {
-                row[..inputs].copy_from_slice(&weights[o * inputs..][..inputs]);
-                row[inputs] = biases[o];
-            }
-            T::multiply(
-                MatrixMut::by_rows(&mut product, outputs, wide),
-                false,
-                Matrix::by_rows(&v, outputs, wide),
-                Matrix::by_rows(&self.inverse_inputs[i], wide, wide),
-            );
-            T::multiply(
-                MatrixMut::by_rows(&mut v, outputs, wide),
-                false,
-                Matrix::by_rows(&self.inverse_outputs[i], outputs, outputs),
-                Matrix::by_rows(&product, outputs, wide),
-            );
-            for (o, row) in v.chunks_exact(wide).enumerate() {
-                weights[o * inputs..][..inputs].copy_from_slice(&row[..inputs]);
-                biases[o] = row[inputs];
+        let ProductRoom { bounds, layers: room } = self.room.products.get_or_init(|| ProductRoom::new(&self.layers));
+        over_parts(bounds, r, 0, &|layers, part| {
+            for i in layers {
+                let Layer { inputs, outputs, .. } = self.layers[i];
+                let wide = inputs + 1;
+                let (weights, biases) = part.split_at_mut(inputs * outputs);
+                let [v, product] = &mut *room[i].lock().unwrap_or_else(PoisonError::into_inner);
+                for (o, row) in v.chunks_exact_mut(wide).enumerate() {
+                    row[..inputs].copy_from_slice(&weights[o * inputs..][..inputs]);
+                    row[inputs] = biases[o];
+                }
+                T::multiply(
+                    MatrixMut::by_rows(product, outputs, wide),
+                    false,
+                    Matrix::by_rows(v, outputs, wide),
+                    Matrix::by_rows(&self.inverse_inputs[i], wide, wide),
+                );
+                T::multiply(
+                    MatrixMut::by_rows(v, outputs, wide),
+                    false,
+                    Matrix::by_rows(&self.inverse_outputs[i], outputs, outputs),
+                    Matrix::by_rows(product, outputs, wide),
+                );
+                for (o, row) in v.chunks_exact(wide).enumerate() {
+                    weights[o * inputs..][..inputs].copy_from_slice(&row[..inputs]);
+                    biases[o] = row[inputs];
+                }
             }
         });
         true

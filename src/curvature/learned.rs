@@ -3,8 +3,9 @@
 //! The diagonal one is Martens' (2010, section 4.7): P = (1/|B| Σᵢ ∇fᵢ ∘ ∇fᵢ + λ)^α, the diagonal of the empirical Fisher
 //! matrix with the damping, raised to the power α = ¾, which keeps its condition number in bounds.
 
+use super::product_record::ProductRecord;
 use crate::base::{Error, Result, Scalar, check_length, check_range};
-use crate::operator::{Expansion, Objective, SampledObjective};
+use crate::operator::{Counts, Expansion, Objective, SampledObjective};
 
 /// P⁻¹ for a symmetric positive definite P ≈ M + λI that is learned during a run on an objective `S`.
 ///
@@ -12,8 +13,26 @@ use crate::operator::{Expansion, Objective, SampledObjective};
 /// goes on as if it had not been interrupted. `()` is the preconditioner that the objective's own operators have, if any.
 pub trait LearnedPreconditioner<T, S: ?Sized> {
     /// Learns from the samples `samples` at x, under the damping λ. Called once in every iteration, before
-    /// [`precondition`](Self::precondition) is called for the same λ. Returns how many samples' gradients it computed.
-    fn learn(&mut self, objective: &S, x: &[T], samples: &[usize], damping: f64) -> usize;
+    /// [`precondition`](Self::precondition) is called for the same λ; not where the run may not make as many products as
+    /// [`next_products`](Self::next_products) says. Returns what it has called.
+    fn learn(&mut self, objective: &S, x: &[T], samples: &[usize], damping: f64) -> LearningCost;
+
+    /// Products that the next call of [`learn`](Self::learn) makes for d unknowns. Default: none.
+    fn next_products(&self, dim: usize) -> usize {
+        let _ = dim;
+        0
+    }
+
+    /// How many of the products of a solve [`learn_products`](Self::learn_products) wants to see, at most 32. Default: none.
+    fn pairs(&self) -> usize {
+        0
+    }
+
+    /// Learns from the products of the solve that has ended, if [`pairs`](Self::pairs) were wanted. It may take the record's
+    /// contents.
+    fn learn_products(&mut self, record: &mut ProductRecord<T>) {
+        let _ = record;
+    }
 
     /// r ← P⁻¹r; `false`, and `r` is as before, if nothing is known.
     fn precondition(&self, damping: f64, r: &mut [T]) -> bool;
@@ -25,9 +44,27 @@ pub trait LearnedPreconditioner<T, S: ?Sized> {
     fn fits(&self, objective: &S) -> Result<()>;
 }
 
+/// What a preconditioner has called to learn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LearningCost {
+    /// Calls, on batches of any size.
+    pub calls: Counts,
+    /// Calls times the samples of each.
+    pub samples: Counts,
+}
+
+impl LearningCost {
+    /// So many calls, each on a batch of `samples`.
+    pub fn on(samples: usize, calls: Counts) -> Self {
+        let Counts { values, gradients, products } = calls;
+        let samples = Counts { values: values * samples, gradients: gradients * samples, products: products * samples };
+        LearningCost { calls, samples }
+    }
+}
+
 impl<T, S: ?Sized> LearnedPreconditioner<T, S> for () {
-    fn learn(&mut self, _: &S, _: &[T], _: &[usize], _: f64) -> usize {
-        0
+    fn learn(&mut self, _: &S, _: &[T], _: &[usize], _: f64) -> LearningCost {
+        LearningCost::default()
     }
     fn precondition(&self, _: f64, _: &mut [T]) -> bool {
         false
@@ -64,7 +101,7 @@ impl<T: Scalar> EmpiricalFisherDiagonal<T> {
 }
 
 impl<T: Scalar, S: SampledObjective<T>> LearnedPreconditioner<T, S> for EmpiricalFisherDiagonal<T> {
-    fn learn(&mut self, objective: &S, x: &[T], samples: &[usize], _: f64) -> usize {
+    fn learn(&mut self, objective: &S, x: &[T], samples: &[usize], _: f64) -> LearningCost {
         let used = &samples[..self.samples.min(samples.len())];
         let mut gradient = vec![T::zero(); x.len()];
         self.diagonal.clear();
@@ -78,7 +115,7 @@ impl<T: Scalar, S: SampledObjective<T>> LearnedPreconditioner<T, S> for Empirica
         }
         // What is not finite must not spread to the step.
         self.diagonal.iter_mut().filter(|d| !d.is_finite()).for_each(|d| *d = T::zero());
-        used.len()
+        LearningCost::on(1, Counts { gradients: used.len(), ..Counts::default() })
     }
 
     fn precondition(&self, damping: f64, r: &mut [T]) -> bool {

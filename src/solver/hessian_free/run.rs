@@ -4,6 +4,7 @@
 //! the run, the last of them on the whole set, where it may turn out to have converged. So one bad batch (NaN in a sample)
 //! costs one iteration.
 
+use std::cell::RefCell;
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -15,7 +16,7 @@ use super::state::HessianFreeState;
 use super::tally::{Metered, Tally};
 use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension, kernels};
 use crate::control::{Batches, Evaluation, Iteration, Progress, Report, Termination};
-use crate::curvature::LearnedPreconditioner;
+use crate::curvature::{LearnedPreconditioner, ProductRecord};
 use crate::operator::{Counts, Expansion, Objective, SampledObjective};
 use crate::step::BacktrackingCg;
 
@@ -76,6 +77,8 @@ pub struct HessianFreeRun<'r, T, S, P = ()> {
     gradient: Vec<T>,
     trial: Vec<T>,
     samples: Vec<usize>,
+    /// Of the solve that goes on.
+    record: Option<RefCell<ProductRecord<T>>>,
 }
 
 enum InnerSolver<T> {
@@ -202,6 +205,8 @@ impl HessianFree {
         let tally = Tally::default();
         tally.calls.set(state.counts);
         tally.samples.set(state.sample_counts);
+        let pairs = state.preconditioner.pairs();
+        let record = if pairs > 0 { Some(RefCell::new(ProductRecord::new(pairs)?)) } else { None };
         let zeros = || vec![T::zero(); dim];
         Ok(HessianFreeRun {
             options: self,
@@ -212,6 +217,7 @@ impl HessianFree {
             gradient: zeros(),
             trial: zeros(),
             samples: vec![],
+            record,
         })
     }
 }
@@ -373,9 +379,9 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         }
         let inner = &samples[..options.curvature_batch.size(samples.len())];
         let damping = self.state.damping;
-        let learned = self.state.preconditioner.learn(objective, x, inner, damping);
-        if learned > 0 {
-            self.tally.gradient(learned);
+        let left = options.stopping.max_products.saturating_sub(self.tally.calls.get().products);
+        if self.state.preconditioner.next_products(x.len()) <= left {
+            self.tally.learning(self.state.preconditioner.learn(objective, x, inner, damping));
         }
         if inner.len() == samples.len() {
             return self.solve(&at, &batch, &batch, value, value, x, samples.len(), samples.len(), started);
@@ -434,7 +440,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         };
         let learned = &self.state.preconditioner;
         let here = Here {
-            operator: &Metered { operator: at, samples: inner, tally },
+            operator: &Metered { operator: at, samples: inner, tally, record: self.record.as_ref() },
             precondition: &|damping, r| {
                 let _ = learned.precondition(damping, r) || at.precondition(damping, r);
             },
@@ -458,6 +464,10 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
             _ => unreachable!("made for this recipe"),
         };
         self.state.damping = damping;
+        if let Some(record) = &mut self.record {
+            self.state.preconditioner.learn_products(record.get_mut());
+            record.get_mut().clear();
+        }
         proposed.map_err(Outcome::NoStep)
     }
 

@@ -1,7 +1,9 @@
 //! Counts of calls and of the samples that they ran over.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 
+use crate::base::Scalar;
+use crate::curvature::{LearningCost, ProductRecord};
 use crate::operator::{Counts, SymmetricOperator};
 
 /// Calls, and calls times samples.
@@ -31,21 +33,36 @@ impl Tally {
     pub fn product(&self, samples: usize) {
         self.add(samples, |c, by| c.products += by);
     }
+
+    pub fn learning(&self, cost: LearningCost) {
+        for (counts, more) in [(&self.calls, cost.calls), (&self.samples, cost.samples)] {
+            let mut now = counts.get();
+            now.values += more.values;
+            now.gradients += more.gradients;
+            now.products += more.products;
+            counts.set(now);
+        }
+    }
 }
 
-/// An operator whose products are counted. It is only asked for products.
-pub struct Metered<'t, M> {
+/// An operator whose products are counted, and recorded where a preconditioner learns from them. It is only asked for
+/// products.
+pub struct Metered<'t, T, M> {
     pub operator: M,
     pub samples: usize,
     pub tally: &'t Tally,
+    pub record: Option<&'t RefCell<ProductRecord<T>>>,
 }
 
-impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Metered<'_, M> {
+impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Metered<'_, T, M> {
     fn dim(&self) -> usize {
         self.operator.dim()
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.tally.product(self.samples);
         self.operator.apply(v, out);
+        if let Some(record) = self.record {
+            record.borrow_mut().see(v, out);
+        }
     }
 }

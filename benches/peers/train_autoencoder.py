@@ -1,0 +1,297 @@
+"""Training an autoencoder for the same time: this crate, PyTorch and kfac-jax.
+
+    pip install numpy torch; pip install kfac-jax          # perhaps into another environment: --kfac-python
+    python benches/peers/train_autoencoder.py IDX_FILE [--images 10000] [--layers 784-256-64-16] [--seconds 60 180 400]
+        [--threads 2] [--programs hessian-free natural-gradient adam-1e-3 torch-adam-1e-3 kfac-jax ...]
+        [--kfac-python PATH] [--json FILE]
+    python benches/peers/train_autoencoder.py --products ...   # what a product costs: autoencoder_products.py
+
+The file is train-images-idx3-ubyte.gz of Fashion-MNIST or MNIST. All programs train in f32 on the same images from the same
+weights (Glorot-uniform from SplitMix64, zero biases), with as many threads, on the same objective: the mean over images of the
+Bernoulli cross-entropy plus 0.5e-5 |x|^2; hidden units are tanh, code and outputs linear, the decoder mirrors the encoder.
+One program runs after the other. The clock stops while one evaluates on all images, which is after the first step that
+ends at or after each of the given seconds; what is made at first use (JAX: compiled) is made before it starts. Nothing else should run on the machine.
+
+- PyTorch: Adam at three rates and SGD with Nesterov's momentum (0.9) on batches of 128; L-BFGS with strong Wolfe searches on
+  all images, its value summed in f64 because its search stalls otherwise, started again where it stalls nevertheless.
+- kfac-jax: the settings of its own autoencoder example (adaptive damping, rate and momentum), all images in each batch,
+  first damping 1, the best of those tried.
+"""
+
+import argparse
+import gzip
+import json
+import math
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[2]
+OURS = ["hessian-free", "natural-gradient", "gauss-newton", "martens", "adam", "sgd", "lbfgs"]
+TORCH = ["torch-adam-3e-4", "torch-adam-1e-3", "torch-adam-3e-3", "torch-nesterov-3e-3", "torch-lbfgs"]
+L2 = 1e-5
+
+
+def uniforms(n, seed):
+    with np.errstate(over="ignore"):
+        z = np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15) * np.arange(1, n + 1, dtype=np.uint64)
+        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+class Problem:
+    def __init__(self, a):
+        opened = gzip.open(a.idx) if str(a.idx).endswith(".gz") else open(a.idx, "rb")
+        with opened as file:
+            magic, count, rows, columns = (int.from_bytes(file.read(4), "big") for _ in range(4))
+            assert magic == 0x803, f"{a.idx} is no IDX file of images"
+            count = min(count, a.images)
+            pixels = np.frombuffer(file.read(count * rows * columns), np.uint8).reshape(count, rows * columns)
+        self.images = pixels.astype(np.float32) / np.float32(255)
+        encoder = [int(width) for width in a.layers.split("-")]
+        widths = encoder + encoder[-2::-1]
+        self.linear = {len(encoder) - 2, len(widths) - 2}  # layers without tanh
+        u, at, self.weights = uniforms(sum(i * o for i, o in zip(widths, widths[1:])), 1), 0, []
+        for i, o in zip(widths, widths[1:]):
+            w = (2 * u[at : at + i * o] - 1) * np.sqrt(6.0 / (i + o))
+            self.weights.append((w.astype(np.float32).reshape(o, i), np.zeros(o, np.float32)))
+            at += i * o
+
+
+class Clock:
+    """Seconds of training; evaluates at the first step at or after each mark."""
+
+    def __init__(self, marks, evaluate):
+        self.marks, self.evaluate, self.curve, self.steps = sorted(marks), evaluate, [], 0
+        self.before, self.started = 0.0, time.perf_counter()
+
+    def over(self, x):
+        """To be called after every step; whether the time is up."""
+        self.steps += 1
+        now = self.before + time.perf_counter() - self.started
+        if not self.marks or now < self.marks[0]:
+            return not self.marks
+        squared, cross_entropy = self.evaluate(x)
+        while self.marks and now >= self.marks[0]:
+            mark = self.marks.pop(0)
+            self.curve.append(
+                {"mark": mark, "seconds": now, "iterations": self.steps, "squared_error_per_image": squared,
+                 "cross_entropy_per_image": cross_entropy}
+            )
+        self.before, self.started = now, time.perf_counter()
+        return not self.marks
+
+
+def run_torch(problem, method, a):
+    import torch
+
+    torch.set_num_threads(a.threads)
+    torch.manual_seed(0)
+    functional = torch.nn.functional
+    images, count = torch.from_numpy(problem.images), len(problem.images)
+    shapes = [part.shape for layer in problem.weights for part in layer]
+    x = torch.from_numpy(np.concatenate([part.ravel() for layer in problem.weights for part in layer])).requires_grad_()
+
+    def forward(x, batch):
+        parts = [part.view(shape) for part, shape in zip(x.split([math.prod(shape) for shape in shapes]), shapes)]
+        for layer in range(len(parts) // 2):
+            batch = torch.addmm(parts[2 * layer + 1], batch, parts[2 * layer].t())
+            if layer not in problem.linear:
+                batch = torch.tanh(batch)
+        return batch
+
+    @torch.no_grad()
+    def evaluate(x):
+        squared = cross_entropy = 0.0
+        for part in images.split(5000):
+            logits = forward(x, part)
+            cross_entropy += functional.binary_cross_entropy_with_logits(logits, part, reduction="sum").item()
+            squared += (torch.sigmoid(logits) - part).square().sum().item()
+        return squared / count, cross_entropy / count
+
+    # What PyTorch makes at first use does not count.
+    functional.binary_cross_entropy_with_logits(forward(x, images[:128]), images[:128]).backward()
+    x.grad = None
+    evaluate(x)
+    kind, *rate = method.split("-", 1)
+    clock = Clock(a.marks, evaluate)
+    if kind == "lbfgs":
+        optimizer = torch.optim.LBFGS(
+            [x], lr=1.0, max_iter=10, max_eval=1000, history_size=20, line_search_fn="strong_wolfe", tolerance_grad=0,
+            tolerance_change=0,
+        )
+
+        def closure():
+            optimizer.zero_grad(set_to_none=True)
+            total = 0.5 * L2 * x.square().sum(dtype=torch.float64)
+            total.backward()
+            total = total.detach()
+            for part in images.split(5000):
+                losses = functional.binary_cross_entropy_with_logits(forward(x, part), part, reduction="none")
+                value = losses.sum(dtype=torch.float64) / count
+                value.backward()
+                total += value.detach()
+            return total
+
+        while True:
+            before = x.detach().clone()
+            optimizer.step(closure)
+            if (x.detach() - before).norm() <= 1e-7 * before.norm():
+                optimizer.state.clear()
+            if clock.over(x.detach()):
+                return clock.curve
+    rate = float(rate[0])
+    if kind == "adam":
+        optimizer = torch.optim.Adam([x], lr=rate)
+    else:
+        optimizer = torch.optim.SGD([x], lr=rate, momentum=0.9, nesterov=True)
+    while True:
+        for drawn in torch.randperm(count).split(128):
+            batch = images[drawn]
+            optimizer.zero_grad(set_to_none=True)
+            logits = forward(x, batch)
+            loss = functional.binary_cross_entropy_with_logits(logits, batch, reduction="sum") / len(batch)
+            (loss + 0.5 * L2 * x.square().sum()).backward()
+            optimizer.step()
+            if clock.over(x.detach()):
+                return clock.curve
+
+
+def run_kfac(problem, a):
+    # XLA sizes its thread pool by the processors it may use.
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: a.threads])
+    if a.threads == 1:
+        os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+    import jax
+    import jax.numpy as jnp
+    import kfac_jax
+
+    images = jnp.asarray(problem.images)
+    parameters = [(jnp.asarray(w.T), jnp.asarray(b)) for w, b in problem.weights]
+
+    def forward(parameters, batch):
+        for layer, (w, b) in enumerate(parameters):
+            batch = batch @ w + b
+            if layer not in problem.linear:
+                batch = jnp.tanh(batch)
+        return batch
+
+    def cross_entropy(z, x):
+        return jnp.sum(jnp.maximum(z, 0) - z * x + jnp.log1p(jnp.exp(-jnp.abs(z))), axis=1)
+
+    def loss(parameters, batch):
+        z = forward(parameters, batch)
+        kfac_jax.register_multi_bernoulli_predictive_distribution(z, batch)
+        return jnp.mean(cross_entropy(z, batch)) + 0.5 * L2 * sum(jnp.sum(p * p) for layer in parameters for p in layer)
+
+    @jax.jit
+    def errors(parameters):
+        z = forward(parameters, images)
+        return jnp.mean(jnp.sum((jax.nn.sigmoid(z) - images) ** 2, axis=1)), jnp.mean(cross_entropy(z, images))
+
+    evaluate = lambda parameters: tuple(float(e) for e in errors(parameters))
+    optimizer = kfac_jax.Optimizer(
+        value_and_grad_func=jax.value_and_grad(loss), l2_reg=L2, value_func_has_aux=False, value_func_has_state=False,
+        value_func_has_rng=False, use_adaptive_learning_rate=True, use_adaptive_momentum=True, use_adaptive_damping=True,
+        initial_damping=1.0, min_damping=1e-5, max_damping=1000.0, damping_adaptation_interval=5,
+        damping_adaptation_decay=0.95, inverse_update_period=5, num_burnin_steps=0, curvature_ema=0.95, multi_device=False,
+    )
+
+    def train(parameters, over):
+        state, key, step = optimizer.init(parameters, jax.random.PRNGKey(0), images), jax.random.PRNGKey(1), 0
+        while True:
+            key, now = jax.random.split(key)
+            parameters, state, _ = optimizer.step(parameters, state, now, batch=images, global_step_int=step)
+            jax.block_until_ready(parameters)
+            step += 1
+            if over(parameters, step):
+                return
+
+    # Everything is compiled within 12 steps: dampings and inverses are renewed in every fifth.
+    train(jax.tree.map(jnp.copy, parameters), lambda _, step: step == 12)
+    evaluate(parameters)
+    clock = Clock(a.marks, evaluate)
+    train(parameters, lambda parameters, _: clock.over(parameters))
+    return clock.curve
+
+
+def run_crate(method, a):
+    command = ["cargo", "run", "--quiet", "--release", "--example", "train_autoencoder", "--", a.idx, "--images", a.images]
+    command += ["--layers", a.layers, "--method", method, "--seconds", max(a.marks), "--json"]
+    command += ["--at", ",".join(str(mark) for mark in a.marks)]
+    environment = os.environ | {"RAYON_NUM_THREADS": str(a.threads)}
+    output = subprocess.run(
+        [str(part) for part in command], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+    line = json.loads(output.splitlines()[-1])
+    points = sorted(line["curve"], key=lambda point: point["seconds"])
+    return [
+        {"mark": mark} | next((point for point in points if point["seconds"] >= mark), points[-1]) for mark in sorted(a.marks)
+    ]
+
+
+def main():
+    if sys.argv[1:2] == ["--products"]:
+        script = Path(__file__).with_name("autoencoder_products.py")
+        sys.exit(subprocess.run([sys.executable, str(script), *sys.argv[2:]]).returncode)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("idx", metavar="IDX_FILE")
+    parser.add_argument("--images", type=int, default=10000)
+    parser.add_argument("--layers", default="784-256-64-16")
+    parser.add_argument("--seconds", type=float, nargs="+", default=[60, 180, 400])
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--programs", nargs="+", default=["hessian-free", *TORCH, "kfac-jax"], help="of " + ", ".join([*OURS, *TORCH, "kfac-jax"])
+    )
+    parser.add_argument("--kfac-python", default=sys.executable)
+    parser.add_argument("--json", help="write the curves to this file")
+    parser.add_argument("--peer", help=argparse.SUPPRESS)
+    a = parser.parse_args()
+    unknown = set(a.programs) - set(OURS + TORCH + ["kfac-jax"])
+    if unknown:
+        parser.error(f"unknown programs: {' '.join(sorted(unknown))}")
+    # A whole curve: halving from the last of the given seconds.
+    a.marks = sorted({*a.seconds, *(max(a.seconds) / 2**k for k in range(1, 8))})
+    if a.peer:
+        problem = Problem(a)
+        curve = run_kfac(problem, a) if a.peer == "kfac-jax" else run_torch(problem, a.peer.removeprefix("torch-"), a)
+        print(json.dumps(curve))
+        return
+
+    if set(a.programs) & set(OURS):
+        subprocess.run(["cargo", "build", "--quiet", "--release", "--example", "train_autoencoder"], cwd=ROOT, check=True)
+    threads = {f"{library}_NUM_THREADS": str(a.threads) for library in ("OMP", "OPENBLAS", "MKL")}
+    curves = {}
+    for program in a.programs:
+        print(f"{program} ...", file=sys.stderr, flush=True)
+        if program in OURS:
+            curves[program] = run_crate(program, a)
+        else:
+            python = a.kfac_python if program == "kfac-jax" else sys.executable
+            command = [python, __file__, a.idx, "--peer", program, "--images", a.images, "--layers", a.layers]
+            command += ["--threads", a.threads, "--seconds", *a.seconds]
+            output = subprocess.run(
+                [str(part) for part in command], env=os.environ | threads, check=True, stdout=subprocess.PIPE, text=True
+            ).stdout
+            curves[program] = json.loads(output.splitlines()[-1])
+    if a.json:
+        settings = {"images": a.images, "layers": a.layers, "threads": a.threads}
+        Path(a.json).write_text(json.dumps(settings | {"curves": curves}, indent=1) + "\n")
+    print(f"squared error (cross entropy) per image; {a.images} images, {a.layers}, {a.threads} threads")
+    print(f"{'seconds':>8}" + "".join(f"{program:>22}" for program in curves))
+    for mark in a.marks:
+        cells = []
+        for curve in curves.values():
+            point = next(point for point in curve if point["mark"] == mark)
+            cells.append(f"{point['squared_error_per_image']:.3f} ({point['cross_entropy_per_image']:.2f})")
+        print(f"{mark:>8.5g}" + "".join(f"{cell:>22}" for cell in cells))
+
+
+if __name__ == "__main__":
+    main()

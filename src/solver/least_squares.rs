@@ -22,8 +22,9 @@
 //!
 //! **The end.** x is stationary when |Jⱼᵀr| ≤ ‖Jⱼ‖ τ‖r‖ for every column, MINPACK's `gtol`. On the exact path J is at hand
 //! then, and steps go on while they promise more than [`POLISHED`] of the value and help. Where the norms of the columns are
-//! not known the test is ‖Jᵀr‖ ≤ ‖J‖ τ‖r‖ until it holds; then ‖Jⱼ‖ is taken to be the largest |Jⱼᵀs| for [`PROBES`] vectors
-//! s of random signs, each of which has the mean square ‖Jⱼ‖² (Bekas, Kokiopoulou & Saad, Appl. Numer. Math. 57 (2007)).
+//! not known the test is ‖Jᵀr‖ ≤ ‖J‖ τ‖r‖ until it holds; then ‖Jⱼ‖ is taken to be the largest |Jⱼᵀs| for [`PROBES`] normal
+//! vectors s. Each is normal with the variance ‖Jⱼ‖², so that one in 10⁵ estimates is ten times too low, which costs steps,
+//! and none is ten times too high.
 //!
 //! Residuals that vanish become rounding before they become orthogonal. x is stationary as well when
 //! |Jⱼᵀr| ≤ ‖Jⱼ‖ 8εt *and* steps have stopped to help. Terms of the size t are what r is made of, seen from x, which is
@@ -221,6 +222,7 @@ struct Run<'r, T, M, L, S, G> {
     /// & Walker's first choice follows the nonlinearity that was met (SIAM J. Sci. Comput. 17 (1996)).
     forcing: f64,
     least_cosine: f64,
+    random: SplitMix64,
     /// Products when this point was entered.
     products_before: usize,
     history: Vec<Iteration>,
@@ -278,6 +280,7 @@ where
             rounding_steps: 0,
             forcing: LOOSEST,
             least_cosine: f64::INFINITY,
+            random: SplitMix64::new(0),
             products_before: 0,
             history: Vec::new(),
         }
@@ -407,7 +410,7 @@ where
         self.stationary = self.orthogonal || largest <= ROUNDING * T::epsilon_f64() * self.terms;
     }
 
-    /// The largest |gⱼ|/‖Jⱼ‖ with estimates of ‖Jⱼ‖ from random signs, for one product each; `None` if these are not
+    /// The largest |gⱼ|/‖Jⱼ‖ with estimates of ‖Jⱼ‖, for [`PROBES`] products; `None` if these are not
     /// allowed or not finite.
     fn probe<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>) -> Option<f64> {
         let products = self.model.counts().totals().products;
@@ -415,9 +418,8 @@ where
             return None;
         }
         self.norms.fill(0.0);
-        let mut random = SplitMix64::new(0);
         for _ in 0..PROBES {
-            self.image.iter_mut().for_each(|s| *s = T::from_f64(random.rademacher()));
+            self.image.iter_mut().for_each(|s| *s = T::from_f64(self.random.normal()));
             here.jacobian.apply_transpose(&self.image, &mut self.new_gradient);
             for (norm, &v) in self.norms.iter_mut().zip(&self.new_gradient) {
                 *norm = norm.max(v.into().abs());

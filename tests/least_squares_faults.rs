@@ -300,6 +300,38 @@ fn extreme_scales_are_no_obstacle() {
     }
 }
 
+/// A residual that is rounding beside the terms of another one is none beside its own; and what was rounding of the
+/// residuals at a far start is none near the solution.
+#[test]
+fn rounding_elsewhere_is_no_excuse() {
+    let fit = least_squares(
+        2,
+        2,
+        |x: &[f64], r: &mut [f64]| r.copy_from_slice(&[1e20 * (x[0] - 1.0), x[1] - 1.0]),
+        |_, v, jv: &mut [f64]| jv.copy_from_slice(&[1e20 * v[0], v[1]]),
+        |_, u, jtu: &mut [f64]| jtu.copy_from_slice(&[1e20 * u[0], u[1]]),
+    );
+    for (solver, report) in solve_all(&fit, &[1.0, 0.0], &Stopping::default()) {
+        let report = report.unwrap();
+        if report.rank == Some(1) {
+            assert_eq!(report.termination, Termination::Stalled, "{solver}\n{report}");
+        } else {
+            assert_eq!(report.x, [1.0, 1.0], "{solver}\n{report}");
+        }
+    }
+    let fit = least_squares(
+        1,
+        1,
+        |x: &[f64], r: &mut [f64]| r[0] = x[0].exp() - 2.0,
+        |x, v, jv: &mut [f64]| jv[0] = x[0].exp() * v[0],
+        |x, u, jtu: &mut [f64]| jtu[0] = x[0].exp() * u[0],
+    );
+    for (solver, report) in solve_all(&fit, &[60.0], &Stopping::default()) {
+        let report = report.unwrap();
+        assert!((report.x[0] - 2.0_f64.ln()).abs() < 1e-15, "{solver}\n{report}");
+    }
+}
+
 #[test]
 fn an_observer_and_every_limit_stop_at_the_best_point() {
     let solver = LevenbergMarquardt::default();

@@ -2,7 +2,7 @@
 
 use newton_krylov::problems::MoreGarbowHillstrom;
 use newton_krylov::{
-    GaussNewton, LeastSquares, LeastSquaresReport, LevenbergMarquardt, Model, Scalar, Scaling, Stopping, check,
+    GaussNewton, Inner, LeastSquares, LeastSquaresReport, LevenbergMarquardt, Model, Scalar, Scaling, Stopping, check,
     least_squares,
 };
 
@@ -53,12 +53,39 @@ fn all_are_solved_from_the_start_and_from_ten_times_it() {
             let report = solver.minimize(&fit(&p), &p.scaled_start::<f64>(factor)).unwrap();
             assert!(solved(&p, &report), "{p} from {factor} x0\n{report}");
             assert!(factor == 10.0 || !FURTHER.iter().any(|f| (2.0 * report.value / f.1 - 1.0).abs() < 1e-4));
-            let vanished = report.value <= 1e-28 * report.initial_value.max(1.0);
+            let vanished = 2.0 * report.value <= 1e-28;
             if report.termination.converged() && !vanished {
                 assert!(cosine(&p, &report.x) <= 1.1e-8, "{p}: converged, but {}", cosine(&p, &report.x));
             }
             assert!(report.iterations() <= 1500, "{p}\n{report}");
         }
+    }
+}
+
+/// What the Golub–Kahan path does not solve from 10x₀, where the columns' norms, which the closures do not tell, would be
+/// the scale: limits at infinity, where it stalls, and (15) and (26), local minima that the paper does not list.
+const NOT_FROM_AFAR: [usize; 3] = [5, 15, 26];
+
+#[test]
+fn golub_kahan_never_says_converged_where_it_has_not() {
+    for factor in [1.0, 10.0] {
+        let mut unsolved = vec![];
+        for p in MoreGarbowHillstrom::all() {
+            let solver = LevenbergMarquardt { inner: Inner::Krylov, ..LevenbergMarquardt::default() };
+            let report = solver.minimize(&fit(&p), &p.scaled_start::<f64>(factor)).unwrap();
+            if !solved(&p, &report) {
+                unsolved.push(p.number());
+            }
+            let vanished = 2.0 * report.value <= 1e-28;
+            if report.termination.converged() && !vanished {
+                // The solver estimates the norms of the columns.
+                let cosine = cosine(&p, &report.x);
+                assert!(cosine <= 3e-8, "{p} from {factor} x0: converged, but {cosine}\n{report}");
+            }
+            assert!(report.iterations() <= 500, "{p} from {factor} x0\n{report}");
+        }
+        let expected = if factor == 10.0 { &NOT_FROM_AFAR[..] } else { &[] };
+        assert_eq!(unsolved, expected, "from {factor} x0");
     }
 }
 

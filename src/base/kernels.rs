@@ -7,6 +7,7 @@
 use std::ops::Range;
 
 use super::Scalar;
+use super::native::vectorized;
 
 /// Elements in a leaf of the summation tree (32 KiB of `f64`: one level-1 cache).
 pub(super) const BLOCK: usize = 4096;
@@ -16,6 +17,13 @@ pub(super) const PARALLEL: usize = 1 << 16;
 pub(super) const LANES: usize = 8;
 /// Sums of squares that neither overflowed nor lost digits to underflow.
 const SAFE_SQUARES: Range<f64> = 1e-280..1e280;
+
+/// Calls both, in parallel where there is more than one thread. With one, a call from outside of the pool would still be
+/// handed to the pool's thread, on a core whose caches do not hold the vectors.
+#[inline]
+fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    if rayon::current_num_threads() > 1 { rayon::join(a, b) } else { (a(), b()) }
+}
 
 /// Sums `N` quantities at once over `0..len` by a fixed binary tree of blocks.
 #[inline]
@@ -32,7 +40,7 @@ fn tree_sum<const N: usize>(len: usize, leaf: &(impl Fn(Range<usize>) -> [f64; N
         let middle = blocks.start + count / 2;
         let (low, high) = (blocks.start..middle, middle..blocks.end);
         let (a, b) = if count * BLOCK >= PARALLEL {
-            rayon::join(|| node(low, len, leaf), || node(high, len, leaf))
+            both(|| node(low, len, leaf), || node(high, len, leaf))
         } else {
             (node(low, len, leaf), node(high, len, leaf))
         };
@@ -52,7 +60,7 @@ fn for_blocks<T: Scalar>(y: &mut [T], body: &(impl Fn(usize, &mut [T]) + Sync)) 
         } else {
             let middle = y.len().div_ceil(BLOCK) / 2 * BLOCK;
             let (low, high) = y.split_at_mut(middle);
-            rayon::join(|| node(start, low, body), || node(start + middle, high, body));
+            both(|| node(start, low, body), || node(start + middle, high, body));
         }
     }
     if y.len() <= BLOCK { body(0, y) } else { node(0, y, body) }
@@ -230,19 +238,8 @@ fn update_and_sum<T: Scalar, const W: usize, const N: usize>(
     }
     let low = || update_and_sum(start, low, body);
     let high = || update_and_sum(start + middle, high, body);
-    let (a, b) = if len >= PARALLEL { rayon::join(low, high) } else { (low(), high()) };
+    let (a, b) = if len >= PARALLEL { both(low, high) } else { (low(), high()) };
     std::array::from_fn(|i| a[i] + b[i])
-}
-
-/// Calls `body` for every chunk of a block, from `STREAMS` places in turn: vectors that are in no cache come in faster, by
-/// a third for two vectors from four places, by a tenth for four vectors from two.
-#[inline]
-fn interleave<const STREAMS: usize>(chunks: usize, mut body: impl FnMut(usize)) {
-    let part = chunks / STREAMS;
-    for i in 0..part {
-        (0..STREAMS).for_each(|stream| body(stream * part + i));
-    }
-    (STREAMS * part..chunks).for_each(body);
 }
 
 /// Σ yᵢ² over a block.
@@ -274,22 +271,51 @@ pub fn conjugate_gradient_update<T: Scalar>(
     (rr, zz)
 }
 
+/// Chunks of a block that [`golub_kahan_update`] works on in turn: a third faster for vectors that are in no near cache.
+const STREAMS: usize = 4;
+/// Its partial sums: with fewer it waits for additions, not for memory.
+const WIDE: usize = 2 * LANES;
+
 /// y ← αx + βy; returns ‖y‖ of the new y and xᵀy of the old. One pass, unless squares overflow or underflow.
 pub fn golub_kahan_update<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &mut [T]) -> (f64, f64) {
     let (a, b) = (T::from_f64(alpha), T::from_f64(beta));
     let [squared, dot] = update_and_sum(0, [&mut *y], &|start, [y]| {
-        let (mut squares, mut dots) = ([0.0; LANES], [0.0; LANES]);
-        let mut at = |x: T, y: &mut T, lane: usize| {
-            dots[lane] += x.into() * (*y).into();
-            *y = a * x + b * *y;
-            squares[lane] += (*y).into() * (*y).into();
-        };
-        let ((x, last_x), (y, last_y)) = (x[start..start + y.len()].as_chunks::<LANES>(), y.as_chunks_mut::<LANES>());
-        interleave::<4>(x.len(), |i| (0..LANES).for_each(|lane| at(x[i][lane], &mut y[i][lane], lane)));
-        (0..last_x.len()).for_each(|lane| at(last_x[lane], &mut last_y[lane], lane));
-        [join_lanes(squares), join_lanes(dots)]
+        let (mut squared, mut dot) = (0.0, 0.0);
+        let x = &x[start..start + y.len()];
+        vectorized(
+            #[inline(always)]
+            || (squared, dot) = golub_kahan_block(a, x, b, y),
+        );
+        [squared, dot]
     });
     (if SAFE_SQUARES.contains(&squared) { squared.sqrt() } else { norm(y) }, dot)
+}
+
+/// [`golub_kahan_update`] of a block. The sums are local variables: as the captured ones of a closure they would live in
+/// memory, which takes twice the time.
+#[inline(always)]
+fn golub_kahan_block<T: Scalar>(a: T, x: &[T], b: T, y: &mut [T]) -> (f64, f64) {
+    let (mut squares, mut dots) = ([0.0; WIDE], [0.0; WIDE]);
+    let ((x, last_x), (y, last_y)) = (x.as_chunks::<WIDE>(), y.as_chunks_mut::<WIDE>());
+    let count = x.len().min(y.len());
+    let (x, y) = (&x[..count], &mut y[..count]);
+    let part = count / STREAMS;
+    for i in 0..count {
+        let at = if i < STREAMS * part { i % STREAMS * part + i / STREAMS } else { i };
+        let (x, y) = (&x[at], &mut y[at]);
+        for lane in 0..WIDE {
+            dots[lane] += x[lane].into() * y[lane].into();
+            y[lane] = a * x[lane] + b * y[lane];
+            squares[lane] += y[lane].into() * y[lane].into();
+        }
+    }
+    for (lane, (&x, y)) in last_x.iter().zip(last_y).enumerate() {
+        dots[lane] += x.into() * (*y).into();
+        *y = a * x + b * *y;
+        squares[lane] += (*y).into() * (*y).into();
+    }
+    let join = |sums: [f64; WIDE]| join_lanes(std::array::from_fn(|lane| sums[lane] + sums[lane + LANES]));
+    (join(squares), join(dots))
 }
 
 /// y ← x∘y, component by component.
@@ -310,24 +336,25 @@ pub fn lsmr_update<T: Scalar>(
     x: &mut [T],
 ) -> f64 {
     let [a, b, c, d] = [alpha, beta, gamma, delta].map(T::from_f64);
-    let [squared] = update_and_sum(0, [v, h, h_bar, &mut *x], &|_, vectors| {
-        let mut squares = [0.0; LANES];
-        let mut at = |v: &mut T, h: &mut T, h_bar: &mut T, x: &mut T, lane: usize| {
+    let [squared] = update_and_sum(0, [v, h, h_bar, &mut *x], &|_, [v, h, h_bar, x]| {
+        let mut squares = [0.0; LANES]; // not captured by a closure: see golub_kahan_block
+        let ((v, last_v), (h, last_h)) = (v.as_chunks_mut::<LANES>(), h.as_chunks_mut::<LANES>());
+        let ((h_bar, last_h_bar), (x, last_x)) = (h_bar.as_chunks_mut::<LANES>(), x.as_chunks_mut::<LANES>());
+        for (((v, h), h_bar), x) in v.iter_mut().zip(h).zip(h_bar).zip(x) {
+            for lane in 0..LANES {
+                v[lane] *= a;
+                h_bar[lane] = h[lane] + b * h_bar[lane];
+                x[lane] += c * h_bar[lane];
+                h[lane] = v[lane] + d * h[lane];
+                squares[lane] += x[lane].into() * x[lane].into();
+            }
+        }
+        for (lane, (((v, h), h_bar), x)) in last_v.iter_mut().zip(last_h).zip(last_h_bar).zip(last_x).enumerate() {
             *v *= a;
             *h_bar = *h + b * *h_bar;
             *x += c * *h_bar;
             *h = *v + d * *h;
             squares[lane] += (*x).into() * (*x).into();
-        };
-        let [(v, last_v), (h, last_h), (h_bar, last_h_bar), (x, last_x)] =
-            vectors.map(|vector| vector.as_chunks_mut::<LANES>());
-        interleave::<2>(v.len(), |i| {
-            for lane in 0..LANES {
-                at(&mut v[i][lane], &mut h[i][lane], &mut h_bar[i][lane], &mut x[i][lane], lane);
-            }
-        });
-        for lane in 0..last_v.len() {
-            at(&mut last_v[lane], &mut last_h[lane], &mut last_h_bar[lane], &mut last_x[lane], lane);
         }
         [join_lanes(squares)]
     });
@@ -367,7 +394,7 @@ pub fn sum_rows(rows: usize, width: usize, term: &(impl Fn(usize) -> f64 + Sync)
         let middle = rows.start + count / 2;
         let (low, high) = (rows.start..middle, middle..rows.end);
         let (a, b) = (|| node(low, width, term), || node(high, width, term));
-        let (a, b) = if count * width >= PARALLEL_ROWS { rayon::join(a, b) } else { (a(), b()) };
+        let (a, b) = if count * width >= PARALLEL_ROWS { both(a, b) } else { (a(), b()) };
         a + b
     }
     node(0..rows, width, term)
@@ -383,7 +410,7 @@ pub fn for_rows<T: Send>(y: &mut [T], width: usize, body: &(impl Fn(usize, &mut 
         } else {
             let middle = y.len() / width / 2;
             let (low, high) = y.split_at_mut(middle * width);
-            rayon::join(|| node(first, low, width, body), || node(first + middle, high, width, body));
+            both(|| node(first, low, width, body), || node(first + middle, high, width, body));
         }
     }
     if width > 0 {

@@ -20,16 +20,23 @@
 //! an active one in the limit only; projection reaches it exactly, after which the method is the unbounded one in the
 //! other components, with its speed and its last digits.
 //!
-//! **The end.** x is stationary when |Jⱼᵀr| ≤ ‖Jⱼ‖ max(τ‖r‖, 8εt) for every column: MINPACK's `gtol`, and for residuals
-//! that vanish their rounding, which is that of terms of the size t, ‖r₀‖ or ‖(‖Jⱼ‖xⱼ)ⱼ‖ (x itself is only given to ε).
-//! On the exact path J is at hand then, and steps go on while they promise more than [`POLISHED`] of the value and
-//! help.
+//! **The end.** x is stationary when |Jⱼᵀr| ≤ ‖Jⱼ‖ τ‖r‖ for every column, MINPACK's `gtol`. On the exact path J is at hand
+//! then, and steps go on while they promise more than [`POLISHED`] of the value and help. Where the norms of the columns are
+//! not known the test is ‖Jᵀr‖ ≤ ‖J‖ τ‖r‖ until it holds; then ‖Jⱼ‖ is taken to be the largest |Jⱼᵀs| for [`PROBES`] normal
+//! vectors s. Each is normal with the variance ‖Jⱼ‖², so that one in 10⁵ estimates is ten times too low, which costs steps,
+//! and none is ten times too high.
+//!
+//! Residuals that vanish become rounding before they become orthogonal. x is stationary as well when
+//! |Jⱼᵀr| ≤ ‖Jⱼ‖ 8εt *and* steps have stopped to help. Terms of the size t are what r is made of, seen from x, which is
+//! given to ε: t = ‖(‖Jⱼ‖xⱼ)ⱼ‖. Where the solution is at or near 0 that vanishes with r, and the unit of x is the largest
+//! |xⱼ| met so far, X; then t = min(‖r₀‖, ‖(‖Jⱼ‖Xⱼ)ⱼ‖). Neither of the two alone would do: far from the solution r₀ and J
+//! may be 10¹⁷ times what they are near it. J is always that at x.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::globalisation::{Globalisation, Scales, Trial};
-use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, kernels};
+use crate::base::{Error, Result, Scalar, SplitMix64, check_finite, check_length, check_positive_dimension, kernels};
 use crate::control::{
     EqualRatios, Evaluation, Iteration, LeastSquaresProgress, LeastSquaresReport, Stopping, Termination, Verdict,
     judge_decrease, rounding,
@@ -44,6 +51,8 @@ const MOST_REJECTIONS: usize = 200;
 const MOST_ROUNDING_STEPS: usize = 4;
 /// Multiples of εt that count as rounding of residuals.
 const ROUNDING: f64 = 8.0;
+/// Products with Jᵀ from which the norms of its columns are estimated.
+const PROBES: usize = 4;
 /// The share of the value below which a further decrease is of no interest: the square of a cosine of 1e-10.
 const POLISHED: f64 = 1e-20;
 
@@ -178,13 +187,17 @@ struct Run<'r, T, M, L, S, G> {
     initial_value: f64,
     /// ‖r₀‖.
     initial_size: f64,
-    /// Terms of this size make up the residuals: the larger of ‖r₀‖ and ‖(‖Jⱼ‖xⱼ)ⱼ‖. Their rounding is in r.
+    /// The largest |xⱼ| met.
+    met: Vec<f64>,
+    /// t, the size of the terms that make up the residuals. Their rounding is in r.
     terms: f64,
     /// Whether the last step was cut off at a bound.
     projected: bool,
     gradient_norm: f64,
     cosine: f64,
-    /// Whether x is stationary to the tolerance.
+    /// Whether the cosine is within the tolerance.
+    orthogonal: bool,
+    /// Whether x is stationary: that, or the gradient is within the rounding of the residuals.
     stationary: bool,
     residual: Vec<T>,
     gradient: Vec<T>,
@@ -213,6 +226,7 @@ struct Run<'r, T, M, L, S, G> {
     /// Learnt from the ratios; only robust losses use it.
     least_curvature: LeastCurvature,
     least_cosine: f64,
+    random: SplitMix64,
     /// Products when this point was entered.
     products_before: usize,
     history: Vec<Iteration>,
@@ -246,10 +260,12 @@ where
             value: f64::NAN,
             initial_value: f64::NAN,
             initial_size: f64::NAN,
+            met: vec![0.0; n],
             terms: 0.0,
             projected: false,
             gradient_norm: f64::NAN,
             cosine: f64::NAN,
+            orthogonal: false,
             stationary: false,
             residual: of_r(),
             gradient: of_x(),
@@ -269,6 +285,7 @@ where
             forcing: LOOSEST,
             least_curvature: LeastCurvature::FIRST,
             least_cosine: f64::INFINITY,
+            random: SplitMix64::new(0),
             products_before: 0,
             history: Vec::new(),
         }
@@ -352,12 +369,15 @@ where
     fn rescale<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>) {
         let known = self.source.column_norms(here.jacobian, &mut self.norms);
         let size = kernels::norm(here.residual);
-        let (mut largest, mut squares, mut terms) = (0.0_f64, 0.0, 0.0);
-        let tolerance = self.settings.stopping.gradient_relative.max(ROUNDING * T::epsilon_f64());
+        let (mut largest, mut squares) = (0.0_f64, 0.0);
+        let (mut terms, mut met) = (0.0, 0.0);
         for j in 0..self.gradient.len() {
+            let x: f64 = here.x[j].into();
+            self.met[j] = self.met[j].max(x.abs());
+            let norm = if known { self.norms[j] } else { 1.0 };
+            (terms, met) = (f64::hypot(terms, norm * x), f64::hypot(met, norm * self.met[j]));
             if known {
-                self.columns[j] = self.columns[j].max(self.norms[j]);
-                terms = f64::hypot(terms, self.norms[j] * here.x[j].into());
+                self.columns[j] = self.columns[j].max(norm);
             }
             let scale = match self.settings.scaling {
                 Scaling::Columns if self.columns[j] > 0.0 => 1.0 / self.columns[j],
@@ -371,16 +391,52 @@ where
             let g: f64 = self.gradient[j].into();
             squares = f64::hypot(squares, g);
             if known && g != 0.0 {
-                largest = largest.max(g.abs() / self.norms[j]);
+                largest = largest.max(g.abs() / norm);
             }
         }
         self.gradient_norm = squares;
-        if !known && self.gradient_norm > 0.0 {
-            largest = self.gradient_norm / self.source.largest_singular_value().max(self.gradient_norm / size);
+        let tolerance = self.settings.stopping.gradient_relative.max(ROUNDING * T::epsilon_f64());
+        let mut verified = true;
+        if !known {
+            let bound = self.source.largest_singular_value();
+            (terms, met) = (bound * terms, bound * met);
+            if self.gradient_norm > 0.0 {
+                largest = self.gradient_norm / bound.max(self.gradient_norm / size);
+            }
+            if largest > 0.0 && largest <= tolerance * size {
+                let probed = self.probe(here);
+                verified = probed.is_some();
+                largest = probed.unwrap_or(largest);
+            }
         }
+        self.terms = terms.max(met.min(self.initial_size));
         self.cosine = if largest == 0.0 { 0.0 } else { largest / size };
-        self.terms = terms.max(self.initial_size);
-        self.stationary = largest <= (tolerance * size).max(ROUNDING * T::epsilon_f64() * self.terms);
+        self.orthogonal = verified && largest <= tolerance * size;
+        self.stationary = self.orthogonal || largest <= ROUNDING * T::epsilon_f64() * self.terms;
+    }
+
+    /// The largest |gⱼ|/‖Jⱼ‖ with estimates of ‖Jⱼ‖, for [`PROBES`] products; `None` if these are not
+    /// allowed or not finite.
+    fn probe<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>) -> Option<f64> {
+        let products = self.model.counts().totals().products;
+        if products.saturating_add(PROBES) > self.settings.stopping.max_products {
+            return None;
+        }
+        self.norms.fill(0.0);
+        for _ in 0..PROBES {
+            self.image.iter_mut().for_each(|s| *s = T::from_f64(self.random.normal()));
+            here.jacobian.apply_transpose(&self.image, &mut self.new_gradient);
+            for (norm, &v) in self.norms.iter_mut().zip(&self.new_gradient) {
+                *norm = norm.max(v.into().abs());
+            }
+        }
+        let mut largest = 0.0_f64;
+        for ((&g, &norm), &s) in self.gradient.iter().zip(&self.norms).zip(&self.scaling) {
+            if s > T::zero() && g != T::zero() {
+                largest = largest.max(g.into().abs() / norm);
+            }
+        }
+        kernels::all_finite(&self.new_gradient).then_some(largest)
     }
 
     /// Takes over a step: the history and the radius.
@@ -418,7 +474,7 @@ where
     /// Whether the run is over at x.
     fn finished(&self, x: &[T]) -> Option<Termination> {
         let stopping = self.settings.stopping;
-        if self.gradient_norm <= stopping.gradient_absolute || self.stationary && !self.source.exact() {
+        if self.gradient_norm <= stopping.gradient_absolute || self.orthogonal && !self.source.exact() {
             return Some(Termination::GradientTolerance);
         }
         if self.value <= stopping.target_value {
@@ -530,7 +586,8 @@ where
         let (answer, inner) = self.propose(here, grow)?;
         let predicted = self.globalisation.predicted(&answer);
         if self.stationary && predicted <= POLISHED * self.value {
-            return Err(Termination::GradientTolerance);
+            // Where r is not orthogonal to J either, the rank that J has to rounding hides what there is to gain.
+            return Err(if self.orthogonal { Termination::GradientTolerance } else { Termination::Stalled });
         }
         let inside = answer.norm.is_finite() && kernels::all_finite(&self.other_x);
         if !answer.norm.is_finite() || self.other_x == here.x {
@@ -644,7 +701,7 @@ where
             termination,
             rank: self.source.rank(),
             seconds: self.started.elapsed().as_secs_f64(),
-            memory_numbers: 8 * n + 3 * m + weights + self.source.numbers(),
+            memory_numbers: 9 * n + 3 * m + weights + self.source.numbers(),
             residual: self.residual,
             history: self.history,
         }

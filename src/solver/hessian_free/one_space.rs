@@ -117,6 +117,8 @@ impl<T: Scalar> OneSpaceStep<T> {
         if best.value == f64::NEG_INFINITY {
             return Err(Failure::Unbounded);
         }
+        best.answer.curvature = (here.undamped)(step, best.answer.curvature);
+        best.verdict = judge(T::epsilon_f64(), here.value, best.value, best.answer.decrease());
         let ratio = best.ratio(here.value);
         *damping = match best.verdict {
             Verdict::Ratio(_) if !recipe.search => damping_after(best.damping, ratio, CHANGE),

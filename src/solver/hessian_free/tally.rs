@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::operator::{Counts, SymmetricOperator};
+use crate::operator::{Counts, Expansion, SymmetricOperator};
 
 /// Calls, and calls times samples.
 #[derive(Debug, Default)]
@@ -33,19 +33,26 @@ impl Tally {
     }
 }
 
-/// An operator whose products are counted. It is only asked for products.
+/// M + λS, where the objective has an S, whose products are counted. It is only asked for products.
 pub struct Metered<'t, M> {
-    pub operator: M,
+    pub at: &'t M,
+    /// λ of the iteration's start.
+    pub damping: f64,
     pub samples: usize,
     pub tally: &'t Tally,
+    /// Whether a product had an S.
+    pub structural: Cell<bool>,
 }
 
-impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Metered<'_, M> {
+impl<T, M: Expansion<T>> SymmetricOperator<T> for Metered<'_, M> {
     fn dim(&self) -> usize {
-        self.operator.dim()
+        self.at.dim()
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.tally.product(self.samples);
-        self.operator.apply(v, out);
+        self.structural.set(self.at.structural_product(self.damping, v, out));
+        if !self.structural.get() {
+            self.at.apply(v, out);
+        }
     }
 }

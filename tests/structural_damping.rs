@@ -321,6 +321,25 @@ fn counts_are_exact_and_limits_hold() {
     }
 }
 
+/// S has the λ of the iteration's start, so the search must not leave it far behind; without S it may.
+#[test]
+fn the_search_keeps_the_damping_near_that_of_the_products() {
+    let (network, inputs, targets, x) = small();
+    let largest_change = |nu: f64| {
+        let loss = SquaredError::new(&targets[..], 1).unwrap();
+        let fit = fit_samples(network.on(&inputs).unwrap(), loss, Metric::GaussNewton).unwrap();
+        let mut solver = exactly(recipes()[0], 10.0);
+        solver.stopping.max_iterations = 10;
+        let history = solver.minimize(&fit.with_structural_damping(nu).unwrap(), &x).unwrap().history;
+        let before = std::iter::once(10.0).chain(history.iter().map(|i| i.control));
+        let changes =
+            before.zip(&history).filter(|(_, now)| now.rejected == 0).map(|(before, now)| before / now.control);
+        changes.fold(1.0, |most: f64, change| most.max(change).max(change.recip()))
+    };
+    assert_eq!(largest_change(0.1), 4.0);
+    assert!(largest_change(0.0) > 4.0);
+}
+
 #[test]
 fn a_weight_of_zero_changes_nothing_and_a_positive_one_does() {
     let (network, inputs, targets, x) = small();

@@ -20,8 +20,9 @@ pub enum Readout {
     EveryStep,
     /// The hidden states s₁ … s_T themselves. V and c are parameters all the same, but nothing depends on them.
     ///
-    /// This is the network of structural damping (Martens & Sutskever 2011, section 3.2): with J its Jacobian, JᵀJ measures
-    /// how far a step moves the hidden states, which a loss of the outputs hardly sees where they have little effect yet.
+    /// With J its Jacobian, JᵀJ measures how far a step moves the hidden states, which a loss of the outputs hardly sees
+    /// where they have little effect yet (Martens & Sutskever 2011, section 3.2). To damp by it while the outputs are others,
+    /// see [`with_structural_damping`](crate::SampledModelObjective::with_structural_damping).
     HiddenStates,
 }
 

@@ -451,6 +451,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         };
         let here = Here {
             operator: &operator,
+            structural: &operator.structural,
             undamped: &undamped,
             precondition: &|damping, r| {
                 let _ = learned.precondition(damping, r) || at.precondition(damping, r);

@@ -60,7 +60,7 @@ struct Arguments {
     #[arg(long, value_enum, default_value_t = Method::HessianFree)]
     method: Method,
     /// Weight of structural damping; 0 for none
-    #[arg(long, default_value_t = 0.1, value_parser = weight)]
+    #[arg(long, default_value_t = 0.03, value_parser = weight)]
     structural: f64,
     /// Adam's rate
     #[arg(long, default_value_t = 1e-3, value_parser = rate)]

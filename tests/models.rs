@@ -235,6 +235,12 @@ fn recurrent_networks_keep_the_same_promises() {
         growth.exp()
     };
     assert!((radius(1.1) / 1.1 - 1.0).abs() < 0.02, "{}", radius(1.1));
+    // What comes in is scaled with what is remembered, the outputs are not.
+    let network = ElmanNetwork::new(2, 20, 3, 1, Readout::Last).unwrap();
+    let [one, two]: [Vec<f64>; 2] = [1.0, 2.0].map(|radius| network.initial(3, 15, radius).unwrap());
+    let (inner, outer) = ((2 + 20) * 20, network.dim());
+    assert!((0..inner).all(|i| (two[i] - 2.0 * one[i]).abs() < 1e-12) && one[..40].iter().all(|&u| u != 0.0));
+    assert_eq!(one[inner..outer], two[inner..outer]);
 }
 
 /// A network whose layers are wide enough for the fast matrix products, and more samples than a group of chunks has.

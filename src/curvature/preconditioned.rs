@@ -79,6 +79,9 @@ impl<T, M: Expansion<T>, P: Preconditioner<T>> Expansion<T> for Preconditioned<M
     fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
         self.operator.value_and_divergence(y)
     }
+    fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
+        self.operator.structural_product(damping, v, out)
+    }
 }
 
 /// An objective whose expansions have a preconditioner; see [`with_preconditioner`] and [`with_diagonal`](crate::with_diagonal).

@@ -20,8 +20,9 @@ pub enum Readout {
     EveryStep,
     /// The hidden states s₁ … s_T themselves. V and c are parameters all the same, but nothing depends on them.
     ///
-    /// This is the network of structural damping (Martens & Sutskever 2011, section 3.2): with J its Jacobian, JᵀJ measures
-    /// how far a step moves the hidden states, which a loss of the outputs hardly sees where they have little effect yet.
+    /// With J its Jacobian, JᵀJ measures how far a step moves the hidden states, which a loss of the outputs hardly sees
+    /// where they have little effect yet (Martens & Sutskever 2011, section 3.2). To damp by it while the outputs are others,
+    /// see [`with_structural_damping`](crate::SampledModelObjective::with_structural_damping).
     HiddenStates,
 }
 
@@ -80,11 +81,13 @@ impl ElmanNetwork {
 
     /// Initial parameters: every hidden unit has `connections` weights from hidden units and as many from the inputs (all,
     /// where there are no more), every output as many from hidden units; they are normal with mean 0 and variance 1, all
-    /// other weights and the biases zero. W is then scaled so that its spectral radius is about `radius`.
+    /// other weights and the biases zero. W is then scaled so that its spectral radius is about `radius`, and U by the same
+    /// factor, so that what comes in and what is remembered keep their proportion.
     ///
     /// Martens & Sutskever (2011, section 5) take 15 connections; a spectral radius slightly above 1 is Sutskever,
     /// Martens, Dahl & Hinton's choice (*On the importance of initialization and momentum in deep learning*, ICML 2013,
-    /// section 4).
+    /// section 4). They too find small input weights crucial, and choose them for each problem: large ones saturate the units,
+    /// and the next inputs overwrite the last.
     ///
     /// # Errors
     /// If `connections` is zero, or `radius` is not positive and finite.
@@ -100,6 +103,8 @@ impl ElmanNetwork {
         let found = spectral_radius(w, self.recurrent.inputs, &mut random);
         if found > 0.0 {
             w.iter_mut().for_each(|w| *w *= radius / found);
+            let u = &mut x[self.input.first..self.input.end()];
+            u.iter_mut().for_each(|u| *u *= radius / found);
         }
         Ok(x.into_iter().map(T::from_f64).collect())
     }

@@ -161,13 +161,13 @@ impl<T: Scalar> Network<T> for ElmanNetwork {
         }
     }
 
-    fn backward(&self, weights: &[T], shape: Shape, values: Values<'_, T>, deltas: &mut [T]) {
+    fn backward(&self, weights: &[T], shape: Shape, values: Values<'_, T>, deltas: &mut [T], hidden: bool) {
         let size = shape.size;
         let (states, outputs) = deltas.split_at_mut(self.state(self.steps, size).start);
         for t in (0..self.steps).rev() {
             let (delta, after) = states[self.state(t, size).start..].split_at_mut(self.hidden() * size);
-            // ∂L/∂sₜ: what is there already where the states are outputs, from yₜ, and from sₜ₊₁.
-            let mut add = self.readout == Readout::HiddenStates;
+            // ∂L/∂sₜ: what is there already, where L depends on the states themselves, from yₜ, and from sₜ₊₁.
+            let mut add = hidden || self.readout == Readout::HiddenStates;
             if self.read_steps().contains(&t) {
                 let first = self.state(self.steps, size).start;
                 let y = self.output_at(t, size);

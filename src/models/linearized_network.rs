@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use super::chunks::{Chunks, GROUP, transpose, transpose_back};
 use super::network::{Network, Shape, Values};
 use super::room::{Products, Room, Rooms, room};
-use crate::base::Scalar;
+use crate::base::{Scalar, kernels};
 use crate::operator::{LinearMap, Linearization};
 
 /// A network with its samples at a point.
@@ -70,11 +70,16 @@ impl<N: Network<T>, T: Scalar> At<'_, N, T> {
     }
 
     /// δ of all units for the chunks from `first` on whose room is given, for the derivatives `u` with respect to outputs.
-    fn backward(&self, weights: &[T], first: usize, u: &[T], deltas: &mut [T]) {
+    /// With a weight, the room has numbers for the hidden units, which times this weight are derivatives too.
+    fn backward(&self, weights: &[T], first: usize, u: &[T], deltas: &mut [T], hidden: Option<f64>) {
         deltas.par_chunks_mut(self.stride()).enumerate().for_each(|(i, deltas)| {
             let i = first + i;
+            if let Some(weight) = hidden {
+                let count = self.network.first_output() * self.chunks.size;
+                kernels::scale(weight, &mut deltas[..count]);
+            }
             self.load_outputs(i, u, self.outputs(deltas));
-            self.network.backward(weights, self.shape(i), self.values(i), deltas);
+            self.network.backward(weights, self.shape(i), self.values(i), deltas, hidden.is_some());
         });
     }
 
@@ -155,7 +160,7 @@ impl<N: Network<T>, T: Scalar> LinearMap<T> for LinearizedNetwork<'_, N, T> {
         let group = room(group, GROUP.min(count) * stride);
         for first in (0..count.max(1)).step_by(GROUP) {
             let deltas = &mut group[..GROUP.min(count - first) * stride];
-            at.backward(weights, first, u, deltas);
+            at.backward(weights, first, u, deltas, None);
             at.sum(first, deltas, None, out);
         }
     }
@@ -170,7 +175,7 @@ impl<N: Network<T>, T: Scalar> Linearization<T> for LinearizedNetwork<'_, N, T> 
         let at = &self.at;
         let Products { deltas, weights, .. } = &mut *self.products();
         let deltas = room(deltas, at.chunks.count() * at.stride());
-        at.backward(weights, 0, u, deltas);
+        at.backward(weights, 0, u, deltas, None);
         at.sum(0, deltas, None, out);
     }
 
@@ -181,7 +186,7 @@ impl<N: Network<T>, T: Scalar> Linearization<T> for LinearizedNetwork<'_, N, T> 
         let group = room(group, GROUP.min(count) * stride);
         for first in (0..count).step_by(GROUP) {
             let deltas = &mut group[..GROUP.min(count - first) * stride];
-            at.backward(weights, first, u, deltas);
+            at.backward(weights, first, u, deltas, None);
             for (i, deltas) in deltas.chunks_exact(stride).enumerate() {
                 let (shape, values) = (at.shape(first + i), at.values(first + i));
                 let pairs = inputs.par_iter_mut().zip(outputs.par_iter_mut()).enumerate();
@@ -222,6 +227,27 @@ impl<N: Network<T>, T: Scalar> Linearization<T> for LinearizedNetwork<'_, N, T> 
             },
         );
         at.sum(0, delta_tangents, Some((deltas, dots)), out);
+        true
+    }
+
+    fn structural_product(&self, middle: &dyn Fn(&[T], &mut [T]), weight: f64, v: &[T], out: &mut [T]) -> bool {
+        let at = &self.at;
+        let (network, stride, size, count) = (at.network, at.stride(), at.chunks.size, at.chunks.count());
+        if network.first_output() == 0 {
+            return false;
+        }
+        let Products { weights, tangents: dots, outputs, image, .. } = &mut *self.products();
+        let dots = room(dots, count * stride);
+        let (outputs, image) = (room(outputs, self.rows()), room(image, self.rows()));
+        let both = dots.par_chunks_mut(stride).zip(outputs.par_chunks_mut(size * network.outputs()));
+        both.enumerate().for_each(|(i, (dots, outputs))| {
+            network.tangents(at.x, v, at.shape(i), at.values(i), dots, None);
+            transpose_back(at.outputs(dots), size, at.chunks.len(i), outputs);
+        });
+        middle(outputs, image);
+        // The tangents of hidden units become their derivatives in place.
+        at.backward(weights, 0, image, dots, Some(weight));
+        at.sum(0, dots, None, out);
         true
     }
 }

@@ -84,8 +84,9 @@ pub trait Network<T: Scalar>: Sync {
     /// Tangents: fills ȧ for all units, in the direction v of the parameters x.
     fn tangents(&self, x: &[T], v: &[T], shape: Shape, values: Values<'_, T>, out: &mut [T], bend: Bend<'_, T>);
 
-    /// Backward: fills δ for all units, where the outputs have ∂L/∂h.
-    fn backward(&self, weights: &[T], shape: Shape, values: Values<'_, T>, deltas: &mut [T]);
+    /// Backward: fills δ for all units, where the outputs have ∂L/∂h and, if `hidden`, all others what L depends on them by
+    /// itself, not through later units.
+    fn backward(&self, weights: &[T], shape: Shape, values: Values<'_, T>, deltas: &mut [T], hidden: bool);
 
     /// Tangents of the backward pass: fills δ̇ for all units, where all have φ″ ż W₊ᵀδ₊ as [`tangents`](Self::tangents)
     /// wrote it, and `room` begins with the derivative of ∂L/∂h.

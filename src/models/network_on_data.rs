@@ -155,6 +155,9 @@ impl<N: Network<T>, T: Scalar> Model<T> for NetworkOnData<'_, N, T> {
     fn second_order(&self) -> bool {
         true
     }
+    fn hidden_states(&self) -> bool {
+        self.network.first_output() > 0
+    }
     fn layers(&self) -> Vec<LayerShape> {
         self.network.layers()
     }
@@ -196,6 +199,9 @@ impl<N: Network<T>, T: Scalar> Model<T> for Batch<'_, N, T> {
     }
     fn second_order(&self) -> bool {
         true
+    }
+    fn hidden_states(&self) -> bool {
+        self.model.network.first_output() > 0
     }
     fn layers(&self) -> Vec<LayerShape> {
         self.model.network.layers()

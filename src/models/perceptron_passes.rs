@@ -84,7 +84,7 @@ impl<T: Scalar> Network<T> for MultilayerPerceptron {
         }
     }
 
-    fn backward(&self, weights: &[T], shape: Shape, values: Values<'_, T>, deltas: &mut [T]) {
+    fn backward(&self, weights: &[T], shape: Shape, values: Values<'_, T>, deltas: &mut [T], hidden: bool) {
         let size = shape.size;
         for layer in self.layers.iter().rev() {
             let (before, delta) = deltas.split_at_mut(layer.start * size);
@@ -93,7 +93,7 @@ impl<T: Scalar> Network<T> for MultilayerPerceptron {
             shape.columns(a).zip(shape.columns_mut(delta)).for_each(|(a, d)| layer.activation.times_derivative(a, d));
             if layer.start > 0 {
                 let before = &mut before[(layer.start - layer.weights.inputs) * size..];
-                layer.weights.times_back(shape, weights, delta, false, before);
+                layer.weights.times_back(shape, weights, delta, hidden, before);
             }
         }
     }

@@ -141,4 +141,9 @@ impl<T, E: Expansion<T>> Expansion<T> for CountedView<'_, E> {
         record(self.counts, |c| c.values += usize::from(answer.is_some()));
         answer
     }
+    fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
+        let offered = self.inner.structural_product(damping, v, out);
+        record(self.counts, |c| c.products += usize::from(offered));
+        offered
+    }
 }

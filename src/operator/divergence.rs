@@ -91,4 +91,7 @@ impl<T, E: Expansion<T>, O: Objective<T>, D: Fn(&[T], &[T]) -> f64> Expansion<T>
     fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
         Some((self.objective.objective.value(y), (self.objective.divergence)(self.x, y)))
     }
+    fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
+        self.inner.structural_product(damping, v, out)
+    }
 }

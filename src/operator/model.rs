@@ -31,6 +31,19 @@ pub trait Linearization<T>: LinearMap<T> {
         false
     }
 
+    /// out ← JᵀW(Jv) + w·KᵀKv with `middle(jv, out)`, which overwrites `out` with W(Jv), where K = ∂s/∂x is the Jacobian of
+    /// the hidden states s of all samples; `false`, and `out` is arbitrary, if the model does not offer it (the default).
+    ///
+    /// ‖Kv‖² is how far a step v moves the hidden states: structural damping (see
+    /// [`with_structural_damping`](crate::SampledModelObjective::with_structural_damping)). On its way to Jv the forward
+    /// sweep meets Kv, and the backward sweep takes w·Kv along, so the product costs no more than one with J and one with Jᵀ.
+    ///
+    /// Asked only where [`Model::hidden_states`] is true.
+    fn structural_product(&self, middle: &dyn Fn(&[T], &mut [T]), weight: f64, v: &[T], out: &mut [T]) -> bool {
+        let _ = (middle, weight, v, out);
+        false
+    }
+
     /// For each of the model's [layers](Model::layers) z = Wa + b, with ā = (a, 1) and γ = ∂(uᵢᵀhᵢ)/∂z of a sample: adds
     /// Σ āāᵀ over the samples to `inputs`, a matrix of (inputs + 1)² numbers, and Σ γγᵀ to `outputs`, one of outputs².
     ///
@@ -102,6 +115,11 @@ pub trait Model<T> {
         false
     }
 
+    /// Whether its linearisations have [`structural_product`](Linearization::structural_product)s. By default not.
+    fn hidden_states(&self) -> bool {
+        false
+    }
+
     /// Told in which box x will stay, lower ≤ x ≤ upper. A model that is evaluated around x, for differences, keeps
     /// within it; all others need not know (the default).
     fn keep_within(&mut self, lower: &[T], upper: &[T]) {
@@ -133,6 +151,9 @@ impl<T, M: Model<T>> Model<T> for &M {
     }
     fn second_order(&self) -> bool {
         (**self).second_order()
+    }
+    fn hidden_states(&self) -> bool {
+        (**self).hidden_states()
     }
     fn layers(&self) -> Vec<LayerShape> {
         (**self).layers()

@@ -20,6 +20,16 @@ pub trait Expansion<T>: SymmetricOperator<T> {
         let _ = y;
         None
     }
+
+    /// out ← (M + λS)v with a positive semidefinite S that the objective wants steps to be damped by beside I: where a
+    /// solver damps by λI, it then damps by λ(I + S). `false`, and `out` is arbitrary, if there is none (the default).
+    ///
+    /// M itself stays what [`apply`](SymmetricOperator::apply) multiplies by. Of the solvers
+    /// [`HessianFree`](crate::HessianFree) asks for it.
+    fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
+        let _ = (damping, v, out);
+        false
+    }
 }
 
 /// A function f : ℝᵈ → ℝ to be minimised.

@@ -60,6 +60,9 @@ impl<T: Scalar, M: Model<T>, F: Fn(&[T], &[T], &[T], &mut [T])> Model<T> for Sec
     fn second_order(&self) -> bool {
         true
     }
+    fn hidden_states(&self) -> bool {
+        self.model.hidden_states()
+    }
     fn keep_within(&mut self, lower: &[T], upper: &[T]) {
         self.model.keep_within(lower, upper);
     }
@@ -139,5 +142,8 @@ where
         (self.product)(self.x, adjoint, v, second);
         kernels::axpy(1.0, second, out);
         true
+    }
+    fn structural_product(&self, middle: &dyn Fn(&[T], &mut [T]), weight: f64, v: &[T], out: &mut [T]) -> bool {
+        self.inner.structural_product(middle, weight, v, out)
     }
 }

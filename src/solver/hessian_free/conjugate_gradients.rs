@@ -67,7 +67,7 @@ pub fn propose<T: Scalar, M: SymmetricOperator<T>>(
         let what = if stop == CgStop::NotFinite { Evaluation::Product } else { Evaluation::Value };
         return Err(Failure::NotFinite(what));
     };
-    let predicted = -(slope + 0.5 * curvature);
+    let predicted = -(slope + 0.5 * (here.undamped)(z, curvature));
     let verdict = judge(T::epsilon_f64(), here.value, value, predicted);
     let ratio = match verdict {
         Verdict::Ratio(ratio) => ratio,

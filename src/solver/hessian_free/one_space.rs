@@ -13,7 +13,8 @@
 //! M + λI too, but keep products with J only, for which the operators here have no interface.
 //!
 //! Once the products are made, every λ is free. Where the recipe searches, f is evaluated along λ ↦ δ(λ), from the last λ
-//! on in the direction where it falls, and the best point is taken; otherwise λ follows the rule of Levenberg & Marquardt
+//! on in the direction where it falls, and the best point is taken; where S weighs λ too, whose products have the λ of the
+//! iteration's start, by one step at most, so that S and I keep their proportion but for one factor; otherwise λ follows the rule of Levenberg & Marquardt
 //! and only a step that raises f makes the space answer again, for a larger λ.
 
 use super::options::OneSpace;
@@ -117,6 +118,8 @@ impl<T: Scalar> OneSpaceStep<T> {
         if best.value == f64::NEG_INFINITY {
             return Err(Failure::Unbounded);
         }
+        best.answer.curvature = (here.undamped)(step, best.answer.curvature);
+        best.verdict = judge(T::epsilon_f64(), here.value, best.value, best.answer.decrease());
         let ratio = best.ratio(here.value);
         *damping = match best.verdict {
             Verdict::Ratio(_) if !recipe.search => damping_after(best.damping, ratio, CHANGE),
@@ -146,7 +149,7 @@ impl<T: Scalar> OneSpaceStep<T> {
         let start = best.damping;
         let directions = if shorten { &[GRID][..] } else { &[GRID.recip(), GRID] };
         for factor in directions {
-            for _ in 0..MOST_TRIALS {
+            for _ in 0..if here.structural.get() { 1 } else { MOST_TRIALS } {
                 let damping = best.damping * factor;
                 if damping < least {
                     break;

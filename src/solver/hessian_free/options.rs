@@ -159,6 +159,13 @@ impl Default for ConjugateGradients {
 /// What M is, the objective says: the generalised Gauss–Newton matrix or a Fisher matrix for networks. Where M can be
 /// indefinite, λ is raised above its lowest Ritz value.
 ///
+/// # Structural damping
+/// Where the objective has a further S to damp by ([`structural_product`](crate::Expansion::structural_product)), as
+/// recurrent networks want it ([`with_structural_damping`](crate::SampledModelObjective::with_structural_damping)), steps
+/// come from (M + λ(I + S))δ = −g, with products M + λS at the λ that the iteration starts with. In [`OneSpace`] only the λ
+/// of λI varies along λ ↦ δ(λ), and the search goes one step along it, so that λ stays that of S but for one factor. ρ is
+/// that of M alone, for which each step takes one further product.
+///
 /// # What is reported
 /// [`Report::x`](crate::Report::x) is the best point among those whose value on the whole set was computed, and
 /// [`Report::value`](crate::Report::value) is that value. It is computed at the start, at the end, once in 20 epochs, and
@@ -170,7 +177,8 @@ impl Default for ConjugateGradients {
 /// [`HessianFreeRun::sample_counts`](crate::HessianFreeRun::sample_counts) counts samples.
 ///
 /// # Storage
-/// 2·products + 11 vectors of length d for [`OneSpace`], about 26 for [`ConjugateGradients`], and the preconditioner.
+/// 2·products + 11 vectors of length d for [`OneSpace`], about 26 for [`ConjugateGradients`], one more with structural
+/// damping, and the preconditioner.
 ///
 /// ```
 /// use newton_krylov::{HessianFree, Objective, SampledObjective, objective};

@@ -1,12 +1,18 @@
 //! What a recipe is given at a point, and what it brings back.
 
+use std::cell::Cell;
+
 use crate::control::Evaluation;
 use crate::step::InnerStop;
 
 /// A point: the model there, and how f is had elsewhere.
 pub struct Here<'a, T, M> {
-    /// M on the curvature batch.
+    /// M on the curvature batch; M + λS where the objective has an S, with the λ that the iteration starts with.
     pub operator: &'a M,
+    /// Whether there is an S; known after the first product.
+    pub structural: &'a Cell<bool>,
+    /// δᵀMδ without S, from δ and δᵀ(M + λS)δ.
+    pub undamped: &'a dyn Fn(&[T], f64) -> f64,
     /// r ← P⁻¹r for the damping λ, with the preconditioner that was learned, or else with the operator's own.
     pub precondition: &'a dyn Fn(f64, &mut [T]),
     pub x: &'a [T],

@@ -4,7 +4,7 @@
 //! the run, the last of them on the whole set, where it may turn out to have converged. So one bad batch (NaN in a sample)
 //! costs one iteration.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 use std::time::Instant;
 
@@ -76,6 +76,8 @@ pub struct HessianFreeRun<'r, T, S, P = ()> {
     tally: Tally,
     gradient: Vec<T>,
     trial: Vec<T>,
+    /// Mδ, where it is needed.
+    product: RefCell<Vec<T>>,
     samples: Vec<usize>,
     /// Of the solve that goes on.
     record: Option<RefCell<ProductRecord<T>>>,
@@ -216,6 +218,7 @@ impl HessianFree {
             tally,
             gradient: zeros(),
             trial: zeros(),
+            product: RefCell::default(),
             samples: vec![],
             record,
         })
@@ -278,7 +281,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
             counts: state.counts,
             termination,
             seconds: state.seconds,
-            memory_vectors: 5 + inner,
+            memory_vectors: 5 + inner + usize::from(!self.product.borrow().is_empty()),
             asymmetry: state.asymmetry,
             steps: state.history.len(),
             history: state.history,
@@ -439,8 +442,29 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
                 && stopping.max_time.is_none_or(|most| seconds + started.elapsed().as_secs_f64() < most.as_secs_f64())
         };
         let learned = &self.state.preconditioner;
+        let operator = Metered {
+            at,
+            damping: self.state.damping,
+            samples: inner,
+            tally,
+            structural: Cell::new(false),
+            record: self.record.as_ref(),
+        };
+        // A further product, where one is allowed.
+        let undamped = |step: &[T], curvature: f64| {
+            if !operator.structural.get() || !more() {
+                return curvature;
+            }
+            let mut product = self.product.borrow_mut();
+            product.resize(step.len(), T::zero());
+            tally.product(inner);
+            at.apply(step, &mut product);
+            kernels::dot(step, &product)
+        };
         let here = Here {
-            operator: &Metered { operator: at, samples: inner, tally, record: self.record.as_ref() },
+            operator: &operator,
+            structural: &operator.structural,
+            undamped: &undamped,
             precondition: &|damping, r| {
                 let _ = learned.precondition(damping, r) || at.precondition(damping, r);
             },

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use crate::base::Scalar;
 use crate::curvature::{LearningCost, ProductRecord};
-use crate::operator::{Counts, SymmetricOperator};
+use crate::operator::{Counts, Expansion, SymmetricOperator};
 
 /// Calls, and calls times samples.
 #[derive(Debug, Default)]
@@ -45,22 +45,29 @@ impl Tally {
     }
 }
 
-/// An operator whose products are counted, and recorded where a preconditioner learns from them. It is only asked for
-/// products.
+/// M + λS, where the objective has an S, whose products are counted, and recorded where a preconditioner learns from them.
+/// It is only asked for products.
 pub struct Metered<'t, T, M> {
-    pub operator: M,
+    pub at: &'t M,
+    /// λ of the iteration's start.
+    pub damping: f64,
     pub samples: usize,
     pub tally: &'t Tally,
+    /// Whether a product had an S.
+    pub structural: Cell<bool>,
     pub record: Option<&'t RefCell<ProductRecord<T>>>,
 }
 
-impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Metered<'_, T, M> {
+impl<T: Scalar, M: Expansion<T>> SymmetricOperator<T> for Metered<'_, T, M> {
     fn dim(&self) -> usize {
-        self.operator.dim()
+        self.at.dim()
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.tally.product(self.samples);
-        self.operator.apply(v, out);
+        self.structural.set(self.at.structural_product(self.damping, v, out));
+        if !self.structural.get() {
+            self.at.apply(v, out);
+        }
         if let Some(record) = self.record {
             record.borrow_mut().see(v, out);
         }

@@ -5,9 +5,10 @@
 //!   M(x)  = 1/N Σᵢ Jᵢᵀ(Wᵢ + μI)Jᵢ + cI
 //!
 //! with the metrics' W ([`Metric`]). The forward pass at x is shared by value, gradient and all products; W is written
-//! down at the first product. To solvers that ask for it M(x) comes with λS(x), S = ν/N Σᵢ KᵢᵀKᵢ, K = ∂s/∂x for the hidden
-//! states s: structural damping. Damping in the middle, μ, bounds M from below where J is large instead of everywhere alike:
-//! Pierrot, Perrin-Gilbert & Sigaud, section 3.
+//! down at the first product. Damping in the middle, μ, bounds M from below where J is large instead of everywhere alike:
+//! Pierrot, Perrin-Gilbert & Sigaud, section 3. A solver that asks for structural damping gets M + λS, with
+//!
+//!   S(x) = ν/N Σᵢ KᵢᵀKᵢ,  K = ∂s/∂x for the hidden states s.
 
 use std::cell::{OnceCell, RefCell};
 
@@ -326,8 +327,8 @@ impl<M, L> SampledModelObjective<M, L> {
     /// tanh and logistic units is the cross entropy that matches them, which weighs saturated units less; its μ is our ν.
     /// Replaces an earlier ν.
     ///
-    /// Products cost as much as without it; the tangents of all units are kept for the whole batch instead of some 2000 samples,
-    /// and one further product in each iteration is for M alone.
+    /// Products cost as much as without it, but for networks the tangents of all units are kept for the whole batch
+    /// instead of some 2000 samples; one further product in each iteration is for M alone.
     ///
     /// ```
     /// use newton_krylov::models::{ElmanNetwork, Readout};

@@ -13,9 +13,12 @@
 //! M + λI too, but keep products with J only, for which the operators here have no interface.
 //!
 //! Once the products are made, every λ is free. Where the recipe searches, f is evaluated along λ ↦ δ(λ), from the last λ
-//! on in the direction where it falls, and the best point is taken; where S weighs λ too, whose products have the λ of the
-//! iteration's start, by one step at most, so that S and I keep their proportion but for one factor; otherwise λ follows the rule of Levenberg & Marquardt
+//! on in the direction where it falls, and the best point is taken; otherwise λ follows the rule of Levenberg & Marquardt
 //! and only a step that raises f makes the space answer again, for a larger λ.
+//!
+//! With structural damping the products are those of M + λ₀S for the λ₀ that the iteration starts with, and δ(λ) is the
+//! minimum with M + λ₀S + λI. As the next iteration takes its λ₀ from this one's λ, the search goes one step only, so that
+//! the weight of S follows what was found with nearly that weight.
 
 use super::options::OneSpace;
 use super::proposal::{Accepted, Failure, Here, damping_after};

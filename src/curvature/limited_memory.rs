@@ -42,7 +42,7 @@ const NOISE: f64 = 64.0;
 ///     record.borrow_mut().see(v, mv);
 /// });
 /// let first = damped_step(&recorded, &[1.0; 500], 1e-2)?;
-/// let preconditioner = LimitedMemoryPreconditioner::from_record(record.take())?;
+/// let preconditioner = LimitedMemoryPreconditioner::from_record(record.into_inner())?;
 /// let other: Vec<f64> = (0..500).map(|i| (i as f64).sin()).collect();
 /// let second = damped_step(&Preconditioned { operator: &m, preconditioner }, &other, 1e-2)?;
 /// assert!(second.products < first.products);

@@ -36,11 +36,12 @@ const WIDTH: usize = 32;
 /// ```
 /// use newton_krylov::{DiagonalOperator, NystromPreconditioner, Preconditioned, damped_step};
 ///
-/// // Ten large eigenvalues, and a thousand small ones.
-/// let operator = DiagonalOperator((0..1010).map(|i| if i < 10 { 10f64.powi(i) } else { 1e-3 }).collect());
-/// let preconditioner = NystromPreconditioner::of(&operator, 20, 1)?; // 20 products
-/// let step = damped_step(&Preconditioned { operator, preconditioner }, &[1.0; 1010], 1.0)?;
-/// assert!(step.products <= 4);
+/// // Sixty large eigenvalues, and a thousand small ones.
+/// let operator = DiagonalOperator((0..1060).map(|i| if i < 60 { 10.0 * 1.2f64.powi(i) } else { 1e-3 }).collect());
+/// let plain = damped_step(&operator, &[1.0; 1060], 1.0)?;
+/// let preconditioner = NystromPreconditioner::of(&operator, 80, 1)?; // 80 products, for all gradients
+/// let step = damped_step(&Preconditioned { operator, preconditioner }, &[1.0; 1060], 1.0)?;
+/// assert!(5 * step.products < plain.products);
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

@@ -118,6 +118,9 @@ def run_torch(problem, method, a):
     functional.binary_cross_entropy_with_logits(forward(x, images[:128]), images[:128]).backward()
     x.grad = None
     evaluate(x)
+    number = torch.zeros(1, requires_grad=True)
+    number.sum().backward()
+    torch.optim.Adam([number]).step()
     kind, *rate = method.split("-", 1)
     clock = Clock(a.marks, evaluate)
     if kind == "lbfgs":

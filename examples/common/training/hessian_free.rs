@@ -16,10 +16,6 @@ fn solver(training: Training<'_>) -> HessianFree {
     HessianFree { stopping: Stopping { max_time, ..Stopping::default() }, ..HessianFree::default() }
 }
 
-/// The first damping with Kronecker factors. A first one that is too small costs a few values, since rejected steps cost no
-/// product; from one that is too large the rule of Levenberg & Marquardt needs a hundred iterations down.
-const DAMPING: f64 = 0.1;
-
 /// The default recipe. The curvature batch judges steps, which saves a sixth of an iteration.
 pub fn with_kronecker_factors<M: SampledModel<f32>, L: Loss<f32>>(
     training: Training<'_>,
@@ -28,7 +24,7 @@ pub fn with_kronecker_factors<M: SampledModel<f32>, L: Loss<f32>>(
     see: &mut See<'_>,
 ) -> Result<Trained, String> {
     let acceptance_batch = AcceptanceBatch::Curvature;
-    let solver = HessianFree { acceptance_batch, damping: DAMPING, ..solver(training) };
+    let solver = HessianFree { acceptance_batch, ..solver(training) };
     train(&solver, KroneckerPreconditioner::new(), training, objective, x0, see)
 }
 

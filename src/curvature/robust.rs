@@ -20,6 +20,11 @@ use crate::base::{Result, Scalar, check_range, kernels};
 pub trait RobustLoss {
     /// ρ(s), ρ′(s) and ρ″(s).
     fn evaluate(&self, s: f64) -> [f64; 3];
+
+    /// Whether ρ(s) = s for all s, so that nothing needs to be weighed. Default: no.
+    fn is_identity(&self) -> bool {
+        false
+    }
 }
 
 impl<F: Fn(f64) -> [f64; 3]> RobustLoss for F {
@@ -35,6 +40,10 @@ pub struct Squares;
 impl RobustLoss for Squares {
     fn evaluate(&self, s: f64) -> [f64; 3] {
         [s, 1.0, 0.0]
+    }
+
+    fn is_identity(&self) -> bool {
+        true
     }
 }
 
@@ -110,6 +119,9 @@ impl LossSum {
 
     /// ½ Σ ρ(‖r_b‖²).
     pub fn value<T: Scalar>(&mut self, loss: &impl RobustLoss, residual: &[T]) -> f64 {
+        if loss.is_identity() {
+            return 0.5 * kernels::dot(residual, residual);
+        }
         for (value, r) in self.values.iter_mut().zip(residual.chunks_exact(self.block)) {
             *value = loss.evaluate(kernels::dot(r, r))[0];
         }
@@ -118,6 +130,9 @@ impl LossSum {
 
     /// The value at `residual` minus that at `after`, summed block by block so that little is lost where they are close.
     pub fn decrease<T: Scalar>(&mut self, loss: &impl RobustLoss, residual: &[T], after: &[T]) -> f64 {
+        if loss.is_identity() {
+            return 0.5 * kernels::square_difference(residual, after);
+        }
         let blocks = residual.chunks_exact(self.block).zip(after.chunks_exact(self.block));
         for (value, (r, after)) in self.values.iter_mut().zip(blocks) {
             let (s, t) = (kernels::dot(r, r), kernels::dot(after, after));

@@ -79,6 +79,9 @@ impl<T: Scalar> Weights<T> {
         self.residual.copy_from_slice(residual);
         self.weighted.copy_from_slice(residual);
         self.active = false;
+        if loss.is_identity() {
+            return;
+        }
         for (b, r) in residual.chunks_exact(self.block).enumerate() {
             let s = kernels::dot(r, r);
             let [_, first, second] = loss.evaluate(s);

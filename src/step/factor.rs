@@ -4,6 +4,7 @@ use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::linalg::cholesky::llt;
 use faer::linalg::cholesky::llt::factor::{LltParams, LltRegularization};
 use faer::perm::PermRef;
+use faer::sparse::linalg::SupernodalThreshold;
 use faer::sparse::linalg::cholesky::{
     CholeskySymbolicParams, LltRef, SymbolicCholesky, SymmetricOrdering, factorize_symbolic_cholesky,
 };
@@ -63,7 +64,12 @@ impl Factor {
             sparsity(&pattern),
             Side::Lower,
             SymmetricOrdering::Custom(PermRef::new_checked(&pattern.order, &pattern.position, dim)),
-            CholeskySymbolicParams::default(),
+            // By supernodes also where few columns share a pattern: as fast on pose graphs, twice as fast where points are
+            // not eliminated.
+            CholeskySymbolicParams {
+                supernodal_flop_ratio_threshold: SupernodalThreshold::FORCE_SUPERNODAL,
+                ..Default::default()
+            },
         )
         .ok()?;
         let params: Spec<LltParams, f64> = Spec::default();

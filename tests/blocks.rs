@@ -1,7 +1,8 @@
 //! Models of residual blocks: against dense matrices, for any number of threads, and what they refuse.
 
 use newton_krylov::{
-    BlockStructure, Error, Huber, LeastSquares, LevenbergMarquardt, LinearMap, Linearization, Model, Scalar, Stopping,
+    BlockStructure, Error, Huber, Inner, LeastSquares, LevenbergMarquardt, LinearMap, Linearization, Model, Scalar,
+    Stopping,
 };
 
 /// A distance-like residual of all its parameters, different for every block; two rows.
@@ -234,4 +235,45 @@ fn numbers_that_are_not_finite_end_the_run_with_the_best_point() {
         LevenbergMarquardt::default().minimize(&broken, &vec![0.5; broken.model().dim()]),
         Err(Error::NotFinite { .. })
     ));
+}
+
+#[test]
+fn limits_hold_and_the_report_is_of_one_point() {
+    for (eliminate, cameras) in [(true, 3), (false, 60)] {
+        for inner in [Inner::Automatic, Inner::Krylov] {
+            for max_products in [0, 1, 2, 7, 20, 50, 120, 300] {
+                let fit = LeastSquares::new(structure(cameras, 6 * cameras, eliminate).model(curved::<f64>));
+                let n = fit.model().dim();
+                let fit = fit.with_bounds(&vec![-0.9; n], &vec![1.1; n]).unwrap();
+                let stopping = Stopping { max_products, ..Stopping::default() };
+                let solver = LevenbergMarquardt { stopping, inner, ..LevenbergMarquardt::default() };
+                let Ok(report) = solver.minimize(&fit, &point(n).iter().map(|x| 0.8 * x).collect::<Vec<_>>()) else {
+                    panic!("refused");
+                };
+                assert!(report.counts.totals().products <= max_products, "{eliminate} {inner:?}\n{report}");
+                let mut r = vec![0.0; fit.model().output_dim()];
+                fit.model().evaluate(&report.x, &mut r);
+                assert_eq!(r, report.residual);
+                let value = 0.5 * r.iter().map(|r| r * r).sum::<f64>();
+                assert!((report.value - value).abs() <= 1e-12 * value, "{eliminate} {inner:?}\n{report}");
+            }
+        }
+    }
+}
+
+#[test]
+fn all_parameters_can_be_eliminated() {
+    for inner in [Inner::Automatic, Inner::Krylov, Inner::Dense] {
+        let mut structure = BlockStructure::new();
+        let blocks = structure.parameters(50, 3).unwrap();
+        for i in 0..3 * blocks.len() {
+            structure.residual(2, &[i / 3]).unwrap();
+        }
+        structure.eliminate(blocks).unwrap();
+        let fit = LeastSquares::new(structure.model(curved::<f64>));
+        let solver = LevenbergMarquardt { inner, ..LevenbergMarquardt::default() };
+        let report = solver.minimize(&fit, &point(150)).unwrap();
+        // Residuals are large here, so that the last steps may drown in rounding.
+        assert!(report.cosine < 1e-6 && report.value < 10.0, "{inner:?}\n{report}");
+    }
 }

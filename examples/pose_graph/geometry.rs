@@ -7,7 +7,7 @@
 //!                                                   order).
 //!
 //! The parameters of a pose are its position and, in the plane, its angle; in space a rotation vector w, which turns the
-//! rotation R₀ of the file into R₀ exp([w]×). With φ = J_r(w) dw, the right Jacobian of the exponential, a change of w
+//! rotation R₀, that of the file or of the last beginning, into R₀ exp([w]×). With φ = J_r(w) dw, the right Jacobian of the exponential, a change of w
 //! changes R into R exp([φ]×) (Barfoot, *State Estimation for Robotics* (2017), section 7.1.5).
 
 /// A pose with N degrees of freedom.
@@ -21,7 +21,7 @@ pub trait Pose<const N: usize>: Copy + Send + Sync {
     fn read(numbers: &[f64]) -> Result<Self, String>;
     /// The parameters of this pose, with which `at` gives it back.
     fn parameters(&self) -> [f64; N];
-    /// The pose with these parameters, `self` being the one in the file.
+    /// The pose with these parameters, `self` being the one that they are relative to.
     fn at(&self, parameters: &[f64]) -> Self;
     /// e for this pose, another, and what was measured between them; its derivatives by the parameters of both, which
     /// have these values, with `Some`.
@@ -33,7 +33,7 @@ pub trait Pose<const N: usize>: Copy + Send + Sync {
         measured: &Self,
         derivatives: Option<(&mut Matrix<N>, &mut Matrix<N>)>,
     ) -> [f64; N];
-    /// Whether these parameters are so far from those of the pose in the file that they should begin anew.
+    /// Whether these parameters are so far from the pose that they are relative to that they should begin anew.
     fn is_far(parameters: &[f64]) -> bool;
     /// The tag and the numbers of a vertex in g2o's format.
     fn vertex(&self) -> (&'static str, Vec<f64>);

@@ -77,8 +77,8 @@ struct Arguments {
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
     match text.split_once("..").map(|(from, to)| (from.parse(), to.parse())) {
-        Some((Ok(from), Ok(to))) if from < to => Ok(from..to),
-        _ => Err("a range of seeds is needed, such as 0..5".into()),
+        Some((Ok(from), Ok(to))) if from < to && to - from <= 1000 => Ok(from..to),
+        _ => Err("a range of at most 1000 seeds is needed, such as 0..5".into()),
     }
 }
 
@@ -151,7 +151,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
-    let seeds: Vec<u64> = arguments.seeds.clone().unwrap_or(arguments.seed..arguments.seed + 1).collect();
+    let seeds: Vec<u64> = arguments.seeds.clone().map_or_else(|| vec![arguments.seed], Iterator::collect);
     println!(
         "{:>6} {:>9} {:>10} {:>9} {:>12} {:>12} {:>9}  ended by",
         "seed", "seconds", "iteration", "products", "test error", "wrong", "solved"

@@ -134,6 +134,7 @@ fn levenberg_marquardt(
         outcome: match report.termination {
             _ if there => Termination::GradientTolerance.to_string(),
             Termination::Observer => "budget spent".into(),
+            Termination::GradientTolerance => "its own test, short of the goal".into(),
             termination => termination.to_string(),
         },
         seconds: report.seconds,

@@ -237,7 +237,8 @@ where
             self.learned += 1;
             self.average(samples.len());
             if self.learned <= ALWAYS || self.learned.is_multiple_of(REFRESH) {
-                self.invert((damping + regularization).sqrt());
+                // Not 0 (or NaN), which no factor of ten would raise.
+                self.invert((damping + regularization).sqrt().max(T::epsilon_f64()));
             }
         }
         LearningCost::on(samples.len(), Counts { gradients: 1, ..Counts::default() })
@@ -285,6 +286,18 @@ where
         if needed.is_empty() || loss.likelihood().is_none() {
             let argument = "the layers of a model with a likelihood";
             return Err(Error::ZeroDimension { argument });
+        }
+        let mut end = 0;
+        for layer in &needed {
+            if layer.start != end {
+                let argument = "the parameters of the model's layers before the next one";
+                return Err(Error::Length { argument, expected: layer.start, found: end });
+            }
+            end += (layer.inputs + 1) * layer.outputs;
+        }
+        let expected = SampledModel::<T>::dim(model);
+        if end != expected {
+            return Err(Error::Length { argument: "the parameters of the model's layers", expected, found: end });
         }
         if self.layers.is_empty() {
             return Ok(());

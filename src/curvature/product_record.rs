@@ -49,6 +49,9 @@ impl<T: Scalar> ProductRecord<T> {
             return;
         }
         if self.kept == self.pairs {
+            if self.pairs == 1 && !number.is_multiple_of(2 * self.distance) {
+                return; // the only pair stays until there is one for its place
+            }
             self.thin(dim);
             if !number.is_multiple_of(self.distance) {
                 return;
@@ -120,6 +123,7 @@ mod tests {
     #[test]
     fn pairs_are_spread_evenly_over_the_stream() {
         assert!(kept(4, 0).is_empty());
+        assert_eq!(kept(1, 2), [0.0]);
         assert_eq!(kept(4, 3), [0.0, 1.0, 2.0]);
         assert_eq!(kept(4, 6), [0.0, 2.0, 4.0]);
         assert_eq!(kept(4, 8), [0.0, 2.0, 4.0, 6.0]);

@@ -112,9 +112,9 @@ pub(crate) struct LossSum {
 }
 
 impl LossSum {
-    /// Room for `m` residuals in blocks of `block`.
-    pub fn new(m: usize, block: usize) -> Self {
-        LossSum { block, values: vec![0.0; m / block] }
+    /// Room for `m` residuals in blocks of `block`; none is needed for [`Squares`].
+    pub fn new(m: usize, block: usize, weighs: bool) -> Self {
+        LossSum { block, values: vec![0.0; if weighs { m / block } else { 0 }] }
     }
 
     /// ½ Σ ρ(‖r_b‖²).
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_small_decrease_is_not_lost() {
-        let mut sum = LossSum::new(2, 1);
+        let mut sum = LossSum::new(2, 1, false);
         let (before, after): ([f64; 2], [f64; 2]) = ([1e8, 1e-4], [1e8, 0.9e-4]);
         let exact = 0.5 * (1e-8 - 0.81e-8);
         assert!((sum.decrease(&Squares, &before, &after) / exact - 1.0).abs() < 1e-12);

@@ -60,28 +60,28 @@ pub(crate) struct Weights<T> {
 }
 
 impl<T: Scalar> Weights<T> {
-    /// Room for `m` residuals in blocks of `block`.
-    pub fn new(m: usize, block: usize) -> Self {
-        let zeros = || vec![T::zero(); m];
-        let count = m / block;
+    /// Room for `m` residuals in blocks of `block`; for [`Squares`](super::Squares), which weigh nothing, for r only.
+    pub fn new(m: usize, block: usize, weighs: bool) -> Self {
+        let zeros = |m: usize| vec![T::zero(); m];
+        let room = if weighs { m } else { 0 };
         Weights {
             block,
-            factors: vec![(1.0, 0.0); count],
-            residual: zeros(),
-            weighted: zeros(),
-            scratch: RefCell::new(zeros()),
+            factors: vec![(1.0, 0.0); room / block],
+            residual: zeros(room),
+            weighted: zeros(m),
+            scratch: RefCell::new(zeros(room)),
             active: false,
         }
     }
 
     /// W and r̃ for these residuals.
     pub fn update(&mut self, loss: &impl RobustLoss, residual: &[T], least: LeastCurvature) {
-        self.residual.copy_from_slice(residual);
         self.weighted.copy_from_slice(residual);
         self.active = false;
         if loss.is_identity() {
             return;
         }
+        self.residual.copy_from_slice(residual);
         for (b, r) in residual.chunks_exact(self.block).enumerate() {
             let s = kernels::dot(r, r);
             let [_, first, second] = loss.evaluate(s);
@@ -115,7 +115,7 @@ impl<T: Scalar> Weights<T> {
 
     /// Storage in numbers.
     pub fn numbers(&self) -> usize {
-        3 * (self.residual.len() + self.factors.len())
+        self.weighted.len() + 2 * (self.residual.len() + self.factors.len())
     }
 }
 
@@ -180,7 +180,7 @@ mod tests {
     fn check(name: &str, loss: impl RobustLoss, least: LeastCurvature) {
         // Two blocks of two residuals; J is the identity, so all is read off directly.
         let r = [0.3, -0.2, 3.0, 4.0];
-        let mut weights = Weights::new(4, 2);
+        let mut weights = Weights::new(4, 2, true);
         weights.update(&loss, &r, least);
         let identity = linear_map(4, 4, |v: &[f64], o: &mut [f64]| o.copy_from_slice(v), |u, o| o.copy_from_slice(u));
         let w = Weighted { jacobian: identity, weights: &weights };

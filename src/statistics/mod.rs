@@ -30,8 +30,8 @@ fn at<T: Scalar, M: Model<T>, L: RobustLoss, R>(
     let jacobian = fit.model().linearize(x);
     let residual = jacobian.outputs();
     check_finite("the residuals at x", residual)?;
-    let value = LossSum::new(m, fit.block()).value(fit.loss(), residual);
-    let mut weights = Weights::new(m, fit.block());
+    let value = LossSum::new(m, fit.block(), !fit.loss().is_identity()).value(fit.loss(), residual);
+    let mut weights = Weights::new(m, fit.block(), !fit.loss().is_identity());
     weights.update(fit.loss(), residual, LeastCurvature::SMALLEST);
     f(&Weighted { jacobian, weights: &weights }, weights.weighted(), value)
 }

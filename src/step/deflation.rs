@@ -44,7 +44,7 @@ impl Deflation {
     /// Room in so many numbers; `None` if that is too little.
     pub fn new(dim: usize, numbers: usize) -> Option<Self> {
         let most = (numbers / (2 * dim.max(1))).min(RECORDED.1);
-        (most >= RECORDED.0).then(|| Deflation {
+        (dim > 0 && most >= RECORDED.0).then(|| Deflation {
             dim,
             most,
             basis: vec![0.0; dim * most],

@@ -57,14 +57,15 @@ impl Explicit {
         }
         let dim = layout.reduced_dim() as f64;
         let dense = forming + dim.powi(3) / (3.0 * DENSE_PACE);
-        let sparse = ReducedGraph::new(layout)
+        let most = if inner == Inner::Dense { usize::MAX } else { (MOST_BYTES / 8.0) as usize };
+        let sparse = ReducedGraph::new(layout, most)
             .map(|graph| (forming + graph.operations / SPARSE_PACE, graph))
             .filter(|&(cost, _)| cost < dense);
         let (cost, entries, factor) = match sparse {
             Some((cost, graph)) => {
                 // Values and rows, and both again in the order of elimination.
                 let bytes = 8.0 * (graph.entries + 4.0 * graph.stored);
-                let factor = fits(cost, bytes).then(|| Factor::sparse(layout, &graph)).flatten()?;
+                let factor = fits(cost, bytes).then(|| Factor::sparse(layout, &graph, most)).flatten()?;
                 (cost, graph.entries, factor)
             }
             None => (dense, 0.5 * dim * dim, fits(dense, 8.0 * dim * dim).then(|| Factor::dense(layout))?),

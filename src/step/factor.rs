@@ -13,7 +13,7 @@ use faer::{Conj, MatMut, MatRef, Par, Side, Spec};
 
 use super::reduced_pattern::{ReducedGraph, ReducedPattern};
 use super::reduced_system::ReducedSystem;
-use crate::base::Scalar;
+use crate::base::{Scalar, native::clean_registers};
 use crate::operator::{BlockJacobian, BlockLayout};
 
 /// Unknowns from which dense factorisations use all threads; below, one thread is faster.
@@ -56,8 +56,8 @@ impl Factor {
         })
     }
 
-    /// `None` if there is no memory for the analysis.
-    pub fn sparse(layout: &BlockLayout, graph: &ReducedGraph) -> Option<Self> {
+    /// `None` if there is no memory for the analysis, or the factor with its padding has more than `most` numbers.
+    pub fn sparse(layout: &BlockLayout, graph: &ReducedGraph, most: usize) -> Option<Self> {
         let pattern = ReducedPattern::new(layout, graph);
         let dim = pattern.order.len();
         let symbolic = factorize_symbolic_cholesky(
@@ -72,6 +72,9 @@ impl Factor {
             },
         )
         .ok()?;
+        if symbolic.len_val() > most {
+            return None;
+        }
         let params: Spec<LltParams, f64> = Spec::default();
         let scratch = StackReq::any_of(&[
             symbolic.factorize_numeric_llt_scratch::<f64>(Par::Seq, params),
@@ -88,7 +91,7 @@ impl Factor {
 
     /// Forms the matrix of the system and factorises it. False if it is not positive definite.
     pub fn factorise<T: Scalar>(&mut self, system: &ReducedSystem<T>, jacobian: BlockJacobian<'_, T>) -> bool {
-        match self {
+        let done = match self {
             Factor::Dense(Dense { matrix, bounds, rows, scratch }) => {
                 let dim = rows.len();
                 system.form(jacobian, bounds, &|_| rows, matrix);
@@ -116,7 +119,9 @@ impl Factor {
                     )
                     .is_ok()
             }
-        }
+        };
+        clean_registers();
+        done
     }
 
     /// r ← M⁻¹r.
@@ -133,13 +138,15 @@ impl Factor {
                 LltRef::new(symbolic, factor).solve_in_place_with_conj(Conj::No, r, Par::Seq, MemStack::new(scratch));
             }
         }
+        clean_registers();
     }
 
     /// Storage in numbers.
     pub fn numbers(&self) -> usize {
         match self {
             Factor::Dense(dense) => dense.matrix.len(),
-            Factor::Sparse(sparse) => sparse.matrix.len() + sparse.factor.len(),
+            // The matrix, its rows, and both again in the order of elimination.
+            Factor::Sparse(sparse) => 4 * sparse.matrix.len() + sparse.factor.len(),
         }
     }
 }

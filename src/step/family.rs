@@ -30,7 +30,8 @@ const SPARE: usize = 2;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Inner {
     /// Dense where d ≤ 512 and forming the matrix costs less than the products that the Krylov path lately took
-    /// ([`forming_cost`](crate::SymmetricOperator::forming_cost)); Krylov otherwise.
+    /// ([`forming_cost`](crate::SymmetricOperator::forming_cost)); Krylov otherwise. For least squares see
+    /// [`LevenbergMarquardt::inner`](crate::LevenbergMarquardt::inner).
     #[default]
     Automatic,
     /// A stored Krylov space, and conjugate gradients beyond its memory.

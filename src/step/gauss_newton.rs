@@ -20,7 +20,7 @@
 //!    and the answer falls short of it; without one it must make none, and the same question gives the same answer.
 //! 3. [`step`](GaussNewtonSteps::step) hands out δ for the last answer.
 //!
-//! Products are made through `system.jacobian`, which counts them; `(system.more)()` is asked before each. A product that
+//! Products are made through `system.jacobian`, which counts them; `(system.more)(1)` is asked before each. A product that
 //! is not finite ends the space: the best answer without it is returned with [`InnerStop::NotFinite`], or `None` if
 //! there is none at all. Nothing is allocated between two points.
 
@@ -39,8 +39,8 @@ pub struct System<'a, T, J: ?Sized> {
     pub gradient: &'a [T],
     /// The diagonal of S, not negative; 0 holds a variable.
     pub scaling: &'a [T],
-    /// Whether another product is allowed.
-    pub more: &'a dyn Fn() -> bool,
+    /// Whether so many further products are allowed.
+    pub more: &'a dyn Fn(usize) -> bool,
 }
 
 /// Steps for [`System`]s, one point after the other.

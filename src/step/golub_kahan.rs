@@ -178,7 +178,7 @@ impl<T: Scalar> GolubKahan<T> {
         let scaling = Some(&scaling[..]);
         match self.state {
             State::Entered | State::Ready => {
-                if !(system.more)() {
+                if !(system.more)(1) {
                     return Err(InnerStop::Limit);
                 }
                 basis.extend_from_slice(&process.v);
@@ -194,7 +194,7 @@ impl<T: Scalar> GolubKahan<T> {
                 self.state = if advance == Advance::Advanced { State::Half } else { State::Invariant };
             }
             State::Half => {
-                if !(system.more)() {
+                if !(system.more)(1) {
                     return Err(InnerStop::Limit);
                 }
                 let n = process.v.len();
@@ -271,12 +271,12 @@ impl<T: Scalar> GolubKahan<T> {
                     stop = InnerStop::Accurate;
                     break;
                 }
-                if lsmr.solution() > longest || !(system.more)() {
+                if lsmr.solution() > longest || !(system.more)(1) {
                     break;
                 }
                 let mut advance = further.expand(system.jacobian, scaling);
                 if advance == Advance::Advanced {
-                    if !(system.more)() {
+                    if !(system.more)(1) {
                         break;
                     }
                     advance = further.contract(system.jacobian, scaling, Columns::new(n, &[]));
@@ -292,7 +292,7 @@ impl<T: Scalar> GolubKahan<T> {
                 }
             }
             let again = stop == InnerStop::Limit && lsmr.solution() > longest && shift > 0.0;
-            if !again || !(system.more)() {
+            if !again || !(system.more)(1) {
                 break;
             }
             // Newton's method on 1/‖z‖ − 1/Δ, with the derivative in the space.
@@ -307,7 +307,7 @@ impl<T: Scalar> GolubKahan<T> {
                 stop = InnerStop::Accurate;
             }
         }
-        if !(system.more)() {
+        if !(system.more)(1) {
             return InnerStop::Limit;
         }
         // What the model says of z, from z itself.

@@ -101,7 +101,7 @@ impl<T: Scalar, S: GaussNewtonSteps<T>> At<T, S> {
             residual: &self.residual,
             gradient: &self.gradient,
             scaling: &self.scaling,
-            more: &|| problem.products.get() - before < most,
+            more: &|further| problem.products.get() - before + further <= most,
         };
         let (answer, stop) = self.steps.answer(&system, question, accuracy)?;
         let mut step = vec![T::nan(); self.scaling.len()];
@@ -348,7 +348,7 @@ fn products_that_are_not_finite_end_the_space() {
                 residual: &problem.residual,
                 gradient: &gradient,
                 scaling: &problem.scaling,
-                more: &|| true,
+                more: &|_| true,
             };
             let Some((answer, stop)) = steps.answer(&system, Question::Radius(0.5), Some(STRICT)) else {
                 assert_eq!(fails_at, 2);

@@ -115,7 +115,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> LeastSquaresSteps<'a, T, J> {
             residual: self.residual,
             gradient: &self.gradient,
             scaling: &self.scaling,
-            more: &|| true,
+            more: &|_| true,
         };
         let accuracy = Accuracy { residual: self.tolerance, energy: 0.0, enough: 0.0, truncated: false };
         let answer = if self.entered { self.space.answer(&system, question, Some(accuracy)) } else { None };

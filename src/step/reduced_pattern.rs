@@ -31,9 +31,9 @@ pub struct ReducedGraph {
 }
 
 impl ReducedGraph {
-    /// The graph of a structure; `None` if there is no memory to order it.
-    pub fn new(layout: &BlockLayout) -> Option<Self> {
-        let (ends, neighbours) = neighbours(layout);
+    /// The graph of a structure; `None` if there is no memory to order it, or the factor has more than `most` numbers.
+    pub fn new(layout: &BlockLayout, most: usize) -> Option<Self> {
+        let (ends, neighbours) = neighbours(layout, most)?;
         let n = layout.kept.len();
         let (mut order, mut position) = (vec![0; n], vec![0; n]);
         let mut scratch = MemBuffer::try_new(amd::order_scratch::<usize>(n, neighbours.len())).ok()?;
@@ -41,7 +41,7 @@ impl ReducedGraph {
         amd::order(&mut order, &mut position, pattern, amd::Control::default(), MemStack::new(&mut scratch)).ok()?;
         let mut graph = ReducedGraph { ends, neighbours, order, position, stored: 0.0, entries: 0.0, operations: 0.0 };
         let size = |k: usize| layout.kept_bounds[k + 1] - layout.kept_bounds[k];
-        for (height, &k) in graph.heights(size).into_iter().zip(&graph.order) {
+        for (height, &k) in graph.heights(size, most)?.into_iter().zip(&graph.order) {
             for column in 0..size(k) {
                 let height = (height - column) as f64;
                 graph.entries += height;
@@ -57,7 +57,8 @@ impl ReducedGraph {
     }
 
     /// For every position in the order the height of the factor's columns there, from the top of the diagonal block.
-    fn heights(&self, size: impl Fn(usize) -> usize) -> Vec<usize> {
+    /// `None` if the factor has more than `most` numbers.
+    fn heights(&self, size: impl Fn(usize) -> usize, most: usize) -> Option<Vec<usize>> {
         let n = self.order.len();
         // The earlier neighbours of every position.
         let mut earlier = vec![vec![]; n];
@@ -69,6 +70,7 @@ impl ReducedGraph {
         }
         let mut heights: Vec<usize> = self.order.iter().map(|&k| size(k)).collect();
         let (mut parent, mut visited) = (vec![ROOT; n], vec![ROOT; n]);
+        let mut entries = 0_usize;
         for j in 0..n {
             visited[j] = j;
             for &first in &earlier[j] {
@@ -76,6 +78,10 @@ impl ReducedGraph {
                 while visited[i] != j {
                     visited[i] = j;
                     heights[i] += size(self.order[j]);
+                    entries = entries.saturating_add(size(self.order[i]) * size(self.order[j]));
+                    if entries > most {
+                        return None;
+                    }
                     if parent[i] == ROOT {
                         parent[i] = j;
                     }
@@ -83,12 +89,13 @@ impl ReducedGraph {
                 }
             }
         }
-        heights
+        Some(heights)
     }
 }
 
-/// For every kept block itself and the blocks with a larger number that share a group with it.
-fn neighbours(layout: &BlockLayout) -> (Vec<usize>, Vec<usize>) {
+/// For every kept block itself and the blocks with a larger number that share a group with it; `None` if these are more
+/// than `most`.
+fn neighbours(layout: &BlockLayout, most: usize) -> Option<(Vec<usize>, Vec<usize>)> {
     let mut kept_of = vec![0; layout.statement.parameter_blocks()];
     layout.kept.iter().enumerate().for_each(|(k, &parameter)| kept_of[parameter as usize] = k);
     let (mut ends, mut neighbours) = (vec![0], vec![]);
@@ -111,10 +118,13 @@ fn neighbours(layout: &BlockLayout) -> (Vec<usize>, Vec<usize>) {
                 }
             }
         }
+        if neighbours.len() > most {
+            return None;
+        }
         neighbours[start..].sort_unstable();
         ends.push(neighbours.len());
     }
-    (ends, neighbours)
+    Some((ends, neighbours))
 }
 
 /// The pattern of the lower triangle, by columns, with whole blocks on the diagonal.
@@ -206,7 +216,7 @@ mod tests {
                 .collect();
             numbers.iter().for_each(|&i| numbers.iter().for_each(|&j| coupled[i][j] = true));
         }
-        let graph = ReducedGraph::new(layout).unwrap();
+        let graph = ReducedGraph::new(layout, usize::MAX).unwrap();
         let pattern = ReducedPattern::new(layout, &graph);
         (graph, pattern, coupled)
     }

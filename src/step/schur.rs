@@ -23,6 +23,8 @@ use super::spectral::{Answer, Question};
 use crate::base::{Scalar, kernels, parallel::over_parts, small};
 use crate::operator::{BlockJacobian, BlockLayout, BlockValues, LinearMap};
 
+/// The products with J and Jᵀ that a pass counts as.
+const PASS: usize = 2;
 /// Products for one answer.
 const MOST_PRODUCTS: usize = 2000;
 /// Schur–Jacobi is done when the last of i products added at most this share of the model's decrease, over i: Nash &
@@ -154,10 +156,15 @@ impl<T: Scalar> State<T> {
         }
     }
 
-    /// r ← −g − Mx and the model's decrease at x, which is that for another λ, or 0.
-    fn start(&mut self, jacobian: BlockJacobian<'_, T>, counted: &impl LinearMap<T>) -> f64 {
+    /// The products, of both kinds, that a factor costs.
+    fn factor_cost(&self) -> usize {
+        self.explicit.as_ref().map_or(0, |explicit| PASS * explicit.cost)
+    }
+
+    /// r ← −g − Mx and the model's decrease at x, which is that for another λ, or 0, also where no pass is allowed.
+    fn start(&mut self, jacobian: BlockJacobian<'_, T>, counted: &impl LinearMap<T>, allowed: bool) -> f64 {
         kernels::scale_into(-1.0, &self.gradient, &mut self.r);
-        if std::mem::replace(&mut self.warm, true) {
+        if std::mem::replace(&mut self.warm, true) && allowed {
             counted.count_passes(1);
             self.system.product(jacobian, &self.x, &mut self.q);
             kernels::axpy(-1.0, &self.q, &mut self.r);
@@ -178,19 +185,20 @@ impl<T: Scalar> State<T> {
         counted: &impl LinearMap<T>,
         accuracy: &Accuracy,
         size: f64,
-        more: &dyn Fn() -> bool,
+        more: &dyn Fn(usize) -> bool,
     ) -> InnerStop {
-        if !more() {
+        let due = self.explicit.as_ref().is_none_or(Explicit::is_due);
+        if !more(PASS) || due && !more(self.factor_cost() + PASS) {
             self.x.fill(0.0);
             return InnerStop::Limit;
         }
-        if self.explicit.as_ref().is_none_or(Explicit::is_due) {
+        if due {
             self.factorise(jacobian, counted);
         }
         let mut deflated = 0;
         if let Some(mut deflation) = self.deflation.take() {
             deflation.renew(|x, out| {
-                let allowed = more();
+                let allowed = more(2 * PASS);
                 if allowed {
                     counted.count_passes(1);
                     self.system.product(jacobian, x, out);
@@ -201,7 +209,7 @@ impl<T: Scalar> State<T> {
             self.deflation = Some(deflation);
         }
         let mut gain = f64::INFINITY;
-        let mut decrease = self.start(jacobian, counted);
+        let mut decrease = self.start(jacobian, counted, more(PASS));
         let (mut products, mut made, mut rho_before, mut first) = (0, deflated, f64::INFINITY, f64::NAN);
         self.p.fill(0.0);
         let stop = loop {
@@ -224,10 +232,12 @@ impl<T: Scalar> State<T> {
             if rho.is_nan() || rho <= 1e-32 * first || made >= MOST_PRODUCTS {
                 break InnerStop::Exhausted;
             }
-            if !more() {
+            if !more(PASS) {
                 break InnerStop::Limit;
             }
-            if self.explicit.as_ref().is_some_and(|explicit| explicit.is_too_old(products)) {
+            if more(self.factor_cost() + PASS)
+                && self.explicit.as_ref().is_some_and(|explicit| explicit.is_too_old(products))
+            {
                 // The factor is too old for this system.
                 self.factorise(jacobian, counted);
                 (products, rho_before) = (0, f64::INFINITY);
@@ -361,7 +371,8 @@ impl<T: Scalar> GaussNewtonSteps<T> for Schur<T> {
             let explicit = state.explicit.as_ref().map_or(0, |explicit| explicit.factor.numbers());
             let vectors = 6 * state.x.len() + 2 * state.z.len();
             let learnt = state.deflation.as_ref().map_or(0, Deflation::numbers);
-            state.system.numbers() + explicit + learnt + state.blocks.len() + vectors
+            let weighted: usize = state.weighted.chunks.iter().map(|c| c.kept.len() + c.eliminated.len()).sum();
+            state.system.numbers() + weighted + explicit + learnt + state.blocks.len() + vectors
         })
     }
 }

@@ -11,7 +11,7 @@ use super::schur::Schur;
 use super::spectral::Question;
 use crate::base::random::SplitMix64;
 use crate::base::{Scalar, kernels};
-use crate::operator::{BlockStructure, LinearMap, Linearization, Model};
+use crate::operator::{BlockStructure, CountedModel, LinearMap, Linearization, Model};
 
 /// Linear residuals A_b x_b − c_b with random numbers. Kept blocks of 2 and 3, eliminated ones of 1, 2 and 3, of which
 /// the first has fewer residuals than numbers, the second a column of zeros and the last no residuals at all.
@@ -133,7 +133,7 @@ fn agree<T: Scalar>(model: &impl Model<T>, inner: Inner, expected: (bool, bool),
     let difference = |a: &[T], b: &[T]| kernels::norm(&a.iter().zip(b).map(|(&a, &b)| a - b).collect::<Vec<T>>());
     assert!(difference(&g, &h) <= 10.0 * T::epsilon_f64() * kernels::norm(&h));
     assert_eq!(path(&schur), expected);
-    let system = System { jacobian: &at, residual, gradient: &g, scaling: &scaling, more: &|| true };
+    let system = System { jacobian: &at, residual, gradient: &g, scaling: &scaling, more: &|_| true };
     for &damping in lambdas {
         let tight = Accuracy { residual: 1e-14, energy: 0.0, enough: 0.0, truncated: false };
         let (answer, _) = schur.answer(&system, Question::Damped(damping), Some(tight)).unwrap();
@@ -184,7 +184,7 @@ fn sparse_steps_are_the_same_for_any_number_of_threads() {
             assert!(schur.enter(&at, at.outputs(), &mut g));
             assert_eq!(path(&schur), (true, true));
             let system =
-                System { jacobian: &at, residual: at.outputs(), gradient: &g, scaling: &scaling, more: &|| true };
+                System { jacobian: &at, residual: at.outputs(), gradient: &g, scaling: &scaling, more: &|_| true };
             let mut step = vec![0.0; n];
             let mut bits = vec![];
             for damping in LAMBDAS {
@@ -203,21 +203,26 @@ fn sparse_steps_are_the_same_for_any_number_of_threads() {
 fn a_new_factor_needs_one_product() {
     let model = chain::<f64>(true);
     let n = model.dim();
+    let counted = CountedModel::new(&model);
     let (x, scaling) = (vec![0.3; n], vec![1.0; n]);
-    let at = model.linearize(&x);
+    let at = counted.linearize(&x);
+    let mut r = vec![0.0; model.output_dim()];
+    model.evaluate(&x, &mut r);
     let (mut schur, mut g) = (Schur::new(Inner::Automatic), vec![0.0; n]);
-    assert!(schur.enter(&at, at.outputs(), &mut g));
+    assert!(schur.enter(&at, &r, &mut g));
+    let before = counted.counts().totals().products;
     let asked = Cell::new(0);
-    let more = || {
-        asked.set(asked.get() + 1);
+    let more = |products: usize| {
+        asked.set(asked.get().max(products));
         true
     };
-    let system = System { jacobian: &at, residual: at.outputs(), gradient: &g, scaling: &scaling, more: &more };
+    let system = System { jacobian: &at, residual: &r, gradient: &g, scaling: &scaling, more: &more };
     let accuracy = Accuracy { residual: 0.1, energy: 1e-10, enough: 0.0, truncated: true };
     let (_, stop) = schur.answer(&system, Question::Damped(1e-6), Some(accuracy)).unwrap();
-    // Once before the factor, once before the product.
-    assert_eq!((stop, asked.get()), (InnerStop::Accurate, 2));
-    let none = System { more: &|| false, ..system };
+    // It asked for the factor and one product, and that is what it took.
+    let made = counted.counts().totals().products - before;
+    assert_eq!((stop, made), (InnerStop::Accurate, asked.get()));
+    let none = System { more: &|_| false, ..system };
     let (answer, stop) = schur.answer(&none, Question::Damped(1e-3), None).unwrap();
     assert!(stop == InnerStop::Limit && answer.norm.is_finite());
 }

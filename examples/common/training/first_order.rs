@@ -64,7 +64,8 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
             clock.held(|| file.save(&state))?;
         }
     };
-    if let Some(file) = file {
+    // A run that diverged keeps the file that it had.
+    if let Some(file) = file.filter(|_| !matches!(termination, Termination::NotFinite(_))) {
         file.save(&state)?;
     }
     let Saved { x, iterations, seconds, counts, samples, .. } = state;

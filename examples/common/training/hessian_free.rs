@@ -28,6 +28,9 @@ pub fn with_kronecker_factors<M: SampledModel<f32>, L: Loss<f32>>(
     train(&solver, KroneckerPreconditioner::new(), training, objective, x0, see)
 }
 
+/// The first damping without a preconditioner, where one that is too small costs whole solves.
+const DAMPING: f64 = 10.0;
+
 /// Another recipe, without a preconditioner.
 pub fn by_recipe<M: SampledModel<f32>, L: Loss<f32>>(
     recipe: Recipe,
@@ -36,7 +39,7 @@ pub fn by_recipe<M: SampledModel<f32>, L: Loss<f32>>(
     x0: &[f32],
     see: &mut See<'_>,
 ) -> Result<Trained, String> {
-    train(&HessianFree { recipe, ..solver(training) }, (), training, objective, x0, see)
+    train(&HessianFree { recipe, damping: DAMPING, ..solver(training) }, (), training, objective, x0, see)
 }
 
 fn train<M, L, P>(

@@ -46,7 +46,7 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
             value = progress.value;
             let Saved { x, iterations, seconds, .. } = &state;
             see(Seen { x, iterations: *iterations, counts, value, seconds: *seconds });
-            if let Some(file) = file.filter(|file| over || file.due()) {
+            if let Some(file) = file.filter(|file| file.due()) {
                 saved = file.save(&state);
             }
             size = state.method.draw().len();
@@ -57,6 +57,9 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     };
     let report = solver.minimize_sampled(objective, &mut batches, &start, observer).map_err(say)?;
     saved?;
+    if let Some(file) = file {
+        file.save(&state)?;
+    }
     let termination = match report.termination {
         Termination::Observer => Termination::MaxTime,
         other => other,

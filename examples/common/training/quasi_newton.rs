@@ -31,7 +31,7 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
             value = progress.value;
             let Saved { x, iterations, seconds, counts, .. } = &state;
             see(Seen { x, iterations: *iterations, counts: *counts, value, seconds: *seconds });
-            if let Some(file) = file.filter(|file| over || file.due()) {
+            if let Some(file) = file.filter(|file| file.due()) {
                 saved = file.save(&state);
             }
         });
@@ -39,6 +39,9 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     };
     let report = Lbfgs::default().minimize_with(&objective.batch(&all), &start, observer).map_err(|e| e.to_string())?;
     saved?;
+    if let Some(file) = file {
+        file.save(&state)?;
+    }
     let termination = match report.termination {
         Termination::Observer => Termination::MaxTime,
         other => other,

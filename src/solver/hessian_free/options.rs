@@ -227,9 +227,10 @@ pub struct HessianFree {
     pub acceptance_batch: AcceptanceBatch,
     /// How a step comes out of products.
     pub recipe: Recipe,
-    /// The first λ, in units of f per squared unit of x. Default 0.1, measured on autoencoders with Kronecker factors: one
-    /// that is too small costs a few values, since rejected steps cost no product, and from one that is too large the rule
-    /// needs a hundred iterations down. Martens' published code starts from 45.
+    /// The first λ, in units of f per squared unit of x. Default 0.1, measured on autoencoders with [`OneSpace`] and
+    /// Kronecker factors: there one that is too small costs a few values, since rejected steps cost no product, and from
+    /// one that is too large the rule needs a hundred iterations down. With [`ConjugateGradients`] one that is too small
+    /// costs whole solves; Martens' published code starts from 45.
     pub damping: f64,
     /// Fixes the batches.
     pub seed: u64,

@@ -68,7 +68,7 @@ where
     check(fit, x0)?;
     settings.stopping.check()?;
     let model = CountedModel::new(fit.model());
-    let mut weights = Weights::new(fit.model().output_dim(), fit.block());
+    let mut weights = Weights::new(fit.model().output_dim(), fit.block(), !fit.loss().is_identity());
     let mut x = x0.to_vec();
     let mut run = Run::new(fit, &model, settings, source, globalisation);
     model.evaluate(&x, &mut run.residual);
@@ -83,6 +83,7 @@ where
         weights.update(fit.loss(), &run.residual, run.least_curvature);
         let jacobian = Weighted { jacobian: model.linearize(&x), weights: &weights };
         let here = Here { jacobian: &jacobian, weights: &weights, residual: weights.weighted(), x: &x };
+        let mut end = None;
         match run.arrive(&here, &mut observer)? {
             Arrival::Stay => {
                 if let Err(termination) = run.find_step(&here) {
@@ -90,11 +91,15 @@ where
                 }
             }
             Arrival::Move => {}
+            Arrival::Back(termination) => end = Some(termination),
             Arrival::End(termination) => break termination,
         }
         drop(jacobian);
         std::mem::swap(&mut x, &mut run.other_x);
         std::mem::swap(&mut run.residual, &mut run.other_residual);
+        if let Some(termination) = end {
+            break termination;
+        }
     };
     let weights = weights.numbers();
     Ok(run.report(x, termination, weights))
@@ -123,6 +128,8 @@ enum Arrival {
     Stay,
     /// Go to `other_x`.
     Move,
+    /// Go back to `other_x`, whose value and gradient are known: this is the end.
+    Back(Termination),
     /// This is the end.
     End(Termination),
 }
@@ -219,7 +226,7 @@ where
             source,
             globalisation,
             started: Instant::now(),
-            sum: LossSum::new(m, fit.block()),
+            sum: LossSum::new(m, fit.block(), !fit.loss().is_identity()),
             value: f64::NAN,
             initial_value: f64::NAN,
             initial_size: f64::NAN,
@@ -262,7 +269,10 @@ where
     ) -> Result<Arrival> {
         let products = self.model.counts().totals().products;
         if products.saturating_add(self.source.entry_cost(here.jacobian)) > self.settings.stopping.max_products {
-            return Ok(Arrival::End(Termination::MaxProducts)); // only at x0: steps leave enough
+            return Ok(match self.pending.take() {
+                None => Arrival::End(Termination::MaxProducts),
+                Some(_) => Arrival::Back(Termination::MaxProducts),
+            });
         }
         let entered = self.source.enter(here.jacobian, here.residual, &mut self.new_gradient);
         match self.pending.take() {
@@ -287,10 +297,10 @@ where
                 if !entered {
                     pending.trial.ratio = f64::NEG_INFINITY;
                     self.reject(&pending.trial, Evaluation::Gradient);
-                    return Ok(Arrival::Move);
+                    return Ok(self.limit().map_or(Arrival::Move, |limit| Arrival::Back(self.stalled(limit))));
                 }
                 std::mem::swap(&mut self.gradient, &mut self.new_gradient);
-                let cosine = self.cosine;
+                let (cosine, gradient_norm) = (self.cosine, self.gradient_norm);
                 if pending.verdict == Verdict::Rounding {
                     let slopes =
                         kernels::dot(&self.gradient, &self.step) + kernels::dot(&self.new_gradient, &self.step);
@@ -301,7 +311,9 @@ where
                     self.rounding_steps += 1;
                     self.reject(&pending.trial, Evaluation::Value);
                     self.not_finite = None;
-                    return Ok(Arrival::Move);
+                    let Some(limit) = self.limit() else { return Ok(Arrival::Move) };
+                    (self.cosine, self.gradient_norm) = (cosine, gradient_norm);
+                    return Ok(Arrival::Back(limit));
                 }
                 self.learn(&pending, products);
             }

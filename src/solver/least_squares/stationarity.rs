@@ -98,6 +98,9 @@ where
         for _ in 0..PROBES {
             self.image.iter_mut().for_each(|s| *s = T::from_f64(self.random.normal()));
             here.jacobian.apply_transpose(&self.image, &mut self.new_gradient);
+            if !kernels::all_finite(&self.new_gradient) {
+                return None;
+            }
             for (norm, &v) in self.norms.iter_mut().zip(&self.new_gradient) {
                 *norm = norm.max(v.into().abs());
             }
@@ -108,7 +111,7 @@ where
                 largest = largest.max(g.into().abs() / norm);
             }
         }
-        kernels::all_finite(&self.new_gradient).then_some(largest)
+        Some(largest)
     }
 
     /// Whether the run is over at x.

@@ -69,9 +69,10 @@ where
     /// Asks for a step, scales it to the globalisation's length and into the box, and moves `other_x` to its end.
     fn propose<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>, grow: bool) -> Outcome<(Answer, InnerStop)> {
         let (model, stopping, started) = (self.model, self.settings.stopping, self.started);
-        let reserve = self.source.entry_cost(here.jacobian);
-        let more = || {
-            model.counts().totals().products.saturating_add(reserve) < stopping.max_products
+        // For the next point, and the image of a projected step.
+        let reserve = self.source.entry_cost(here.jacobian) + usize::from(self.fit.bounds().is_some());
+        let more = |further: usize| {
+            model.counts().totals().products.saturating_add(reserve + further) <= stopping.max_products
                 && stopping.max_time.is_none_or(|most| started.elapsed() < most)
         };
         if !self.scaled {
@@ -98,7 +99,7 @@ where
         let energy = residual.min(LOOSEST_ENERGY);
         let accuracy = grow.then_some(Accuracy { residual, energy, enough: 0.0, truncated: true });
         let answered = self.source.answer(&system, self.globalisation.question(), accuracy);
-        let (mut answer, inner) = answered.ok_or_else(|| match more() {
+        let (mut answer, inner) = answered.ok_or_else(|| match more(1) {
             true => Termination::NotFinite(Evaluation::Product),
             false => self.limit().unwrap_or(Termination::MaxProducts),
         })?;
@@ -167,7 +168,10 @@ where
         let mut actual = f64::NAN;
         if inside {
             self.model.evaluate(&self.other_x, &mut self.other_residual);
-            actual = self.sum.decrease(self.fit.loss(), &self.residual, &self.other_residual);
+            // A bounded loss takes NaN for an outlier.
+            if self.fit.loss().is_identity() || kernels::all_finite(&self.other_residual) {
+                actual = self.sum.decrease(self.fit.loss(), &self.residual, &self.other_residual);
+            }
         }
         trial.after = self.value - actual;
         let noise = rounding(T::epsilon_f64(), self.value, trial.after)

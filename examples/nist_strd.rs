@@ -6,6 +6,10 @@
 //! of a directory. Each is fitted from both starts with default options. Digits are log relative errors,
 //! −log₁₀(|found − certified| / |certified|), between 0 and 11, as many as are certified; a problem counts as solved with
 //! 6 in every parameter.
+//!
+//! Of the standard deviations of Lanczos1 no program that takes the data as doubles can get more than 3.4 digits right but
+//! by luck: its residuals are of the size 10⁻¹³, and with the data rounded to doubles the exact solution, computed with 60
+//! digits, has 3.37.
 
 use std::error::Error;
 use std::fs;

@@ -13,37 +13,19 @@ memory and include whatever the library prepares; reading the file is not in the
 """
 
 import argparse
-import json
 import subprocess
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-EXAMPLE = HERE.parents[1] / "target/release/examples/bundle_adjustment"
+from ceres import EXAMPLES, build, run
+
+EXAMPLE = EXAMPLES / "bundle_adjustment"
 OURS = {
     "automatic": [],
     "explicit": ["--inner", "explicit"],
     "implicit": ["--inner", "implicit"],
     "no-eliminate": ["--no-eliminate"],
 }
-CMAKE = """cmake_minimum_required(VERSION 3.10)
-project(bundle_adjustment CXX)
-set(CMAKE_BUILD_TYPE Release)
-find_package(Ceres REQUIRED)
-add_executable(bundle_adjustment {source})
-target_link_libraries(bundle_adjustment Ceres::ceres)
-"""
-
-
-def build(folder):
-    (folder / "CMakeLists.txt").write_text(CMAKE.format(source=HERE / "bundle_adjustment.cc"))
-    for command in (["cmake", "."], ["make"]):
-        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    return folder / "bundle_adjustment"
-
-
-def run(command):
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
 def main():
@@ -57,7 +39,7 @@ def main():
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         folder = Path(folder)
-        ceres = build(folder)
+        ceres = build("bundle_adjustment", folder)
         files = list(options.files)
         if options.generate:
             files.append(str(folder / f"loop-{options.generate}.txt"))

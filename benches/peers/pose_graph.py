@@ -13,32 +13,13 @@ them.
 """
 
 import argparse
-import json
 import statistics
-import subprocess
 import tempfile
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-EXAMPLE = HERE.parents[1] / "target/release/examples/pose_graph"
-CMAKE = """cmake_minimum_required(VERSION 3.10)
-project(pose_graph CXX)
-set(CMAKE_BUILD_TYPE Release)
-find_package(Ceres REQUIRED)
-add_executable(pose_graph {source})
-target_link_libraries(pose_graph Ceres::ceres)
-"""
+from ceres import EXAMPLES, build, run
 
-
-def build(folder):
-    (folder / "CMakeLists.txt").write_text(CMAKE.format(source=HERE / "pose_graph.cc"))
-    for command in (["cmake", "."], ["make"]):
-        subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-    return folder / "pose_graph"
-
-
-def run(command):
-    return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+EXAMPLE = EXAMPLES / "pose_graph"
 
 
 def main():
@@ -50,7 +31,7 @@ def main():
     options = parser.parse_args()
     threads = str(options.threads)
     with tempfile.TemporaryDirectory() as folder:
-        ceres = build(Path(folder))
+        ceres = build("pose_graph", Path(folder))
         print("| file | solver | chi² | iterations | seconds | ratio |\n|---|---|---|---|---|---|")
         for file in options.files:
             commands = {

@@ -12,6 +12,8 @@
 //!     --reach 150,120,100            # what one space for all dampings saves: products to reach these losses
 //! ```
 
+#[path = "../common/arguments.rs"]
+mod arguments;
 mod curves;
 #[path = "../common/idx.rs"]
 mod idx;
@@ -30,6 +32,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{BernoulliCrossEntropy, Counts, Linearization, Model, SampledModel, Termination, fit_samples};
 
+use arguments::{number, seconds};
 use idx::Images;
 use training::{Checkpoint, Method, Seen, Trained, Training};
 
@@ -98,18 +101,8 @@ fn widths(text: &str) -> Result<Widths, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(seconds) if (0.0..1e9).contains(&seconds) => Ok(seconds),
-        _ => Err("a number of seconds is needed".into()),
-    }
-}
-
 fn positive(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(number) if number > 0.0 && f64::is_finite(number) => Ok(number),
-        _ => Err("a positive number is needed".into()),
-    }
+    number(text, "a positive number is needed", |number| number > 0.0 && number.is_finite())
 }
 
 /// What an autoencoder makes of all images.

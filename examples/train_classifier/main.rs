@@ -13,6 +13,8 @@
 //!
 //! Without files for the test a fifth of the images, drawn at random, is kept for it.
 
+#[path = "../common/arguments.rs"]
+mod arguments;
 #[path = "../common/digits.rs"]
 mod digits;
 #[path = "../common/idx.rs"]
@@ -32,6 +34,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{Counts, Linearization, Loss, Model, SampledModel, SoftmaxCrossEntropy, Termination, fit_samples};
 
+use arguments::{number, seconds};
 use set::Set;
 use training::{Checkpoint, Method, Seen, Trained, Training};
 
@@ -111,25 +114,12 @@ fn widths(text: &str) -> Result<Widths, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(seconds) if (0.0..1e9).contains(&seconds) => Ok(seconds),
-        _ => Err("a number of seconds is needed".into()),
-    }
-}
-
 fn positive(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
-        _ => Err("a positive number is needed".into()),
-    }
+    number(text, "a positive number is needed", |number| number > 0.0 && number.is_finite())
 }
 
 fn weight(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(weight) if weight >= 0.0 && weight.is_finite() => Ok(weight),
-        _ => Err("a number of at least 0 is needed".into()),
-    }
+    number(text, "a number of at least 0 is needed", |weight| weight >= 0.0 && weight.is_finite())
 }
 
 /// What a classifier makes of a set.

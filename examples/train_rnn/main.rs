@@ -13,6 +13,8 @@
 //! ```
 
 mod addition;
+#[path = "../common/arguments.rs"]
+mod arguments;
 mod method;
 mod picture;
 
@@ -26,6 +28,7 @@ use newton_krylov::models::{ElmanNetwork, Readout};
 use newton_krylov::{Metric, Objective, SampledObjective, SplitMix64, SquaredError, Termination, fit_samples};
 
 use addition::{INPUTS, Quality, Sequences};
+use arguments::{number, seconds};
 use method::{Method, Seen};
 
 /// Weights of a unit, and the spectral radius of those between hidden units.
@@ -82,25 +85,12 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
     }
 }
 
-fn seconds(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(seconds) if (0.0..1e9).contains(&seconds) => Ok(seconds),
-        _ => Err("a number of seconds is needed".into()),
-    }
-}
-
 fn weight(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(weight) if (0.0..1e9).contains(&weight) => Ok(weight),
-        _ => Err("a weight of at least 0 is needed".into()),
-    }
+    number(text, "a weight of at least 0 is needed", |weight| (0.0..1e9).contains(&weight))
 }
 
 fn rate(text: &str) -> Result<f64, String> {
-    match text.parse() {
-        Ok(rate) if rate > 0.0 && rate < 1e9 => Ok(rate),
-        _ => Err("a positive rate is needed".into()),
-    }
+    number(text, "a positive rate is needed", |rate| rate > 0.0 && rate < 1e9)
 }
 
 /// One point of a learning curve.

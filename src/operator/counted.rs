@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::fmt;
+use std::ops::Add;
 
 use super::{Expansion, Objective, SymmetricOperator};
 use crate::base::Scalar;
@@ -16,6 +17,17 @@ pub struct Counts {
     pub gradients: usize,
     /// Products Mv. Forming a whole matrix counts as [`SymmetricOperator::forming_cost`] products (d by default).
     pub products: usize,
+}
+
+impl Add for Counts {
+    type Output = Counts;
+    fn add(self, b: Counts) -> Counts {
+        Counts {
+            values: self.values + b.values,
+            gradients: self.gradients + b.gradients,
+            products: self.products + b.products,
+        }
+    }
 }
 
 impl fmt::Display for Counts {

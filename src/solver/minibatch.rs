@@ -83,7 +83,7 @@ pub(super) fn minimize<T: Scalar, G: Globalisation>(
             (value, norm) = (before, size);
             first.get_or_insert((before, size));
         }
-        let now = plus(run.counts, batch.counts());
+        let now = run.counts + batch.counts();
         let progress = Progress {
             iteration: run.history.len(),
             x: &x,
@@ -110,7 +110,7 @@ pub(super) fn minimize<T: Scalar, G: Globalisation>(
             run.step(&batch, &expansion, &x, before, size)
         };
         drop(expansion);
-        run.counts = plus(run.counts, batch.counts());
+        run.counts = run.counts + batch.counts();
         match taken {
             Ok(taken) => {
                 failures = 0;
@@ -145,10 +145,6 @@ pub(super) fn minimize<T: Scalar, G: Globalisation>(
         steps: run.history.len(),
         history: run.history,
     })
-}
-
-fn plus(a: Counts, b: Counts) -> Counts {
-    Counts { values: a.values + b.values, gradients: a.gradients + b.gradients, products: a.products + b.products }
 }
 
 /// The state of a run, apart from x.
@@ -189,7 +185,7 @@ impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
         let mut not_finite = true;
         let first_length = self.globalisation.length(&answer);
         for rejected in 0..MOST_TRIALS {
-            let now = plus(self.counts, batch.counts());
+            let now = self.counts + batch.counts();
             if let Some(limit) = self.settings.stopping.limit(self.history.len(), now, self.started.elapsed()) {
                 return Err(Failure::Limit(limit));
             }

@@ -127,7 +127,3 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
         Method::Lbfgs => quasi_newton::train(training, &objective, x0, see),
     }
 }
-
-fn plus(a: Counts, b: Counts) -> Counts {
-    Counts { values: a.values + b.values, gradients: a.gradients + b.gradients, products: a.products + b.products }
-}

@@ -10,7 +10,7 @@ use newton_krylov::{
 
 use super::clock::Clock;
 use super::saved::Saved;
-use super::{See, Seen, Trained, Training, plus};
+use super::{See, Seen, Trained, Training};
 
 /// Samples in a batch.
 const BATCH: usize = 1000;
@@ -37,7 +37,7 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
         state.seconds = clock.seconds();
         let over = state.seconds >= training.seconds;
         clock.held(|| {
-            let counts = plus(before, progress.counts);
+            let counts = before + progress.counts;
             // Value and gradient here are already those of the new batch, which the state has yet to draw.
             state.samples.values += (counts.values - state.counts.values - 1) * size;
             state.samples.products += (counts.products - state.counts.products) * size;

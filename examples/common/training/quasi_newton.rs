@@ -8,7 +8,7 @@ use newton_krylov::{
 
 use super::clock::Clock;
 use super::saved::Saved;
-use super::{See, Seen, Trained, Training, plus};
+use super::{See, Seen, Trained, Training};
 
 pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     training: Training<'_>,
@@ -26,7 +26,7 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
         state.seconds = clock.seconds();
         let over = state.seconds >= training.seconds;
         clock.held(|| {
-            (state.counts, state.iterations) = (plus(before, progress.counts), steps + progress.iteration);
+            (state.counts, state.iterations) = (before + progress.counts, steps + progress.iteration);
             state.x.copy_from_slice(progress.x);
             value = progress.value;
             let Saved { x, iterations, seconds, counts, .. } = &state;

@@ -7,7 +7,7 @@ use super::finding::{write_failures, write_table};
 use super::line::Line;
 use super::sweep::{self, DIRECTIONS, TaylorTest, unmeasured};
 use super::{Finding, Outcome, Property, check_point, tolerance};
-use crate::base::{Result, Scalar, check_positive_dimension, kernels, random::SplitMix64};
+use crate::base::{Result, Scalar, check_positive_dimension, columns, kernels, random::SplitMix64};
 use crate::curvature::LeastSquares;
 use crate::operator::{LinearMap, Linearization, Model};
 
@@ -148,7 +148,7 @@ where
         let mut matrix = vec![T::nan(); m * n];
         at.form(&mut matrix);
         let mut apart = vec![T::zero(); m];
-        kernels::Columns::new(m, &matrix).times(&v.iter().map(|&v| v.into()).collect::<Vec<f64>>(), &mut apart);
+        columns::Columns::new(m, &matrix).times(&v.iter().map(|&v| v.into()).collect::<Vec<f64>>(), &mut apart);
         kernels::axpy(-1.0, &jv, &mut apart);
         let sizes: Vec<f64> =
             matrix.chunks_exact(m).zip(&v).map(|(column, &v)| kernels::norm(column) * v.abs().into()).collect();

@@ -15,8 +15,8 @@ use super::learned::{LearnedPreconditioner, LearningCost};
 use super::preconditioned::Preconditioner;
 use super::product_record::{MOST, ProductRecord};
 use super::ritz::{scaled_eigenvectors, symmetric_products};
-use crate::base::kernels::{self, Columns};
 use crate::base::{Eigen, Result, Scalar, check_length, check_range};
+use crate::base::{columns, columns::Columns, kernels};
 use crate::operator::SampledObjective;
 
 /// Steps are independent as far as eigenvalues of SᵀS are above this many units of roundoff of the largest.
@@ -107,13 +107,13 @@ impl<T: Scalar> LimitedMemoryPreconditioner<T> {
         let noise = NOISE * T::epsilon_f64();
         let kept = scaled_eigenvectors(&mut eigen, &small, count, noise, |d| d.sqrt().recip(), &mut rotation)?;
         for columns in [&mut self.steps, &mut self.products] {
-            kernels::rotate(dim, columns, &rotation);
+            columns::rotate(dim, columns, &rotation);
             columns.truncate(dim * kept);
         }
         symmetric_products(dim, &self.steps, &self.products, &mut small);
         scaled_eigenvectors(&mut eigen, &small, kept, f64::NEG_INFINITY, |_| 1.0, &mut rotation)?;
         for columns in [&mut self.steps, &mut self.products] {
-            kernels::rotate(dim, columns, &rotation);
+            columns::rotate(dim, columns, &rotation);
         }
         self.ritz_values.extend(eigen.values().iter().rev());
         Some(kept)

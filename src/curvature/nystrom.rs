@@ -13,8 +13,8 @@
 use super::learned::{LearnedPreconditioner, LearningCost};
 use super::preconditioned::Preconditioner;
 use super::ritz::{scaled_eigenvectors, symmetric_products};
-use crate::base::kernels::{self, Columns};
 use crate::base::{Eigen, Error, Result, Scalar, SplitMix64, check_length};
+use crate::base::{columns, columns::Columns, kernels};
 use crate::operator::{Counts, Objective, SampledObjective, SymmetricOperator};
 
 /// Iterations of a run that share a sketch: Rathore, Lei, Frangella, Lu & Udell, "Challenges in training PINNs: a loss
@@ -121,11 +121,11 @@ impl<T: Scalar> NystromPreconditioner<T> {
         symmetric_products(dim, omega, &self.vectors, &mut small);
         let noise = NOISE * T::epsilon_f64();
         let kept = scaled_eigenvectors(&mut eigen, &small, count, noise, root, &mut rotation)?;
-        kernels::rotate(dim, &mut self.vectors, &rotation);
+        columns::rotate(dim, &mut self.vectors, &rotation);
         let sketch = &self.vectors[..dim * kept];
         symmetric_products(dim, sketch, sketch, &mut small);
         let found = scaled_eigenvectors(&mut eigen, &small, kept, T::epsilon_f64(), root, &mut rotation)?;
-        kernels::rotate(dim, &mut self.vectors[..dim * kept], &rotation);
+        columns::rotate(dim, &mut self.vectors[..dim * kept], &rotation);
         self.eigenvalues.extend(eigen.values().iter().rev().take(found));
         // Rounding bends the columns of small eigenvalues towards those of large ones.
         for j in 0..found {

@@ -1,6 +1,6 @@
 //! Small symmetric matrices of long columns, and rotations of the columns by their eigenvectors.
 
-use crate::base::kernels::Columns;
+use crate::base::columns::Columns;
 use crate::base::{Eigen, Scalar};
 
 /// out ← (AᵀB + BᵀA)/2 for columns A and B of length `dim`.

@@ -15,7 +15,7 @@ use faer::Par;
 
 use super::lanczos::{Lanczos, asymmetry_allowed};
 use super::{Status, exact};
-use crate::base::{Eigen, Error, Result, Scalar, kernels, kernels::Columns, random::SplitMix64};
+use crate::base::{Eigen, Error, Result, Scalar, columns, columns::Columns, kernels, random::SplitMix64};
 use crate::operator::{Counted, SymmetricOperator};
 
 /// Which eigenvalues are wanted.
@@ -351,7 +351,7 @@ impl<T: Scalar> Space<T> {
             self.projected[j * self.capacity + j] = self.eigen.values()[i];
             self.coupling[j] = self.leaving * s[m - 1];
         }
-        kernels::rotate(dim, &mut self.basis[..m * dim], &rotation);
+        columns::rotate(dim, &mut self.basis[..m * dim], &rotation);
         self.basis.copy_within(m * dim..(m + 1) * dim, kept * dim);
         self.len = kept;
     }

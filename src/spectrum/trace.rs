@@ -11,7 +11,7 @@
 //! a third of the products each. For positive semidefinite M its error falls like tr M/s.
 
 use super::estimate::{Estimate, Sample, check_count};
-use crate::base::{Result, Scalar, check_positive_dimension, kernels, kernels::Columns, random::SplitMix64};
+use crate::base::{Result, Scalar, check_positive_dimension, columns::Columns, kernels, random::SplitMix64};
 use crate::operator::{Counted, SymmetricOperator};
 
 /// tr M by Hutchinson's estimator from `probes` products with random signs, fixed by `seed`. Storage: two vectors.

@@ -14,7 +14,7 @@
 //! Deviation: uₖ is kept with a factor, uₖ·βₖ, as long as that is near 1. This saves a pass over m numbers. With the
 //! update comes uₖᵀAvₖ in the same pass, which must be αₖ: whether the products are adjoint is watched for nothing.
 
-use crate::base::{Scalar, kernels, kernels::Columns};
+use crate::base::{Scalar, columns::Columns, kernels};
 use crate::operator::LinearMap;
 
 /// Factors that u may carry.

@@ -13,7 +13,7 @@
 
 use faer::Par;
 
-use crate::base::{Eigen, kernels::Columns, small};
+use crate::base::{Eigen, columns::Columns, small};
 
 /// Directions kept for the next system. On a loop of 200 cameras 16, 32 and 64 were compared.
 const MOST: usize = 64;

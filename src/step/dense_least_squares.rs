@@ -19,7 +19,7 @@ use super::family::{Accuracy, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::spectral::{self, Answer, Question};
 use crate::base::native::clean_registers;
-use crate::base::{Scalar, kernels};
+use crate::base::{Scalar, columns, kernels};
 use crate::operator::LinearMap;
 
 /// Unknowns from which factorisations use all threads; below, one thread is faster.
@@ -232,7 +232,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
 
     fn image(&mut self, out: &mut [T]) -> bool {
         self.projected.iter_mut().zip(self.z.iter().zip(&self.scaling)).for_each(|(p, (z, s))| *p = s * z);
-        kernels::Columns::new(self.m, &self.jacobian).times(&self.projected, out);
+        columns::Columns::new(self.m, &self.jacobian).times(&self.projected, out);
         true
     }
 

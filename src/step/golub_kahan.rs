@@ -23,7 +23,7 @@ use super::family::{Accuracy, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::lsmr::Lsmr;
 use super::spectral::{Answer, Question};
-use crate::base::{Scalar, kernels, kernels::Columns};
+use crate::base::{Scalar, columns::Columns, kernels};
 use crate::operator::LinearMap;
 
 /// Products made on entering a point, at most: the norms of the columns, or a J that is large along its gradient, save some.

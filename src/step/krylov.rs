@@ -18,7 +18,7 @@
 use faer::Par;
 
 use super::spectral::{self, Answer, Indefinite, Question};
-use crate::base::{Eigen, Scalar, kernels, kernels::Columns};
+use crate::base::{Eigen, Scalar, columns::Columns, kernels};
 use crate::operator::SymmetricOperator;
 
 /// What became of an attempt to enlarge the space.

@@ -12,7 +12,7 @@
 
 use super::bidiagonalization::{Advance, Bidiagonalization};
 use super::lsmr::Lsmr;
-use crate::base::kernels::Columns;
+use crate::base::columns::Columns;
 use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range, kernels};
 use crate::operator::LinearMap;
 

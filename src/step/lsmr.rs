@@ -15,7 +15,7 @@
 //! Storage: x, h and h̄, beside the vectors of the bidiagonalisation.
 
 use super::bidiagonal::Bidiagonal;
-use crate::base::{Scalar, kernels, kernels::Columns};
+use crate::base::{Scalar, columns::Columns, kernels};
 
 /// The rotations, and what they know of the iterate.
 #[derive(Clone, Copy, Debug, Default)]

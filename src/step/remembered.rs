@@ -21,7 +21,7 @@ use faer::Par;
 
 use super::krylov::KrylovSpace;
 use super::spectral::{self, Answer, Question};
-use crate::base::{Eigen, Scalar, kernels, kernels::Columns};
+use crate::base::{Eigen, Scalar, columns::Columns, kernels};
 
 /// Least |zᵀs| / ‖z‖‖s‖ for the rank-one formula.
 const RANK_ONE: f64 = 0.05;

@@ -1,0 +1,166 @@
+//! Products with a matrix of few long columns, V: Vᵀx, Vc and VC, several columns to a pass over x. Sums are those of the
+//! [kernels](super::kernels): the same for any number of threads.
+
+use super::Scalar;
+use super::kernels::{axpy, dot, for_blocks, tree_sum};
+
+/// Columns of length `dim`, one after the other: a basis, or its products.
+#[derive(Clone, Copy)]
+pub struct Columns<'a, T> {
+    pub dim: usize,
+    pub data: &'a [T],
+}
+
+impl<'a, T: Scalar> Columns<'a, T> {
+    pub fn new(dim: usize, data: &'a [T]) -> Self {
+        debug_assert_eq!(data.len() % dim, 0);
+        Columns { dim, data }
+    }
+
+    pub fn column(&self, j: usize) -> &'a [T] {
+        &self.data[j * self.dim..(j + 1) * self.dim]
+    }
+
+    /// coefficients ← Bᵀx, four columns to a pass over x.
+    pub fn transpose_times(&self, x: &[T], coefficients: &mut [f64]) {
+        let count = coefficients.len();
+        let mut j = 0;
+        while j + 4 <= count {
+            let b: [&[T]; 4] = std::array::from_fn(|i| self.column(j + i));
+            let sums = tree_sum(self.dim, &|r| {
+                let x = &x[r.clone()];
+                let b: [&[T]; 4] = std::array::from_fn(|i| &b[i][r.clone()]);
+                four_dots(x, b)
+            });
+            coefficients[j..j + 4].copy_from_slice(&sums);
+            j += 4;
+        }
+        for (i, c) in coefficients.iter_mut().enumerate().skip(j) {
+            *c = dot(self.column(i), x);
+        }
+    }
+
+    /// y ← y + α B c, four columns to a pass over y.
+    pub fn add_times(&self, alpha: f64, coefficients: &[f64], y: &mut [T]) {
+        let mut j = 0;
+        while j + 4 <= coefficients.len() {
+            let b: [&[T]; 4] = std::array::from_fn(|i| self.column(j + i));
+            let c: [T; 4] = std::array::from_fn(|i| T::from_f64(alpha * coefficients[j + i]));
+            for_blocks(y, &|start, y| {
+                let n = y.len();
+                let b: [&[T]; 4] = std::array::from_fn(|i| &b[i][start..start + n]);
+                for i in 0..n {
+                    y[i] += (c[0] * b[0][i] + c[1] * b[1][i]) + (c[2] * b[2][i] + c[3] * b[3][i]);
+                }
+            });
+            j += 4;
+        }
+        for (i, &c) in coefficients.iter().enumerate().skip(j) {
+            axpy(alpha * c, self.column(i), y);
+        }
+    }
+
+    /// y ← B c.
+    pub fn times(&self, coefficients: &[f64], y: &mut [T]) {
+        y.fill(T::zero());
+        self.add_times(1.0, coefficients, y);
+    }
+}
+
+/// The leading columns of B, of length `dim` each, ← B C, with as many columns as C has; the others are left as they were.
+/// C holds as many rows as B has columns, by columns.
+pub fn rotate<T: Scalar>(dim: usize, columns: &mut [T], coefficients: &[f64]) {
+    const ROWS: usize = 64;
+    let count = columns.len() / dim;
+    let mut rows = vec![T::zero(); ROWS * count];
+    let mut sums = [0.0_f64; ROWS];
+    for start in (0..dim).step_by(ROWS) {
+        let height = ROWS.min(dim - start);
+        for j in 0..count {
+            rows[j * ROWS..j * ROWS + height].copy_from_slice(&columns[j * dim + start..j * dim + start + height]);
+        }
+        for (k, c) in coefficients.chunks_exact(count).enumerate() {
+            sums.fill(0.0);
+            for (row, &c) in rows.chunks_exact(ROWS).zip(c) {
+                for (sum, &row) in sums.iter_mut().zip(row) {
+                    *sum += c * row.into();
+                }
+            }
+            for (out, &sum) in columns[k * dim + start..k * dim + start + height].iter_mut().zip(&sums) {
+                *out = T::from_f64(sum);
+            }
+        }
+    }
+}
+
+/// Four inner products with one vector, in one pass.
+fn four_dots<T: Scalar>(x: &[T], b: [&[T]; 4]) -> [f64; 4] {
+    const WIDTH: usize = 4;
+    let mut sums = [[0.0_f64; WIDTH]; 4];
+    let n = x.len();
+    let whole = n - n % WIDTH;
+    let mut i = 0;
+    while i < whole {
+        for lane in 0..WIDTH {
+            let v: f64 = x[i + lane].into();
+            for k in 0..4 {
+                sums[k][lane] += v * b[k][i + lane].into();
+            }
+        }
+        i += WIDTH;
+    }
+    while i < n {
+        let v: f64 = x[i].into();
+        for k in 0..4 {
+            sums[k][i - whole] += v * b[k][i].into();
+        }
+        i += 1;
+    }
+    std::array::from_fn(|k| (sums[k][0] + sums[k][2]) + (sums[k][1] + sums[k][3]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::kernels::tests::vector;
+
+    #[test]
+    fn block_products_agree_with_single_ones() {
+        for n in [1, 5, 4097] {
+            for k in 1..10 {
+                let data = vector(n * k, 3);
+                let basis = Columns::new(n, &data);
+                let x = vector(n, 4);
+                let mut c = vec![0.0; k];
+                basis.transpose_times(&x, &mut c);
+                for j in 0..k {
+                    let exact: f64 = basis.column(j).iter().zip(&x).map(|(a, b)| a * b).sum();
+                    assert!((c[j] - exact).abs() < 1e-12 * n as f64);
+                }
+                let mut y = vec![f64::NAN; n];
+                basis.times(&c, &mut y);
+                for i in 0..n {
+                    let exact: f64 = (0..k).map(|j| basis.column(j)[i] * c[j]).sum();
+                    assert!((y[i] - exact).abs() < 1e-12 * n as f64);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn columns_are_rotated_in_place() {
+        for n in [1, 63, 64, 200] {
+            let data = vector(n * 3, 5);
+            let c = [1.0, 2.0, 3.0, 0.5, -1.0, 0.25];
+            let mut rotated = data.clone();
+            rotate(n, &mut rotated, &c);
+            let before = Columns::new(n, &data);
+            for k in 0..2 {
+                let mut expected = vec![0.0; n];
+                before.times(&c[3 * k..3 * k + 3], &mut expected);
+                assert!(rotated[k * n..(k + 1) * n].iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-14));
+            }
+            assert_eq!(rotated[2 * n..], data[2 * n..]);
+        }
+    }
+}

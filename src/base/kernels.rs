@@ -327,38 +327,59 @@ pub fn multiply<T: Scalar>(x: &[T], y: &mut [T]) {
     });
 }
 
-/// v ← αv, h̄ ← h + βh̄, x ← x + γh̄ and h ← v + δh; returns ‖x‖. One pass: the updates of LSMR.
-pub fn lsmr_update<T: Scalar>(
-    [alpha, beta, gamma, delta]: [f64; 4],
-    v: &mut [T],
+/// For each v in turn, with its [α, β, γ, δ]: h̄ ← h + βh̄, x ← x + γh̄ and h ← αv + δh. Returns ‖x‖ at the end. One pass:
+/// `K` updates of LSMR.
+pub fn lsmr_updates<T: Scalar, const K: usize>(
+    v: [&[T]; K],
+    factors: [[f64; 4]; K],
     h: &mut [T],
     h_bar: &mut [T],
     x: &mut [T],
 ) -> f64 {
-    let [a, b, c, d] = [alpha, beta, gamma, delta].map(T::from_f64);
-    let [squared] = update_and_sum(0, [v, h, h_bar, &mut *x], &|_, [v, h, h_bar, x]| {
-        let mut squares = [0.0; LANES]; // not captured by a closure: see golub_kahan_block
-        let ((v, last_v), (h, last_h)) = (v.as_chunks_mut::<LANES>(), h.as_chunks_mut::<LANES>());
-        let ((h_bar, last_h_bar), (x, last_x)) = (h_bar.as_chunks_mut::<LANES>(), x.as_chunks_mut::<LANES>());
-        for (((v, h), h_bar), x) in v.iter_mut().zip(h).zip(h_bar).zip(x) {
-            for lane in 0..LANES {
-                v[lane] *= a;
-                h_bar[lane] = h[lane] + b * h_bar[lane];
-                x[lane] += c * h_bar[lane];
-                h[lane] = v[lane] + d * h[lane];
-                squares[lane] += x[lane].into() * x[lane].into();
-            }
-        }
-        for (lane, (((v, h), h_bar), x)) in last_v.iter_mut().zip(last_h).zip(last_h_bar).zip(last_x).enumerate() {
-            *v *= a;
-            *h_bar = *h + b * *h_bar;
-            *x += c * *h_bar;
-            *h = *v + d * *h;
-            squares[lane] += (*x).into() * (*x).into();
-        }
-        [join_lanes(squares)]
+    let factors = factors.map(|factors| factors.map(T::from_f64));
+    let [squared] = update_and_sum(0, [h, h_bar, &mut *x], &|start, [h, h_bar, x]| {
+        let v = v.map(|v| &v[start..start + x.len()]);
+        let mut squared = 0.0;
+        vectorized(
+            #[inline(always)]
+            || squared = lsmr_block(v, &factors, h, h_bar, x),
+        );
+        [squared]
     });
     if SAFE_SQUARES.contains(&squared) { squared.sqrt() } else { norm(x) }
+}
+
+/// [`lsmr_updates`] of a block; the sums are local as in [`golub_kahan_block`].
+#[inline(always)]
+fn lsmr_block<T: Scalar, const K: usize>(
+    v: [&[T]; K],
+    factors: &[[T; 4]; K],
+    h: &mut [T],
+    h_bar: &mut [T],
+    x: &mut [T],
+) -> f64 {
+    let mut squares = [0.0; LANES];
+    let update = |i: usize, h: &mut T, h_bar: &mut T, x: &mut T| {
+        for (v, &[a, b, c, d]) in v.iter().zip(factors) {
+            *h_bar = *h + b * *h_bar;
+            *x += c * *h_bar;
+            *h = a * v[i] + d * *h;
+        }
+    };
+    let n = x.len();
+    let (h, h_bar) = (&mut h[..n], &mut h_bar[..n]);
+    let whole = n - n % LANES;
+    for i in (0..whole).step_by(LANES) {
+        for lane in 0..LANES {
+            update(i + lane, &mut h[i + lane], &mut h_bar[i + lane], &mut x[i + lane]);
+            squares[lane] += x[i + lane].into() * x[i + lane].into();
+        }
+    }
+    for i in whole..n {
+        update(i, &mut h[i], &mut h_bar[i], &mut x[i]);
+        squares[i - whole] += x[i].into() * x[i].into();
+    }
+    join_lanes(squares)
 }
 
 /// z ← αx + βy + γz.
@@ -443,7 +464,7 @@ pub(super) mod tests {
                 axpy(0.3, &a, &mut y);
                 let (size, across) = golub_kahan_update(0.7, &a, -0.4, &mut b.clone());
                 let [mut h, mut h_bar, mut x] = [b.clone(), a.clone(), b.clone()];
-                let solution = lsmr_update([1.1, 0.2, -0.3, 0.4], &mut a.clone(), &mut h, &mut h_bar, &mut x);
+                let solution = lsmr_updates([&a], [[1.1, 0.2, -0.3, 0.4]], &mut h, &mut h_bar, &mut x);
                 [dot(&a, &b), dot(&y, &y), size, across, solution].map(f64::to_bits)
             })
         };
@@ -454,12 +475,14 @@ pub(super) mod tests {
     fn fused_updates_agree_with_single_ones() {
         for n in [1, 4095, 4097, 200_003] {
             let [v, h, h_bar, x] = [1, 2, 3, 4].map(|seed| vector(n, seed));
-            let (mut v2, mut h2, mut h_bar2, mut x2) = (v.clone(), h.clone(), h_bar.clone(), x.clone());
-            let size = lsmr_update([2.0, -0.3, 0.7, -1.5], &mut v2, &mut h2, &mut h_bar2, &mut x2);
+            let (mut h2, mut h_bar2, mut x2) = (h.clone(), h_bar.clone(), x.clone());
+            let factors = [[2.0, -0.3, 0.7, -1.5], [0.5, 0.1, -0.2, 0.3]];
+            let size = lsmr_updates([&v, &x], factors, &mut h2, &mut h_bar2, &mut x2);
             for i in 0..n {
-                let bar = h[i] - 0.3 * h_bar[i];
-                assert_eq!((v2[i], h_bar2[i]), (2.0 * v[i], bar));
-                assert_eq!((x2[i], h2[i]), (x[i] + 0.7 * bar, 2.0 * v[i] - 1.5 * h[i]));
+                let (bar, next) = (h[i] - 0.3 * h_bar[i], 2.0 * v[i] - 1.5 * h[i]);
+                let last = next + 0.1 * bar;
+                assert_eq!((h_bar2[i], h2[i]), (last, 0.5 * x[i] + 0.3 * next));
+                assert_eq!(x2[i], x[i] + 0.7 * bar - 0.2 * last);
             }
             assert!((size / norm(&x2) - 1.0).abs() < 1e-14);
             let mut y = v.clone();

@@ -11,14 +11,46 @@
 //! Numer. Math. 124 (2013)). So the small problem is solved as by a backward stable dense method, and no left vector
 //! needs to be stored.
 //!
-//! Deviation: uₖ is kept with a factor, uₖ·βₖ, as long as that is near 1. This saves a pass over m numbers. With the
-//! update comes uₖᵀAvₖ in the same pass, which must be αₖ: whether the products are adjoint is watched for nothing.
+//! Deviation: uₖ and vₖ are kept with factors, uₖ·βₖ and vₖ·αₖ, as long as these are near 1. This saves a pass over each.
+//! With the update of u comes uₖᵀAvₖ in the same pass, which must be αₖ: whether the products are adjoint is watched for
+//! nothing.
 
 use crate::base::{Scalar, columns::Columns, kernels};
 use crate::operator::LinearMap;
 
-/// Factors that u may carry.
+/// Factors that a vector may carry.
 const NEAR_ONE: std::ops::Range<f64> = 1e-5..1e5;
+
+/// `numbers` = `factor` times the vector that is meant.
+pub struct Scaled<T> {
+    pub numbers: Vec<T>,
+    pub factor: f64,
+}
+
+impl<T: Scalar> Scaled<T> {
+    fn zero(len: usize) -> Self {
+        Scaled { numbers: vec![T::zero(); len], factor: 1.0 }
+    }
+
+    /// Divides the factor out.
+    pub fn normalise(&mut self) {
+        if self.factor != 1.0 && self.factor != 0.0 && self.factor.is_finite() {
+            kernels::scale(self.factor.recip(), &mut self.numbers);
+            self.factor = 1.0;
+        }
+    }
+
+    fn keep_near_one(&mut self) {
+        if !NEAR_ONE.contains(&self.factor.abs()) {
+            self.normalise();
+        }
+    }
+
+    fn copy_from(&mut self, other: &Self) {
+        self.numbers.copy_from_slice(&other.numbers);
+        self.factor = other.factor;
+    }
+}
 
 /// What became of an attempt to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,18 +65,18 @@ pub enum Advance {
 
 /// uₖ and vₖ, and what a product needs. Storage: 2m + 2n numbers, and n with a scaling.
 pub struct Bidiagonalization<T> {
-    /// `factor`·uₖ.
-    u: Vec<T>,
-    factor: f64,
-    /// vₖ; after [`contract`](Self::contract) α times that.
-    pub v: Vec<T>,
+    /// uₖ.
+    u: Scaled<T>,
+    /// vₖ.
+    pub v: Scaled<T>,
     /// αₖ and βₖ.
     pub alpha: f64,
     pub beta: f64,
     product: Vec<T>,
     /// Whether `product` is Avₖ already.
     has_product: bool,
-    transpose_product: Vec<T>,
+    /// Aᵀu; after [`contract`](Self::contract) the vector before vₖ, which the caller may exchange for another buffer.
+    pub spent: Vec<T>,
     scaled: Vec<T>,
     h: Vec<f64>,
     /// Products made, of both kinds.
@@ -59,14 +91,13 @@ impl<T: Scalar> Bidiagonalization<T> {
     /// Room for a J with m rows and n columns, and for reorthogonalisation against `stored` vectors.
     pub fn new(m: usize, n: usize, stored: usize) -> Self {
         Bidiagonalization {
-            u: vec![T::zero(); m],
-            factor: 1.0,
-            v: vec![T::zero(); n],
+            u: Scaled::zero(m),
+            v: Scaled::zero(n),
             alpha: 0.0,
             beta: 0.0,
             product: vec![T::zero(); m],
             has_product: false,
-            transpose_product: vec![T::zero(); n],
+            spent: vec![T::zero(); n],
             scaled: vec![],
             h: vec![0.0; stored],
             made: 0,
@@ -77,108 +108,103 @@ impl<T: Scalar> Bidiagonalization<T> {
 
     /// Storage in numbers.
     pub fn numbers(&self) -> usize {
-        2 * (self.u.len() + self.v.len()) + self.scaled.len()
+        2 * (self.u.numbers.len() + self.v.numbers.len()) + self.scaled.len()
     }
 
     /// Takes u, v and their coefficients from another one.
     pub fn copy_from(&mut self, other: &Self) {
-        self.u.copy_from_slice(&other.u);
-        self.v.copy_from_slice(&other.v);
-        (self.factor, self.alpha, self.beta) = (other.factor, other.alpha, other.beta);
+        self.u.copy_from(&other.u);
+        self.v.copy_from(&other.v);
+        (self.alpha, self.beta) = (other.alpha, other.beta);
         (self.size, self.mismatch) = (other.size, other.mismatch);
     }
 
     /// β₁u₁ = −r. Returns β₁.
     pub fn start(&mut self, residual: &[T]) -> f64 {
-        self.u.copy_from_slice(residual);
+        self.u.numbers.copy_from_slice(residual);
         self.beta = kernels::norm(residual);
-        self.factor = -self.beta;
+        self.u.factor = -self.beta;
         (self.size, self.mismatch) = (0.0, 0.0);
-        self.keep_near_one();
+        self.u.keep_near_one();
         self.beta
     }
 
     /// α₁v₁ = Aᵀu₁ from g = Jᵀr, after [`start`](Self::start). No product. Returns α₁; v₁ is normalised.
     pub fn start_from_gradient(&mut self, gradient: &[T], scaling: Option<&[T]>) -> f64 {
         self.has_product = false;
-        self.v.copy_from_slice(gradient);
+        self.v.numbers.copy_from_slice(gradient);
         if let Some(scaling) = scaling {
-            kernels::multiply(scaling, &mut self.v);
+            kernels::multiply(scaling, &mut self.v.numbers);
         }
-        let size = kernels::norm(&self.v);
+        let size = kernels::norm(&self.v.numbers);
         self.alpha = size / self.beta;
-        if size > 0.0 && self.alpha.is_finite() {
-            kernels::scale(-size.recip(), &mut self.v);
-        }
+        self.v.factor = -size;
+        self.v.normalise();
         self.alpha
-    }
-
-    fn keep_near_one(&mut self) {
-        if !NEAR_ONE.contains(&self.factor.abs()) && self.factor != 0.0 && self.factor.is_finite() {
-            kernels::scale(self.factor.recip(), &mut self.u);
-            self.factor = 1.0;
-        }
     }
 
     /// ‖Avₖ‖, of which [`expand`](Self::expand) then makes use: one product, and none there.
     pub fn look_ahead(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>) -> f64 {
         self.multiply(jacobian, scaling);
         self.has_product = true;
-        kernels::norm(&self.product)
+        kernels::norm(&self.product) / self.v.factor.abs()
     }
 
-    /// product ← Avₖ.
+    /// product ← A times the numbers of vₖ.
     fn multiply(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>) {
         self.made += 1;
         match scaling {
-            None => jacobian.apply(&self.v, &mut self.product),
+            None => jacobian.apply(&self.v.numbers, &mut self.product),
             Some(scaling) => {
                 self.scaled.clear();
-                self.scaled.extend_from_slice(&self.v);
+                self.scaled.extend_from_slice(&self.v.numbers);
                 kernels::multiply(scaling, &mut self.scaled);
                 jacobian.apply(&self.scaled, &mut self.product);
             }
         }
     }
 
-    /// βu ← Av − αu, with the new β. One product. Expects v to be normalised.
+    /// βu ← Av − αu, with the new β. One product.
     pub fn expand(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>) -> Advance {
         if !std::mem::take(&mut self.has_product) {
             self.multiply(jacobian, scaling);
         }
-        let (beta, across) = kernels::golub_kahan_update(1.0, &self.product, -self.alpha / self.factor, &mut self.u);
+        let Self { u, v, product, .. } = self;
+        let (beta, across) =
+            kernels::golub_kahan_update(v.factor.recip(), product, -self.alpha / u.factor, &mut u.numbers);
         if !beta.is_finite() {
             return Advance::NotFinite;
         }
         let size = beta.hypot(self.alpha);
         self.size = self.size.max(size);
         if size > 0.0 {
-            self.mismatch = self.mismatch.max((across / self.factor - self.alpha).abs() / self.size);
+            self.mismatch = self.mismatch.max((across / (u.factor * v.factor) - self.alpha).abs() / self.size);
         }
         self.beta = if beta > T::epsilon_f64() * size { beta } else { 0.0 };
-        self.factor = beta;
-        self.keep_near_one();
+        u.factor = beta;
+        u.keep_near_one();
         if self.beta > 0.0 {
             Advance::Advanced
         } else {
-            self.alpha = 0.0;
-            Advance::Invariant
+            std::mem::swap(&mut v.numbers, &mut self.spent);
+            self.end()
         }
     }
 
-    /// αv ← Aᵀu − βv, with the new α, orthogonalised against `stored`. One transposed product. v keeps the factor α, so
-    /// that the caller can take it away in a pass of its own.
+    /// αv ← Aᵀu − βv, with the new α, orthogonalised against `stored`. One transposed product.
     pub fn contract(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>, stored: Columns<'_, T>) -> Advance {
         self.made += 1;
-        jacobian.apply_transpose(&self.u, &mut self.transpose_product);
+        let Self { u, v, spent, .. } = self;
+        jacobian.apply_transpose(&u.numbers, spent);
         if let Some(scaling) = scaling {
-            kernels::multiply(scaling, &mut self.transpose_product);
+            kernels::multiply(scaling, spent);
         }
         let (mut alpha, _) =
-            kernels::golub_kahan_update(self.factor.recip(), &self.transpose_product, -self.beta, &mut self.v);
+            kernels::golub_kahan_update(-self.beta / v.factor, &v.numbers, u.factor.recip(), spent);
         if !alpha.is_finite() {
             return Advance::NotFinite;
         }
+        std::mem::swap(&mut v.numbers, spent);
         // What of v is rounding of Aᵀu.
         let size = alpha.hypot(self.beta);
         let mut least = T::epsilon_f64() * size;
@@ -188,21 +214,35 @@ impl<T: Scalar> Bidiagonalization<T> {
             for _ in 0..4 {
                 let before = alpha;
                 let h = &mut self.h[..count];
-                stored.transpose_times(&self.v, h);
-                stored.add_times(-1.0, h, &mut self.v);
-                alpha = kernels::norm(&self.v);
+                stored.transpose_times(&v.numbers, h);
+                stored.add_times(-1.0, h, &mut v.numbers);
+                alpha = kernels::norm(&v.numbers);
                 if alpha > 0.7 * before || alpha <= least {
                     break;
                 }
             }
         }
-        self.alpha = if alpha > least { alpha } else { 0.0 };
-        if self.alpha > 0.0 { Advance::Advanced } else { Advance::Invariant }
+        if alpha <= least {
+            return self.end();
+        }
+        self.alpha = alpha;
+        v.factor = alpha;
+        v.keep_near_one();
+        Advance::Advanced
+    }
+
+    /// There is no vₖ₊₁.
+    fn end(&mut self) -> Advance {
+        self.alpha = 0.0;
+        self.v.numbers.fill(T::zero());
+        self.v.factor = 1.0;
+        Advance::Invariant
     }
 
     /// Ax for a vector x that takes the place of v: one product.
     pub fn image(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>, x: &[T]) -> &[T] {
-        self.v.copy_from_slice(x);
+        self.v.numbers.copy_from_slice(x);
+        self.v.factor = 1.0;
         self.multiply(jacobian, scaling);
         &self.product
     }

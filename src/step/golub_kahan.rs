@@ -62,7 +62,7 @@ struct Beyond<T> {
 }
 
 /// The space, and the answer last asked for. Storage: 2m + (5 + capacity)n numbers, one vector of n more where the norms of
-/// J's columns are not known; LSMR takes 2m + 6n more.
+/// J's columns are not known; LSMR takes 2m + 9n more.
 pub struct GolubKahan<T> {
     capacity: usize,
     /// min(m, n).
@@ -181,11 +181,11 @@ impl<T: Scalar> GolubKahan<T> {
                 if !(system.more)(1) {
                     return Err(InnerStop::Limit);
                 }
-                basis.extend_from_slice(&process.v);
+                basis.extend_from_slice(&process.v.numbers);
                 let alpha = process.alpha;
                 let advance = process.expand(system.jacobian, scaling);
                 if advance == Advance::NotFinite {
-                    basis.truncate(matrix.len() * process.v.len());
+                    basis.truncate(matrix.len() * process.v.numbers.len());
                     self.state = State::Broken;
                     return Err(InnerStop::NotFinite);
                 }
@@ -197,10 +197,10 @@ impl<T: Scalar> GolubKahan<T> {
                 if !(system.more)(1) {
                     return Err(InnerStop::Limit);
                 }
-                let n = process.v.len();
+                let n = process.v.numbers.len();
                 self.state = match process.contract(system.jacobian, scaling, Columns::new(n, basis)) {
                     Advance::Advanced => {
-                        kernels::scale(process.alpha.recip(), &mut process.v);
+                        process.v.normalise();
                         State::Ready
                     }
                     Advance::Invariant => State::Invariant,
@@ -263,7 +263,7 @@ impl<T: Scalar> GolubKahan<T> {
         let mut stop = InnerStop::Limit;
         for _ in 0..CONTINUATIONS {
             further.copy_from(process);
-            lsmr.replay(matrix, Columns::new(n, basis), shift, process.alpha, &process.v);
+            lsmr.replay(matrix, Columns::new(n, basis), shift, process.alpha, &process.v.numbers);
             let longest = if shift > 0.0 { OUTSIDE * radius } else { radius };
             stop = InnerStop::Limit;
             for _ in 0..m + n {
@@ -285,12 +285,16 @@ impl<T: Scalar> GolubKahan<T> {
                     stop = InnerStop::NotFinite;
                     break;
                 }
-                lsmr.next(further.alpha, further.beta, &mut further.v);
+                lsmr.next(further);
+                if longest.is_finite() {
+                    lsmr.update(further);
+                }
                 if advance == Advance::Invariant {
                     stop = InnerStop::Exhausted;
                     break;
                 }
             }
+            lsmr.update(further);
             let again = stop == InnerStop::Limit && lsmr.solution() > longest && shift > 0.0;
             if !again || !(system.more)(1) {
                 break;

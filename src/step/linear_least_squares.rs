@@ -374,7 +374,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
         let mut lsmr = Lsmr::new(n);
         let beta = process.start(&self.residual);
         let alpha = process.start_from_gradient(&self.gradient, None);
-        lsmr.start(&process.v, alpha, beta, damping);
+        lsmr.start(&process.v.numbers, alpha, beta, damping);
         let max_iterations =
             if self.options.max_iterations == 0 { self.b.len() + n } else { self.options.max_iterations };
         let leave = loop {
@@ -382,7 +382,8 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
                 break Leave::Outcome(LinearOutcome::IterationLimit);
             }
             if stored < most {
-                basis[stored * n..(stored + 1) * n].copy_from_slice(&process.v);
+                process.v.normalise();
+                basis[stored * n..(stored + 1) * n].copy_from_slice(&process.v.numbers);
                 stored += 1;
             }
             self.iterations += 1;
@@ -398,7 +399,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
             if advance == Advance::NotFinite {
                 break Leave::Outcome(LinearOutcome::NotFinite);
             }
-            lsmr.next(process.alpha, process.beta, &mut process.v);
+            lsmr.next(&mut process);
             self.operator_norm = self.operator_norm.max(lsmr.operator_norm());
             self.condition = self.condition.max(lsmr.condition());
             let x_norm = if self.x_norm > 0.0 { self.x_norm } else { lsmr.solution() };
@@ -410,6 +411,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
                 break Leave::Outcome(LinearOutcome::ConditionLimit);
             }
         };
+        lsmr.update(&process);
         self.candidate.copy_from_slice(&lsmr.x);
         leave
     }

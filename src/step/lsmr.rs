@@ -8,14 +8,18 @@
 //! estimates of ‖r̄‖, ‖A‖ and of the condition number are theirs as well (section 3), with r̄ = [b − Ax; −√λx] and
 //! [A; √λI] in the place of A. Letters are those of the paper.
 //!
-//! Deviations: all updates of vectors are one pass over v, h, h̄ and x, which also normalises v and sums up ‖x‖; since the
-//! shift acts on the scalars only, [`replay`](Lsmr::replay) runs the recurrence for another λ over stored v, without a
-//! product.
+//! Deviations: h, h̄ and x do not matter to the bidiagonalisation, so that they fall behind by up to four iterations and
+//! are brought up to date in one pass, which also sums up ‖x‖; since the shift acts on the scalars only,
+//! [`replay`](Lsmr::replay) runs the recurrence for another λ over stored v, without a product.
 //!
-//! Storage: x, h and h̄, beside the vectors of the bidiagonalisation.
+//! Storage: x, h, h̄ and three spent v, beside the vectors of the bidiagonalisation.
 
 use super::bidiagonal::Bidiagonal;
+use super::bidiagonalization::Bidiagonalization;
 use crate::base::{Scalar, columns::Columns, kernels};
+
+/// Iterations that one pass brings x up to date with: 10 vectors are read or written for 4 iterations, 24 one by one.
+const PENDING: usize = 4;
 
 /// The rotations, and what they know of the iterate.
 #[derive(Clone, Copy, Debug, Default)]
@@ -120,6 +124,10 @@ pub struct Lsmr<T> {
     pub x: Vec<T>,
     h: Vec<T>,
     h_bar: Vec<T>,
+    /// The v of all pending iterations but the last, and the factors of all.
+    spent: [Vec<T>; PENDING - 1],
+    factors: [[f64; 4]; PENDING],
+    pending: usize,
     norm: f64,
     /// What h̄ was multiplied with in the last x.
     last: f64,
@@ -129,12 +137,22 @@ pub struct Lsmr<T> {
 impl<T: Scalar> Lsmr<T> {
     pub fn new(n: usize) -> Self {
         let zero = || vec![T::zero(); n];
-        Lsmr { x: zero(), h: zero(), h_bar: zero(), norm: 0.0, last: 0.0, rotations: Rotations::default() }
+        Lsmr {
+            x: zero(),
+            h: zero(),
+            h_bar: zero(),
+            spent: std::array::from_fn(|_| zero()),
+            factors: [[0.0; 4]; PENDING],
+            pending: 0,
+            norm: 0.0,
+            last: 0.0,
+            rotations: Rotations::default(),
+        }
     }
 
     /// Storage in numbers.
     pub fn numbers(&self) -> usize {
-        3 * self.x.len()
+        (3 + self.spent.len()) * self.x.len()
     }
 
     /// x = 0, for β₁ and α₁v₁ and the damping λ.
@@ -142,16 +160,37 @@ impl<T: Scalar> Lsmr<T> {
         self.x.fill(T::zero());
         self.h_bar.fill(T::zero());
         self.h.copy_from_slice(v);
-        (self.norm, self.last) = (0.0, 0.0);
+        (self.norm, self.last, self.pending) = (0.0, 0.0, 0);
         self.rotations = Rotations::start(alpha, beta, damping);
     }
 
-    /// One iteration with the next α and β; `v` is α times the next vector and is divided by it.
-    pub fn next(&mut self, alpha: f64, beta: f64, v: &mut [T]) {
-        let [h_bar, x, h] = self.rotations.next(alpha, beta);
+    /// One iteration, after `process` has made its next α, β and v. x may fall behind until [`update`](Self::update).
+    pub fn next(&mut self, process: &mut Bidiagonalization<T>) {
+        let [h_bar, x, h] = self.rotations.next(process.alpha, process.beta);
         self.last = x;
-        let normalise = if alpha > 0.0 { alpha.recip() } else { 0.0 };
-        self.norm = kernels::lsmr_update([normalise, h_bar, x, h], v, &mut self.h, &mut self.h_bar, &mut self.x);
+        if self.pending > 0 {
+            std::mem::swap(&mut self.spent[self.pending - 1], &mut process.spent);
+        }
+        self.factors[self.pending] = [process.v.factor.recip(), h_bar, x, h];
+        self.pending += 1;
+        if self.pending == PENDING {
+            self.update(process);
+        }
+    }
+
+    /// Brings x and ‖x‖ up to date.
+    pub fn update(&mut self, process: &Bidiagonalization<T>) {
+        let Self { x, h, h_bar, spent: [first, second, third], factors, .. } = self;
+        let v = [&first[..], second, third, &process.v.numbers];
+        let pending = std::mem::take(&mut self.pending);
+        if pending == PENDING {
+            self.norm = kernels::lsmr_updates(v, *factors, h, h_bar, x);
+            return;
+        }
+        for i in 0..pending {
+            let v = if i + 1 == pending { &process.v.numbers } else { v[i] };
+            self.norm = kernels::lsmr_updates([v], [factors[i]], h, h_bar, x);
+        }
     }
 
     /// The iterate after the columns of a bidiagonal matrix, whose vectors are stored, for another damping. `v` and
@@ -196,7 +235,7 @@ impl<T: Scalar> Lsmr<T> {
         self.rotations.zeta_bar.abs()
     }
 
-    /// ‖x‖.
+    /// ‖x‖ when it was last brought up to date; it does not fall from iteration to iteration.
     pub fn solution(&self) -> f64 {
         self.norm
     }

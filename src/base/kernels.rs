@@ -12,17 +12,22 @@ use super::native::vectorized;
 /// Elements in a leaf of the summation tree (32 KiB of `f64`: one level-1 cache).
 pub(super) const BLOCK: usize = 4096;
 /// Elements from which both branches of the tree run in parallel.
-pub(super) const PARALLEL: usize = 1 << 16;
+const PARALLEL: usize = 1 << 16;
+/// The same where the caller is no thread of the pool: work is then handed over to threads that may sleep, with vectors that
+/// are not in their caches. Measured: for 400,000 numbers twice the time of one thread, for 4,000,000 less.
+const PARALLEL_FROM_OUTSIDE: usize = 1 << 20;
 /// Independent partial sums inside a block; a fixed number that the compiler turns into vector registers.
 pub(super) const LANES: usize = 8;
 /// Sums of squares that neither overflowed nor lost digits to underflow.
 const SAFE_SQUARES: Range<f64> = 1e-280..1e280;
 
-/// Calls both, in parallel where there is more than one thread. With one, a call from outside of the pool would still be
-/// handed to the pool's thread, on a core whose caches do not hold the vectors.
+/// Calls both, which work on `len` elements together, in parallel where that saves time.
 #[inline]
-fn both<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
-    if rayon::current_num_threads() > 1 { rayon::join(a, b) } else { (a(), b()) }
+pub(super) fn both<A: Send, B: Send>(len: usize, a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
+    let pays = len >= PARALLEL
+        && rayon::current_num_threads() > 1
+        && (len >= PARALLEL_FROM_OUTSIDE || rayon::current_thread_index().is_some());
+    if pays { rayon::join(a, b) } else { (a(), b()) }
 }
 
 /// Sums `N` quantities at once over `0..len` by a fixed binary tree of blocks.
@@ -39,11 +44,7 @@ pub(super) fn tree_sum<const N: usize>(len: usize, leaf: &(impl Fn(Range<usize>)
         }
         let middle = blocks.start + count / 2;
         let (low, high) = (blocks.start..middle, middle..blocks.end);
-        let (a, b) = if count * BLOCK >= PARALLEL {
-            both(|| node(low, len, leaf), || node(high, len, leaf))
-        } else {
-            (node(low, len, leaf), node(high, len, leaf))
-        };
+        let (a, b) = both(count * BLOCK, || node(low, len, leaf), || node(high, len, leaf));
         std::array::from_fn(|i| a[i] + b[i])
     }
     if len <= BLOCK { leaf(0..len) } else { node(0..len.div_ceil(BLOCK), len, leaf) }
@@ -58,9 +59,9 @@ pub(super) fn for_blocks<T: Scalar>(y: &mut [T], body: &(impl Fn(usize, &mut [T]
                 body(start + i * BLOCK, block);
             }
         } else {
-            let middle = y.len().div_ceil(BLOCK) / 2 * BLOCK;
+            let (len, middle) = (y.len(), y.len().div_ceil(BLOCK) / 2 * BLOCK);
             let (low, high) = y.split_at_mut(middle);
-            both(|| node(start, low, body), || node(start + middle, high, body));
+            both(len, || node(start, low, body), || node(start + middle, high, body));
         }
     }
     if y.len() <= BLOCK { body(0, y) } else { node(0, y, body) }
@@ -238,7 +239,7 @@ fn update_and_sum<T: Scalar, const W: usize, const N: usize>(
     }
     let low = || update_and_sum(start, low, body);
     let high = || update_and_sum(start + middle, high, body);
-    let (a, b) = if len >= PARALLEL { both(low, high) } else { (low(), high()) };
+    let (a, b) = both(len, low, high);
     std::array::from_fn(|i| a[i] + b[i])
 }
 
@@ -271,10 +272,8 @@ pub fn conjugate_gradient_update<T: Scalar>(
     (rr, zz)
 }
 
-/// Chunks of a block that [`golub_kahan_update`] works on in turn: a third faster for vectors that are in no near cache.
+/// Chunks of a block that [`golub_kahan_update`] works on in turn: a quarter faster for vectors that are in no near cache.
 const STREAMS: usize = 4;
-/// Its partial sums: with fewer it waits for additions, not for memory.
-const WIDE: usize = 2 * LANES;
 
 /// y ← αx + βy; returns ‖y‖ of the new y and xᵀy of the old. One pass, unless squares overflow or underflow.
 pub fn golub_kahan_update<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &mut [T]) -> (f64, f64) {
@@ -291,22 +290,25 @@ pub fn golub_kahan_update<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &mut [T]
     (if SAFE_SQUARES.contains(&squared) { squared.sqrt() } else { norm(y) }, dot)
 }
 
-/// [`golub_kahan_update`] of a block. The sums are local variables: as the captured ones of a closure they would live in
-/// memory, which takes twice the time.
+/// [`golub_kahan_update`] of a block. Sums and chunks are local variables: as captured ones of a closure, or through
+/// references that the compiler cannot tell apart, it takes 1.5 to 2 times as long.
 #[inline(always)]
 fn golub_kahan_block<T: Scalar>(a: T, x: &[T], b: T, y: &mut [T]) -> (f64, f64) {
-    let (mut squares, mut dots) = ([0.0; WIDE], [0.0; WIDE]);
-    let ((x, last_x), (y, last_y)) = (x.as_chunks::<WIDE>(), y.as_chunks_mut::<WIDE>());
+    let (mut squares, mut dots) = ([0.0; LANES], [0.0; LANES]);
+    let ((x, last_x), (y, last_y)) = (x.as_chunks::<LANES>(), y.as_chunks_mut::<LANES>());
     let count = x.len().min(y.len());
     let (x, y) = (&x[..count], &mut y[..count]);
     let part = count / STREAMS;
     for i in 0..count {
         let at = if i < STREAMS * part { i % STREAMS * part + i / STREAMS } else { i };
-        let (x, y) = (&x[at], &mut y[at]);
-        for lane in 0..WIDE {
-            dots[lane] += x[lane].into() * y[lane].into();
-            y[lane] = a * x[lane] + b * y[lane];
-            squares[lane] += y[lane].into() * y[lane].into();
+        let (xs, ys) = (x[at], y[at]);
+        let new: [T; LANES] = std::array::from_fn(|lane| a * xs[lane] + b * ys[lane]);
+        y[at] = new;
+        for lane in 0..LANES {
+            dots[lane] += xs[lane].into() * ys[lane].into();
+        }
+        for lane in 0..LANES {
+            squares[lane] += new[lane].into() * new[lane].into();
         }
     }
     for (lane, (&x, y)) in last_x.iter().zip(last_y).enumerate() {
@@ -314,8 +316,7 @@ fn golub_kahan_block<T: Scalar>(a: T, x: &[T], b: T, y: &mut [T]) -> (f64, f64) 
         *y = a * x + b * *y;
         squares[lane] += (*y).into() * (*y).into();
     }
-    let join = |sums: [f64; WIDE]| join_lanes(std::array::from_fn(|lane| sums[lane] + sums[lane + LANES]));
-    (join(squares), join(dots))
+    (join_lanes(squares), join_lanes(dots))
 }
 
 /// y ← x∘y, component by component.
@@ -349,7 +350,7 @@ pub fn lsmr_updates<T: Scalar, const K: usize>(
     if SAFE_SQUARES.contains(&squared) { squared.sqrt() } else { norm(x) }
 }
 
-/// [`lsmr_updates`] of a block; the sums are local as in [`golub_kahan_block`].
+/// [`lsmr_updates`] of a block, with local variables as in [`golub_kahan_block`].
 #[inline(always)]
 fn lsmr_block<T: Scalar, const K: usize>(
     v: [&[T]; K],
@@ -359,25 +360,29 @@ fn lsmr_block<T: Scalar, const K: usize>(
     x: &mut [T],
 ) -> f64 {
     let mut squares = [0.0; LANES];
-    let update = |i: usize, h: &mut T, h_bar: &mut T, x: &mut T| {
+    let (v, last_v) = (v.map(|v| v.as_chunks::<LANES>().0), v.map(|v| v.as_chunks::<LANES>().1));
+    let ((h, last_h), (h_bar, last_h_bar)) = (h.as_chunks_mut::<LANES>(), h_bar.as_chunks_mut::<LANES>());
+    let (x, last_x) = x.as_chunks_mut::<LANES>();
+    for (i, ((h, h_bar), x)) in h.iter_mut().zip(h_bar).zip(x).enumerate() {
+        let (mut hs, mut bars, mut xs) = (*h, *h_bar, *x);
         for (v, &[a, b, c, d]) in v.iter().zip(factors) {
+            let vs = v[i];
+            bars = std::array::from_fn(|lane| hs[lane] + b * bars[lane]);
+            xs = std::array::from_fn(|lane| xs[lane] + c * bars[lane]);
+            hs = std::array::from_fn(|lane| a * vs[lane] + d * hs[lane]);
+        }
+        (*h, *h_bar, *x) = (hs, bars, xs);
+        for lane in 0..LANES {
+            squares[lane] += xs[lane].into() * xs[lane].into();
+        }
+    }
+    for (i, ((h, h_bar), x)) in last_h.iter_mut().zip(last_h_bar).zip(last_x).enumerate() {
+        for (v, &[a, b, c, d]) in last_v.iter().zip(factors) {
             *h_bar = *h + b * *h_bar;
             *x += c * *h_bar;
             *h = a * v[i] + d * *h;
         }
-    };
-    let n = x.len();
-    let (h, h_bar) = (&mut h[..n], &mut h_bar[..n]);
-    let whole = n - n % LANES;
-    for i in (0..whole).step_by(LANES) {
-        for lane in 0..LANES {
-            update(i + lane, &mut h[i + lane], &mut h_bar[i + lane], &mut x[i + lane]);
-            squares[lane] += x[i + lane].into() * x[i + lane].into();
-        }
-    }
-    for i in whole..n {
-        update(i, &mut h[i], &mut h_bar[i], &mut x[i]);
-        squares[i - whole] += x[i].into() * x[i].into();
+        squares[i] += (*x).into() * (*x).into();
     }
     join_lanes(squares)
 }
@@ -401,9 +406,8 @@ pub fn lanczos_dots<T: Scalar>(u: &[T], v: &[T], q: &[T]) -> [f64; 3] {
     })
 }
 
-/// Elements of several rows from which both halves of the rows are worked on in parallel. Less than [`PARALLEL`], as
-/// whoever works by rows does more with an element than to add it.
-const PARALLEL_ROWS: usize = 1 << 13;
+/// What an element of a row counts for, as whoever works by rows does more with it than to add it.
+const ROW_WORK: usize = 8;
 
 /// Σ term(row) over `rows` rows of `width` numbers each, by a tree that depends on these two numbers alone.
 pub fn sum_rows(rows: usize, width: usize, term: &(impl Fn(usize) -> f64 + Sync)) -> f64 {
@@ -414,8 +418,7 @@ pub fn sum_rows(rows: usize, width: usize, term: &(impl Fn(usize) -> f64 + Sync)
         }
         let middle = rows.start + count / 2;
         let (low, high) = (rows.start..middle, middle..rows.end);
-        let (a, b) = (|| node(low, width, term), || node(high, width, term));
-        let (a, b) = if count * width >= PARALLEL_ROWS { both(a, b) } else { (a(), b()) };
+        let (a, b) = both(ROW_WORK * count * width, || node(low, width, term), || node(high, width, term));
         a + b
     }
     node(0..rows, width, term)
@@ -424,14 +427,14 @@ pub fn sum_rows(rows: usize, width: usize, term: &(impl Fn(usize) -> f64 + Sync)
 /// Calls `body(row, numbers)` for every row of `width` numbers of `y`, in parallel where `y` is long.
 pub fn for_rows<T: Send>(y: &mut [T], width: usize, body: &(impl Fn(usize, &mut [T]) + Sync)) {
     fn node<T: Send>(first: usize, y: &mut [T], width: usize, body: &(impl Fn(usize, &mut [T]) + Sync)) {
-        if y.len() < PARALLEL_ROWS.max(2 * width) {
+        if ROW_WORK * y.len() < PARALLEL || y.len() < 2 * width {
             for (i, row) in y.chunks_exact_mut(width).enumerate() {
                 body(first + i, row);
             }
         } else {
-            let middle = y.len() / width / 2;
+            let (work, middle) = (ROW_WORK * y.len(), y.len() / width / 2);
             let (low, high) = y.split_at_mut(middle * width);
-            both(|| node(first, low, width, body), || node(first + middle, high, width, body));
+            both(work, || node(first, low, width, body), || node(first + middle, high, width, body));
         }
     }
     if width > 0 {

@@ -5,7 +5,7 @@
 //! the same blocks and the same tree as all sums ([`kernels`](super::kernels)).
 
 use super::Scalar;
-use super::kernels::{BLOCK, LANES, PARALLEL, join_lanes};
+use super::kernels::{BLOCK, LANES, both, join_lanes};
 
 /// For every component i: (δ, m′) ← rule(gᵢ, xᵢ, mᵢ), then xᵢ ← xᵢ + δ and mᵢ ← m′, with K remembered vectors m.
 ///
@@ -36,7 +36,7 @@ pub fn update<T: Scalar, const K: usize>(
     });
     let low = || update(gradient, from, x, memory, rule);
     let high = || update(other_gradient, other_from, other_x, other_memory, rule);
-    let (a, b) = if n >= PARALLEL { rayon::join(low, high) } else { (low(), high()) };
+    let (a, b) = both(n, low, high);
     a + b
 }
 

@@ -28,10 +28,6 @@ pub struct Scaled<T> {
 }
 
 impl<T: Scalar> Scaled<T> {
-    fn zero(len: usize) -> Self {
-        Scaled { numbers: vec![T::zero(); len], factor: 1.0 }
-    }
-
     /// Divides the factor out.
     pub fn normalise(&mut self) {
         if self.factor != 1.0 && self.factor != 0.0 && self.factor.is_finite() {
@@ -88,11 +84,13 @@ pub struct Bidiagonalization<T> {
 }
 
 impl<T: Scalar> Bidiagonalization<T> {
-    /// Room for a J with m rows and n columns, and for reorthogonalisation against `stored` vectors.
-    pub fn new(m: usize, n: usize, stored: usize) -> Self {
+    /// Room for a J with as many rows as the buffer `u` has numbers and n columns, and for reorthogonalisation against
+    /// `stored` vectors.
+    pub fn new(u: Vec<T>, n: usize, stored: usize) -> Self {
+        let m = u.len();
         Bidiagonalization {
-            u: Scaled::zero(m),
-            v: Scaled::zero(n),
+            u: Scaled { numbers: u, factor: 1.0 },
+            v: Scaled { numbers: vec![T::zero(); n], factor: 1.0 },
             alpha: 0.0,
             beta: 0.0,
             product: vec![T::zero(); m],
@@ -122,11 +120,21 @@ impl<T: Scalar> Bidiagonalization<T> {
     /// β₁u₁ = −r. Returns β₁.
     pub fn start(&mut self, residual: &[T]) -> f64 {
         self.u.numbers.copy_from_slice(residual);
-        self.beta = kernels::norm(residual);
-        self.u.factor = -self.beta;
+        self.start_in_place(kernels::norm(residual));
+        self.beta
+    }
+
+    /// As [`start`](Self::start), where the buffer of u holds r already and its norm is known.
+    pub fn start_in_place(&mut self, beta: f64) {
+        self.beta = beta;
+        self.u.factor = -beta;
         (self.size, self.mismatch) = (0.0, 0.0);
         self.u.keep_near_one();
-        self.beta
+    }
+
+    /// The buffer of u, for other uses.
+    pub fn into_buffer(self) -> Vec<T> {
+        self.u.numbers
     }
 
     /// α₁v₁ = Aᵀu₁ from g = Jᵀr, after [`start`](Self::start). No product. Returns α₁; v₁ is normalised.

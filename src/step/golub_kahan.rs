@@ -98,7 +98,7 @@ impl<T: Scalar> GolubKahan<T> {
             capacity,
             whole,
             basis: Vec::with_capacity(n * capacity),
-            process: Bidiagonalization::new(m, n, capacity),
+            process: Bidiagonalization::new(vec![T::zero(); m], n, capacity),
             matrix: Bidiagonal::new(capacity),
             state: State::Entered,
             size: 0.0,
@@ -255,7 +255,8 @@ impl<T: Scalar> GolubKahan<T> {
         let Self { process, basis, matrix, work, scaling, .. } = self;
         let scaling = Some(&scaling[..]);
         let beyond = self.beyond.get_or_insert_with(|| {
-            Box::new(Beyond { process: Bidiagonalization::new(m, n, 0), lsmr: Lsmr::new(n), answered: None })
+            let process = Bidiagonalization::new(vec![T::zero(); m], n, 0);
+            Box::new(Beyond { process, lsmr: Lsmr::new(n), answered: None })
         });
         let Beyond { process: further, lsmr, answered } = &mut **beyond;
         let radius = if let Question::Radius(radius) = question { radius } else { f64::INFINITY };

@@ -123,14 +123,14 @@ impl LinearLeastSquares {
     /// Solves min ‖Ax − b‖² + λ²‖x‖² from x = 0.
     ///
     /// Costs a product with A and one with Aᵀ in each iteration, one of each to verify the answer, and one with Aᵀ to
-    /// start. Storage: 3m + 7n numbers and the stored vectors; corrections with λ > 0 need m + n more. Without rounding it
+    /// start. Storage: 2m + 11n numbers and the stored vectors; corrections with λ > 0 need 2n more. Without rounding it
     /// needs no more iterations than A has distinct singular values.
     ///
     /// # Errors
     /// If A has no columns, b has not the length m or is not finite, or an option is out of its range.
     pub fn solve<T: Scalar>(&self, map: &impl LinearMap<T>, b: &[T]) -> Result<LinearReport<T>> {
-        self.check(map, b)?;
-        Ok(Run::new(self, map, b, vec![T::zero(); map.columns()]).solve())
+        let b_norm = self.check(map, b)?;
+        Ok(Run::new(self, map, b, b_norm, None).solve())
     }
 
     /// As [`solve`](Self::solve), from a first guess x₀: one product with A more. Where A has no full column rank and
@@ -139,23 +139,26 @@ impl LinearLeastSquares {
     /// # Errors
     /// As [`solve`](Self::solve), and if x₀ has not the length n or is not finite.
     pub fn solve_from<T: Scalar>(&self, map: &impl LinearMap<T>, b: &[T], x0: &[T]) -> Result<LinearReport<T>> {
-        self.check(map, b)?;
+        let b_norm = self.check(map, b)?;
         check_length("x0", x0, map.columns())?;
         check_finite("x0", x0)?;
-        Ok(Run::new(self, map, b, x0.to_vec()).solve())
+        Ok(Run::new(self, map, b, b_norm, Some(x0)).solve())
     }
 
-    fn check<T: Scalar>(&self, map: &impl LinearMap<T>, b: &[T]) -> Result<()> {
+    /// Returns ‖b‖.
+    fn check<T: Scalar>(&self, map: &impl LinearMap<T>, b: &[T]) -> Result<f64> {
         check_positive_dimension("the map's number of columns", map.columns())?;
         check_length("b", b, map.rows())?;
-        check_finite("b", b)?;
-        if !kernels::norm(b).is_finite() {
+        let b_norm = kernels::norm(b);
+        if !b_norm.is_finite() {
+            check_finite("b", b)?;
             return Err(Error::NotFinite { argument: "the norm of b", index: None, value: f64::INFINITY });
         }
         let &LinearLeastSquares { damping, tolerance, condition_limit, .. } = self;
         check_range("damping", damping, damping >= 0.0 && damping.is_finite(), "at least 0 and finite")?;
         check_range("tolerance", tolerance, (0.0..1.0).contains(&tolerance), "in [0, 1)")?;
-        check_range("condition_limit", condition_limit, condition_limit >= 1.0, "at least 1")
+        check_range("condition_limit", condition_limit, condition_limit >= 1.0, "at least 1")?;
+        Ok(b_norm)
     }
 }
 
@@ -224,7 +227,7 @@ struct Run<'a, T, J> {
     x: Vec<T>,
     /// −z of the last cycle, then x + z.
     candidate: Vec<T>,
-    /// [b − Ax; −λx], the second part only where it is needed.
+    /// [b − Ax; −λx], the second part only where it is needed; during a cycle empty.
     residual: Vec<T>,
     /// Aᵀ(b − Ax) − λ²x.
     gradient: Vec<T>,
@@ -241,16 +244,17 @@ struct Run<'a, T, J> {
 }
 
 impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
-    fn new(options: &'a LinearLeastSquares, map: &'a J, b: &'a [T], x: Vec<T>) -> Self {
-        let n = x.len();
+    fn new(options: &'a LinearLeastSquares, map: &'a J, b: &'a [T], b_norm: f64, x0: Option<&[T]>) -> Self {
+        let n = map.columns();
+        let start = || x0.map_or_else(|| vec![T::zero(); n], <[T]>::to_vec);
         Run {
             options,
             map,
             b,
-            b_norm: kernels::norm(b),
-            candidate: x.clone(),
-            x,
-            residual: b.to_vec(),
+            b_norm,
+            candidate: start(),
+            x: start(),
+            residual: vec![],
             gradient: vec![T::zero(); n],
             residual_norm: f64::NAN,
             left: f64::NAN,
@@ -336,19 +340,23 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
         if !x_norm.is_finite() {
             return false;
         }
-        self.residual.truncate(self.b.len());
-        if x_norm > 0.0 {
+        let residual_norm = if x_norm > 0.0 {
+            self.residual.resize(self.b.len(), T::zero());
             self.products += 1;
             self.map.apply(&self.candidate, &mut self.residual);
             kernels::axpby(1.0, self.b, -1.0, &mut self.residual);
-        }
-        let residual_norm = kernels::norm(&self.residual);
+            kernels::norm(&self.residual)
+        } else {
+            self.residual.clear();
+            self.residual.extend_from_slice(self.b);
+            self.b_norm
+        };
         let left = residual_norm.hypot(self.options.damping * x_norm);
         let worse = left > (1.0 + ROUNDING * T::epsilon_f64()) * self.left;
         if !left.is_finite() || worse {
             return false;
         }
-        self.x.copy_from_slice(&self.candidate);
+        std::mem::swap(&mut self.x, &mut self.candidate);
         (self.residual_norm, self.left, self.x_norm) = (residual_norm, left, x_norm);
         self.gradient_norm = f64::NAN;
         if left == 0.0 {
@@ -370,9 +378,10 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
         let most = self.options.stored.unwrap_or(automatic).min(whole);
         let mut basis = vec![T::zero(); most * n];
         let mut stored = 0;
-        let mut process = Bidiagonalization::new(m, n, most);
+        let mut process = Bidiagonalization::new(std::mem::take(&mut self.residual), n, most);
         let mut lsmr = Lsmr::new(n);
-        let beta = process.start(&self.residual);
+        let beta = self.left;
+        process.start_in_place(beta);
         let alpha = process.start_from_gradient(&self.gradient, None);
         lsmr.start(&process.v.numbers, alpha, beta, damping);
         let max_iterations =
@@ -412,7 +421,8 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
             }
         };
         lsmr.update(&process);
-        self.candidate.copy_from_slice(&lsmr.x);
+        self.candidate = lsmr.x;
+        self.residual = process.into_buffer();
         leave
     }
 }

@@ -207,8 +207,7 @@ impl<T: Scalar> Bidiagonalization<T> {
         if let Some(scaling) = scaling {
             kernels::multiply(scaling, spent);
         }
-        let (mut alpha, _) =
-            kernels::golub_kahan_update(-self.beta / v.factor, &v.numbers, u.factor.recip(), spent);
+        let (mut alpha, _) = kernels::golub_kahan_update(-self.beta / v.factor, &v.numbers, u.factor.recip(), spent);
         if !alpha.is_finite() {
             return Advance::NotFinite;
         }

@@ -10,7 +10,7 @@
 //! with a correction z of the x that it has, min ‖A(x + z) − b‖² + λ²‖x + z‖². With λ > 0 that is an undamped problem in
 //! [A; λI]: damping only z, as SciPy's `lsmr` does with its x₀, would answer another question.
 
-use super::bidiagonalization::{Advance, Bidiagonalization};
+use super::bidiagonalization::{Advance, Bidiagonalization, Scaled};
 use super::lsmr::Lsmr;
 use crate::base::columns::Columns;
 use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range, kernels};
@@ -391,8 +391,8 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
                 break Leave::Outcome(LinearOutcome::IterationLimit);
             }
             if stored < most {
-                process.v.normalise();
-                basis[stored * n..(stored + 1) * n].copy_from_slice(&process.v.numbers);
+                let Scaled { numbers, factor } = &process.v;
+                kernels::scale_into(factor.recip(), numbers, &mut basis[stored * n..(stored + 1) * n]);
                 stored += 1;
             }
             self.iterations += 1;

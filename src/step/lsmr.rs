@@ -164,7 +164,8 @@ impl<T: Scalar> Lsmr<T> {
         self.rotations = Rotations::start(alpha, beta, damping);
     }
 
-    /// One iteration, after `process` has made its next α, β and v. x may fall behind until [`update`](Self::update).
+    /// One iteration, after `process` has made its next α, β and v. x may fall behind until [`update`](Self::update), and the
+    /// numbers of v must be left as they are until then.
     pub fn next(&mut self, process: &mut Bidiagonalization<T>) {
         let [h_bar, x, h] = self.rotations.next(process.alpha, process.beta);
         self.last = x;
@@ -180,17 +181,16 @@ impl<T: Scalar> Lsmr<T> {
 
     /// Brings x and ‖x‖ up to date.
     pub fn update(&mut self, process: &Bidiagonalization<T>) {
-        let Self { x, h, h_bar, spent: [first, second, third], factors, .. } = self;
-        let v = [&first[..], second, third, &process.v.numbers];
-        let pending = std::mem::take(&mut self.pending);
-        if pending == PENDING {
-            self.norm = kernels::lsmr_updates(v, *factors, h, h_bar, x);
-            return;
+        let Self { x, h, h_bar, spent, factors, pending, .. } = self;
+        let v = |i: usize| if i + 1 == *pending { &process.v.numbers[..] } else { &spent[i] };
+        if *pending == PENDING {
+            self.norm = kernels::lsmr_updates(std::array::from_fn(v), *factors, h, h_bar, x);
+        } else {
+            for (i, &factors) in factors[..*pending].iter().enumerate() {
+                self.norm = kernels::lsmr_updates([v(i)], [factors], h, h_bar, x);
+            }
         }
-        for i in 0..pending {
-            let v = if i + 1 == pending { &process.v.numbers } else { v[i] };
-            self.norm = kernels::lsmr_updates([v], [factors[i]], h, h_bar, x);
-        }
+        self.pending = 0;
     }
 
     /// The iterate after the columns of a bidiagonal matrix, whose vectors are stored, for another damping. `v` and

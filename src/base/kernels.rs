@@ -92,13 +92,35 @@ pub(super) fn join_lanes(sums: [f64; LANES]) -> f64 {
     ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
 }
 
+/// aᵀb of a block.
+#[inline]
+fn dot_block<T: Scalar>(a: &[T], b: &[T]) -> f64 {
+    #[inline(always)]
+    fn sums<T: Scalar>(a: &[T], b: &[T]) -> [f64; LANES] {
+        let mut sums = [0.0; LANES];
+        let ((a, last_a), (b, last_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+        for (a, b) in a.iter().zip(b) {
+            for lane in 0..LANES {
+                sums[lane] += a[lane].into() * b[lane].into();
+            }
+        }
+        for ((&a, &b), sum) in last_a.iter().zip(last_b).zip(&mut sums) {
+            *sum += a.into() * b.into();
+        }
+        sums
+    }
+    let mut all = [0.0; LANES];
+    vectorized(
+        #[inline(always)]
+        || all = sums(a, b),
+    );
+    join_lanes(all)
+}
+
 /// aᵀb.
 pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
     debug_assert_eq!(a.len(), b.len());
-    tree_sum(a.len(), &|r| {
-        let (a, b) = (&a[r.clone()], &b[r]);
-        [lanes(a.len(), |i| a[i].into() * b[i].into())]
-    })[0]
+    tree_sum(a.len(), &|r| [dot_block(&a[r.clone()], &b[r])])[0]
 }
 
 /// Σ term(i) over `0..len`.
@@ -214,7 +236,7 @@ pub fn scale<T: Scalar>(alpha: f64, y: &mut [T]) {
 pub fn norm_and_dot<T: Scalar>(p: &[T], q: &[T]) -> (f64, f64) {
     let [pp, pq] = tree_sum(p.len(), &|r| {
         let (p, q) = (&p[r.clone()], &q[r]);
-        [lanes(p.len(), |i| p[i].into() * p[i].into()), lanes(p.len(), |i| p[i].into() * q[i].into())]
+        [dot_block(p, p), dot_block(p, q)]
     });
     (pp, pq)
 }
@@ -243,12 +265,6 @@ fn update_and_sum<T: Scalar, const W: usize, const N: usize>(
     std::array::from_fn(|i| a[i] + b[i])
 }
 
-/// Σ yᵢ² over a block.
-#[inline]
-fn square<T: Scalar>(y: &[T]) -> f64 {
-    lanes(y.len(), |i| y[i].into() * y[i].into())
-}
-
 /// z ← z + αp and r ← r + α(q + λp); returns rᵀr and zᵀz. One pass: the updates of conjugate gradients, q being Mp.
 pub fn conjugate_gradient_update<T: Scalar>(
     alpha: f64,
@@ -267,7 +283,7 @@ pub fn conjugate_gradient_update<T: Scalar>(
             z[i] += alpha * p[i];
             r[i] += alpha * (q[i] + lambda * p[i]);
         }
-        [square(r), square(z)]
+        [dot_block(r, r), dot_block(z, z)]
     });
     (rr, zz)
 }
@@ -401,8 +417,7 @@ pub fn combine<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &[T], gamma: f64, z
 pub fn lanczos_dots<T: Scalar>(u: &[T], v: &[T], q: &[T]) -> [f64; 3] {
     tree_sum(v.len(), &|r| {
         let (u, v, q) = (&u[r.clone()], &v[r.clone()], &q[r]);
-        let sum = |a: &[T], b: &[T]| lanes(a.len(), |i| a[i].into() * b[i].into());
-        [sum(v, q), sum(u, q), sum(u, v)]
+        [dot_block(v, q), dot_block(u, q), dot_block(u, v)]
     })
 }
 

@@ -3,6 +3,7 @@
 
 use super::Scalar;
 use super::kernels::{axpy, dot, for_blocks, tree_sum};
+use super::native::vectorized;
 
 /// Columns of length `dim`, one after the other: a basis, or its products.
 #[derive(Clone, Copy)]
@@ -93,30 +94,36 @@ pub fn rotate<T: Scalar>(dim: usize, columns: &mut [T], coefficients: &[f64]) {
     }
 }
 
-/// Four inner products with one vector, in one pass.
+/// Four inner products with one vector, in one pass over a block.
+#[inline]
 fn four_dots<T: Scalar>(x: &[T], b: [&[T]; 4]) -> [f64; 4] {
-    const WIDTH: usize = 4;
-    let mut sums = [[0.0_f64; WIDTH]; 4];
-    let n = x.len();
-    let whole = n - n % WIDTH;
-    let mut i = 0;
-    while i < whole {
-        for lane in 0..WIDTH {
-            let v: f64 = x[i + lane].into();
-            for k in 0..4 {
-                sums[k][lane] += v * b[k][i + lane].into();
+    const LANES: usize = 4;
+    #[inline(always)]
+    fn sums<T: Scalar>(x: &[T], b: [&[T]; 4]) -> [[f64; LANES]; 4] {
+        let mut sums = [[0.0; LANES]; 4];
+        let (x, last_x) = x.as_chunks::<LANES>();
+        let chunks: [&[[T; LANES]]; 4] = b.map(|b| &b.as_chunks().0[..x.len()]);
+        for (i, x) in x.iter().enumerate() {
+            let x = x.map(Into::<f64>::into);
+            for (sums, b) in sums.iter_mut().zip(chunks) {
+                for (lane, sum) in sums.iter_mut().enumerate() {
+                    *sum += x[lane] * b[i][lane].into();
+                }
             }
         }
-        i += WIDTH;
-    }
-    while i < n {
-        let v: f64 = x[i].into();
-        for k in 0..4 {
-            sums[k][i - whole] += v * b[k][i].into();
+        for (sums, b) in sums.iter_mut().zip(b) {
+            for ((&x, &b), sum) in last_x.iter().zip(b.as_chunks::<LANES>().1).zip(sums) {
+                *sum += x.into() * b.into();
+            }
         }
-        i += 1;
+        sums
     }
-    std::array::from_fn(|k| (sums[k][0] + sums[k][2]) + (sums[k][1] + sums[k][3]))
+    let mut all = [[0.0; LANES]; 4];
+    vectorized(
+        #[inline(always)]
+        || all = sums(x, b),
+    );
+    all.map(|sums| (sums[0] + sums[2]) + (sums[1] + sums[3]))
 }
 
 #[cfg(test)]

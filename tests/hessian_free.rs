@@ -149,7 +149,11 @@ fn martens() -> Recipe {
 
 fn recipes() -> [Recipe; 3] {
     let one_space = OneSpace::default(); // two products
-    [Recipe::OneSpace(OneSpace { products: 20, search: true }), Recipe::OneSpace(one_space), martens()]
+    [
+        Recipe::OneSpace(OneSpace { products: 20, whole_products: 20, search: true }),
+        Recipe::OneSpace(one_space),
+        martens(),
+    ]
 }
 
 fn exactly(recipe: Recipe) -> HessianFree {
@@ -167,7 +171,7 @@ fn sampled(recipe: Recipe) -> HessianFree {
         recipe,
         damping: 1.0,
         gradient_batch: GradientBatch { first: 40, growth: 1.02, most: 150 },
-        curvature_batch: CurvatureBatch { share: 0.5, least: 10 },
+        curvature_batch: CurvatureBatch { share: 0.5, whole_share: 0.5, least: 10 },
         stopping: Stopping { max_iterations: 60, ..Stopping::default() },
         ..HessianFree::default()
     }

@@ -149,8 +149,8 @@ fn addition(length: usize, sequences: usize, seed: u64) -> (Vec<f32>, Vec<f32>) 
 
 fn recipes() -> [Recipe; 3] {
     [
-        Recipe::OneSpace(OneSpace { products: 40, search: true }),
-        Recipe::OneSpace(OneSpace { products: 40, search: false }),
+        Recipe::OneSpace(OneSpace { products: 40, whole_products: 40, search: true }),
+        Recipe::OneSpace(OneSpace { products: 40, whole_products: 40, search: false }),
         Recipe::ConjugateGradients(ConjugateGradients { products: 80, progress: 0.0, ..ConjugateGradients::default() }),
     ]
 }
@@ -371,7 +371,7 @@ fn sampled(recipe: Recipe) -> HessianFree {
         recipe,
         damping: 1.0,
         gradient_batch: GradientBatch { first: 40, growth: 1.02, most: 150 },
-        curvature_batch: CurvatureBatch { share: 0.5, least: 10 },
+        curvature_batch: CurvatureBatch { share: 0.5, whole_share: 0.5, least: 10 },
         ..HessianFree::default()
     }
 }
@@ -497,7 +497,7 @@ fn a_short_addition_problem_is_solved() {
                 recipe,
                 damping: 1.0,
                 gradient_batch: GradientBatch::all(),
-                curvature_batch: CurvatureBatch { share: 0.2, least: 1 },
+                curvature_batch: CurvatureBatch { share: 0.2, whole_share: 0.2, least: 1 },
                 stopping: Stopping { max_iterations: 150, ..Stopping::default() },
                 ..HessianFree::default()
             };

@@ -104,7 +104,7 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     // For a canonical loss the two are the same matrix. The divergence belongs to the Fisher matrix.
     let metric = if method == Method::NaturalGradient { Metric::Fisher } else { Metric::GeneralizedGaussNewton };
     let objective = objective(metric).map_err(|e| e.to_string())?;
-    let one_space = |search| Recipe::OneSpace(OneSpace { products: 30, search });
+    let one_space = |search| Recipe::OneSpace(OneSpace { products: 30, whole_products: 30, search });
     match method {
         Method::HessianFree => hessian_free::with_kronecker_factors(training, &objective, x0, see),
         Method::GaussNewton => hessian_free::by_recipe(one_space(true), training, &objective, x0, see),

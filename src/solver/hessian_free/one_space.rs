@@ -29,6 +29,8 @@ use crate::step::{Answer, Growth, InnerStop, KrylovSpace, Question};
 
 /// The change of λ after one step: Martens & Grosse 2015, section 6.5, ω₁ = 19/20 for every iteration.
 const CHANGE: f64 = 0.95;
+/// The same where products are made on the whole set, so that ρ says nothing of a batch: Martens 2010, section 4.1.
+const CHANGE_ON_WHOLE: f64 = 2.0 / 3.0;
 /// The factor between neighbours on the curve, and the most steps along it.
 const GRID: f64 = 4.0;
 const MOST_TRIALS: usize = 8;
@@ -69,8 +71,8 @@ impl Point {
 }
 
 impl<T: Scalar> OneSpaceStep<T> {
-    pub fn new(dim: usize, products: usize) -> Self {
-        OneSpaceStep { space: KrylovSpace::new(dim, products) }
+    pub fn new(dim: usize, recipe: OneSpace) -> Self {
+        OneSpaceStep { space: KrylovSpace::new(dim, recipe.products.max(recipe.whole_products)) }
     }
 
     /// Storage in vectors of length d.
@@ -83,15 +85,18 @@ impl<T: Scalar> OneSpaceStep<T> {
     }
 
     /// Writes δ over `step`, which holds the last one (or 0), and x + δ to `trial`; λ becomes that of the next iteration.
+    /// `whole`: products are made on the whole set.
     pub fn propose<M: SymmetricOperator<T>>(
         &mut self,
         here: &Here<'_, T, M>,
         recipe: &OneSpace,
+        whole: bool,
         damping: &mut f64,
         step: &mut [T],
         trial: &mut [T],
     ) -> Result<Accepted, Failure> {
-        let inner = self.grow(here, damping, step)?;
+        let products = if whole { recipe.whole_products } else { recipe.products };
+        let inner = self.grow(here, products, damping, step)?;
         let lowest = self.space.ritz_values().first().copied().unwrap_or(f64::NAN);
         let largest = self.space.ritz_values().last().copied().unwrap_or(f64::NAN);
         // Below the first bound λ changes nothing.
@@ -125,7 +130,9 @@ impl<T: Scalar> OneSpaceStep<T> {
         best.verdict = judge(T::epsilon_f64(), here.value, best.value, best.answer.decrease());
         let ratio = best.ratio(here.value);
         *damping = match best.verdict {
-            Verdict::Ratio(_) if !recipe.search => damping_after(best.damping, ratio, CHANGE),
+            Verdict::Ratio(_) if !recipe.search => {
+                damping_after(best.damping, ratio, if whole { CHANGE_ON_WHOLE } else { CHANGE })
+            }
             _ => best.damping,
         };
         Ok(Accepted {
@@ -174,6 +181,7 @@ impl<T: Scalar> OneSpaceStep<T> {
     fn grow<M: SymmetricOperator<T>>(
         &mut self,
         here: &Here<'_, T, M>,
+        products: usize,
         damping: &mut f64,
         step: &[T],
     ) -> Result<InnerStop, Failure> {
@@ -193,7 +201,7 @@ impl<T: Scalar> OneSpaceStep<T> {
         if growth != Growth::Grown {
             return Err(Failure::NotFinite(Evaluation::Product));
         }
-        if !space.is_full() && (here.more)() {
+        if space.len() < products && !space.is_full() && (here.more)() {
             space.direction().copy_from_slice(step);
             if space.grow(here.operator, here.gradient) == Growth::NotFinite {
                 return Ok(InnerStop::NotFinite);
@@ -202,7 +210,7 @@ impl<T: Scalar> OneSpaceStep<T> {
         loop {
             let lowest = space.ritz_values().first().copied().unwrap_or(f64::NAN);
             *damping = damping.max(-1.5 * lowest);
-            if space.is_full() || !(here.more)() {
+            if space.len() >= products || space.is_full() || !(here.more)() {
                 return Ok(InnerStop::Limit);
             }
             if space.answer(Question::Damped(*damping)).is_err() {

@@ -43,30 +43,37 @@ impl GradientBatch {
 /// The samples that curvature products are made on, and that a preconditioner learns from: a share of the gradient batch.
 ///
 /// Products need fewer samples than the gradient, since errors of the curvature do not move the minimum (Byrd, Chin,
-/// Neveitt & Nocedal, SIAM J. Optim. 21 (2011)).
+/// Neveitt & Nocedal, SIAM J. Optim. 21 (2011)). They do bound the steps: with the gradient of the whole set and the
+/// curvature of a part of it, λ must be large enough for what the two do not agree on. So once batches have grown to the
+/// whole set, products are made on the whole set.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CurvatureBatch {
     /// The share, in (0, 1]. Default 0.25 (Martens & Grosse 2015, section 8, for the products).
     pub share: f64,
+    /// The share where the gradient batch is the whole set, in (0, 1]. Default 1, measured on an autoencoder of 10,000
+    /// images: the squared error after 400 s is 5.27, with a quarter of the set 5.50 and no longer falling.
+    pub whole_share: f64,
     /// The fewest samples; the whole gradient batch where it has fewer. Default 250.
     pub least: usize,
 }
 
 impl Default for CurvatureBatch {
     fn default() -> Self {
-        CurvatureBatch { share: 0.25, least: 250 }
+        CurvatureBatch { share: 0.25, whole_share: 1.0, least: 250 }
     }
 }
 
 impl CurvatureBatch {
     /// Products on the whole gradient batch, which then share its forward pass.
     pub fn all() -> Self {
-        CurvatureBatch { share: 1.0, least: 0 }
+        CurvatureBatch { share: 1.0, whole_share: 1.0, least: 0 }
     }
 
-    pub(super) fn size(&self, gradient: usize) -> usize {
-        ((self.share * gradient as f64).ceil() as usize).max(self.least).clamp(1, gradient)
+    /// The size for a gradient batch of this size out of `all` samples.
+    pub(super) fn size(&self, gradient: usize, all: usize) -> usize {
+        let share = if gradient == all { self.whole_share } else { self.share };
+        ((share * gradient as f64).ceil() as usize).max(self.least).clamp(1, gradient)
     }
 }
 
@@ -103,7 +110,7 @@ impl Default for Recipe {
 
 impl Default for OneSpace {
     fn default() -> Self {
-        OneSpace { products: 2, search: false }
+        OneSpace { products: 2, whole_products: 10, search: false }
     }
 }
 
@@ -119,6 +126,8 @@ pub struct OneSpace {
     /// preconditioner that knows the problem: further products, measured on autoencoders, fit the curvature of the batch
     /// rather than that of the set. Without a preconditioner 10 to 50 are better.
     pub products: usize,
+    /// Most products for one step where they are made on the whole set, at least 1. Default 10, measured likewise.
+    pub whole_products: usize,
     /// Whether f is evaluated along λ ↦ δ(λ), which costs no product, and the best λ is taken. If not, λ follows the
     /// rule of Levenberg & Marquardt. Default: not, since with few products λ is also a damping of the preconditioner,
     /// which the best λ for the next step alone makes too small.
@@ -177,7 +186,7 @@ impl Default for ConjugateGradients {
 /// [`HessianFreeRun::sample_counts`](crate::HessianFreeRun::sample_counts) counts samples.
 ///
 /// # Storage
-/// 2·products + 11 vectors of length d for [`OneSpace`], about 26 for [`ConjugateGradients`], one more with structural
+/// 2·max(products, whole_products) + 11 vectors of length d for [`OneSpace`], about 26 for [`ConjugateGradients`], one more with structural
 /// damping, and the preconditioner.
 ///
 /// ```
@@ -261,8 +270,13 @@ impl HessianFree {
         check_range("gradient_batch.growth", growth, growth >= 1.0 && growth.is_finite(), "at least 1 and finite")?;
         let share = self.curvature_batch.share;
         check_range("curvature_batch.share", share, share > 0.0 && share <= 1.0, "above 0 and at most 1")?;
+        let share = self.curvature_batch.whole_share;
+        check_range("curvature_batch.whole_share", share, share > 0.0 && share <= 1.0, "above 0 and at most 1")?;
         match self.recipe {
-            Recipe::OneSpace(OneSpace { products, .. }) => at_least_one("recipe.products", products),
+            Recipe::OneSpace(OneSpace { products, whole_products, .. }) => {
+                at_least_one("recipe.products", products)?;
+                at_least_one("recipe.whole_products", whole_products)
+            }
             Recipe::ConjugateGradients(ConjugateGradients { products, progress, warm_start }) => {
                 at_least_one("recipe.products", products)?;
                 check_range("recipe.warm_start", warm_start, (0.0..=1.0).contains(&warm_start), "between 0 and 1")?;
@@ -293,8 +307,10 @@ mod tests {
         assert_eq!(batch.size(1000, 10_000), 10_000);
         assert_eq!(GradientBatch::all().size(0, 7), 7);
         assert_eq!(GradientBatch { most: 100, ..batch }.size(1_000_000, 1000), 100);
-        assert_eq!(CurvatureBatch::default().size(4000), 1000);
-        assert_eq!(CurvatureBatch::default().size(300), 250);
-        assert_eq!(CurvatureBatch::default().size(3), 3);
+        assert_eq!(CurvatureBatch::default().size(4000, 5000), 1000);
+        assert_eq!(CurvatureBatch::default().size(300, 5000), 250);
+        assert_eq!(CurvatureBatch::default().size(3, 5000), 3);
+        assert_eq!(CurvatureBatch::default().size(5000, 5000), 5000);
+        assert_eq!(CurvatureBatch { whole_share: 0.1, ..CurvatureBatch::default() }.size(5000, 5000), 500);
     }
 }

@@ -79,6 +79,7 @@ pub struct HessianFreeRun<'r, T, S, P = ()> {
     /// Mδ, where it is needed.
     product: RefCell<Vec<T>>,
     samples: Vec<usize>,
+    curvature_samples: Vec<usize>,
     /// Of the solve that goes on.
     record: Option<RefCell<ProductRecord<T>>>,
 }
@@ -201,7 +202,7 @@ impl HessianFree {
         state.check(dim, objective.samples())?;
         state.preconditioner.fits(objective)?;
         let inner = match self.recipe {
-            Recipe::OneSpace(recipe) => InnerSolver::OneSpace(OneSpaceStep::new(dim, recipe.products)),
+            Recipe::OneSpace(recipe) => InnerSolver::OneSpace(OneSpaceStep::new(dim, recipe)),
             Recipe::ConjugateGradients(_) => InnerSolver::ConjugateGradients(BacktrackingCg::new(dim)),
         };
         let tally = Tally::default();
@@ -220,6 +221,7 @@ impl HessianFree {
             trial: zeros(),
             product: RefCell::default(),
             samples: vec![],
+            curvature_samples: vec![],
             record,
         })
     }
@@ -314,22 +316,29 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         }
     }
 
-    /// Draws the next batch.
+    /// Draws the next batches.
     fn draw(&mut self) {
-        let (state, batch) = (&mut self.state, &self.options.gradient_batch);
-        if state.failures + 1 == MOST_FAILURES {
-            self.samples.clear();
-            self.samples.extend(0..state.batches.samples());
-            return;
-        }
-        if state.batches.at_start_of_epoch() {
-            let size = batch.size(state.iterations, state.batches.samples());
-            state.batches.set_size(size).expect("between 1 and the number of samples");
-        }
+        let (state, options) = (&mut self.state, self.options);
+        let all = state.batches.samples();
         self.samples.clear();
-        self.samples.extend(state.batches.draw());
-        if self.samples.len() == state.batches.samples() {
-            self.samples.sort_unstable(); // a sum over all does not depend on the epoch
+        if state.failures + 1 == MOST_FAILURES {
+            self.samples.extend(0..all);
+        } else {
+            if state.batches.at_start_of_epoch() {
+                let size = options.gradient_batch.size(state.iterations, all);
+                state.batches.set_size(size).expect("between 1 and the number of samples");
+            }
+            self.samples.extend(state.batches.draw());
+        }
+        let size = options.curvature_batch.size(self.samples.len(), all);
+        self.curvature_samples.clear();
+        self.curvature_samples.extend(&self.samples[..size]);
+        // A sum over all does not depend on the epoch.
+        if self.samples.len() == all {
+            self.samples.sort_unstable();
+        }
+        if size == all {
+            self.curvature_samples.sort_unstable();
         }
     }
 
@@ -337,9 +346,11 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
     fn attempt(&mut self, started: Instant) -> Option<Termination> {
         self.draw();
         self.state.iterations += 1;
-        let (samples, x) = (std::mem::take(&mut self.samples), std::mem::take(&mut self.state.x));
-        let outcome = self.step_from(&x, &samples, started);
+        let (samples, inner) = (std::mem::take(&mut self.samples), std::mem::take(&mut self.curvature_samples));
+        let x = std::mem::take(&mut self.state.x);
+        let outcome = self.step_from(&x, &samples, &inner, started);
         self.state.x = x;
+        self.curvature_samples = inner;
         let whole = samples.len() == self.objective.samples();
         self.samples = samples;
         match outcome {
@@ -350,7 +361,13 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
     }
 
     /// Gradient, products, step: writes x + δ to `trial`.
-    fn step_from(&mut self, x: &[T], samples: &[usize], started: Instant) -> std::result::Result<Accepted, Outcome> {
+    fn step_from(
+        &mut self,
+        x: &[T],
+        samples: &[usize],
+        inner: &[usize],
+        started: Instant,
+    ) -> std::result::Result<Accepted, Outcome> {
         let (objective, options, tally) = (self.objective, self.options, &self.tally);
         let whole = samples.len() == objective.samples();
         let batch = objective.batch(samples);
@@ -380,7 +397,6 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         if norm == 0.0 {
             return Err(Outcome::NoStep(Failure::NoDecrease));
         }
-        let inner = &samples[..options.curvature_batch.size(samples.len())];
         let damping = self.state.damping;
         let left = options.stopping.max_products.saturating_sub(self.tally.calls.get().products);
         if self.state.preconditioner.next_products(x.len()) <= left {
@@ -478,7 +494,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         let (step, trial) = (&mut self.state.step, &mut self.trial);
         let proposed = match (&mut self.inner, &options.recipe) {
             (InnerSolver::OneSpace(space), Recipe::OneSpace(recipe)) => {
-                let proposed = space.propose(&here, recipe, &mut damping, step, trial);
+                let proposed = space.propose(&here, recipe, inner == all, &mut damping, step, trial);
                 self.state.asymmetry = self.state.asymmetry.max(space.asymmetry());
                 proposed
             }
@@ -527,7 +543,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         let exact = match self.options.acceptance_batch {
             AcceptanceBatch::All => true,
             AcceptanceBatch::Gradient => whole,
-            AcceptanceBatch::Curvature => whole && self.options.curvature_batch.size(all) == all,
+            AcceptanceBatch::Curvature => whole && self.options.curvature_batch.size(all, all) == all,
         };
         if exact {
             self.know_value(accepted.value);

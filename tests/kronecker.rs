@@ -67,7 +67,7 @@ fn train<R>(run: impl FnOnce(&HessianFree, &Autoencoder<'_>, &[f32]) -> R) -> R 
     let objective = objective.with_regularization(1e-5).unwrap();
     let solver = HessianFree {
         gradient_batch: GradientBatch { first: 100, ..GradientBatch::default() },
-        curvature_batch: CurvatureBatch { share: 0.5, least: 50 },
+        curvature_batch: CurvatureBatch { share: 0.5, whole_share: 0.5, least: 50 },
         damping: 1.0,
         stopping: Stopping { max_iterations: 50, ..Stopping::default() },
         ..HessianFree::default()

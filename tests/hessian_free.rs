@@ -565,3 +565,28 @@ fn states_of_other_shapes_are_refused() {
     assert!(checkpoint::load::<HessianFreeState<f32>>(&path, "single").is_err());
     assert!(checkpoint::load::<HessianFreeState<f64>>(&path, "double").is_ok());
 }
+
+#[test]
+fn once_batches_are_the_whole_set_so_are_those_of_products() {
+    let problem = Logistic::<f64>::new(200, 23);
+    let count = |gradient_batch, whole_share| {
+        let curvature_batch = CurvatureBatch { whole_share, least: 1, ..CurvatureBatch::default() };
+        let solver = HessianFree { gradient_batch, curvature_batch, ..HessianFree::default() };
+        let mut run = solver.start(&problem, (), &[0.0; 23]).unwrap();
+        assert_eq!(run.iterate(), None);
+        (run.progress().counts.products, run.sample_counts().products)
+    };
+    let part = GradientBatch { first: 100, growth: 1.0, most: 100 };
+    assert_eq!(count(part, 1.0), (2, 2 * 25));
+    assert_eq!(count(GradientBatch::all(), 1.0), (10, 10 * 200));
+    // With a part of the set there are as few products as on batches.
+    assert_eq!(count(GradientBatch::all(), 0.1), (2, 2 * 20));
+    let refused = HessianFree {
+        curvature_batch: CurvatureBatch { whole_share: 0.0, ..CurvatureBatch::default() },
+        ..HessianFree::default()
+    };
+    assert!(matches!(
+        refused.minimize(&problem, &[0.0; 23]),
+        Err(Error::OutOfRange { argument: "curvature_batch.whole_share", .. })
+    ));
+}

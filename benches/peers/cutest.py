@@ -21,6 +21,7 @@ import importlib
 import importlib.util
 import json
 import math
+import os
 import pathlib
 import re
 import struct
@@ -195,10 +196,12 @@ def main():
         return
 
     names = arguments.names or unconstrained()
-    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool:
-        records = [record for group in pool.map(lambda name: child(name, arguments), names) for record in group]
-    if arguments.json:
-        arguments.json.write_text("".join(json.dumps(record) + "\n" for record in records))
+    records = []
+    with concurrent.futures.ThreadPoolExecutor(arguments.jobs) as pool, open(arguments.json or os.devnull, "w") as file:
+        for group in pool.map(lambda name: child(name, arguments), names):
+            records += group
+            file.writelines(json.dumps(record) + "\n" for record in group)
+            file.flush()
     left_out = [record for record in records if "left_out" in record]
     records = [record for record in records if "left_out" not in record]
     for record in left_out:

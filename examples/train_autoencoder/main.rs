@@ -11,6 +11,17 @@
 //! cargo run --release --example train_autoencoder -- --method gauss-newton,one-damping,martens --seconds 60 \
 //!     --reach 150,120,100            # what one space for all dampings saves: products to reach these losses
 //! ```
+//!
+//! 20,000 drawn curves and the network of the literature, 784-400-200-100-50-25-6, on one thread: squared error per image
+//! after 60, 300 and 900 s. With six principal components it is 21; the published set of curves varies less, so published
+//! errors (0.058: Sutskever, Martens, Dahl & Hinton, ICML 2013) are of another scale.
+//!
+//! | `--method` | 60 s | 300 s | 900 s |
+//! | --- | --- | --- | --- |
+//! | `hessian-free` | 10.9 | 4.73 | 2.91 |
+//! | `adam` | 14.4 | 10.0 | 7.45 |
+//! | `sgd --rate 0.001` | 20.9 | | |
+//! | `sgd --rate 0.01` | 25.8 | 25.8 | |
 
 #[path = "../common/arguments.rs"]
 mod arguments;

@@ -186,8 +186,8 @@ impl Default for ConjugateGradients {
 /// [`HessianFreeRun::sample_counts`](crate::HessianFreeRun::sample_counts) counts samples.
 ///
 /// # Storage
-/// 2·max(products, whole_products) + 11 vectors of length d for [`OneSpace`], about 26 for [`ConjugateGradients`], one more with structural
-/// damping, and the preconditioner.
+/// 2·max(products, whole_products) + 11 vectors of length d for [`OneSpace`], about 26 for [`ConjugateGradients`], one more
+/// with structural damping, and the preconditioner.
 ///
 /// ```
 /// use newton_krylov::{HessianFree, Objective, SampledObjective, objective};

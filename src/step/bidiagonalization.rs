@@ -229,7 +229,7 @@ impl<T: Scalar> Bidiagonalization<T> {
                 }
             }
         }
-        if alpha <= least {
+        if alpha.is_nan() || alpha <= least {
             return self.end();
         }
         self.alpha = alpha;

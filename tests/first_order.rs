@@ -300,9 +300,10 @@ fn callers_mistakes_name_the_argument() {
         refused(with(newton_krylov::Adam { epsilon: bad, ..Default::default() }), &words);
     }
     for bad in [1.0, -0.1, f64::NAN] {
-        let constant = Momentum::Constant(bad);
+        let (constant, increasing) = (Momentum::Constant(bad), Momentum::Increasing(bad));
         refused(with(newton_krylov::HeavyBall { rate: 1.0, momentum: bad }), &format!("momentum is {bad}"));
         refused(with(newton_krylov::Nesterov { rate: 1.0, momentum: constant }), &format!("momentum is {bad}"));
+        refused(with(newton_krylov::Nesterov { rate: 1.0, momentum: increasing }), &format!("momentum is {bad}"));
         refused(with(newton_krylov::RmsProp { discount: bad, ..Default::default() }), &format!("discount is {bad}"));
         refused(with(newton_krylov::Adam { beta1: bad, ..Default::default() }), &format!("beta1 is {bad}"));
         refused(with(newton_krylov::Adam { beta2: bad, ..Default::default() }), &format!("beta2 is {bad}"));

@@ -150,7 +150,7 @@ fn martens() -> Recipe {
 fn recipes() -> [Recipe; 3] {
     let one_space = OneSpace::default(); // two products
     [
-        Recipe::OneSpace(OneSpace { products: 20, whole_products: 20, search: true }),
+        Recipe::OneSpace(OneSpace { products: 20, search: true, ..OneSpace::default() }),
         Recipe::OneSpace(one_space),
         martens(),
     ]

@@ -149,8 +149,8 @@ fn addition(length: usize, sequences: usize, seed: u64) -> (Vec<f32>, Vec<f32>) 
 
 fn recipes() -> [Recipe; 3] {
     [
-        Recipe::OneSpace(OneSpace { products: 40, whole_products: 40, search: true }),
-        Recipe::OneSpace(OneSpace { products: 40, whole_products: 40, search: false }),
+        Recipe::OneSpace(OneSpace { products: 40, search: true, ..OneSpace::default() }),
+        Recipe::OneSpace(OneSpace { products: 40, ..OneSpace::default() }),
         Recipe::ConjugateGradients(ConjugateGradients { products: 80, progress: 0.0, ..ConjugateGradients::default() }),
     ]
 }

@@ -8,3 +8,7 @@ pub fn number(text: &str, wanted: &str, allowed: impl Fn(f64) -> bool) -> Result
 pub fn seconds(text: &str) -> Result<f64, String> {
     number(text, "a number of seconds is needed", |seconds| (0.0..1e9).contains(&seconds))
 }
+
+pub fn positive(text: &str) -> Result<f64, String> {
+    number(text, "a positive number is needed", |number| number > 0.0 && number.is_finite())
+}

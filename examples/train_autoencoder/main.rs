@@ -43,9 +43,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{BernoulliCrossEntropy, Counts, Linearization, Model, SampledModel, Termination, fit_samples};
 
-use arguments::{number, seconds};
+use arguments::{positive, seconds};
 use idx::Images;
-use training::{Checkpoint, Method, Seen, Trained, Training};
+use training::{Checkpoint, Method, Seen, Trained, Training, momentum};
 
 /// The weight of ½‖x‖².
 const REGULARIZATION: f64 = 1e-5;
@@ -78,6 +78,9 @@ struct Arguments {
     /// The rate of adam (otherwise 0.001) or sgd (0.003)
     #[arg(long, value_parser = positive)]
     rate: Option<f64>,
+    /// What the momentum of sgd grows to, from a half (otherwise it is 0.9 throughout)
+    #[arg(long, value_parser = momentum)]
+    momentum: Option<f64>,
     /// Images in a batch of adam, sgd (otherwise 128) or natural-gradient (1000)
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
@@ -110,10 +113,6 @@ fn widths(text: &str) -> Result<Widths, String> {
         Ok(widths) if widths.len() >= 2 && widths.iter().all(|&w| w > 0) => Ok(Widths(widths)),
         _ => Err("two or more positive widths are needed, such as 784-256-64-16".into()),
     }
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    number(text, "a positive number is needed", |number| number > 0.0 && number.is_finite())
 }
 
 /// What an autoencoder makes of all images.
@@ -250,6 +249,7 @@ fn train(
     let training = Training {
         seconds: arguments.seconds,
         rate: arguments.rate,
+        momentum: arguments.momentum,
         batch: arguments.batch.map(|size| size as usize),
         checkpoint: checkpoint.as_ref(),
     };

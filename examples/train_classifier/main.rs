@@ -34,9 +34,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{Counts, Linearization, Loss, Model, SampledModel, SoftmaxCrossEntropy, Termination, fit_samples};
 
-use arguments::{number, seconds};
+use arguments::{number, positive, seconds};
 use set::Set;
-use training::{Checkpoint, Method, Seen, Trained, Training};
+use training::{Checkpoint, Method, Seen, Trained, Training, momentum};
 
 /// Images evaluated at a time.
 const PART: usize = 1000;
@@ -83,6 +83,9 @@ struct Arguments {
     /// The rate of adam (otherwise 0.001) or sgd (0.1)
     #[arg(long, value_parser = positive)]
     rate: Option<f64>,
+    /// What the momentum of sgd grows to, from a half (otherwise it is 0.9 throughout)
+    #[arg(long, value_parser = momentum)]
+    momentum: Option<f64>,
     /// Images in a batch of adam, sgd (otherwise 128) or natural-gradient (1000)
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
@@ -112,10 +115,6 @@ fn widths(text: &str) -> Result<Widths, String> {
         Ok(widths) if widths.iter().all(|&w| w > 0) => Ok(Widths(widths)),
         _ => Err("positive widths are needed, such as 256-64, or none".into()),
     }
-}
-
-fn positive(text: &str) -> Result<f64, String> {
-    number(text, "a positive number is needed", |number| number > 0.0 && number.is_finite())
 }
 
 fn weight(text: &str) -> Result<f64, String> {
@@ -211,6 +210,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let training = Training {
         seconds: arguments.seconds,
         rate: arguments.rate.or((method == Method::Sgd).then_some(SGD_RATE)),
+        momentum: arguments.momentum,
         batch: arguments.batch.map(|size| size as usize),
         checkpoint: checkpoint.as_ref(),
     };

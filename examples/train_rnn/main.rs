@@ -28,7 +28,7 @@ use newton_krylov::models::{ElmanNetwork, Readout};
 use newton_krylov::{Metric, Objective, SampledObjective, SplitMix64, SquaredError, Termination, fit_samples};
 
 use addition::{INPUTS, Quality, Sequences};
-use arguments::{number, seconds};
+use arguments::{number, positive, seconds};
 use method::{Method, Seen};
 
 /// Weights of a unit, and the spectral radius of those between hidden units.
@@ -68,7 +68,7 @@ struct Arguments {
     #[arg(long, default_value_t = 0.03, value_parser = weight)]
     structural: f64,
     /// Adam's rate
-    #[arg(long, default_value_t = 1e-3, value_parser = rate)]
+    #[arg(long, default_value_t = 1e-3, value_parser = positive)]
     rate: f64,
     /// Write the learning curves to this file, as SVG
     #[arg(long)]
@@ -87,10 +87,6 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
 
 fn weight(text: &str) -> Result<f64, String> {
     number(text, "a weight of at least 0 is needed", |weight| (0.0..1e9).contains(&weight))
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    number(text, "a positive rate is needed", |rate| rate > 0.0 && rate < 1e9)
 }
 
 /// One point of a learning curve.

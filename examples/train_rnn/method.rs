@@ -74,7 +74,7 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     see: &mut dyn FnMut(Seen<'_>) -> bool,
 ) -> newton_krylov::Result<Trained> {
     let recipe = match arguments.method {
-        Method::HessianFree => Recipe::OneSpace(OneSpace { products: 40, whole_products: 40, search: true }),
+        Method::HessianFree => Recipe::OneSpace(OneSpace { products: 40, search: true, ..OneSpace::default() }),
         // On the plateau the default of 5e-4 stops before the directions in which the model is about to learn.
         Method::Martens => Recipe::ConjugateGradients(ConjugateGradients {
             products: 100,

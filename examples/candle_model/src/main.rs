@@ -150,7 +150,7 @@ fn run(seconds: f64) -> Result<(), Box<dyn std::error::Error>> {
     // Hessian-free, without a rate. A network of candle has no Kronecker factors: more products stand in for them.
     table.begin("Hessian-free");
     let solver = HessianFree {
-        recipe: Recipe::OneSpace(OneSpace { products: 10, whole_products: 10, search: true }),
+        recipe: Recipe::OneSpace(OneSpace { products: 10, search: true, ..OneSpace::default() }),
         gradient_batch: GradientBatch { first: 300, ..GradientBatch::default() },
         curvature_batch: CurvatureBatch { least: 150, ..CurvatureBatch::default() },
         damping: 1.0,

@@ -60,10 +60,18 @@ pub struct Training<'c> {
     pub seconds: f64,
     /// The rate of Adam or of Nesterov's momentum, in place of the default.
     pub rate: Option<f64>,
+    /// What Nesterov's momentum grows to, in place of the constant default.
+    pub momentum: Option<f64>,
     /// Samples in a batch of Adam, Nesterov's momentum or the natural gradient, in place of the default.
     pub batch: Option<usize>,
     /// Where the state of the run is, if it is to be resumed and saved.
     pub checkpoint: Option<&'c Checkpoint>,
+}
+
+/// A momentum on the command line.
+pub fn momentum(text: &str) -> Result<f64, String> {
+    let momentum = text.parse().ok().filter(|momentum| (0.0..1.0).contains(momentum));
+    momentum.ok_or_else(|| "a number of at least 0 and below 1 is needed".into())
 }
 
 /// What training came to.
@@ -104,7 +112,7 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     // For a canonical loss the two are the same matrix. The divergence belongs to the Fisher matrix.
     let metric = if method == Method::NaturalGradient { Metric::Fisher } else { Metric::GeneralizedGaussNewton };
     let objective = objective(metric).map_err(|e| e.to_string())?;
-    let one_space = |search| Recipe::OneSpace(OneSpace { products: 30, whole_products: 30, search });
+    let one_space = |search| Recipe::OneSpace(OneSpace { products: 30, search, ..OneSpace::default() });
     match method {
         Method::HessianFree => hessian_free::with_kronecker_factors(training, &objective, x0, see),
         Method::GaussNewton => hessian_free::by_recipe(one_space(true), training, &objective, x0, see),
@@ -121,7 +129,8 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
         }
         Method::Sgd => {
             let rate = training.rate.unwrap_or(first_order::NESTEROV_RATE);
-            let nesterov = Nesterov { rate, momentum: Momentum::Constant(0.9) };
+            let momentum = training.momentum.map_or(Momentum::Constant(0.9), Momentum::Increasing);
+            let nesterov = Nesterov { rate, momentum };
             first_order::train(&nesterov, training, &objective, x0, see)
         }
         Method::Lbfgs => quasi_newton::train(training, &objective, x0, see),

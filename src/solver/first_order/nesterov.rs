@@ -23,6 +23,10 @@ pub enum Momentum {
     Convex,
     /// β in [0, 1): for learning, or (√κ − 1)/(√κ + 1) where κ is known.
     Constant(f64),
+    /// βₖ = min(1 − 1/(2(⌊k/250⌋ + 1)), most), with most in [0, 1), often 0.99 or above: for learning deep networks
+    /// (Sutskever, Martens, Dahl & Hinton, ICML 2013, equation 5). It grows from ½, so that a large momentum does no harm
+    /// at the start.
+    Increasing(f64),
 }
 
 impl Momentum {
@@ -31,6 +35,7 @@ impl Momentum {
         match self {
             Momentum::Convex => (k as f64 - 1.0) / (k as f64 + 2.0),
             Momentum::Constant(beta) => beta,
+            Momentum::Increasing(most) => (1.0 - 0.5 / ((k / 250) as f64 + 1.0)).min(most),
         }
     }
 }
@@ -72,7 +77,7 @@ impl GradientMethod for Nesterov {
         check_rate(self.rate)?;
         match self.momentum {
             Momentum::Convex => Ok(()),
-            Momentum::Constant(beta) => check_discount("momentum", beta),
+            Momentum::Constant(beta) | Momentum::Increasing(beta) => check_discount("momentum", beta),
         }
     }
 
@@ -102,5 +107,18 @@ impl GradientMethod for Nesterov {
             let d = beta * d - descent;
             (ahead * d - descent, [d])
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Momentum;
+
+    #[test]
+    fn momentum_increases_as_published() {
+        let at = |k| Momentum::Increasing(0.99).at(k);
+        assert_eq!([1, 249, 250, 500, 1000].map(at), [0.5, 0.5, 0.75, 1.0 - 1.0 / 6.0, 0.9]);
+        assert_eq!(at(1_000_000), 0.99);
+        assert_eq!(Momentum::Increasing(0.3).at(1), 0.3);
     }
 }

@@ -95,7 +95,7 @@ impl<T: Scalar> OneSpaceStep<T> {
         step: &mut [T],
         trial: &mut [T],
     ) -> Result<Accepted, Failure> {
-        let products = if whole { recipe.whole_products } else { recipe.products };
+        let products = if whole { recipe.products.max(recipe.whole_products) } else { recipe.products };
         let inner = self.grow(here, products, damping, step)?;
         let lowest = self.space.ritz_values().first().copied().unwrap_or(f64::NAN);
         let largest = self.space.ritz_values().last().copied().unwrap_or(f64::NAN);

@@ -126,7 +126,7 @@ pub struct OneSpace {
     /// preconditioner that knows the problem: further products, measured on autoencoders, fit the curvature of the batch
     /// rather than that of the set. Without a preconditioner 10 to 50 are better.
     pub products: usize,
-    /// Most products for one step where they are made on the whole set, at least 1. Default 10, measured likewise.
+    /// The same where products are made on the whole set, if it is more than `products`. Default 10, measured likewise.
     pub whole_products: usize,
     /// Whether f is evaluated along λ ↦ δ(λ), which costs no product, and the best λ is taken. If not, λ follows the
     /// rule of Levenberg & Marquardt. Default: not, since with few products λ is also a damping of the preconditioner,
@@ -273,10 +273,7 @@ impl HessianFree {
         let share = self.curvature_batch.whole_share;
         check_range("curvature_batch.whole_share", share, share > 0.0 && share <= 1.0, "above 0 and at most 1")?;
         match self.recipe {
-            Recipe::OneSpace(OneSpace { products, whole_products, .. }) => {
-                at_least_one("recipe.products", products)?;
-                at_least_one("recipe.whole_products", whole_products)
-            }
+            Recipe::OneSpace(OneSpace { products, .. }) => at_least_one("recipe.products", products),
             Recipe::ConjugateGradients(ConjugateGradients { products, progress, warm_start }) => {
                 at_least_one("recipe.products", products)?;
                 check_range("recipe.warm_start", warm_start, (0.0..=1.0).contains(&warm_start), "between 0 and 1")?;

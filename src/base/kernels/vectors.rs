@@ -1,0 +1,173 @@
+//! Sums, norms and updates of vectors.
+
+use std::ops::Range;
+
+use super::tree::{LANES, for_blocks, join_lanes, lanes, tree_sum};
+use crate::base::Scalar;
+use crate::base::native::vectorized;
+
+/// Sums of squares that neither overflowed nor lost digits to underflow.
+pub(super) const SAFE_SQUARES: Range<f64> = 1e-280..1e280;
+
+/// aᵀb of a block.
+#[inline]
+pub(super) fn dot_block<T: Scalar>(a: &[T], b: &[T]) -> f64 {
+    #[inline(always)]
+    fn sums<T: Scalar>(a: &[T], b: &[T]) -> [f64; LANES] {
+        let mut sums = [0.0; LANES];
+        let ((a, last_a), (b, last_b)) = (a.as_chunks::<LANES>(), b.as_chunks::<LANES>());
+        for (a, b) in a.iter().zip(b) {
+            for lane in 0..LANES {
+                sums[lane] += a[lane].into() * b[lane].into();
+            }
+        }
+        for ((&a, &b), sum) in last_a.iter().zip(last_b).zip(&mut sums) {
+            *sum += a.into() * b.into();
+        }
+        sums
+    }
+    let mut all = [0.0; LANES];
+    vectorized(
+        #[inline(always)]
+        || all = sums(a, b),
+    );
+    join_lanes(all)
+}
+
+/// aᵀb.
+pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
+    debug_assert_eq!(a.len(), b.len());
+    tree_sum(a.len(), &|r| [dot_block(&a[r.clone()], &b[r])])[0]
+}
+
+/// Σ aᵢ.
+pub fn sum(a: &[f64]) -> f64 {
+    tree_sum(a.len(), &|r| {
+        let a = &a[r];
+        [lanes(a.len(), |i| a[i])]
+    })[0]
+}
+
+/// ‖a‖² − ‖b‖² as (a − b)ᵀ(a + b), which loses nothing where they are close.
+pub fn square_difference<T: Scalar>(a: &[T], b: &[T]) -> f64 {
+    debug_assert_eq!(a.len(), b.len());
+    tree_sum(a.len(), &|r| {
+        let (a, b) = (&a[r.clone()], &b[r]);
+        [lanes(a.len(), |i| {
+            let (a, b): (f64, f64) = (a[i].into(), b[i].into());
+            (a - b) * (a + b)
+        })]
+    })[0]
+}
+
+/// ‖a‖₂, without overflow or underflow in the squares.
+pub fn norm<T: Scalar>(a: &[T]) -> f64 {
+    let squared = dot(a, a);
+    if SAFE_SQUARES.contains(&squared) {
+        return squared.sqrt();
+    }
+    let largest = max_abs(a);
+    if largest == 0.0 || !largest.is_finite() {
+        return largest;
+    }
+    let scale = largest.recip();
+    if !scale.is_finite() {
+        // Every component is subnormal; their squares are far below any tolerance.
+        return largest;
+    }
+    let scaled = tree_sum(a.len(), &|r| {
+        let a = &a[r];
+        [lanes(a.len(), |i| {
+            let v: f64 = a[i].into() * scale;
+            v * v
+        })]
+    })[0];
+    scaled.sqrt() * largest
+}
+
+/// maxᵢ |aᵢ|; NaN if any component is NaN.
+pub fn max_abs<T: Scalar>(a: &[T]) -> f64 {
+    a.iter().fold(0.0, |m, &v| {
+        let v: f64 = v.into();
+        if v.abs() > m || v.is_nan() { v.abs() } else { m }
+    })
+}
+
+/// Whether every component is finite.
+pub fn all_finite<T: Scalar>(a: &[T]) -> bool {
+    a.iter().all(|v| v.is_finite())
+}
+
+/// y ← y + αx.
+pub fn axpy<T: Scalar>(alpha: f64, x: &[T], y: &mut [T]) {
+    let alpha = T::from_f64(alpha);
+    for_blocks(y, &|start, y| {
+        for (y, &x) in y.iter_mut().zip(&x[start..]) {
+            *y += alpha * x;
+        }
+    });
+}
+
+/// y ← αx + βy.
+pub fn axpby<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &mut [T]) {
+    let (alpha, beta) = (T::from_f64(alpha), T::from_f64(beta));
+    for_blocks(y, &|start, y| {
+        for (y, &x) in y.iter_mut().zip(&x[start..]) {
+            *y = alpha * x + beta * *y;
+        }
+    });
+}
+
+/// z ← x + αy.
+pub fn add_scaled<T: Scalar>(x: &[T], alpha: f64, y: &[T], z: &mut [T]) {
+    let alpha = T::from_f64(alpha);
+    for_blocks(z, &|start, z| {
+        for ((z, &x), &y) in z.iter_mut().zip(&x[start..]).zip(&y[start..]) {
+            *z = x + alpha * y;
+        }
+    });
+}
+
+/// y ← αx.
+pub fn scale_into<T: Scalar>(alpha: f64, x: &[T], y: &mut [T]) {
+    let alpha = T::from_f64(alpha);
+    for_blocks(y, &|start, y| {
+        for (y, &x) in y.iter_mut().zip(&x[start..]) {
+            *y = alpha * x;
+        }
+    });
+}
+
+/// y ← αy.
+pub fn scale<T: Scalar>(alpha: f64, y: &mut [T]) {
+    let alpha = T::from_f64(alpha);
+    for_blocks(y, &|_, y| y.iter_mut().for_each(|y| *y *= alpha));
+}
+
+/// y ← x∘y, component by component.
+pub fn multiply<T: Scalar>(x: &[T], y: &mut [T]) {
+    for_blocks(y, &|start, y| {
+        for (y, &x) in y.iter_mut().zip(&x[start..]) {
+            *y *= x;
+        }
+    });
+}
+
+/// z ← αx + βy + γz.
+pub fn combine<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &[T], gamma: f64, z: &mut [T]) {
+    let (alpha, beta, gamma) = (T::from_f64(alpha), T::from_f64(beta), T::from_f64(gamma));
+    for_blocks(z, &|start, z| {
+        for ((z, &x), &y) in z.iter_mut().zip(&x[start..]).zip(&y[start..]) {
+            *z = alpha * x + beta * y + gamma * *z;
+        }
+    });
+}
+
+/// pᵀp and pᵀq, in one pass.
+pub fn norm_and_dot<T: Scalar>(p: &[T], q: &[T]) -> (f64, f64) {
+    let [pp, pq] = tree_sum(p.len(), &|r| {
+        let (p, q) = (&p[r.clone()], &q[r]);
+        [dot_block(p, p), dot_block(p, q)]
+    });
+    (pp, pq)
+}

@@ -1,10 +1,12 @@
 //! Hessian-free training: sampled gradients, curvature products, and a state that survives.
 
 mod conjugate_gradients;
+mod drawn;
 mod one_space;
 mod options;
 mod proposal;
 mod run;
+mod start;
 mod state;
 mod tally;
 

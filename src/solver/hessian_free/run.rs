@@ -5,17 +5,17 @@
 //! costs one iteration.
 
 use std::cell::{Cell, RefCell};
-use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::conjugate_gradients;
+use super::drawn::Drawn;
 use super::one_space::OneSpaceStep;
 use super::options::{AcceptanceBatch, HessianFree, Recipe};
 use super::proposal::{Accepted, Failure, Here};
 use super::state::HessianFreeState;
 use super::tally::{Metered, Tally};
-use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension, kernels};
-use crate::control::{Batches, Evaluation, Iteration, Progress, Report, Termination};
+use crate::base::{Scalar, kernels};
+use crate::control::{Evaluation, Iteration, Progress, Report, Termination};
 use crate::curvature::{LearnedPreconditioner, ProductRecord};
 use crate::operator::{Counts, Expansion, Objective, SampledObjective};
 use crate::step::BacktrackingCg;
@@ -69,162 +69,24 @@ const PART: usize = 1000;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct HessianFreeRun<'r, T, S, P = ()> {
-    options: &'r HessianFree,
-    objective: &'r S,
-    state: HessianFreeState<T, P>,
-    inner: InnerSolver<T>,
-    tally: Tally,
-    gradient: Vec<T>,
-    trial: Vec<T>,
+    pub(super) options: &'r HessianFree,
+    pub(super) objective: &'r S,
+    pub(super) state: HessianFreeState<T, P>,
+    pub(super) inner: InnerSolver<T>,
+    pub(super) tally: Tally,
+    pub(super) gradient: Vec<T>,
+    pub(super) trial: Vec<T>,
     /// Mδ, where it is needed.
-    product: RefCell<Vec<T>>,
-    samples: Vec<usize>,
-    curvature_samples: Vec<usize>,
+    pub(super) product: RefCell<Vec<T>>,
+    pub(super) drawn: Drawn,
     /// Of the solve that goes on.
-    record: Option<RefCell<ProductRecord<T>>>,
+    pub(super) record: Option<RefCell<ProductRecord<T>>>,
 }
 
-enum InnerSolver<T> {
+/// What a recipe keeps between steps.
+pub(super) enum InnerSolver<T> {
     OneSpace(OneSpaceStep<T>),
     ConjugateGradients(BacktrackingCg<T>),
-}
-
-impl HessianFree {
-    /// Minimises `objective` from `x0`, preconditioned as the objective's operators themselves are.
-    ///
-    /// # Errors
-    /// If the objective has no unknowns or no samples, `x0` has another length or is not finite, or an option is out of
-    /// its range.
-    pub fn minimize<T: Scalar, S: SampledObjective<T>>(&self, objective: &S, x0: &[T]) -> Result<Report<T>> {
-        self.minimize_with(objective, (), x0, |_| ControlFlow::Continue(()))
-    }
-
-    /// As [`minimize`](Self::minimize), with a preconditioner that learns during the run (`()` for none), and with an
-    /// observer that sees every step and may stop the run.
-    ///
-    /// # Errors
-    /// As [`minimize`](Self::minimize).
-    pub fn minimize_with<T, S, P>(
-        &self,
-        objective: &S,
-        preconditioner: P,
-        x0: &[T],
-        mut observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
-    ) -> Result<Report<T>>
-    where
-        T: Scalar,
-        S: SampledObjective<T>,
-        P: LearnedPreconditioner<T, S>,
-    {
-        let mut run = self.start(objective, preconditioner, x0)?;
-        let termination = loop {
-            if let Some(termination) = run.iterate() {
-                break termination;
-            }
-            if observer(&run.progress()).is_break() {
-                break Termination::Observer;
-            }
-        };
-        Ok(run.finish(termination))
-    }
-
-    /// Starts a run. Computes f(x₀) on the whole set.
-    ///
-    /// # Errors
-    /// As [`minimize`](Self::minimize).
-    pub fn start<'r, T, S, P>(
-        &'r self,
-        objective: &'r S,
-        preconditioner: P,
-        x0: &[T],
-    ) -> Result<HessianFreeRun<'r, T, S, P>>
-    where
-        T: Scalar,
-        S: SampledObjective<T>,
-        P: LearnedPreconditioner<T, S>,
-    {
-        let (dim, samples) = (objective.dim(), objective.samples());
-        check_positive_dimension("the objective's dimension", dim)?;
-        check_positive_dimension("the objective's samples", samples)?;
-        check_length("x0", x0, dim)?;
-        check_finite("x0", x0)?;
-        self.check()?;
-        let size = self.gradient_batch.size(0, samples);
-        let state = HessianFreeState {
-            x: x0.to_vec(),
-            step: vec![T::zero(); dim],
-            damping: self.damping,
-            preconditioner,
-            batches: Batches::new(samples, size, self.seed)?,
-            iterations: 0,
-            failures: 0,
-            not_finite: 0,
-            value: None,
-            best: x0.to_vec(),
-            best_value: f64::INFINITY,
-            since_value: 0,
-            initial_value: f64::NAN,
-            initial_gradient_norm: None,
-            gradient_norm: f64::NAN,
-            counts: Counts::default(),
-            sample_counts: Counts::default(),
-            seconds: 0.0,
-            asymmetry: 0.0,
-            history: vec![],
-        };
-        let started = Instant::now();
-        let mut run = self.resume(objective, state)?;
-        let value = whole_value(objective, &run.tally, &run.state.x);
-        run.state.initial_value = value;
-        run.know_value(value);
-        run.end_part(started);
-        Ok(run)
-    }
-
-    /// Goes on from a saved state. With the same options, objective and number type the trajectory is bitwise that of the
-    /// run that was not interrupted; with other options the run goes on under those.
-    ///
-    /// # Errors
-    /// If the state belongs to an objective with another dimension, number of samples or shape of its preconditioner, or
-    /// an option is out of its range.
-    pub fn resume<'r, T, S, P>(
-        &'r self,
-        objective: &'r S,
-        state: HessianFreeState<T, P>,
-    ) -> Result<HessianFreeRun<'r, T, S, P>>
-    where
-        T: Scalar,
-        S: SampledObjective<T>,
-        P: LearnedPreconditioner<T, S>,
-    {
-        self.check()?;
-        let dim = objective.dim();
-        state.check(dim, objective.samples())?;
-        state.preconditioner.fits(objective)?;
-        let inner = match self.recipe {
-            Recipe::OneSpace(recipe) => InnerSolver::OneSpace(OneSpaceStep::new(dim, recipe)),
-            Recipe::ConjugateGradients(_) => InnerSolver::ConjugateGradients(BacktrackingCg::new(dim)),
-        };
-        let tally = Tally::default();
-        tally.calls.set(state.counts);
-        tally.samples.set(state.sample_counts);
-        let pairs = state.preconditioner.pairs();
-        let record = if pairs > 0 { Some(RefCell::new(ProductRecord::new(pairs)?)) } else { None };
-        let zeros = || vec![T::zero(); dim];
-        Ok(HessianFreeRun {
-            options: self,
-            objective,
-            state,
-            inner,
-            tally,
-            gradient: zeros(),
-            trial: zeros(),
-            product: RefCell::default(),
-            samples: vec![],
-            curvature_samples: vec![],
-            record,
-        })
-    }
 }
 
 impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianFreeRun<'_, T, S, P> {
@@ -290,7 +152,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         }
     }
 
-    fn end_part(&mut self, started: Instant) {
+    pub(super) fn end_part(&mut self, started: Instant) {
         self.state.counts = self.tally.calls.get();
         self.state.sample_counts = self.tally.samples.get();
         self.state.seconds += started.elapsed().as_secs_f64();
@@ -306,7 +168,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
     }
 
     /// f(x) on the whole set is known: x may be the best point.
-    fn know_value(&mut self, value: f64) {
+    pub(super) fn know_value(&mut self, value: f64) {
         let state = &mut self.state;
         state.value = Some(value);
         state.since_value = 0;
@@ -316,43 +178,15 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         }
     }
 
-    /// Draws the next batches.
-    fn draw(&mut self) {
-        let (state, options) = (&mut self.state, self.options);
-        let all = state.batches.samples();
-        self.samples.clear();
-        if state.failures + 1 == MOST_FAILURES {
-            self.samples.extend(0..all);
-        } else {
-            if state.batches.at_start_of_epoch() {
-                let size = options.gradient_batch.size(state.iterations, all);
-                state.batches.set_size(size).expect("between 1 and the number of samples");
-            }
-            self.samples.extend(state.batches.draw());
-        }
-        let size = options.curvature_batch.size(self.samples.len(), all);
-        self.curvature_samples.clear();
-        self.curvature_samples.extend(&self.samples[..size]);
-        // A sum over all does not depend on the epoch.
-        if self.samples.len() == all {
-            self.samples.sort_unstable();
-        }
-        if size == all {
-            self.curvature_samples.sort_unstable();
-        }
-    }
-
     /// One iteration within the limits.
     fn attempt(&mut self, started: Instant) -> Option<Termination> {
-        self.draw();
+        let everything = self.state.failures + 1 == MOST_FAILURES;
+        let (mut drawn, x) = (std::mem::take(&mut self.drawn), std::mem::take(&mut self.state.x));
+        drawn.draw(self.options, &mut self.state.batches, self.state.iterations, everything);
         self.state.iterations += 1;
-        let (samples, inner) = (std::mem::take(&mut self.samples), std::mem::take(&mut self.curvature_samples));
-        let x = std::mem::take(&mut self.state.x);
-        let outcome = self.step_from(&x, &samples, &inner, started);
-        self.state.x = x;
-        self.curvature_samples = inner;
-        let whole = samples.len() == self.objective.samples();
-        self.samples = samples;
+        let outcome = self.step_from(&x, &drawn, started);
+        let whole = drawn.whole();
+        (self.drawn, self.state.x) = (drawn, x);
         match outcome {
             Ok(accepted) => self.arrive(accepted, whole),
             Err(Outcome::End(termination)) => Some(termination),
@@ -361,32 +195,25 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
     }
 
     /// Gradient, products, step: writes x + δ to `trial`.
-    fn step_from(
-        &mut self,
-        x: &[T],
-        samples: &[usize],
-        inner: &[usize],
-        started: Instant,
-    ) -> std::result::Result<Accepted, Outcome> {
-        let (objective, options, tally) = (self.objective, self.options, &self.tally);
-        let whole = samples.len() == objective.samples();
-        let batch = objective.batch(samples);
+    fn step_from(&mut self, x: &[T], drawn: &Drawn, started: Instant) -> Result<Accepted, Outcome> {
+        let (objective, options) = (self.objective, self.options);
+        let batch = objective.batch(&drawn.gradient);
         let at = batch.expand(x);
         let value = at.value();
-        tally.value(samples.len());
+        self.tally.value(drawn.gradient.len());
         if !value.is_finite() {
             return Err(Outcome::NoStep(Failure::NotFinite(Evaluation::Value)));
         }
         at.gradient(&mut self.gradient);
-        tally.gradient(samples.len());
+        self.tally.gradient(drawn.gradient.len());
         let norm = kernels::norm(&self.gradient);
         if !norm.is_finite() {
             return Err(Outcome::NoStep(Failure::NotFinite(Evaluation::Gradient)));
         }
         self.state.gradient_norm = norm;
-        self.state.since_value += samples.len();
+        self.state.since_value += drawn.gradient.len();
         let reference = *self.state.initial_gradient_norm.get_or_insert(norm);
-        if whole {
+        if drawn.whole() {
             self.state.x.clear();
             self.state.x.extend_from_slice(x);
             self.know_value(value);
@@ -400,54 +227,47 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         let damping = self.state.damping;
         let left = options.stopping.max_products.saturating_sub(self.tally.calls.get().products);
         if self.state.preconditioner.next_products(x.len()) <= left {
-            self.tally.learning(self.state.preconditioner.learn(objective, x, inner, damping));
+            self.tally.learning(self.state.preconditioner.learn(objective, x, &drawn.curvature, damping));
         }
-        if inner.len() == samples.len() {
-            return self.solve(&at, &batch, &batch, value, value, x, samples.len(), samples.len(), started);
+        if drawn.curvature.len() == drawn.gradient.len() {
+            return self.solve(&at, &batch, &batch, Point { x, drawn, value, curvature_value: value, started });
         }
-        let inner_batch = objective.batch(inner);
-        let inner_at = inner_batch.expand(x);
-        let inner_value = if options.acceptance_batch == AcceptanceBatch::Curvature {
-            self.tally.value(inner.len());
-            inner_at.value()
+        let curvature_batch = objective.batch(&drawn.curvature);
+        let curvature_at = curvature_batch.expand(x);
+        let curvature_value = if options.acceptance_batch == AcceptanceBatch::Curvature {
+            self.tally.value(drawn.curvature.len());
+            curvature_at.value()
         } else {
             value
         };
-        self.solve(&inner_at, &batch, &inner_batch, value, inner_value, x, samples.len(), inner.len(), started)
+        self.solve(&curvature_at, &batch, &curvature_batch, Point { x, drawn, value, curvature_value, started })
     }
 
     /// Has the recipe find a step.
-    #[expect(clippy::too_many_arguments, reason = "batches borrow what the run owns")]
     fn solve(
         &mut self,
         at: &impl Expansion<T>,
         batch: &impl Objective<T>,
-        inner_batch: &impl Objective<T>,
-        value: f64,
-        inner_value: f64,
-        x: &[T],
-        samples: usize,
-        inner: usize,
-        started: Instant,
-    ) -> std::result::Result<Accepted, Outcome> {
+        curvature_batch: &impl Objective<T>,
+        Point { x, drawn, value, curvature_value, started }: Point<'_, T>,
+    ) -> Result<Accepted, Outcome> {
         let (objective, options, tally) = (self.objective, self.options, &self.tally);
-        let all = objective.samples();
         let before = match options.acceptance_batch {
             AcceptanceBatch::Gradient => value,
-            AcceptanceBatch::Curvature => inner_value,
+            AcceptanceBatch::Curvature => curvature_value,
             AcceptanceBatch::All => self.state.value.unwrap_or_else(|| whole_value(objective, tally, x)),
         };
         let value_at = |x: &[T]| match options.acceptance_batch {
             AcceptanceBatch::Gradient => {
-                tally.value(samples);
+                tally.value(drawn.gradient.len());
                 batch.value(x)
             }
             AcceptanceBatch::Curvature => {
-                tally.value(inner);
-                inner_batch.value(x)
+                tally.value(drawn.curvature.len());
+                curvature_batch.value(x)
             }
-            AcceptanceBatch::All if samples == all => {
-                tally.value(samples);
+            AcceptanceBatch::All if drawn.whole() => {
+                tally.value(drawn.gradient.len());
                 batch.value(x)
             }
             AcceptanceBatch::All => whole_value(objective, tally, x),
@@ -461,7 +281,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         let operator = Metered {
             at,
             damping: self.state.damping,
-            samples: inner,
+            samples: drawn.curvature.len(),
             tally,
             structural: Cell::new(false),
             record: self.record.as_ref(),
@@ -473,7 +293,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
             }
             let mut product = self.product.borrow_mut();
             product.resize(step.len(), T::zero());
-            tally.product(inner);
+            tally.product(drawn.curvature.len());
             at.apply(step, &mut product);
             kernels::dot(step, &product)
         };
@@ -494,7 +314,8 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         let (step, trial) = (&mut self.state.step, &mut self.trial);
         let proposed = match (&mut self.inner, &options.recipe) {
             (InnerSolver::OneSpace(space), Recipe::OneSpace(recipe)) => {
-                let proposed = space.propose(&here, recipe, inner == all, &mut damping, step, trial);
+                let proposed =
+                    space.propose(&here, recipe, drawn.curvature.len() == drawn.all, &mut damping, step, trial);
                 self.state.asymmetry = self.state.asymmetry.max(space.asymmetry());
                 proposed
             }
@@ -579,11 +400,21 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
 }
 
 /// f on the whole set, by parts: Σ |B| f_B / N, the regulariser being the same in each.
-fn whole_value<T>(objective: &impl SampledObjective<T>, tally: &Tally, x: &[T]) -> f64 {
+pub(super) fn whole_value<T>(objective: &impl SampledObjective<T>, tally: &Tally, x: &[T]) -> f64 {
     let samples = objective.samples();
     let all: Vec<usize> = (0..samples).collect();
     tally.value(samples);
     all.chunks(PART).map(|part| objective.batch(part).value(x) * part.len() as f64).sum::<f64>() / samples as f64
+}
+
+/// Where an iteration starts.
+struct Point<'a, T> {
+    x: &'a [T],
+    drawn: &'a Drawn,
+    /// f(x) on the gradient batch, and on the curvature batch if steps are judged there.
+    value: f64,
+    curvature_value: f64,
+    started: Instant,
 }
 
 /// What else an iteration can come to.

@@ -1,0 +1,154 @@
+//! How a run starts, or goes on from a saved state.
+
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+use std::time::Instant;
+
+use super::drawn::Drawn;
+use super::one_space::OneSpaceStep;
+use super::options::{HessianFree, Recipe};
+use super::run::{HessianFreeRun, InnerSolver, whole_value};
+use super::state::HessianFreeState;
+use super::tally::Tally;
+use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension};
+use crate::control::{Batches, Progress, Report, Termination};
+use crate::curvature::{LearnedPreconditioner, ProductRecord};
+use crate::operator::{Counts, SampledObjective};
+use crate::step::BacktrackingCg;
+
+impl HessianFree {
+    /// Minimises `objective` from `x0`, preconditioned as the objective's operators themselves are.
+    ///
+    /// # Errors
+    /// If the objective has no unknowns or no samples, `x0` has another length or is not finite, or an option is out of
+    /// its range.
+    pub fn minimize<T: Scalar, S: SampledObjective<T>>(&self, objective: &S, x0: &[T]) -> Result<Report<T>> {
+        self.minimize_with(objective, (), x0, |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`minimize`](Self::minimize), with a preconditioner that learns during the run (`()` for none), and with an
+    /// observer that sees every step and may stop the run.
+    ///
+    /// # Errors
+    /// As [`minimize`](Self::minimize).
+    pub fn minimize_with<T, S, P>(
+        &self,
+        objective: &S,
+        preconditioner: P,
+        x0: &[T],
+        mut observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+    ) -> Result<Report<T>>
+    where
+        T: Scalar,
+        S: SampledObjective<T>,
+        P: LearnedPreconditioner<T, S>,
+    {
+        let mut run = self.start(objective, preconditioner, x0)?;
+        let termination = loop {
+            if let Some(termination) = run.iterate() {
+                break termination;
+            }
+            if observer(&run.progress()).is_break() {
+                break Termination::Observer;
+            }
+        };
+        Ok(run.finish(termination))
+    }
+
+    /// Starts a run. Computes f(x₀) on the whole set.
+    ///
+    /// # Errors
+    /// As [`minimize`](Self::minimize).
+    pub fn start<'r, T, S, P>(
+        &'r self,
+        objective: &'r S,
+        preconditioner: P,
+        x0: &[T],
+    ) -> Result<HessianFreeRun<'r, T, S, P>>
+    where
+        T: Scalar,
+        S: SampledObjective<T>,
+        P: LearnedPreconditioner<T, S>,
+    {
+        let (dim, samples) = (objective.dim(), objective.samples());
+        check_positive_dimension("the objective's dimension", dim)?;
+        check_positive_dimension("the objective's samples", samples)?;
+        check_length("x0", x0, dim)?;
+        check_finite("x0", x0)?;
+        self.check()?;
+        let size = self.gradient_batch.size(0, samples);
+        let state = HessianFreeState {
+            x: x0.to_vec(),
+            step: vec![T::zero(); dim],
+            damping: self.damping,
+            preconditioner,
+            batches: Batches::new(samples, size, self.seed)?,
+            iterations: 0,
+            failures: 0,
+            not_finite: 0,
+            value: None,
+            best: x0.to_vec(),
+            best_value: f64::INFINITY,
+            since_value: 0,
+            initial_value: f64::NAN,
+            initial_gradient_norm: None,
+            gradient_norm: f64::NAN,
+            counts: Counts::default(),
+            sample_counts: Counts::default(),
+            seconds: 0.0,
+            asymmetry: 0.0,
+            history: vec![],
+        };
+        let started = Instant::now();
+        let mut run = self.resume(objective, state)?;
+        let value = whole_value(objective, &run.tally, &run.state.x);
+        run.state.initial_value = value;
+        run.know_value(value);
+        run.end_part(started);
+        Ok(run)
+    }
+
+    /// Goes on from a saved state. With the same options, objective and number type the trajectory is bitwise that of the
+    /// run that was not interrupted; with other options the run goes on under those.
+    ///
+    /// # Errors
+    /// If the state belongs to an objective with another dimension, number of samples or shape of its preconditioner, or
+    /// an option is out of its range.
+    pub fn resume<'r, T, S, P>(
+        &'r self,
+        objective: &'r S,
+        state: HessianFreeState<T, P>,
+    ) -> Result<HessianFreeRun<'r, T, S, P>>
+    where
+        T: Scalar,
+        S: SampledObjective<T>,
+        P: LearnedPreconditioner<T, S>,
+    {
+        self.check()?;
+        let dim = objective.dim();
+        state.check(dim, objective.samples())?;
+        state.preconditioner.fits(objective)?;
+        let inner = match self.recipe {
+            Recipe::OneSpace(recipe) => InnerSolver::OneSpace(OneSpaceStep::new(dim, recipe)),
+            Recipe::ConjugateGradients(_) => InnerSolver::ConjugateGradients(BacktrackingCg::new(dim)),
+        };
+        let tally = Tally::default();
+        tally.calls.set(state.counts);
+        tally.samples.set(state.sample_counts);
+        let pairs = state.preconditioner.pairs();
+        let record = if pairs > 0 { Some(RefCell::new(ProductRecord::new(pairs)?)) } else { None };
+        let zeros = || vec![T::zero(); dim];
+        Ok(HessianFreeRun {
+            options: self,
+            objective,
+            state,
+            inner,
+            tally,
+            gradient: zeros(),
+            trial: zeros(),
+            product: RefCell::default(),
+            drawn: Drawn::default(),
+            record,
+        })
+    }
+}

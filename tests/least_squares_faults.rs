@@ -453,6 +453,17 @@ fn a_gradient_that_is_zero_is_believed_where_products_agree() {
     for (name, result) in solve_all(&fit, &[0.0], &Stopping::default()) {
         assert!(result.unwrap().termination.converged(), "{name}");
     }
+    // 1e-30 (1, x), where a gradient is 1e-60 x: zero to `f32`.
+    let small = least_squares(
+        2,
+        1,
+        |x: &[f32], r: &mut [f32]| r.copy_from_slice(&[1e-30, 1e-30 * x[0]]),
+        |_, v, jv| jv.copy_from_slice(&[0.0, 1e-30 * v[0]]),
+        |_, u, jtu| jtu[0] = 1e-30 * u[1],
+    );
+    for (name, result) in solve_all(&small, &[0.5], &Stopping::default()) {
+        assert!(result.unwrap().termination != Termination::InconsistentGradient, "{name}");
+    }
 }
 
 #[test]

@@ -136,9 +136,11 @@ where
         here.jacobian.apply_transpose(&self.image, &mut self.new_gradient);
         let largest = kernels::norm(&self.new_gradient) / kernels::norm(&self.image) * size;
         draw(&mut self.new_gradient);
+        // A gradient below this is zero to the vectors' numbers.
+        let least = T::min_positive_value().into() * kernels::norm(&self.new_gradient);
         here.jacobian.apply(&self.new_gradient, &mut self.image);
         let along = kernels::dot(here.residual, &self.image).abs();
-        found > tolerance * largest || along > tolerance * size * kernels::norm(&self.image)
+        found > tolerance * largest || along > least.max(tolerance * size * kernels::norm(&self.image))
     }
 
     /// Whether the run is over at x.

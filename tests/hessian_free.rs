@@ -8,7 +8,7 @@ use newton_krylov::{
     AcceptanceBatch, ConjugateGradients, Counts, CurvatureBatch, EmpiricalFisherDiagonal, Error, Evaluation, Expansion,
     GradientBatch, HessianFree, HessianFreeState, LearnedPreconditioner, LimitedMemoryPreconditioner,
     NystromPreconditioner, Objective, OneSpace, Progress, Recipe, Report, SampledObjective, Scalar, Stopping,
-    SymmetricOperator, Termination, TrustRegion, checkpoint,
+    SymmetricOperator, Termination, TrustRegion, checkpoint, objective,
 };
 
 /// Logistic regression with N samples of d numbers, 1/N Σ log(1 + exp(−bᵢ aᵢᵀx)) + μ/2 ‖x‖², with its exact Hessian.
@@ -374,6 +374,42 @@ fn callers_mistakes_are_named() {
 }
 
 #[test]
+fn every_option_out_of_its_range_is_refused_by_name_and_number() {
+    let problem = Logistic::<f64>::new(20, 3);
+    let refused = |change: &dyn Fn(&mut HessianFree), words: &str| {
+        let mut solver = HessianFree::default();
+        change(&mut solver);
+        let message = solver.minimize(&problem, &[0.0; 3]).expect_err(words).to_string();
+        assert!(message.contains(words), "{message:?} does not say {words:?}");
+        let state = HessianFree::default().start(&problem, (), &[0.0; 3]).unwrap().state().clone();
+        assert_eq!(solver.resume(&problem, state).err().expect(words).to_string(), message);
+    };
+    let (one_space, cg) = (OneSpace::default(), ConjugateGradients::default());
+    for bad in [0.0, -0.5, 1.5, f64::NAN, f64::INFINITY] {
+        refused(&|s| s.curvature_batch.share = bad, &format!("curvature_batch.share is {bad}"));
+        refused(&|s| s.curvature_batch.whole_share = bad, &format!("curvature_batch.whole_share is {bad}"));
+    }
+    for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        refused(&|s| s.damping = bad, &format!("damping is {bad}"));
+    }
+    for bad in [0.0, 0.9, -1.0, f64::NAN, f64::INFINITY] {
+        refused(&|s| s.gradient_batch.growth = bad, &format!("gradient_batch.growth is {bad}"));
+    }
+    for bad in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+        let warm_start = Recipe::ConjugateGradients(ConjugateGradients { warm_start: bad, ..cg });
+        refused(&|s| s.recipe = warm_start, &format!("recipe.warm_start is {bad}"));
+        let progress = Recipe::ConjugateGradients(ConjugateGradients { progress: bad, ..cg });
+        refused(&|s| s.recipe = progress, &format!("recipe.progress is {bad}"));
+    }
+    refused(&|s| s.gradient_batch.first = 0, "gradient_batch.first is 0");
+    refused(&|s| s.gradient_batch.most = 0, "gradient_batch.most is 0");
+    refused(&|s| s.recipe = Recipe::OneSpace(OneSpace { products: 0, ..one_space }), "recipe.products is 0");
+    let none = Recipe::ConjugateGradients(ConjugateGradients { products: 0, ..cg });
+    refused(&|s| s.recipe = none, "recipe.products is 0");
+    refused(&|s| s.stopping.target_value = f64::NAN, "stopping.target_value is NaN");
+}
+
+#[test]
 fn one_unknown_one_sample_and_a_start_at_the_minimum() {
     for recipe in recipes() {
         let problem = Logistic::<f64>::new(1, 1);
@@ -561,9 +597,70 @@ fn states_of_other_shapes_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
     let run = solver.start(&problem, (), &[0.0; 23]).unwrap();
-    checkpoint::save(&path, "double", run.state()).unwrap();
-    assert!(checkpoint::load::<HessianFreeState<f32>>(&path, "single").is_err());
-    assert!(checkpoint::load::<HessianFreeState<f64>>(&path, "double").is_ok());
+    checkpoint::save(&path, "run", run.state()).unwrap();
+    assert!(checkpoint::load::<HessianFreeState<f64>>(&path, "another").is_err());
+    assert!(checkpoint::load::<HessianFreeState<f64>>(&path, "run").is_ok());
+    // Neither another number type nor another preconditioner.
+    assert!(checkpoint::load::<HessianFreeState<f32>>(&path, "run").is_err());
+    assert!(checkpoint::load::<HessianFreeState<f64, NystromPreconditioner<f64>>>(&path, "run").is_err());
+}
+
+#[test]
+fn states_that_no_run_was_in_are_refused() {
+    let problem = Logistic::<f64>::new(90, 23);
+    let solver = sampled(Recipe::default());
+    let mut run = solver.start(&problem, (), &[0.0; 23]).unwrap();
+    assert_eq!(run.iterate(), None);
+    let state = serde_json::to_value(run.state()).unwrap();
+    let number = |at: &str, number: serde_json::Value, words: &str| {
+        let mut state = state.clone();
+        *state.pointer_mut(at).unwrap() = number;
+        let message = match serde_json::from_value::<HessianFreeState<f64>>(state) {
+            Ok(state) => solver.resume(&problem, state).err().expect(words).to_string(),
+            Err(e) => e.to_string(),
+        };
+        assert!(message.contains(words), "{message:?} does not say {words:?}");
+    };
+    number("/damping", 0.0.into(), "the state's damping is 0");
+    number("/damping", (-1.0).into(), "the state's damping is -1");
+    number("/seconds", (-1.0).into(), "the state's seconds is -1");
+    number("/seconds", 1e300.into(), "the state's seconds is 1");
+    number("/counts/products", u64::MAX.into(), "a count of the state is 1");
+    number("/sample_counts/values", u64::MAX.into(), "a count of the state is 1");
+    number("/batches/size", 0.into(), "size is 0");
+    number("/batches/size", u64::MAX.into(), "size is 1");
+    number("/batches/drawn", 91.into(), "drawn is 91");
+}
+
+/// ½‖x‖² of one sample; the first value that anybody asks for is −1.
+struct FirstValueLies(Cell<bool>);
+
+impl SampledObjective<f64> for FirstValueLies {
+    fn dim(&self) -> usize {
+        2
+    }
+    fn samples(&self) -> usize {
+        1
+    }
+    fn batch<'a>(&'a self, _: &'a [usize]) -> impl Objective<f64> + 'a {
+        objective(
+            2,
+            |x: &[f64]| if self.0.replace(false) { -1.0 } else { 0.5 * (x[0] * x[0] + x[1] * x[1]) },
+            |x, g| g.copy_from_slice(x),
+            |_, v, hv| hv.copy_from_slice(v),
+        )
+    }
+}
+
+#[test]
+fn where_a_run_has_converged_x_is_stationary() {
+    for recipe in recipes() {
+        let solver = HessianFree { recipe, ..HessianFree::default() };
+        let report = solver.minimize(&FirstValueLies(Cell::new(true)), &[1.0, 2.0]).unwrap();
+        assert!(report.termination.converged());
+        assert!(report.x.iter().all(|x| x.abs() < 1e-7), "{report}");
+        assert!(report.value < 1e-14 && report.value >= 0.0 && report.gradient_norm < 1e-7, "{report}");
+    }
 }
 
 #[test]

@@ -389,6 +389,84 @@ fn a_wrong_jacobian_is_noticed() {
 }
 
 #[test]
+fn products_that_say_zero_do_not_pass_for_a_minimum() {
+    fn meets<T: Scalar>() {
+        let jacobian = |x: &[T]| [T::from_f64(-20.0) * x[0], T::from_f64(10.0)];
+        let calls = Cell::new(0);
+        // `zero` says whether a product with J (false) or Jᵀ (true) says zero at its call of this number.
+        let run = |zero: &dyn Fn(bool, usize) -> bool, x0: [f64; 2]| {
+            let here = |transposed| {
+                calls.set(calls.get() + 1);
+                zero(transposed, calls.get())
+            };
+            let fit = least_squares(
+                2,
+                2,
+                |x: &[T], r: &mut [T]| rosenbrock().model().evaluate(x, r),
+                |x, v, jv| match here(false) {
+                    true => jv.fill(T::zero()),
+                    false => jv.copy_from_slice(&[jacobian(x)[0] * v[0] + jacobian(x)[1] * v[1], -v[0]]),
+                },
+                |x, u, jtu| match here(true) {
+                    true => jtu.fill(T::zero()),
+                    false => jtu.copy_from_slice(&[jacobian(x)[0] * u[0] - u[1], jacobian(x)[1] * u[0]]),
+                },
+            );
+            calls.set(0);
+            let stopping = Stopping { max_iterations: 50, ..Stopping::default() };
+            let x0 = x0.map(T::from_f64);
+            solve_all(&fit, &x0, &stopping)
+                .into_iter()
+                .map(|(name, result)| (name, result.unwrap()))
+                .collect::<Vec<_>>()
+        };
+        for transposed in [false, true] {
+            let mut inconsistent = 0;
+            for (name, report) in run(&|which, _| which == transposed, [-1.2, 1.0]) {
+                // Those that go by the other product alone arrive at r = 0.
+                let there = report.value < T::epsilon().into().powi(2);
+                assert!(there || !report.termination.converged(), "{name}\n{report}");
+                inconsistent += usize::from(report.termination == Termination::InconsistentGradient);
+            }
+            // Those that go by what says zero: J is formed from products with J, Golub and Kahan's space begins with Jᵀr.
+            assert!(inconsistent >= 4, "{inconsistent}");
+        }
+        // Where r is zero so is the gradient, and nobody asks further.
+        for (name, report) in run(&|_, _| false, [1.0, 1.0]) {
+            assert!(report.termination.converged() && report.counts.totals().products <= 6, "{name}\n{report}");
+        }
+    }
+    meets::<f64>();
+    meets::<f32>();
+}
+
+#[test]
+fn a_gradient_that_is_zero_is_believed_where_products_agree() {
+    // (1, x): the minimum at 0 has the residuals (1, 0).
+    let fit = least_squares(
+        2,
+        1,
+        |x: &[f64], r: &mut [f64]| r.copy_from_slice(&[1.0, x[0]]),
+        |_, v, jv| jv.copy_from_slice(&[0.0, v[0]]),
+        |_, u, jtu| jtu[0] = u[1],
+    );
+    for (name, result) in solve_all(&fit, &[0.0], &Stopping::default()) {
+        assert!(result.unwrap().termination.converged(), "{name}");
+    }
+    // 1e-30 (1, x), where a gradient is 1e-60 x: zero to `f32`.
+    let small = least_squares(
+        2,
+        1,
+        |x: &[f32], r: &mut [f32]| r.copy_from_slice(&[1e-30, 1e-30 * x[0]]),
+        |_, v, jv| jv.copy_from_slice(&[0.0, 1e-30 * v[0]]),
+        |_, u, jtu| jtu[0] = 1e-30 * u[1],
+    );
+    for (name, result) in solve_all(&small, &[0.5], &Stopping::default()) {
+        assert!(result.unwrap().termination != Termination::InconsistentGradient, "{name}");
+    }
+}
+
+#[test]
 fn the_check_says_which_product_is_wrong() {
     let fit = |jv_factor: f64, jtu_term: f64| {
         least_squares(

@@ -398,6 +398,27 @@ fn mistakes_are_errors() {
     assert_eq!(length, Error::Length { argument: "inputs", expected: 9, found: 7 });
     assert!(network.on::<f64>(&[]).is_err());
     assert!(network.initial_sparse::<f64>(1, 0).is_err());
+    let says = |error: Error, words: &str| assert!(error.to_string().contains(words), "{error} does not say {words}");
+    says(MultilayerPerceptron::new(&[3, 0], &relu).unwrap_err(), "widths[1] is 0");
+    for huge in [usize::MAX, usize::MAX / 2, usize::MAX / 5] {
+        says(MultilayerPerceptron::new(&[huge, 2], &relu).unwrap_err(), "widths[0] is ");
+        says(MultilayerPerceptron::new(&[3, huge], &relu).unwrap_err(), "widths[1] is ");
+        says(MultilayerPerceptron::new(&[3, huge, huge], &[Activation::Relu; 2]).unwrap_err(), "widths[1] is ");
+    }
+    for huge in [usize::MAX, usize::MAX / 2, usize::MAX / 5] {
+        let elman = |inputs, hidden, outputs, steps, words: &str| {
+            says(ElmanNetwork::new(inputs, hidden, outputs, steps, Readout::EveryStep).unwrap_err(), words);
+        };
+        elman(huge, 2, 2, 2, "inputs is ");
+        elman(2, huge, 2, 2, "hidden is ");
+        elman(2, 2, huge, 2, "outputs is ");
+        elman(2, 2, 2, huge, "steps is ");
+        assert!(newton_krylov::exponential_family::Gaussian::new(huge).is_err());
+    }
+    let elman = ElmanNetwork::new(2, 2, 1, 3, Readout::Last).unwrap();
+    for radius in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e300] {
+        says(elman.initial::<f32>(1, 2, radius).unwrap_err(), &format!("radius is {radius}"));
+    }
 }
 
 #[test]

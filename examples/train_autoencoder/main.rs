@@ -91,7 +91,7 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', value_parser = seconds)]
     at: Vec<f64>,
     /// Evaluate after every iteration, and tell what it took to reach these cross entropies per image
-    #[arg(long, value_delimiter = ',')]
+    #[arg(long, value_delimiter = ',', value_parser = positive)]
     reach: Vec<f64>,
     /// Write the learning curves to this file: a picture if it ends in .svg, otherwise a table (CSV)
     #[arg(long)]
@@ -245,7 +245,7 @@ fn train(
         fit_samples(network.on(&images.pixels)?, loss, metric)?.with_regularization(REGULARIZATION)
     };
     let kind = format!("train_autoencoder {}", method.name());
-    let checkpoint = arguments.resume.clone().map(|path| Checkpoint::new(path, kind));
+    let checkpoint = arguments.resume.clone().map(|path| Checkpoint::new(path, &kind, &images.pixels));
     let training = Training {
         seconds: arguments.seconds,
         rate: arguments.rate,

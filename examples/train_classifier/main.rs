@@ -206,7 +206,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
 
     let method = arguments.method;
     let kind = format!("train_classifier {}", method.name());
-    let checkpoint = arguments.resume.clone().map(|path| Checkpoint::new(path, kind));
+    let checkpoint = arguments.resume.clone().map(|path| Checkpoint::new(path, &kind, &train.images.pixels));
     let training = Training {
         seconds: arguments.seconds,
         rate: arguments.rate.or((method == Method::Sgd).then_some(SGD_RATE)),

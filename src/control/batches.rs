@@ -1,7 +1,7 @@
 //! Which samples make the next batch.
 
 use crate::base::random::SplitMix64;
-use crate::base::{Result, check_positive_dimension, check_range};
+use crate::base::{Error, Result, check_positive_dimension, check_range};
 
 /// Draws batches without replacement: in every epoch each sample occurs once, in an order fixed by seed and epoch.
 ///
@@ -19,7 +19,7 @@ use crate::base::{Result, check_positive_dimension, check_range};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(from = "Position", into = "Position"))]
+#[cfg_attr(feature = "serde", serde(try_from = "Position", into = "Position"))]
 pub struct Batches {
     at: Position,
     /// This epoch's order; empty until the first draw from it.
@@ -38,9 +38,15 @@ struct Position {
     drawn: usize,
 }
 
-impl From<Position> for Batches {
-    fn from(at: Position) -> Self {
-        Batches { at, order: Vec::new() }
+impl TryFrom<Position> for Batches {
+    type Error = Error;
+
+    /// Refuses what no [`Batches`] has ever been, such as a batch of no samples.
+    fn try_from(at: Position) -> Result<Self> {
+        check_positive_dimension("samples", at.samples)?;
+        check_size(at.size, at.samples)?;
+        check_range("drawn", at.drawn as f64, at.drawn <= at.samples, "at most the number of samples")?;
+        Ok(Batches { at, order: Vec::new() })
     }
 }
 
@@ -56,15 +62,13 @@ impl Batches {
     /// # Errors
     /// If there are no samples, or `size` is 0 or more than there are.
     pub fn new(samples: usize, size: usize, seed: u64) -> Result<Self> {
-        check_positive_dimension("samples", samples)?;
-        check_size(size, samples)?;
-        Ok(Position { samples, size, seed, epoch: 0, drawn: 0 }.into())
+        Position { samples, size, seed, epoch: 0, drawn: 0 }.try_into()
     }
 
     /// The indices of the next batch.
     pub fn draw(&mut self) -> &[usize] {
         if self.at.drawn >= self.at.samples {
-            self.at.epoch += 1;
+            self.at.epoch = self.at.epoch.wrapping_add(1);
             self.at.drawn = 0;
             self.order.clear();
         }
@@ -165,5 +169,22 @@ mod tests {
         for _ in 0..10 {
             assert_eq!(batches.draw(), copy.draw());
         }
+    }
+
+    #[cfg(feature = "serde")]
+    #[test]
+    fn positions_that_cannot_be_are_refused() {
+        let load = |samples: usize, size: usize, drawn: usize, epoch: u64| {
+            let text = format!(r#"{{"samples":{samples},"size":{size},"seed":0,"epoch":{epoch},"drawn":{drawn}}}"#);
+            serde_json::from_str::<Batches>(&text)
+        };
+        for (samples, size, drawn, words) in
+            [(0, 1, 0, "samples is zero"), (5, 0, 0, "size is 0"), (5, 6, 0, "size is 6"), (5, 2, 6, "drawn is 6")]
+        {
+            let message = load(samples, size, drawn, 0).unwrap_err().to_string();
+            assert!(message.contains(words), "{message:?} does not say {words:?}");
+        }
+        let mut last = load(5, 5, 5, u64::MAX).unwrap();
+        assert_eq!((last.draw().len(), last.epoch()), (5, 0));
     }
 }

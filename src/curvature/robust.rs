@@ -96,11 +96,12 @@ losses! {
     Arctan: |z| [z.atan(), 1.0 / (1.0 + z * z), -2.0 * z / ((1.0 + z * z) * (1.0 + z * z))];
     /// Tukey's biweight (Beaton & Tukey 1974): ρ(s) = c²(1 − (1 − s/c²)³)/3 for s ≤ c², c²/3 beyond: outliers do not
     /// count at all, so the start has to be good. Not convex.
-    Tukey: |z| if z <= 1.0 {
+    Tukey: |z| if z > 1.0 {
+        [1.0 / 3.0, 0.0, 0.0]
+    } else {
+        // Also NaN, which is no outlier.
         let rest = 1.0 - z;
         [z * (1.0 - z + z * z / 3.0), rest * rest, -2.0 * rest]
-    } else {
-        [1.0 / 3.0, 0.0, 0.0]
     };
 }
 
@@ -179,6 +180,7 @@ mod tests {
             let joint = 0.49;
             let (below, above) = (loss(joint * (1.0 - 1e-12)), loss(joint * (1.0 + 1e-12)));
             assert!((below[0] - above[0]).abs() < 1e-10 && (below[1] - above[1]).abs() < 1e-10, "{name}");
+            assert!(loss(f64::NAN)[0].is_nan(), "{name}");
         }
         assert!(Huber::new(0.0).is_err() && Tukey::new(f64::NAN).is_err() && Cauchy::new(1e300).is_err());
     }

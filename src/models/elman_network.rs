@@ -6,7 +6,7 @@
 //! weights, batches and damping, are those of Martens & Sutskever, *Learning recurrent neural networks with Hessian-free
 //! optimization* (ICML 2011).
 
-use super::network::Connection;
+use super::network::{Connection, FEW_ENOUGH, end_of};
 use crate::base::random::SplitMix64;
 use crate::base::{Result, Scalar, check_positive_dimension, check_range};
 
@@ -57,12 +57,18 @@ impl ElmanNetwork {
     /// The network with so many inputs at a step, hidden units, outputs at a step, and steps.
     ///
     /// # Errors
-    /// If one of these numbers is zero.
+    /// If one of these numbers is zero, or too large for the parameters or the values of a sample to be stored.
     pub fn new(inputs: usize, hidden: usize, outputs: usize, steps: usize, readout: Readout) -> Result<Self> {
         check_positive_dimension("inputs", inputs)?;
         check_positive_dimension("hidden", hidden)?;
         check_positive_dimension("outputs", outputs)?;
         check_positive_dimension("steps", steps)?;
+        let widths = [("inputs", inputs), ("hidden", hidden), ("outputs", outputs)];
+        let (widest, width) = widths.into_iter().max_by_key(|&(_, width)| width).expect("three");
+        let parameters = end_of(1, &[(hidden, inputs), (hidden, hidden), (outputs, hidden), (hidden, 1), (outputs, 1)]);
+        check_range(widest, width as f64, parameters.is_some(), FEW_ENOUGH)?;
+        let values = end_of(0, &[(steps, inputs + hidden + outputs)]);
+        check_range("steps", steps as f64, values.is_some(), FEW_ENOUGH)?;
         let input = Connection { first: 0, inputs, outputs: hidden };
         let recurrent = Connection { first: input.end(), inputs: hidden, outputs: hidden };
         let output = Connection { first: recurrent.end() + hidden, inputs: hidden, outputs };
@@ -93,7 +99,7 @@ impl ElmanNetwork {
     /// If `connections` is zero, or `radius` is not positive and finite.
     pub fn initial<T: Scalar>(&self, seed: u64, connections: usize, radius: f64) -> Result<Vec<T>> {
         check_range("connections", connections as f64, connections > 0, "positive")?;
-        check_range("radius", radius, radius > 0.0 && radius.is_finite(), "positive and finite")?;
+        check_range("radius", radius, radius > 0.0 && T::from_f64(radius).is_finite(), "positive and finite")?;
         let mut random = SplitMix64::new(seed);
         let mut x = vec![0.0; self.dim()];
         for weights in [self.input, self.recurrent, self.output] {

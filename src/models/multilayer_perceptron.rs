@@ -9,9 +9,9 @@
 use std::ops::Range;
 
 use super::Activation;
-use super::network::Connection;
+use super::network::{Connection, FEW_ENOUGH, end_of};
 use crate::base::random::SplitMix64;
-use crate::base::{Result, Scalar, check_length, check_positive_dimension, check_range};
+use crate::base::{Result, Scalar, check_component, check_length, check_range};
 
 /// A multilayer perceptron: the widths of its layers and their activations.
 ///
@@ -87,17 +87,23 @@ impl MultilayerPerceptron {
     /// `widths[i]` to `widths[i + 1]` ends with `activations[i]`.
     ///
     /// # Errors
-    /// If there are fewer than two widths, a width is zero, or there are not as many activations as layers.
+    /// If there are fewer than two widths, a width is zero or too large for the parameters to be stored, or there are not
+    /// as many activations as layers.
     pub fn new(widths: &[usize], activations: &[Activation]) -> Result<Self> {
         check_range("widths", widths.len() as f64, widths.len() >= 2, "of length 2 or more")?;
-        widths.iter().try_for_each(|&width| check_positive_dimension("widths", width))?;
+        for (i, &width) in widths.iter().enumerate() {
+            check_component("widths", i, width as f64, width > 0, "at least 1")?;
+        }
         check_length("activations", activations, widths.len() - 1)?;
         let (mut layers, mut pieces): (Vec<Layer>, _) = (vec![], vec![]);
         let (mut first, mut start) = (0, 0);
         for (i, (pair, &activation)) in widths.windows(2).zip(activations).enumerate() {
             let (inputs, outputs) = (pair[0], pair[1]);
             layers.push(Layer { weights: Connection { first, inputs, outputs }, activation, start });
-            first += outputs * inputs + outputs;
+            let end = end_of(first, &[(outputs, inputs), (outputs, 1)]);
+            let wider = if outputs > inputs { i + 1 } else { i };
+            check_component("widths", wider, widths[wider] as f64, end.is_some(), FEW_ENOUGH)?;
+            first = end.unwrap_or(first);
             start += outputs;
             let count = outputs.div_ceil(ROWS);
             pieces.extend((0..count).map(|k| Piece::Weights(i, outputs * k / count..outputs * (k + 1) / count)));

@@ -132,6 +132,16 @@ pub trait Network<T: Scalar>: Sync {
     }
 }
 
+/// What a width must be, in words.
+pub const FEW_ENOUGH: &str = "small enough for the numbers of the network to be stored";
+
+/// start + Σ rows·columns, if so many numbers can be stored in principle: no later sum or product of sizes overflows.
+pub fn end_of(start: usize, matrices: &[(usize, usize)]) -> Option<usize> {
+    const MOST: usize = 1 << (usize::BITS - 8);
+    let add = |sum: usize, &(rows, columns): &(usize, usize)| sum.checked_add(rows.checked_mul(columns)?);
+    matrices.iter().try_fold(start, add).filter(|&end| end <= MOST)
+}
+
 /// The weights W between units, outputs × inputs numbers by rows, among the parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Connection {

@@ -55,8 +55,9 @@ pub struct LevenbergMarquardt {
     ///   (MINPACK's `gtol`), instead of a fraction of the first gradient: it has no unit and does not depend on the
     ///   start. The default, 1e-8, is where ½‖r‖² cannot decrease by more than its rounding; where J is formed, steps
     ///   then go on while they promise and bring anything, usually one or two, so the last digits are had as well. Where
-    ///   the norms of the columns are not known they are estimated at the end, for four products with Jᵀ. Residuals
-    ///   that are no larger than the rounding of their terms count as orthogonal once steps have stopped to help.
+    ///   the norms of the columns are not known they are estimated at the end, for four products with Jᵀ. A gradient of
+    ///   exactly zero at residuals that are not is confirmed by three products. Residuals that are no larger than the
+    ///   rounding of their terms count as orthogonal once steps have stopped to help.
     /// - values are residuals, gradients are linearisations, and products those of both kinds.
     /// - `target_value` and `decrease` refer to ½ Σ ρ(‖r_b‖²).
     pub stopping: Stopping,

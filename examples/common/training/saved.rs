@@ -15,13 +15,15 @@ const SAVE_EVERY: f64 = 10.0;
 #[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
-    /// What makes two states incompatible: the program and the method.
+    /// What makes two states incompatible: the program, the method and the data.
     kind: String,
     saved: Cell<Instant>,
 }
 
 impl Checkpoint {
-    pub fn new(path: PathBuf, kind: String) -> Self {
+    /// For the state of this method on these data.
+    pub fn new(path: PathBuf, method: &str, data: &[f32]) -> Self {
+        let kind = format!("{method}, data {:016x}", digest(data));
         Checkpoint { path, kind, saved: Cell::new(Instant::now()) }
     }
 
@@ -48,6 +50,12 @@ impl Checkpoint {
     pub fn refuse(&self, reason: impl std::fmt::Display) -> String {
         format!("{}: {reason}", self.path.display())
     }
+}
+
+/// FNV-1a of the numbers' bits (RFC 9923), to tell sets of data from each other.
+fn digest(data: &[f32]) -> u64 {
+    let bytes = data.iter().flat_map(|number| number.to_le_bytes());
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// A run of a method without a state of its own in the library; `method` is what the method remembers.

@@ -7,7 +7,7 @@
 //! (2023), section 1.3, uses the same coordinates without the factor 2 off the diagonal.
 
 use super::{Coordinates, ExponentialFamily};
-use crate::base::{Cholesky, Error, Result, Scalar, check_finite, check_length, check_positive_dimension};
+use crate::base::{Cholesky, Error, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range};
 
 /// The Gaussian family in d dimensions with full covariance, k = d + d(d + 1)/2 parameters:
 /// η = (Σ⁻¹m; −½(Σ⁻¹)ᵢᵢ, −(Σ⁻¹)ᵢⱼ), μ = (m; (Σ + mmᵀ)ᵢⱼ), with the lower triangle of the matrices column by column.
@@ -52,9 +52,11 @@ impl Gaussian {
     /// The family in `dim` dimensions.
     ///
     /// # Errors
-    /// For zero.
+    /// For zero, and for a d whose d² is no number of numbers.
     pub fn new(dim: usize) -> Result<Self> {
         check_positive_dimension("dim", dim)?;
+        let fits = dim.checked_add(3).and_then(|more| more.checked_mul(dim)).is_some();
+        check_range("dim", dim as f64, fits, "small enough for a matrix of d² numbers")?;
         Ok(Gaussian { dim })
     }
 

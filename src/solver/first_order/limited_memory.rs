@@ -9,7 +9,7 @@
 
 use crate::base::{Scalar, kernels};
 
-/// The pairs, in a ring; none for a memory of 0: then H = I.
+/// The pairs, in a ring that grows to its capacity with them; none for a memory of 0: then H = I.
 pub(super) struct LimitedMemory<T> {
     /// m.
     capacity: usize,
@@ -28,20 +28,13 @@ struct Pair<T> {
 }
 
 impl<T: Scalar> LimitedMemory<T> {
-    pub fn new(capacity: usize, dim: usize) -> Self {
-        let pair = || Pair { s: vec![T::zero(); dim], y: vec![T::zero(); dim], rho: 0.0 };
-        LimitedMemory {
-            capacity,
-            pairs: (0..capacity).map(|_| pair()).collect(),
-            next: 0,
-            gamma: 1.0,
-            alphas: vec![0.0; capacity],
-        }
+    pub fn new(capacity: usize) -> Self {
+        LimitedMemory { capacity, pairs: Vec::new(), next: 0, gamma: 1.0, alphas: Vec::new() }
     }
 
-    /// Vectors of length d.
+    /// Vectors of length d that are stored.
     pub fn vectors(&self) -> usize {
-        2 * self.capacity
+        2 * self.pairs.len()
     }
 
     /// Whether there is any pair.
@@ -60,6 +53,11 @@ impl<T: Scalar> LimitedMemory<T> {
         if self.capacity == 0 {
             return;
         }
+        if self.next == self.pairs.len() {
+            let zeros = || vec![T::zero(); x.len()];
+            self.pairs.push(Pair { s: zeros(), y: zeros(), rho: 0.0 });
+            self.alphas.push(0.0);
+        }
         let pair = &mut self.pairs[self.next];
         self.next = (self.next + 1) % self.capacity;
         kernels::add_scaled(new_x, -1.0, x, &mut pair.s);
@@ -77,8 +75,9 @@ impl<T: Scalar> LimitedMemory<T> {
     /// p ← −Hg.
     pub fn direction(&mut self, gradient: &[T], p: &mut [T]) {
         kernels::scale_into(-1.0, gradient, p);
-        let from_newest = |i: usize| (self.next + 2 * self.capacity - 1 - i) % self.capacity;
-        for i in 0..self.capacity {
+        let count = self.pairs.len();
+        let from_newest = |i: usize| (self.next + 2 * count - 1 - i) % count;
+        for i in 0..count {
             let j = from_newest(i);
             let Pair { s, y, rho } = &self.pairs[j];
             if *rho > 0.0 {
@@ -89,7 +88,7 @@ impl<T: Scalar> LimitedMemory<T> {
         if self.gamma != 1.0 {
             kernels::scale(self.gamma, p);
         }
-        for i in (0..self.capacity).rev() {
+        for i in (0..count).rev() {
             let j = from_newest(i);
             let Pair { s, y, rho } = &self.pairs[j];
             if *rho > 0.0 {
@@ -127,7 +126,7 @@ mod tests {
     fn products_are_those_of_the_dense_update() {
         let n = 5;
         let vector = |seed: usize| (0..n).map(|i| ((seed * 7 + i * i) as f64).sin()).collect::<Vec<f64>>();
-        let mut memory = LimitedMemory::new(3, n);
+        let mut memory = LimitedMemory::new(3);
         let (mut pairs, zero) = (vec![], vec![0.0; n]);
         for k in 0..6 {
             let s = vector(k);
@@ -147,7 +146,7 @@ mod tests {
 
     #[test]
     fn pairs_without_positive_curvature_are_left_out() {
-        let mut memory = LimitedMemory::new(2, 2);
+        let mut memory = LimitedMemory::new(2);
         for y in [[-1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [f64::NAN, 1.0]] {
             memory.learn(&[0.0; 2], &[0.0; 2], &[1.0, 0.0], &y);
             assert!(memory.is_empty());

@@ -54,7 +54,7 @@ impl<T: Scalar> Searcher<T> {
         Searcher {
             search,
             preconditionable,
-            memory: LimitedMemory::new(memory, dim),
+            memory: LimitedMemory::new(memory),
             direction: zeros(),
             trial_gradient: zeros(),
             trial_preconditioned: Preconditioned::new(preconditionable, dim),

@@ -176,11 +176,12 @@ impl Default for ConjugateGradients {
 /// that of M alone, for which each step takes one further product.
 ///
 /// # What is reported
-/// [`Report::x`](crate::Report::x) is the best point among those whose value on the whole set was computed, and
-/// [`Report::value`](crate::Report::value) is that value. It is computed at the start, at the end, once in 20 epochs, and
-/// for free where a batch is the whole set. In [`Iteration`](crate::Iteration) and [`Progress`](crate::Progress) the value
-/// is that on the acceptance batch after the step, the gradient and its norm those on the gradient batch, where the step
-/// started, and `control` is λ. `converged` is only claimed for a gradient on the whole set.
+/// [`Report::x`](crate::Report::x) is the best point among those whose value on the whole set was computed, or where the
+/// run converged the last one, and [`Report::value`](crate::Report::value) is that value. It is computed at the start, at
+/// the end, once in 20 epochs, and for free where a batch is the whole set. In [`Iteration`](crate::Iteration) and
+/// [`Progress`](crate::Progress) the value is that on the acceptance batch after the step, the gradient and its norm those
+/// on the gradient batch, where the step started, and `control` is λ. `converged` is only claimed for a gradient on the
+/// whole set.
 ///
 /// [`Counts`](crate::Counts) count calls, on batches of any size;
 /// [`HessianFreeRun::sample_counts`](crate::HessianFreeRun::sample_counts) counts samples.

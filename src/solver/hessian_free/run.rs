@@ -123,7 +123,8 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         }
     }
 
-    /// Ends the run: computes f(x) on the whole set, unless it is known, and reports the best point.
+    /// Ends the run: computes f(x) on the whole set, unless it is known, and reports the best point, or where the run
+    /// converged the last one.
     pub fn finish(mut self, termination: Termination) -> Report<T> {
         let started = Instant::now();
         if self.state.value.is_none() {
@@ -136,9 +137,14 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
             InnerSolver::ConjugateGradients(cg) => cg.vectors(),
         };
         let state = self.state;
+        let (x, value) = match state.value {
+            // What has converged is x, also where another point had a lower value.
+            Some(value) if termination.converged() => (state.x, value),
+            _ => (state.best, if state.best_value.is_finite() { state.best_value } else { state.initial_value }),
+        };
         Report {
-            value: if state.best_value.is_finite() { state.best_value } else { state.initial_value },
-            x: state.best,
+            x,
+            value,
             gradient_norm: state.gradient_norm,
             initial_value: state.initial_value,
             initial_gradient_norm: state.initial_gradient_norm.unwrap_or(f64::NAN),

@@ -113,7 +113,7 @@ impl HessianFree {
     ///
     /// # Errors
     /// If the state belongs to an objective with another dimension, number of samples or shape of its preconditioner, or
-    /// an option is out of its range.
+    /// an option or a number of the state is out of its range.
     pub fn resume<'r, T, S, P>(
         &'r self,
         objective: &'r S,

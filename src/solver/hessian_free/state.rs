@@ -1,6 +1,8 @@
 //! Everything that fixes how a run goes on, and nothing else.
 
-use crate::base::{Error, Result, Scalar, check_finite, check_length};
+use std::time::Duration;
+
+use crate::base::{Error, Result, Scalar, check_finite, check_length, check_range};
 use crate::control::{Batches, Iteration};
 use crate::operator::Counts;
 
@@ -62,7 +64,7 @@ impl<T: Scalar, P> HessianFreeState<T, P> {
         self.seconds
     }
 
-    /// Refuses a state that was saved for another objective.
+    /// Refuses a state that was saved for another objective, or that no run has ever been in.
     pub(super) fn check(&self, dim: usize, samples: usize) -> Result<()> {
         check_length("the state's x", &self.x, dim)?;
         check_length("the state's step", &self.step, dim)?;
@@ -72,6 +74,15 @@ impl<T: Scalar, P> HessianFreeState<T, P> {
         let found = self.batches.samples();
         if found != samples {
             return Err(Error::Length { argument: "the state's set of samples", expected: samples, found });
+        }
+        let (damping, seconds) = (self.damping, self.seconds);
+        let holds = damping > 0.0 && damping.is_finite();
+        check_range("the state's damping", damping, holds, "positive and finite")?;
+        let holds = Duration::try_from_secs_f64(seconds).is_ok();
+        check_range("the state's seconds", seconds, holds, "at least 0 and the length of a run")?;
+        for Counts { values, gradients, products } in [self.counts, self.sample_counts] {
+            let most = values.max(gradients).max(products);
+            check_range("a count of the state", most as f64, most <= usize::MAX / 2, "at most 2⁶³")?;
         }
         Ok(())
     }

@@ -334,6 +334,9 @@ where
         };
         let stop = observer(&progress).is_break();
         Ok(match self.finished(here.x) {
+            Some(Termination::GradientTolerance) if self.contradicted(here) => {
+                Arrival::End(Termination::InconsistentGradient)
+            }
             Some(termination) => Arrival::End(termination),
             None if stop => Arrival::End(Termination::Observer),
             None => Arrival::Stay,

@@ -11,6 +11,8 @@
 //! given to ε: t = ‖(‖Jⱼ‖xⱼ)ⱼ‖. Where the solution is at or near 0 that vanishes with r, and the unit of x is the largest
 //! |xⱼ| met so far, X; then t = min(‖r₀‖, ‖(‖Jⱼ‖Xⱼ)ⱼ‖). Neither of the two alone would do: far from the solution r₀ and J
 //! may be 10¹⁷ times what they are near it. J is always that at x.
+//!
+//! A gradient of exactly zero is believed only where further products do not contradict it.
 
 use super::super::globalisation::Globalisation;
 use super::{Here, Run, Scaling};
@@ -26,6 +28,8 @@ pub(super) const MOST_ROUNDING_STEPS: usize = 4;
 const PROBES: usize = 4;
 /// Multiples of εt that count as rounding of residuals.
 pub(super) const ROUNDING: f64 = 8.0;
+/// Products that a gradient of exactly zero is confirmed with.
+const CONFIRMATION: usize = 3;
 /// The share of the value below which a further decrease is of no interest: the square of a cosine of 1e-10.
 pub(super) const POLISHED: f64 = 1e-20;
 
@@ -112,6 +116,31 @@ where
             }
         }
         Some(largest)
+    }
+
+    /// Whether Jᵀr is not zero although the gradient is, for three products: Jᵀr itself and, with a normal s and a normal
+    /// v, Jᵀs for its size and rᵀJv. A product with J or Jᵀ that wrongly says zero would pass for a minimum otherwise.
+    pub(super) fn contradicted<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>) -> bool {
+        let size = kernels::norm(here.residual);
+        let products = self.model.counts().totals().products;
+        let allowed = products.saturating_add(CONFIRMATION) <= self.settings.stopping.max_products;
+        if size == 0.0 || !allowed || self.gradient.iter().any(|&g| g != T::zero()) {
+            return false;
+        }
+        let tolerance = T::epsilon_f64().powf(0.375);
+        let random = &mut self.random;
+        let mut draw = |v: &mut [T]| v.iter_mut().for_each(|v| *v = T::from_f64(random.normal()));
+        here.jacobian.apply_transpose(here.residual, &mut self.new_gradient);
+        let found = kernels::norm(&self.new_gradient);
+        draw(&mut self.image);
+        here.jacobian.apply_transpose(&self.image, &mut self.new_gradient);
+        let largest = kernels::norm(&self.new_gradient) / kernels::norm(&self.image) * size;
+        draw(&mut self.new_gradient);
+        // A gradient below this is zero to the vectors' numbers.
+        let least = T::min_positive_value().into() * kernels::norm(&self.new_gradient);
+        here.jacobian.apply(&self.new_gradient, &mut self.image);
+        let along = kernels::dot(here.residual, &self.image).abs();
+        found > tolerance * largest || along > least.max(tolerance * size * kernels::norm(&self.image))
     }
 
     /// Whether the run is over at x.

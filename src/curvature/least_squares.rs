@@ -51,6 +51,11 @@ pub(crate) struct Bounds<T> {
 }
 
 impl<T: Scalar> Bounds<T> {
+    /// Lower and upper ones.
+    pub fn slices(&self) -> [&[T]; 2] {
+        [&self.lower, &self.upper]
+    }
+
     /// Refuses a point outside.
     pub fn check(&self, x0: &[T]) -> Result<()> {
         match (0..x0.len()).find(|&j| x0[j] < self.lower[j] || x0[j] > self.upper[j]) {
@@ -114,7 +119,7 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
     ///
     /// # Errors
     /// For wrong lengths, and where a lower bound exceeds the upper one or one of them is NaN.
-    pub fn with_bounds(mut self, lower: &[T], upper: &[T]) -> Result<Self> {
+    pub fn with_bounds(self, lower: &[T], upper: &[T]) -> Result<Self> {
         let dim = self.model.dim();
         check_length("lower", lower, dim)?;
         check_length("upper", upper, dim)?;
@@ -124,9 +129,7 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
                 return Err(Error::EmptyBounds { index, lower: low.into(), upper: high.into() });
             }
         }
-        self.model.keep_within(lower, upper);
-        self.bounds = Some(Bounds { lower: lower.to_vec(), upper: upper.to_vec() });
-        Ok(self)
+        Ok(LeastSquares { bounds: Some(Bounds { lower: lower.to_vec(), upper: upper.to_vec() }), ..self })
     }
 
     /// The model whose outputs are the residuals.

@@ -73,13 +73,17 @@ impl<'m, M> CountedModel<'m, M> {
         self.model.evaluate(x, out);
     }
 
-    /// The Jacobian at x.
-    pub fn linearize<'a, T>(&'a self, x: &'a [T]) -> CountedMap<'a, impl Linearization<T> + 'a, M>
+    /// The Jacobian at x, which stays within the bounds.
+    pub fn linearize<'a, T>(
+        &'a self,
+        x: &'a [T],
+        bounds: Option<[&'a [T]; 2]>,
+    ) -> CountedMap<'a, impl Linearization<T> + 'a, M>
     where
         M: Model<T>,
     {
         self.record(|c| c.linearizations += 1);
-        CountedMap { inner: self.model.linearize(x), counted: self }
+        CountedMap { inner: self.model.linearize_within(x, bounds), counted: self }
     }
 }
 

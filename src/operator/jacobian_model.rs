@@ -64,17 +64,17 @@ pub struct DifferenceModel<T, F> {
     dim: usize,
     evaluate: F,
     difference: Difference,
-    bounds: Option<(Vec<T>, Vec<T>)>,
+    scalar: PhantomData<fn(T)>,
 }
 
 impl<T: Scalar, F: Fn(&[T], &mut [T])> DifferenceModel<T, F> {
     /// The model with m = `output_dim` and n = `dim` whose outputs `evaluate(x, h)` writes to `h`.
     pub fn new(output_dim: usize, dim: usize, evaluate: F, difference: Difference) -> Self {
-        DifferenceModel { output_dim, dim, evaluate, difference, bounds: None }
+        DifferenceModel { output_dim, dim, evaluate, difference, scalar: PhantomData }
     }
 
-    /// The differences, column by column.
-    fn differences(&self, x: &[T], outputs: &OnceLock<Vec<T>>, matrix: &mut [T]) {
+    /// The differences within the bounds, column by column.
+    fn differences(&self, x: &[T], bounds: Option<[&[T]; 2]>, outputs: &OnceLock<Vec<T>>, matrix: &mut [T]) {
         let outputs = || outputs.get_or_init(|| self.outputs(x));
         let (m, epsilon) = (self.output_dim, T::epsilon_f64());
         let largest = kernels::max_abs(x);
@@ -86,7 +86,7 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> DifferenceModel<T, F> {
             let size: f64 = x[j].abs().into();
             let size = if size == 0.0 { largest } else { size.max(epsilon.sqrt() * largest) };
             let step = T::from_f64(relative * size);
-            let (lower, upper) = self.bounds.as_ref().map_or((T::neg_infinity(), T::infinity()), |b| (b.0[j], b.1[j]));
+            let [lower, upper] = bounds.map_or([T::neg_infinity(), T::infinity()], |bounds| bounds.map(|b| b[j]));
             let (low, high) = (x[j] - step, x[j] + step);
             let central = self.difference == Difference::Central && low >= lower && high <= upper;
             // To the side with more room, where a bound is in the way.
@@ -136,11 +136,11 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Model<T> for DifferenceModel<T, F> {
         (self.evaluate)(x, out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
-        let write = |outputs: &OnceLock<Vec<T>>, matrix: &mut [T]| self.differences(x, outputs, matrix);
-        MatrixAt { model: self, x, write, cost: self.dim, outputs: OnceLock::new(), matrix: OnceLock::new() }
+        self.linearize_within(x, None)
     }
-    fn keep_within(&mut self, lower: &[T], upper: &[T]) {
-        self.bounds = Some((lower.to_vec(), upper.to_vec()));
+    fn linearize_within<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> impl Linearization<T> + 'a {
+        let write = move |outputs: &OnceLock<Vec<T>>, matrix: &mut [T]| self.differences(x, bounds, outputs, matrix);
+        MatrixAt { model: self, x, write, cost: self.dim, outputs: OnceLock::new(), matrix: OnceLock::new() }
     }
 }
 

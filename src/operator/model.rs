@@ -120,10 +120,11 @@ pub trait Model<T> {
         false
     }
 
-    /// Told in which box x will stay, lower ≤ x ≤ upper. A model that is evaluated around x, for differences, keeps
-    /// within it; all others need not know (the default).
-    fn keep_within(&mut self, lower: &[T], upper: &[T]) {
-        let _ = (lower, upper);
+    /// As [`linearize`](Self::linearize), for an x that stays in a box, lower ≤ x ≤ upper. A model that is evaluated around
+    /// x, for differences, keeps within it; all others need not know (the default).
+    fn linearize_within<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> impl Linearization<T> + 'a {
+        let _ = bounds;
+        self.linearize(x)
     }
 
     /// The layers that make up all its parameters, in their order, if its linearisations have
@@ -145,6 +146,9 @@ impl<T, M: Model<T>> Model<T> for &M {
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         (**self).linearize(x)
+    }
+    fn linearize_within<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> impl Linearization<T> + 'a {
+        (**self).linearize_within(x, bounds)
     }
     fn in_blocks_of(&self, rows: usize) -> bool {
         (**self).in_blocks_of(rows)

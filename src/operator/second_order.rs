@@ -55,16 +55,16 @@ impl<T: Scalar, M: Model<T>, F: Fn(&[T], &[T], &[T], &mut [T])> Model<T> for Sec
         self.model.evaluate(x, out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
-        At { inner: self.model.linearize(x), product: &self.product, x, work: RefCell::default() }
+        self.linearize_within(x, None)
+    }
+    fn linearize_within<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> impl Linearization<T> + 'a {
+        At { inner: self.model.linearize_within(x, bounds), product: &self.product, x, work: RefCell::default() }
     }
     fn second_order(&self) -> bool {
         true
     }
     fn hidden_states(&self) -> bool {
         self.model.hidden_states()
-    }
-    fn keep_within(&mut self, lower: &[T], upper: &[T]) {
-        self.model.keep_within(lower, upper);
     }
 }
 

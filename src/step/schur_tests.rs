@@ -205,7 +205,7 @@ fn a_new_factor_needs_one_product() {
     let n = model.dim();
     let counted = CountedModel::new(&model);
     let (x, scaling) = (vec![0.3; n], vec![1.0; n]);
-    let at = counted.linearize(&x);
+    let at = counted.linearize(&x, None);
     let mut r = vec![0.0; model.output_dim()];
     model.evaluate(&x, &mut r);
     let (mut schur, mut g) = (Schur::new(Inner::Automatic), vec![0.0; n]);

@@ -67,7 +67,7 @@ where
 {
     check(fit, x0)?;
     settings.stopping.check()?;
-    let model = CountedModel::new(fit.model());
+    let (model, bounds) = (CountedModel::new(fit.model()), fit.bounds().map(|bounds| bounds.slices()));
     let mut weights = Weights::new(fit.model().output_dim(), fit.block(), !fit.loss().is_identity());
     let mut x = x0.to_vec();
     let mut run = Run::new(fit, &model, settings, source, globalisation);
@@ -81,7 +81,7 @@ where
     run.initial_size = kernels::norm(&run.residual);
     let termination = loop {
         weights.update(fit.loss(), &run.residual, run.least_curvature);
-        let jacobian = Weighted { jacobian: model.linearize(&x), weights: &weights };
+        let jacobian = Weighted { jacobian: model.linearize(&x, bounds), weights: &weights };
         let here = Here { jacobian: &jacobian, weights: &weights, residual: weights.weighted(), x: &x };
         let mut end = None;
         match run.arrive(&here, &mut observer)? {

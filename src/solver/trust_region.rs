@@ -79,7 +79,7 @@ impl TrustRegion {
         observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
     ) -> Result<Report<T>> {
         let settings = Settings { stopping: &self.stopping, inner: self.inner, memory: self.memory };
-        minimize(objective, x0, settings, Radius(f64::INFINITY), observer)
+        minimize(objective, x0, settings, Radius::new(), observer)
     }
 
     /// The most vectors of length `dim` that a run on the Krylov path stores; times `dim` and the size of `T` in bytes.
@@ -88,24 +88,35 @@ impl TrustRegion {
     }
 }
 
-/// Δ.
-pub(super) struct Radius(pub f64);
+/// Δ, and whether twice of it has just been too long.
+pub(super) struct Radius {
+    radius: f64,
+    tried_longer: bool,
+}
+
+impl Radius {
+    /// Without bound until the scales are known.
+    pub fn new() -> Self {
+        Radius { radius: f64::INFINITY, tried_longer: false }
+    }
+}
 
 impl Globalisation for Radius {
     fn start(&mut self, scales: Scales) {
-        self.0 = scales.length();
+        self.radius = scales.length();
     }
 
     fn question(&self) -> Question {
-        Question::Radius(self.0)
+        Question::Radius(self.radius)
     }
 
     fn control(&self, _: &Trial) -> f64 {
-        self.0
+        self.radius
     }
 
     fn restore(&mut self, control: f64) {
-        self.0 = control;
+        self.radius = control;
+        self.tried_longer = true;
     }
 
     fn acceptable(&self, trial: &Trial) -> bool {
@@ -113,28 +124,29 @@ impl Globalisation for Radius {
     }
 
     fn shorten(&mut self, trial: &Trial) {
-        self.0 = trial.shortening() * trial.norm();
+        self.radius = trial.shortening() * trial.norm();
     }
 
     fn lengthen(&mut self, trial: &Trial) -> bool {
         let promising = trial.answer.on_boundary && trial.ratio > GOOD;
         if promising {
-            self.0 *= 2.0;
+            self.radius *= 2.0;
         }
         promising
     }
 
     fn taken(&mut self, trial: &Trial) {
-        let (radius, norm) = (self.0, trial.norm());
+        let (radius, norm) = (self.radius, trial.norm());
         let minimum = norm * trial.interpolated().map_or(4.0, |minimum| minimum.max(0.25));
-        self.0 = if trial.ratio < POOR {
+        self.radius = if trial.ratio < POOR {
             minimum.clamp(0.25 * norm, 0.5 * norm)
-        } else if trial.ratio < GOOD {
+        } else if trial.ratio < GOOD || self.tried_longer {
             minimum.clamp(0.25 * radius, radius)
         } else if trial.answer.on_boundary {
             minimum.clamp(2.0 * radius, 4.0 * radius)
         } else {
             minimum.min(4.0 * radius).max(radius)
         };
+        self.tried_longer = false;
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! The radius follows Lin & Moré (SIAM J. Optim. 9 (1999), TRON, section 3): by interpolation between fixed bounds. We
 //! differ in two ways, both free of products since the stored space answers any radius: a step that lies on the
-//! boundary and is well predicted is tried again with twice the radius before it is taken, and the first radius is the
-//! length of the step to the minimum along −g, corrected in the same manner, so it needs no guess and no unit.
+//! boundary and is well predicted is tried again with twice the radius before it is taken (where that is no better, the
+//! next radius is not larger), and the first radius is the length of the step to the minimum along −g, corrected in the
+//! same manner, so it needs no guess and no unit.
 
 use std::ops::ControlFlow;
 
@@ -148,5 +149,30 @@ impl Globalisation for Radius {
             minimum.min(4.0 * radius).max(radius)
         };
         self.tried_longer = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::step::Answer;
+
+    /// A step to the boundary whose model is exact.
+    fn exact(radius: f64) -> Trial {
+        let answer =
+            Answer { shift: 1.0, norm: radius, slope: -2.0, curvature: 0.0, on_boundary: true, hard_case: false };
+        Trial { answer, length: 1.0, before: 0.0, after: -2.0, predicted: 2.0, ratio: 1.0, divergence: 0.0 }
+    }
+
+    #[test]
+    fn a_radius_does_not_grow_where_twice_of_it_has_just_failed() {
+        let mut rule = Radius { radius: 1.0, tried_longer: false };
+        assert!(rule.lengthen(&exact(1.0)) && rule.radius == 2.0);
+        rule.restore(1.0);
+        rule.taken(&exact(1.0));
+        assert_eq!(rule.radius, 1.0);
+        // That holds for one step.
+        rule.taken(&exact(1.0));
+        assert!(rule.radius >= 2.0);
     }
 }

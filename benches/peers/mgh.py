@@ -256,6 +256,8 @@ def table(records, title):
     lines[-1] += "".join(f"{geometric_mean(row[s]['cost'] for row in everywhere):>28.1f}" for s in solvers)
 
     peers = [s for s in second if s in SOLVERS]
+    if not peers:
+        return "\n".join(lines)
     for s in (s for s in solvers if s not in SOLVERS):
         for others, label in [(peers, "best second-order SciPy"), ([FIRST_ORDER], FIRST_ORDER)]:
             both = [row for row in runs.values() if row[s]["solved"] and any(row[o]["solved"] for o in others)]

@@ -1,10 +1,11 @@
 //! Minimises a function that another process evaluates, for `cutest.py`:
 //!
-//!     served_problem [--solver trust-region|newton-cg|cubic|lbfgs] [--inner auto|krylov|dense]
+//!     served_problem [--solver trust-region|newton-cg|cubic|lbfgs] [--inner auto|krylov|dense] [--history]
 //!
 //! All numbers are little-endian. Standard input begins with n (u64) and the start (n doubles). A request on standard
 //! output is one letter and its vectors: `v` x for the value, `g` x for the gradient, `p` x v for the Hessian product; the
-//! answer are one double or n of them. Last come `r`, x, and the report as one line of JSON.
+//! answer are one double or n of them. Last come `r`, x, and the report as one line of JSON. With --history the
+//! iterations are written to standard error.
 
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
@@ -33,6 +34,9 @@ struct Arguments {
     solver: Solver,
     #[arg(long, value_enum, default_value_t = Path::Auto)]
     inner: Path,
+    /// Write the iterations to standard error.
+    #[arg(long)]
+    history: bool,
 }
 
 /// The process on the other side.
@@ -111,6 +115,11 @@ fn main() {
         }),
         Err(error) => serde_json::json!({ "error": error.to_string() }),
     };
+    if let (true, Ok(report)) = (arguments.history, &report) {
+        for (i, iteration) in report.history.iter().enumerate() {
+            eprintln!("{:4} {iteration:?}", i + 1);
+        }
+    }
     let mut peer = peer.borrow_mut();
     peer.send(b'r', &[report.as_ref().map_or(&start[..], |report| &report.x[..])]);
     writeln!(peer.output, "{line}").unwrap_or_else(|e| hung_up(&e));

@@ -17,6 +17,8 @@ use super::{Evaluation, Termination, rounding};
 
 /// Trials of one search, each at least 10% shorter or twice longer than another; no sensible search comes near.
 const MOST_TRIALS: usize = 80;
+/// The most by which a trial is lengthened at once. The first length of all is a guess, and often too short by as much.
+const GROWTH: f64 = 100.0;
 /// Trials in a row at which f rises in proportion to the length, down to rounding: the slope is wrong.
 const MOST_EQUAL_RATIOS: usize = 6;
 
@@ -228,10 +230,10 @@ fn cubic_minimum(a: Point, b: Point) -> Option<f64> {
     minimum.is_finite().then_some(minimum)
 }
 
-/// A longer trial, between 2 and 10 times b, which lies beyond a; both slopes are negative.
+/// A longer trial, between 2 and [`GROWTH`] times b, which lies beyond a; both slopes are negative.
 fn extrapolate(a: Point, b: Point) -> f64 {
     let minimum = cubic_minimum(a, b).filter(|&minimum| minimum > b.length);
-    minimum.unwrap_or(10.0 * b.length).clamp(2.0 * b.length, 10.0 * b.length)
+    minimum.unwrap_or(GROWTH * b.length).clamp(2.0 * b.length, GROWTH * b.length)
 }
 
 /// A trial inside an interval, at least a tenth of its width from either end.
@@ -316,6 +318,13 @@ mod tests {
                 assert!(trials <= 20, "{i} {first}: {trials} trials");
             }
         }
+    }
+
+    /// A parabola's minimum is where the cubic through two trials has it, though the first is a hundredth of the way.
+    #[test]
+    fn a_short_guess_takes_two_trials() {
+        let (found, trials) = search(|a| ((a - 1.0).powi(2), 2.0 * (a - 1.0)), 0.0101);
+        assert!((found.unwrap().point.length - 1.0).abs() < 1e-9 && trials == 2, "{found:?} {trials}");
     }
 
     #[test]

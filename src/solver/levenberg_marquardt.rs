@@ -114,6 +114,6 @@ impl LevenbergMarquardt {
             return minimize(fit, x0, settings, Schur::new(self.inner), Damping::new(), observer);
         }
         let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
-        minimize(fit, x0, settings, source, Radius(f64::INFINITY), observer)
+        minimize(fit, x0, settings, source, Radius::new(), observer)
     }
 }

@@ -2,8 +2,9 @@
 //!
 //! The radius follows Lin & Moré (SIAM J. Optim. 9 (1999), TRON, section 3): by interpolation between fixed bounds. We
 //! differ in two ways, both free of products since the stored space answers any radius: a step that lies on the
-//! boundary and is well predicted is tried again with twice the radius before it is taken, and the first radius is the
-//! length of the step to the minimum along −g, corrected in the same manner, so it needs no guess and no unit.
+//! boundary and is well predicted is tried again with twice the radius before it is taken (where that is no better, the
+//! next radius is not larger), and the first radius is the length of the step to the minimum along −g, corrected in the
+//! same manner, so it needs no guess and no unit.
 
 use std::ops::ControlFlow;
 
@@ -79,7 +80,7 @@ impl TrustRegion {
         observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
     ) -> Result<Report<T>> {
         let settings = Settings { stopping: &self.stopping, inner: self.inner, memory: self.memory };
-        minimize(objective, x0, settings, Radius(f64::INFINITY), observer)
+        minimize(objective, x0, settings, Radius::new(), observer)
     }
 
     /// The most vectors of length `dim` that a run on the Krylov path stores; times `dim` and the size of `T` in bytes.
@@ -88,24 +89,35 @@ impl TrustRegion {
     }
 }
 
-/// Δ.
-pub(super) struct Radius(pub f64);
+/// Δ, and whether twice of it has just been too long.
+pub(super) struct Radius {
+    radius: f64,
+    tried_longer: bool,
+}
+
+impl Radius {
+    /// Without bound until the scales are known.
+    pub fn new() -> Self {
+        Radius { radius: f64::INFINITY, tried_longer: false }
+    }
+}
 
 impl Globalisation for Radius {
     fn start(&mut self, scales: Scales) {
-        self.0 = scales.length();
+        self.radius = scales.length();
     }
 
     fn question(&self) -> Question {
-        Question::Radius(self.0)
+        Question::Radius(self.radius)
     }
 
     fn control(&self, _: &Trial) -> f64 {
-        self.0
+        self.radius
     }
 
     fn restore(&mut self, control: f64) {
-        self.0 = control;
+        self.radius = control;
+        self.tried_longer = true;
     }
 
     fn acceptable(&self, trial: &Trial) -> bool {
@@ -113,28 +125,54 @@ impl Globalisation for Radius {
     }
 
     fn shorten(&mut self, trial: &Trial) {
-        self.0 = trial.shortening() * trial.norm();
+        self.radius = trial.shortening() * trial.norm();
     }
 
     fn lengthen(&mut self, trial: &Trial) -> bool {
         let promising = trial.answer.on_boundary && trial.ratio > GOOD;
         if promising {
-            self.0 *= 2.0;
+            self.radius *= 2.0;
         }
         promising
     }
 
     fn taken(&mut self, trial: &Trial) {
-        let (radius, norm) = (self.0, trial.norm());
+        let (radius, norm) = (self.radius, trial.norm());
         let minimum = norm * trial.interpolated().map_or(4.0, |minimum| minimum.max(0.25));
-        self.0 = if trial.ratio < POOR {
+        self.radius = if trial.ratio < POOR {
             minimum.clamp(0.25 * norm, 0.5 * norm)
-        } else if trial.ratio < GOOD {
+        } else if trial.ratio < GOOD || self.tried_longer {
             minimum.clamp(0.25 * radius, radius)
         } else if trial.answer.on_boundary {
             minimum.clamp(2.0 * radius, 4.0 * radius)
         } else {
             minimum.min(4.0 * radius).max(radius)
         };
+        self.tried_longer = false;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::step::Answer;
+
+    /// A step to the boundary whose model is exact.
+    fn exact(radius: f64) -> Trial {
+        let answer =
+            Answer { shift: 1.0, norm: radius, slope: -2.0, curvature: 0.0, on_boundary: true, hard_case: false };
+        Trial { answer, length: 1.0, before: 0.0, after: -2.0, predicted: 2.0, ratio: 1.0, divergence: 0.0 }
+    }
+
+    #[test]
+    fn a_radius_does_not_grow_where_twice_of_it_has_just_failed() {
+        let mut rule = Radius { radius: 1.0, tried_longer: false };
+        assert!(rule.lengthen(&exact(1.0)) && rule.radius == 2.0);
+        rule.restore(1.0);
+        rule.taken(&exact(1.0));
+        assert_eq!(rule.radius, 1.0);
+        // That holds for one step.
+        rule.taken(&exact(1.0));
+        assert!(rule.radius >= 2.0);
     }
 }

@@ -203,11 +203,12 @@ fn cubic(theta: &[f64], c: &[f64], y: &mut [f64], weight: f64) -> Answer {
     evaluate(theta, c, y, mu - base, norm, true, false)
 }
 
-/// −|M|⁻¹g, scaled down to `longest`. Eigenvalues below 10⁻¹⁰ of the largest count as that.
+/// −|M|⁻¹g, scaled down to `longest`. Eigenvalues below the rounding of the largest count as that.
 fn saddle_free(theta: &[f64], c: &[f64], y: &mut [f64], longest: f64) -> Answer {
     let size = length(c.iter().copied());
     let largest = theta.iter().fold(0.0, |l: f64, t| l.max(t.abs()));
-    let least = (1e-10 * largest).max(size / longest.clamp(f64::MAX.sqrt(), 1e300));
+    let rounding = f64::EPSILON * theta.len() as f64 * largest;
+    let least = rounding.max(size / longest.clamp(f64::MAX.sqrt(), 1e300));
     for ((y, &theta), &c) in y.iter_mut().zip(theta).zip(c) {
         *y = if c == 0.0 { 0.0 } else { -c / theta.abs().max(least) };
     }
@@ -307,6 +308,18 @@ mod tests {
         let a = answer(Question::MetricBall(0.1), &theta, &c, &mut y).unwrap();
         assert!((a.curvature - 0.01).abs() < 1e-15);
         assert!((y[0] / y[1] - (1.0 / 0.5) / (-3.0 / 2.0)).abs() < 1e-12);
+    }
+
+    /// The curvatures of Brown's badly scaled function, from 1e12 to 2.
+    #[test]
+    fn saddle_free_steps_keep_small_eigenvalues() {
+        let (theta, c) = ([-3.0, 2.0, 1e12], [1.5, -4.0, 1e12]);
+        let mut y = [0.0; 3];
+        answer(Question::SaddleFree(1e6), &theta, &c, &mut y).unwrap();
+        assert_eq!(y, [-0.5, 2.0, -1.0]);
+        // 1e-6 is rounding beside 1e12.
+        let a = answer(Question::SaddleFree(f64::INFINITY), &[1e-6, 1e12], &[1.0, 0.0], &mut y[..2]).unwrap();
+        assert_eq!(a.norm, 1.0 / (2.0 * f64::EPSILON * 1e12));
     }
 
     #[test]

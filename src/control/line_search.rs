@@ -17,8 +17,6 @@ use super::{Evaluation, Termination, rounding};
 
 /// Trials of one search, each at least 10% shorter or twice longer than another; no sensible search comes near.
 const MOST_TRIALS: usize = 80;
-/// The most by which a trial is lengthened at once. The first length of all is a guess, and often too short by as much.
-const GROWTH: f64 = 100.0;
 /// Trials in a row at which f rises in proportion to the length, down to rounding: the slope is wrong.
 const MOST_EQUAL_RATIOS: usize = 6;
 
@@ -66,6 +64,8 @@ pub(crate) struct Rules {
     pub epsilon: f64,
     /// The length at which x + αp is x.
     pub shortest: f64,
+    /// The most by which a trial is lengthened at once; not looked at by [`backtrack`].
+    pub growth: f64,
 }
 
 /// Why trials fail, to name the reason in the end.
@@ -203,7 +203,7 @@ pub(crate) fn strong_wolfe(line: &mut impl Line, start: Point, first: f64, rules
                 high = Some(low);
             }
             if high.is_none() {
-                length = extrapolate(low, point);
+                length = extrapolate(low, point, rules.growth);
             }
             low = point;
             line.keep();
@@ -230,10 +230,10 @@ fn cubic_minimum(a: Point, b: Point) -> Option<f64> {
     minimum.is_finite().then_some(minimum)
 }
 
-/// A longer trial, between 2 and [`GROWTH`] times b, which lies beyond a; both slopes are negative.
-fn extrapolate(a: Point, b: Point) -> f64 {
+/// A longer trial, between 2 and `growth` times b, which lies beyond a; both slopes are negative.
+fn extrapolate(a: Point, b: Point, growth: f64) -> f64 {
     let minimum = cubic_minimum(a, b).filter(|&minimum| minimum > b.length);
-    minimum.unwrap_or(GROWTH * b.length).clamp(2.0 * b.length, GROWTH * b.length)
+    minimum.unwrap_or(growth * b.length).clamp(2.0 * b.length, growth * b.length)
 }
 
 /// A trial inside an interval, at least a tenth of its width from either end.
@@ -273,7 +273,7 @@ mod tests {
         }
     }
 
-    const RULES: Rules = Rules { decrease: 1e-4, slope: 0.1, epsilon: f64::EPSILON, shortest: 1e-20 };
+    const RULES: Rules = Rules { decrease: 1e-4, slope: 0.1, epsilon: f64::EPSILON, shortest: 1e-20, growth: 100.0 };
 
     fn search<F: Fn(f64) -> (f64, f64)>(phi: F, first: f64) -> (Result<Found, Termination>, usize) {
         let (value, slope) = phi(0.0);

@@ -45,6 +45,10 @@ pub(super) struct Searcher<T> {
     rounding_steps: usize,
 }
 
+/// The most by which a trial is lengthened at once: the first length of all is a guess, and often too short by as much.
+const FIRST_GROWTH: f64 = 100.0;
+const GROWTH: f64 = 10.0;
+
 impl<T: Scalar> Searcher<T> {
     pub fn new(search: Search, memory: usize, dim: usize) -> Self {
         let zeros = || vec![T::zero(); dim];
@@ -123,6 +127,7 @@ impl<T: Scalar> Searcher<T> {
             slope: curvature.unwrap_or(f64::NAN),
             epsilon: T::epsilon_f64(),
             shortest: 0.01 * T::epsilon_f64() * kernels::norm(&place.x) / norm,
+            growth: if self.memory.is_empty() { FIRST_GROWTH } else { GROWTH },
         };
         let growing = self.search == Search::Shrinking && self.length.is_nan();
         let mut line = Trials { searcher: self, place, oracle, limits, slopes: curvature.is_some() };

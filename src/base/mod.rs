@@ -20,4 +20,4 @@ pub use scalar::Scalar;
 pub(crate) use cholesky::Cholesky;
 pub(crate) use eigen::Eigen;
 pub(crate) use error::{check_component, check_finite, check_length, check_positive_dimension, check_range};
-pub(crate) use update::update;
+pub(crate) use update::{Square, update};

@@ -10,7 +10,7 @@
 use faer::Par;
 
 use super::method::{GradientMethod, Moments, check_positive, check_rate};
-use crate::base::{Eigen, Result, Scalar, update};
+use crate::base::{Eigen, Result, Scalar, Square, update};
 
 /// AdaGrad with the diagonal metric M = ε + √Σg², componentwise.
 ///
@@ -69,8 +69,9 @@ impl GradientMethod for AdaGrad {
     ) -> f64 {
         moments.steps += 1;
         let (rate, epsilon) = (T::from_f64(factor * self.rate), T::from_f64(self.epsilon));
+        let square = Square::weighted(1.0);
         update(gradient, from, x, [&mut moments.second], &|g, _, [sum]| {
-            let sum = sum + g * g;
+            let sum = sum + square.of(g);
             (-rate * g / (sum.sqrt() + epsilon), [sum])
         })
     }

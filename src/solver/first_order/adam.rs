@@ -8,7 +8,7 @@
 //! 2019, arXiv 1711.05101), algorithm 2, in PyTorch's form, where the rate multiplies it. M = diag(√v̂ + ε).
 
 use super::method::{GradientMethod, Moments, check_discount, check_positive, check_rate};
-use crate::base::{Result, Scalar, check_range, update};
+use crate::base::{Result, Scalar, Square, check_range, update};
 
 /// Adam, and with a decay AdamW: M = √v̂ + ε, componentwise, and momentum.
 ///
@@ -86,10 +86,10 @@ impl GradientMethod for Adam {
         let root = T::from_f64((1.0 - self.beta2.powi(t)).sqrt().recip());
         let decay = T::from_f64(rate * self.decay);
         let (old1, new1) = (T::from_f64(self.beta1), T::from_f64(1.0 - self.beta1));
-        let (old2, new2) = (T::from_f64(self.beta2), T::from_f64(1.0 - self.beta2));
+        let (old2, new2) = (T::from_f64(self.beta2), Square::weighted(1.0 - self.beta2));
         let epsilon = T::from_f64(self.epsilon);
         update(gradient, from, x, [&mut moments.first, &mut moments.second], &|g, x, [m, v]| {
-            let (m, v) = (old1 * m + new1 * g, old2 * v + new2 * g * g);
+            let (m, v) = (old1 * m + new1 * g, old2 * v + new2.of(g));
             (-scale * m / (v.sqrt() * root + epsilon) - decay * x, [m, v])
         })
     }

@@ -5,7 +5,7 @@
 //! Tieleman & Hinton, "Lecture 6.5: rmsprop" (Coursera, 2012); ε outside the root, as in PyTorch. M = diag(√v + ε).
 
 use super::method::{GradientMethod, Moments, check_discount, check_positive, check_rate};
-use crate::base::{Result, Scalar, update};
+use crate::base::{Result, Scalar, Square, update};
 
 /// RMSProp: M = √(moving average of g²) + ε, componentwise.
 ///
@@ -63,10 +63,10 @@ impl GradientMethod for RmsProp {
         x: &mut [T],
     ) -> f64 {
         moments.steps += 1;
-        let (old, new) = (T::from_f64(self.discount), T::from_f64(1.0 - self.discount));
+        let (old, new) = (T::from_f64(self.discount), Square::weighted(1.0 - self.discount));
         let (rate, epsilon) = (T::from_f64(factor * self.rate), T::from_f64(self.epsilon));
         update(gradient, from, x, [&mut moments.second], &|g, _, [v]| {
-            let v = old * v + new * g * g;
+            let v = old * v + new.of(g);
             (-rate * g / (v.sqrt() + epsilon), [v])
         })
     }

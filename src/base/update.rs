@@ -11,6 +11,7 @@
 
 use super::Scalar;
 use super::kernels::{BLOCK, LANES, both, join_lanes};
+use super::native::vectorized;
 
 /// For every component i: (δ, m′) ← rule(gᵢ, xᵢ, mᵢ), then xᵢ ← xᵢ + δ and mᵢ ← m′, with K remembered vectors m.
 ///
@@ -25,7 +26,12 @@ pub fn update<T: Scalar, const K: usize>(
 ) -> f64 {
     let n = x.len();
     if n <= BLOCK {
-        return block(&gradient[..n], from, x, memory, rule);
+        let mut sum = 0.0;
+        vectorized(
+            #[inline(always)]
+            || sum = block(&gradient[..n], from, x, memory, rule),
+        );
+        return sum;
     }
     let middle = n.div_ceil(BLOCK) / 2 * BLOCK;
     let (gradient, other_gradient) = gradient.split_at(middle);
@@ -48,7 +54,7 @@ pub fn update<T: Scalar, const K: usize>(
 /// Components that are computed together, in local arrays: no two of them alias, so vector instructions are used.
 const GROUP: usize = 8 * LANES;
 
-#[inline]
+#[inline(always)]
 fn block<T: Scalar, const K: usize>(
     gradient: &[T],
     from: Option<&[T]>,

@@ -213,8 +213,8 @@ mod tests {
     #[test]
     fn subnormal_numbers_become_zero() {
         let (normal, n) = (f32::MIN_POSITIVE, 67);
-        let gradient = |size: f32| (0..n).map(|i| if i % 2 == 0 { size } else { 0.5 * size }).collect::<Vec<f32>>();
-        let even = |i: usize, value: f32| if i % 2 == 0 { value } else { 0.0 };
+        let even = |i: usize, value: f32| if i.is_multiple_of(2) { value } else { 0.0 };
+        let gradient = |size: f32| (0..n).map(|i| even(i, size).max(0.5 * size)).collect::<Vec<f32>>();
         let (mut x, mut m) = (vec![0.0; n], vec![f32::NAN; n]);
         update(&gradient(1.0), None, &mut x, [&mut m], &|g, _, [_]| (-normal * g, [normal * g]));
         assert!((0..n).all(|i| x[i] == even(i, -normal) && m[i] == even(i, normal)));

@@ -141,8 +141,11 @@ impl Globalisation for Radius {
         let minimum = norm * trial.interpolated().map_or(4.0, |minimum| minimum.max(0.25));
         self.radius = if trial.ratio < POOR {
             minimum.clamp(0.25 * norm, 0.5 * norm)
-        } else if trial.ratio < GOOD || self.tried_longer {
+        } else if trial.ratio < GOOD {
             minimum.clamp(0.25 * radius, radius)
+        } else if self.tried_longer {
+            // Between this one and the one that was too long.
+            minimum.clamp(radius, std::f64::consts::SQRT_2 * radius)
         } else if trial.answer.on_boundary {
             minimum.clamp(2.0 * radius, 4.0 * radius)
         } else {
@@ -165,12 +168,12 @@ mod tests {
     }
 
     #[test]
-    fn a_radius_does_not_grow_where_twice_of_it_has_just_failed() {
+    fn a_radius_grows_to_less_than_what_has_just_failed() {
         let mut rule = Radius { radius: 1.0, tried_longer: false };
         assert!(rule.lengthen(&exact(1.0)) && rule.radius == 2.0);
         rule.restore(1.0);
         rule.taken(&exact(1.0));
-        assert_eq!(rule.radius, 1.0);
+        assert_eq!(rule.radius, std::f64::consts::SQRT_2);
         // That holds for one step.
         rule.taken(&exact(1.0));
         assert!(rule.radius >= 2.0);

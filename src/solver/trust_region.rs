@@ -3,8 +3,8 @@
 //! The radius follows Lin & Moré (SIAM J. Optim. 9 (1999), TRON, section 3): by interpolation between fixed bounds. We
 //! differ in two ways, both free of products since the stored space answers any radius: a step that lies on the
 //! boundary and is well predicted is tried again with twice the radius before it is taken (where that is no better, the
-//! next radius is not larger), and the first radius is the length of the step to the minimum along −g, corrected in the
-//! same manner, so it needs no guess and no unit.
+//! next radius lies between the two, at most at √2 times the smaller), and the first radius is the length of the step to
+//! the minimum along −g, corrected in the same manner, so it needs no guess and no unit.
 
 use std::ops::ControlFlow;
 
@@ -89,7 +89,7 @@ impl TrustRegion {
     }
 }
 
-/// Δ, and whether twice of it has just been too long.
+/// Δ, and whether twice as much has just been too long.
 pub(super) struct Radius {
     radius: f64,
     tried_longer: bool,

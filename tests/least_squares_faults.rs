@@ -164,7 +164,11 @@ fn differences_stay_within_bounds() {
             },
             difference,
         );
-        let fit = fit.with_bounds(&[0.0, f64::NEG_INFINITY], &[1e-12, 4.0]).unwrap();
+        let bounds = (&[0.0, f64::NEG_INFINITY], &[1e-12, 4.0]);
+        let borrowed = LeastSquares::new(fit.model()).with_bounds(bounds.0, bounds.1).unwrap();
+        let report = LevenbergMarquardt::default().minimize(&borrowed, &[0.0, 4.0]).unwrap();
+        assert!((report.x[1] - 4.0).abs() < 1e-6, "{report}");
+        let fit = fit.with_bounds(bounds.0, bounds.1).unwrap();
         let report = LevenbergMarquardt::default().minimize(&fit, &[0.0, 4.0]).unwrap();
         assert!((report.x[1] - 4.0).abs() < 1e-6, "{report}");
     }

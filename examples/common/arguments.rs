@@ -10,5 +10,5 @@ pub fn seconds(text: &str) -> Result<f64, String> {
 }
 
 pub fn positive(text: &str) -> Result<f64, String> {
-    number(text, "a positive number is needed", |number| number > 0.0 && number.is_finite())
+    number(text, "a positive number below 1e9 is needed", |number| number > 0.0 && number < 1e9)
 }

@@ -73,7 +73,7 @@ where
     check_point(n, x)?;
     let random = &mut SplitMix64::new(seed);
     let mut verdict = LeastSquaresVerdict::skipped();
-    let at = model.linearize_within(x, fit.bounds().map(|bounds| bounds.slices()));
+    let at = model.linearize_within(x, fit.bound_slices());
     let dimension = if at.rows() != m || at.outputs().len() != m {
         Outcome::DimensionDiffers { objective: m, expansion: at.rows() }
     } else if at.columns() != n {

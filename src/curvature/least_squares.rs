@@ -51,11 +51,6 @@ pub(crate) struct Bounds<T> {
 }
 
 impl<T: Scalar> Bounds<T> {
-    /// Lower and upper ones.
-    pub fn slices(&self) -> [&[T]; 2] {
-        [&self.lower, &self.upper]
-    }
-
     /// Refuses a point outside.
     pub fn check(&self, x0: &[T]) -> Result<()> {
         match (0..x0.len()).find(|&j| x0[j] < self.lower[j] || x0[j] > self.upper[j]) {
@@ -149,6 +144,11 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
 
     pub(crate) fn bounds(&self) -> Option<&Bounds<T>> {
         self.bounds.as_ref()
+    }
+
+    /// The bounds as [`Model::linearize_within`] wants them.
+    pub(crate) fn bound_slices(&self) -> Option<[&[T]; 2]> {
+        self.bounds.as_ref().map(|Bounds { lower, upper }| [&lower[..], &upper[..]])
     }
 }
 

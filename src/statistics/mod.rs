@@ -27,7 +27,7 @@ fn at<T: Scalar, M: Model<T>, L: RobustLoss, R>(
     check_positive_dimension("the number of residuals", m)?;
     check_length("x", x, n)?;
     check_finite("x", x)?;
-    let jacobian = fit.model().linearize_within(x, fit.bounds().map(|bounds| bounds.slices()));
+    let jacobian = fit.model().linearize_within(x, fit.bound_slices());
     let residual = jacobian.outputs();
     check_finite("the residuals at x", residual)?;
     let value = LossSum::new(m, fit.block(), !fit.loss().is_identity()).value(fit.loss(), residual);

@@ -14,6 +14,8 @@ use newton_krylov::{
     SampledModel, SampledModelObjective, Termination,
 };
 
+use crate::arguments::number;
+
 pub use saved::Checkpoint;
 
 /// How to train.
@@ -70,8 +72,7 @@ pub struct Training<'c> {
 
 /// A momentum on the command line.
 pub fn momentum(text: &str) -> Result<f64, String> {
-    let momentum = text.parse().ok().filter(|momentum| (0.0..1.0).contains(momentum));
-    momentum.ok_or_else(|| "a number of at least 0 and below 1 is needed".into())
+    number(text, "a number of at least 0 and below 1 is needed", |momentum| (0.0..1.0).contains(&momentum))
 }
 
 /// What training came to.

@@ -20,6 +20,9 @@ pub struct Moments<T> {
 
 /// A first-order method of a given rate, as [`FirstOrder`](crate::FirstOrder) runs it, or alone, in a loop of your own.
 ///
+/// Subnormal numbers, which are slow, become 0 in the point and in the moments. Components of the gradient count as 0 where
+/// they are below the smallest normal number over ε, 10⁻³¹ in `f32` and 10⁻²⁹² in `f64`.
+///
 /// ```
 /// use newton_krylov::{Adam, GradientMethod};
 ///

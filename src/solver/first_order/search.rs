@@ -11,6 +11,10 @@ use crate::operator::Objective;
 const ARMIJO: f64 = 1e-4;
 /// The first length of all, in units of ‖x‖/‖p‖ (Hager & Zhang, ACM Trans. Math. Softw. 32 (2006), section 4, ψ₀).
 const FIRST: f64 = 0.01;
+/// The most by which a trial is lengthened at once; more without a pair, where the first length is a guess that is often too
+/// short by as much (measured on CUTEst: with 100 throughout L-BFGS solves fewer problems).
+const GROWTH: f64 = 10.0;
+const FIRST_GROWTH: f64 = 100.0;
 /// Steps in a row, within rounding of f, after none of which the gradient is the least so far.
 const MOST_ROUNDING_STEPS: usize = 20;
 
@@ -44,10 +48,6 @@ pub(super) struct Searcher<T> {
     least_gradient: f64,
     rounding_steps: usize,
 }
-
-/// The most by which a trial is lengthened at once: the first length of all is a guess, and often too short by as much.
-const FIRST_GROWTH: f64 = 100.0;
-const GROWTH: f64 = 10.0;
 
 impl<T: Scalar> Searcher<T> {
     pub fn new(search: Search, memory: usize, dim: usize) -> Self {

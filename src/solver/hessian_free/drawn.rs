@@ -35,7 +35,7 @@ impl Drawn {
         if self.whole() {
             self.gradient.sort_unstable();
         }
-        if size == self.all {
+        if self.curvature_whole() {
             self.curvature.sort_unstable();
         }
     }
@@ -43,5 +43,10 @@ impl Drawn {
     /// Whether gradients are those of the whole set.
     pub fn whole(&self) -> bool {
         self.gradient.len() == self.all
+    }
+
+    /// Whether products are those of the whole set.
+    pub fn curvature_whole(&self) -> bool {
+        self.curvature.len() == self.all
     }
 }

@@ -72,7 +72,7 @@ impl Point {
 
 impl<T: Scalar> OneSpaceStep<T> {
     pub fn new(dim: usize, recipe: OneSpace) -> Self {
-        OneSpaceStep { space: KrylovSpace::new(dim, recipe.products.max(recipe.whole_products)) }
+        OneSpaceStep { space: KrylovSpace::new(dim, recipe.most_products(true)) }
     }
 
     /// Storage in vectors of length d.
@@ -95,8 +95,7 @@ impl<T: Scalar> OneSpaceStep<T> {
         step: &mut [T],
         trial: &mut [T],
     ) -> Result<Accepted, Failure> {
-        let products = if whole { recipe.products.max(recipe.whole_products) } else { recipe.products };
-        let inner = self.grow(here, products, damping, step)?;
+        let inner = self.grow(here, recipe.most_products(whole), damping, step)?;
         let lowest = self.space.ritz_values().first().copied().unwrap_or(f64::NAN);
         let largest = self.space.ritz_values().last().copied().unwrap_or(f64::NAN);
         // Below the first bound λ changes nothing.

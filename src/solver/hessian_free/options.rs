@@ -134,6 +134,13 @@ pub struct OneSpace {
     pub search: bool,
 }
 
+impl OneSpace {
+    /// Most products for one step, made on the whole set or on a part of it.
+    pub(super) fn most_products(&self, whole: bool) -> usize {
+        if whole { self.products.max(self.whole_products) } else { self.products }
+    }
+}
+
 /// Martens' recipe (2010): preconditioned conjugate gradients from the last solution, stopped by relative progress; the
 /// iterate that is best on the acceptance batch; a line search; the rule of Levenberg & Marquardt for λ.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -191,10 +191,9 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         drawn.draw(self.options, &mut self.state.batches, self.state.iterations, everything);
         self.state.iterations += 1;
         let outcome = self.step_from(&x, &drawn, started);
-        let whole = drawn.whole();
         (self.drawn, self.state.x) = (drawn, x);
         match outcome {
-            Ok(accepted) => self.arrive(accepted, whole),
+            Ok(accepted) => self.arrive(accepted),
             Err(Outcome::End(termination)) => Some(termination),
             Err(Outcome::NoStep(failure)) => self.fail(failure),
         }
@@ -320,8 +319,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         let (step, trial) = (&mut self.state.step, &mut self.trial);
         let proposed = match (&mut self.inner, &options.recipe) {
             (InnerSolver::OneSpace(space), Recipe::OneSpace(recipe)) => {
-                let proposed =
-                    space.propose(&here, recipe, drawn.curvature.len() == drawn.all, &mut damping, step, trial);
+                let proposed = space.propose(&here, recipe, drawn.curvature_whole(), &mut damping, step, trial);
                 self.state.asymmetry = self.state.asymmetry.max(space.asymmetry());
                 proposed
             }
@@ -348,7 +346,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
     }
 
     /// Moves to the point that was found.
-    fn arrive(&mut self, accepted: Accepted, whole: bool) -> Option<Termination> {
+    fn arrive(&mut self, accepted: Accepted) -> Option<Termination> {
         let state = &mut self.state;
         std::mem::swap(&mut state.x, &mut self.trial);
         let before = state.value.take();
@@ -366,15 +364,15 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
             inner: accepted.inner,
             lowest_ritz_value: accepted.lowest_ritz_value,
         });
-        let all = self.objective.samples();
+        let whole = self.drawn.whole();
         let exact = match self.options.acceptance_batch {
             AcceptanceBatch::All => true,
             AcceptanceBatch::Gradient => whole,
-            AcceptanceBatch::Curvature => whole && self.options.curvature_batch.size(all, all) == all,
+            AcceptanceBatch::Curvature => self.drawn.curvature_whole(),
         };
         if exact {
             self.know_value(accepted.value);
-        } else if state.since_value >= EPOCHS * all {
+        } else if state.since_value >= EPOCHS * self.drawn.all {
             let value = whole_value(self.objective, &self.tally, &self.state.x);
             self.know_value(value);
         }

@@ -82,7 +82,12 @@ impl<T: Scalar, P> HessianFreeState<T, P> {
         check_range("the state's seconds", seconds, holds, "at least 0 and the length of a run")?;
         for Counts { values, gradients, products } in [self.counts, self.sample_counts] {
             let most = values.max(gradients).max(products);
-            check_range("a count of the state", most as f64, most <= usize::MAX / 2, "at most 2⁶³")?;
+            check_range(
+                "a count of the state",
+                most as f64,
+                most <= usize::MAX / 2,
+                "at most half the largest number of its type",
+            )?;
         }
         Ok(())
     }

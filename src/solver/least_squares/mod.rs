@@ -67,7 +67,7 @@ where
 {
     check(fit, x0)?;
     settings.stopping.check()?;
-    let (model, bounds) = (CountedModel::new(fit.model()), fit.bounds().map(|bounds| bounds.slices()));
+    let (model, bounds) = (CountedModel::new(fit.model()), fit.bound_slices());
     let mut weights = Weights::new(fit.model().output_dim(), fit.block(), !fit.loss().is_identity());
     let mut x = x0.to_vec();
     let mut run = Run::new(fit, &model, settings, source, globalisation);

@@ -450,7 +450,7 @@ fn pairs_take_room_as_they_come() {
     let vectors = |memory| {
         let report = newton_krylov::Lbfgs { memory, ..Default::default() }.minimize(&f, &x0).unwrap();
         assert!(report.termination.converged() && report.iterations() > 20, "{memory}");
-        (report.memory_vectors, report.iterations())
+        (report.memory_vectors(), report.iterations())
     };
     assert_eq!(vectors(3).0, 6 + 2 * 3);
     let (all, steps) = vectors(usize::MAX);

@@ -223,7 +223,7 @@ fn check_runs<T: Scalar>(metrics: &[Metric], tolerance: f64, accuracy: f64) {
                 assert!(gap.abs() < accuracy, "{name} {metric:?}: {gap}");
                 let falls = report.history.windows(2).all(|h| h[1].value <= h[0].value + accuracy);
                 assert!(falls, "{name} {metric:?}");
-                assert!(report.memory_vectors <= solver.memory_vectors::<T>(6) + 4 * 6);
+                assert!(report.memory_vectors() <= solver.memory_vectors::<T>(6) + 4 * 6);
             }
         }
     }

@@ -30,7 +30,7 @@ fn digest<T: Scalar>(x: &[T]) -> u64 {
 
 fn minimized<T: Scalar>(name: impl Into<String>, report: Result<Report<T>>) -> Pinned {
     let report = report.unwrap();
-    let Counts { values, gradients, products } = report.counts;
+    let Counts { values, gradients, products, .. } = report.counts;
     Pinned {
         name: name.into(),
         counts: format!("{values} {gradients} {products}"),
@@ -42,10 +42,10 @@ fn minimized<T: Scalar>(name: impl Into<String>, report: Result<Report<T>>) -> P
 
 fn fitted<T: Scalar>(name: impl Into<String>, report: Result<LeastSquaresReport<T>>) -> Pinned {
     let report = report.unwrap();
-    let LeastSquaresCounts { residuals, linearizations, products, transpose_products } = report.counts;
+    let Counts { values, gradients, products, transpose_products } = report.counts;
     Pinned {
         name: name.into(),
-        counts: format!("{residuals} {linearizations} {products} {transpose_products}"),
+        counts: format!("{values} {gradients} {products} {transpose_products}"),
         termination: report.termination,
         value: report.value,
         digest: digest(&report.x),

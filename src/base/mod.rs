@@ -1,5 +1,6 @@
 //! Floor 0: the scalar type, vector kernels and errors. Everything above imports from here; it imports nothing.
 
+mod callback;
 mod cholesky;
 pub(crate) mod columns;
 mod eigen;
@@ -13,6 +14,7 @@ mod scalar;
 pub(crate) mod small;
 mod update;
 
+pub use callback::CallbackError;
 pub use error::{Error, Result};
 pub use random::SplitMix64;
 pub use scalar::Scalar;

@@ -11,14 +11,15 @@
 use std::ops::ControlFlow;
 
 use super::damping::Damping;
-use super::least_squares::{Scaling, Settings, check, minimize};
+use super::entry_points::minimizes_least_squares;
+use super::least_squares::{Residuals, Scaling, Settings, start};
 use super::memory::Memory;
 use super::trust_region::Radius;
 use crate::base::{Result, Scalar};
-use crate::control::{LeastSquaresProgress, LeastSquaresReport, Stopping};
+use crate::control::{Descent, Globalisation, LeastSquaresReport, Progress, Run, Scales, Stopping, Trial};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::Model;
-use crate::step::{GaussNewtonPath, Inner, Schur};
+use crate::step::{GaussNewtonPath, Inner, Question};
 
 /// Least squares by Levenberg and Marquardt's method: the default choice.
 ///
@@ -82,38 +83,69 @@ pub struct LevenbergMarquardt {
     pub memory: Memory,
 }
 
-impl LevenbergMarquardt {
-    /// Minimises ½ Σ ρ(‖r_b‖²) from `x0`.
-    ///
-    /// # Errors
-    /// For no parameters or no residuals, a wrong length, NaN or ∞ in `x0` or in an option, an `x0` outside the bounds,
-    /// or where residuals, value or Jacobian at `x0` are not finite. Everything that happens later is a
-    /// [`Termination`](crate::Termination) in the report.
-    pub fn minimize<T: Scalar, M: Model<T>, L: RobustLoss>(
-        &self,
-        fit: &LeastSquares<T, M, L>,
-        x0: &[T],
-    ) -> Result<LeastSquaresReport<T>> {
-        self.minimize_with(fit, x0, |_| ControlFlow::Continue(()))
-    }
+minimizes_least_squares!(LevenbergMarquardt);
 
-    /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
-    ///
-    /// # Errors
-    /// As [`minimize`](Self::minimize).
-    pub fn minimize_with<T: Scalar, M: Model<T>, L: RobustLoss>(
-        &self,
-        fit: &LeastSquares<T, M, L>,
+impl LevenbergMarquardt {
+    fn descent<'r, T: Scalar, M: Model<T>, L: RobustLoss>(
+        &'r self,
+        fit: &'r LeastSquares<T, M, L>,
         x0: &[T],
-        observer: impl FnMut(&LeastSquaresProgress<'_, T>) -> ControlFlow<()>,
-    ) -> Result<LeastSquaresReport<T>> {
-        check(fit, x0)?;
+    ) -> Result<Descent<'r, T, Residuals<'r, T, M, L>, Control>> {
         let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: self.acceleration };
         let (m, n) = (fit.model().output_dim(), fit.model().dim());
         if fit.model().in_blocks_of(fit.block()) {
-            return minimize(fit, x0, settings, Schur::new(self.inner), Damping::new(), observer);
+            return start(fit, x0, settings, GaussNewtonPath::blocks(self.inner), Control::Damping(Damping::new()));
         }
         let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
-        minimize(fit, x0, settings, source, Radius::new(), observer)
+        start(fit, x0, settings, source, Control::Radius(Radius::new()))
+    }
+}
+
+/// What limits a step: a radius, or where every λ needs a solve of its own, λ.
+enum Control {
+    Radius(Radius),
+    Damping(Damping),
+}
+
+impl Control {
+    fn rule(&self) -> &dyn Globalisation {
+        match self {
+            Control::Radius(rule) => rule,
+            Control::Damping(rule) => rule,
+        }
+    }
+
+    fn rule_mut(&mut self) -> &mut dyn Globalisation {
+        match self {
+            Control::Radius(rule) => rule,
+            Control::Damping(rule) => rule,
+        }
+    }
+}
+
+impl Globalisation for Control {
+    fn start(&mut self, scales: Scales) {
+        self.rule_mut().start(scales);
+    }
+    fn question(&self) -> Question {
+        self.rule().question()
+    }
+    fn control(&self, trial: &Trial) -> f64 {
+        self.rule().control(trial)
+    }
+    fn restore(&mut self, control: f64) {
+        self.rule_mut().restore(control);
+    }
+    fn acceptable(&self, trial: &Trial) -> bool {
+        self.rule().acceptable(trial)
+    }
+    fn shorten(&mut self, trial: &Trial) {
+        self.rule_mut().shorten(trial);
+    }
+    fn lengthen(&mut self, trial: &Trial) -> bool {
+        self.rule_mut().lengthen(trial)
+    }
+    fn taken(&mut self, trial: &Trial) {
+        self.rule_mut().taken(trial);
     }
 }

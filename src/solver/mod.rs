@@ -2,10 +2,10 @@
 
 mod cubic_regularization;
 mod damping;
+mod entry_points;
 mod escape;
 mod first_order;
 mod gauss_newton;
-mod globalisation;
 mod hessian_free;
 mod least_squares;
 mod levenberg_marquardt;

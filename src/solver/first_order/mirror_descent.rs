@@ -12,9 +12,9 @@ use std::ops::ControlFlow;
 
 use super::method::check_rate;
 use super::oracle::{Exact, Oracle, Preconditioned};
-use super::walk::{Limits, Moved, Mover, Place, check_start, walk};
-use crate::base::{Error, Result, Scalar, kernels};
-use crate::control::{Progress, Report, Stopping, Termination};
+use super::walk::{Limits, Moved, Mover, Place, walk};
+use crate::base::{CallbackError, Error, Result, Scalar, kernels};
+use crate::control::{Progress, Report, Stopping, Termination, check_start};
 use crate::curvature::exponential_family::{Coordinates, ExponentialFamily};
 use crate::operator::{Counts, Objective};
 
@@ -129,6 +129,10 @@ impl<T: Scalar, F: ExponentialFamily, O: Objective<T>> Oracle<T> for InMean<'_, 
 
     fn counts(&self) -> Counts {
         Oracle::<T>::counts(&self.objective)
+    }
+
+    fn take_error(&self) -> Option<CallbackError> {
+        Oracle::<T>::take_error(&self.objective)
     }
 }
 

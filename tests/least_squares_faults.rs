@@ -368,7 +368,7 @@ fn an_observer_and_every_limit_stop_at_the_best_point() {
             let totals = report.counts;
             assert!(totals.values <= stopping.max_values, "{name}");
             assert!(totals.gradients <= stopping.max_gradients, "{name}");
-            assert!(totals.products <= stopping.max_products, "{name} {totals}");
+            assert!(totals.all_products() <= stopping.max_products, "{name} {totals}");
             assert!(report.value <= report.initial_value && report.x.iter().all(|x: &f64| x.is_finite()), "{name}");
         }
     }

@@ -14,12 +14,14 @@ mod scalar;
 pub(crate) mod small;
 mod update;
 
-pub use callback::CallbackError;
+pub use callback::{CallbackError, CallbackOutput, ErrorSlot};
 pub use error::{Error, Result};
 pub use random::SplitMix64;
 pub use scalar::Scalar;
 
 pub(crate) use cholesky::Cholesky;
 pub(crate) use eigen::Eigen;
-pub(crate) use error::{check_component, check_finite, check_length, check_positive_dimension, check_range};
+pub(crate) use error::{
+    check_callback, check_component, check_finite, check_length, check_positive_dimension, check_range,
+};
 pub(crate) use update::{Square, update};

@@ -15,8 +15,7 @@ use std::cell::{OnceCell, RefCell};
 use super::loss::Loss;
 use super::metric::{Metric, Middle};
 use super::stacked::Stacked;
-use crate::base::Error;
-use crate::base::{Result, Scalar, check_positive_dimension, check_range, kernels};
+use crate::base::{CallbackError, Error, Result, Scalar, check_positive_dimension, check_range, kernels};
 use crate::operator::{Expansion, Linearization, Model, Objective, SampledModel, SampledObjective, SymmetricOperator};
 
 /// What else is in an objective besides model and loss.
@@ -145,6 +144,9 @@ impl<T: Scalar, M: Model<T>, L: Loss<T>> Objective<T> for ModelObjective<'_, M, 
             work: RefCell::default(),
         }
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.model.take_error().or_else(|| self.loss.loss.take_error())
+    }
 }
 
 /// ½c‖x‖².
@@ -181,7 +183,11 @@ impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> At<'_, T, M, L, H>
     fn mean_gradient(&self, work: &mut Work<T>, out: &mut [T]) {
         let loss = &self.objective.loss;
         work.jv.resize(self.linearization.rows(), T::zero());
-        loss.gradients(self.linearization.outputs(), &mut work.jv);
+        let outputs = self.linearization.outputs();
+        if outputs[0].is_nan() {
+            return out.fill(T::nan());
+        }
+        loss.gradients(outputs, &mut work.jv);
         kernels::scale(1.0 / loss.count() as f64, &mut work.jv);
         if self.objective.terms.metric == Metric::Hessian {
             self.linearization.adjoint(&work.jv, out);
@@ -214,12 +220,19 @@ impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> SymmetricOperator<
             work.jv.resize(rows, T::zero());
             work.middle.resize(rows, T::zero());
             self.linearization.apply(v, &mut work.jv);
+            if work.jv[0].is_nan() {
+                return out.fill(T::nan());
+            }
             multiply(&work.jv, &mut work.middle);
             self.linearization.apply_transpose(&work.middle, out);
         }
         if terms.regularization > 0.0 {
             kernels::axpy(terms.regularization, v, out);
         }
+    }
+
+    fn take_error(&self) -> Option<CallbackError> {
+        self.linearization.take_error().or_else(|| self.objective.take_error())
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::SymmetricOperator;
-use crate::base::{Error, Result, Scalar, kernels};
+use crate::base::{CallbackError, Error, Result, Scalar, kernels};
 
 /// M + λI. Costs one product with M.
 #[derive(Clone, Debug)]
@@ -25,6 +25,9 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Shifted<M> {
     fn apply_block(&self, v: &[T], out: &mut [T]) {
         self.operator.apply_block(v, out);
         kernels::axpy(self.shift, v, out);
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.operator.take_error()
     }
 }
 
@@ -53,6 +56,9 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for ShiftedDiagona
             *out += shift * d * v;
         }
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.operator.take_error()
+    }
 }
 
 /// αM. Costs one product with M.
@@ -75,6 +81,9 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Scaled<M> {
     fn apply_block(&self, v: &[T], out: &mut [T]) {
         self.operator.apply_block(v, out);
         kernels::scale(self.factor, out);
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.operator.take_error()
     }
 }
 
@@ -109,6 +118,9 @@ impl<T: Scalar, M: SymmetricOperator<T>, N: SymmetricOperator<T>> SymmetricOpera
         self.first.apply(v, out);
         self.second.apply(v, product);
         kernels::axpy(1.0, product, out);
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.first.take_error().or_else(|| self.second.take_error())
     }
 }
 

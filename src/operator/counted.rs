@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Add;
 
 use super::{Expansion, Objective, SymmetricOperator};
-use crate::base::Scalar;
+use crate::base::{CallbackError, Scalar};
 
 /// How often an objective, a model or an operator was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -96,6 +96,9 @@ impl<T, O: Objective<T>> Objective<T> for Counted<O> {
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         CountedView { inner: self.inner.expand(x), counts: &self.counts }
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
+    }
 }
 
 impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
@@ -105,7 +108,10 @@ impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
     fn apply(&self, v: &[T], out: &mut [T]) {
         CountedView { inner: &self.inner, counts: &self.counts }.apply(v, out);
     }
-    fn apply_block(&self, v: &[T], out: &mut [T]) {
+    fn apply_block(&self, v: &[T], out: &mut [T])
+    where
+        T: Scalar,
+    {
         CountedView { inner: &self.inner, counts: &self.counts }.apply_block(v, out);
     }
     fn form(&self, matrix: &mut [T])
@@ -119,6 +125,9 @@ impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
     }
 }
 
@@ -136,7 +145,10 @@ impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
         record(self.counts, |c| c.products += 1);
         self.inner.apply(v, out);
     }
-    fn apply_block(&self, v: &[T], out: &mut [T]) {
+    fn apply_block(&self, v: &[T], out: &mut [T])
+    where
+        T: Scalar,
+    {
         record(self.counts, |c| c.products += v.len() / self.inner.dim().max(1));
         self.inner.apply_block(v, out);
     }
@@ -152,6 +164,9 @@ impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use super::block_jacobian::BlockJacobian;
 use super::{Counts, LinearMap, Linearization, Model};
-use crate::base::Scalar;
+use crate::base::{CallbackError, Scalar};
 
 /// A model that counts what is asked of it.
 pub(crate) struct CountedModel<'m, M> {
@@ -94,6 +94,9 @@ impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
     }
     fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
         self.inner.blocks()

@@ -1,6 +1,6 @@
 //! A symmetric matrix that is only ever seen through its products.
 
-use crate::base::Scalar;
+use crate::base::{CallbackError, Scalar};
 
 /// Columns of the identity that go into one call of `apply_block`.
 pub(super) const COLUMNS: usize = 16;
@@ -29,11 +29,18 @@ pub trait SymmetricOperator<T> {
     /// be evaluated writes NaN.
     fn apply(&self, v: &[T], out: &mut [T]);
 
-    /// Products with several columns of length d, stored one after the other: out ← MV. One by one by default.
-    fn apply_block(&self, v: &[T], out: &mut [T]) {
+    /// Products with several columns of length d, stored one after the other: out ← MV. By default one by one, up to the
+    /// first that cannot be evaluated; then all is NaN.
+    fn apply_block(&self, v: &[T], out: &mut [T])
+    where
+        T: Scalar,
+    {
         let dim = self.dim();
-        for (v, out) in v.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {
-            self.apply(v, out);
+        for (v, column) in v.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {
+            self.apply(v, column);
+            if column[0].is_nan() {
+                return out.fill(T::nan());
+            }
         }
     }
 
@@ -61,6 +68,12 @@ pub trait SymmetricOperator<T> {
         let _ = (shift, r);
         false
     }
+
+    /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
+    /// [`ErrorSlot`](crate::ErrorSlot).
+    fn take_error(&self) -> Option<CallbackError> {
+        None
+    }
 }
 
 impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
@@ -70,7 +83,10 @@ impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
     fn apply(&self, v: &[T], out: &mut [T]) {
         (**self).apply(v, out);
     }
-    fn apply_block(&self, v: &[T], out: &mut [T]) {
+    fn apply_block(&self, v: &[T], out: &mut [T])
+    where
+        T: Scalar,
+    {
         (**self).apply_block(v, out);
     }
     fn form(&self, matrix: &mut [T])
@@ -85,6 +101,9 @@ impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         (**self).precondition(shift, r)
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        (**self).take_error()
+    }
 }
 
 /// Forms M by blocks of columns, on the calling thread.
@@ -94,6 +113,9 @@ fn form_by_blocks<T: Scalar, M: SymmetricOperator<T> + ?Sized>(operator: &M, mat
     let mut identity = vec![T::zero(); dim * COLUMNS.min(dim)];
     for (block, columns) in matrix.chunks_mut(dim * COLUMNS).enumerate() {
         apply_to_identity(operator, block * COLUMNS, &mut identity, columns);
+        if columns.iter().any(|c| !c.is_finite()) {
+            return matrix.fill(T::nan());
+        }
     }
 }
 

@@ -29,7 +29,11 @@ pub(super) fn escape<T: Scalar>(
     let mut random = SplitMix64::new(0);
     let start: Vec<T> = (0..x.len()).map(|_| T::from_f64(random.normal())).collect();
     let (before, made) = (objective.counts().products, || objective.counts().products);
-    let more = || limits.allow_products(objective.counts(), 1) && made() - before < PRODUCTS;
+    let more = || {
+        !limits.note(Objective::<T>::take_error(objective))
+            && limits.allow_products(objective.counts(), 1)
+            && made() - before < PRODUCTS
+    };
     family.clear();
     if !family.start(expansion, &start, |_| false, &more) {
         return None;
@@ -52,7 +56,7 @@ pub(super) fn escape<T: Scalar>(
     let mut length = if norm > 0.0 { norm } else { 1.0 };
     for _ in 0..LENGTHS {
         for sign in [1.0, -1.0] {
-            limits.note(None);
+            limits.note(Objective::<T>::take_error(objective));
             if limits.reached(0, objective.counts()).is_some() {
                 return None;
             }

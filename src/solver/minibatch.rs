@@ -109,7 +109,7 @@ pub(super) fn minimize<T: Scalar, G: Globalisation>(
             run.step(&batch, &expansion, &x, before, size)
         };
         drop(expansion);
-        run.limits.note(None);
+        run.limits.note(Objective::<T>::take_error(&batch));
         run.counts = run.counts + batch.counts();
         match taken {
             Ok(taken) => {
@@ -188,7 +188,7 @@ impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
         let first_length = self.globalisation.length(&answer);
         for rejected in 0..MOST_TRIALS {
             let now = self.counts + batch.counts();
-            self.limits.note(None);
+            self.limits.note(Objective::<T>::take_error(batch));
             if let Some(limit) = self.limits.reached(self.history.steps(), now) {
                 return Err(Failure::Limit(limit));
             }
@@ -227,7 +227,7 @@ impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
     ) -> std::result::Result<(Answer, InnerStop), Failure> {
         let Run { inner, globalisation, limits, counts, gradient, family, .. } = self;
         let made = || *counts + batch.counts();
-        let more = || !limits.note(None) && limits.allow_products(made(), 1);
+        let more = || !limits.note(Objective::<T>::take_error(batch)) && limits.allow_products(made(), 1);
         family.clear();
         let fits = limits.allow_products(made(), expansion.forming_cost());
         let entered = if fits && family.prefers_dense(*inner, expansion) {

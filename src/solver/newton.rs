@@ -57,7 +57,7 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for SecondOrder<'_, O> {
     }
 
     fn take_error(&self) -> Option<CallbackError> {
-        None
+        self.objective.take_error()
     }
 
     fn first_value(&self, x: &[T], _: &mut StepSource<T>) -> Result<f64> {
@@ -153,7 +153,10 @@ impl<'o, T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<'o, O
         grow: bool,
     ) -> Outcome<(Answer, InnerStop)> {
         let stopping = limits.stopping();
-        let more = || !limits.note(None) && limits.allow_products(self.objective.counts(), 1);
+        let more = || {
+            !limits.note(Objective::<T>::take_error(self.objective))
+                && limits.allow_products(self.objective.counts(), 1)
+        };
         let here = Here {
             expansion: &self.expansion,
             x: self.x,

@@ -6,7 +6,7 @@
 
 use super::estimate::check_count;
 use super::trace::signs;
-use crate::base::{Result, Scalar, check_positive_dimension, random::SplitMix64};
+use crate::base::{Result, Scalar, check_callback, check_positive_dimension, random::SplitMix64};
 use crate::operator::SymmetricOperator;
 
 /// An estimate of a diagonal.
@@ -52,6 +52,7 @@ pub fn diagonal<T: Scalar>(
     for probe in 1..=probes {
         signs(&mut random, &mut v);
         operator.apply(&v, &mut product);
+        check_callback(operator.take_error())?;
         for i in 0..dim {
             let value: f64 = (v[i] * product[i]).into();
             let difference = value - mean[i];

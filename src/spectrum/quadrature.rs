@@ -17,7 +17,9 @@ use super::estimate::{Estimate, Sample, check_count};
 use super::lanczos::asymmetry_allowed;
 use super::process::{Grown, Process};
 use super::tridiagonal::Tridiagonal;
-use crate::base::{Eigen, Result, Scalar, check_finite, check_positive_dimension, check_range, random::SplitMix64};
+use crate::base::{
+    Eigen, Result, Scalar, check_callback, check_finite, check_positive_dimension, check_range, random::SplitMix64,
+};
 use crate::operator::{Counted, SymmetricOperator};
 
 /// Stochastic Lanczos quadrature.
@@ -123,6 +125,7 @@ impl StochasticQuadrature {
             while process.matrix.len() < steps && grown == Grown::Further {
                 grown = process.step(&operator);
             }
+            check_callback(operator.take_error())?;
             if grown == Grown::NotFinite {
                 status = Status::NotFinite;
                 break;

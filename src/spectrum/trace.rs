@@ -11,7 +11,9 @@
 //! a third of the products each. For positive semidefinite M its error falls like tr M/s.
 
 use super::estimate::{Estimate, Sample, check_count};
-use crate::base::{Result, Scalar, check_positive_dimension, columns::Columns, kernels, random::SplitMix64};
+use crate::base::{
+    Result, Scalar, check_callback, check_positive_dimension, columns::Columns, kernels, random::SplitMix64,
+};
 use crate::operator::{Counted, SymmetricOperator};
 
 /// tr M by Hutchinson's estimator from `probes` products with random signs, fixed by `seed`. Storage: two vectors.
@@ -37,6 +39,7 @@ pub fn trace<T: Scalar>(operator: &impl SymmetricOperator<T>, probes: usize, see
     for _ in 0..probes {
         signs(&mut random, &mut v);
         operator.apply(&v, &mut product);
+        check_callback(operator.take_error())?;
         sample.add(kernels::dot(&v, &product));
     }
     Ok(sample.estimate(probes))
@@ -81,6 +84,7 @@ pub fn trace_hutch_plus_plus<T: Scalar>(
     for _ in 0..width.min(dim) {
         signs(&mut random, &mut v);
         operator.apply(&v, &mut product);
+        check_callback(operator.take_error())?;
         if orthonormalise(Columns::new(dim, &basis[..rank * dim]), &mut h, &mut product) {
             basis[rank * dim..(rank + 1) * dim].copy_from_slice(&product);
             rank += 1;
@@ -90,6 +94,7 @@ pub fn trace_hutch_plus_plus<T: Scalar>(
     let mut captured = 0.0;
     for j in 0..rank {
         operator.apply(q.column(j), &mut product);
+        check_callback(operator.take_error())?;
         captured += kernels::dot(q.column(j), &product);
     }
     let mut sample = Sample::default();
@@ -98,6 +103,7 @@ pub fn trace_hutch_plus_plus<T: Scalar>(
         q.transpose_times(&v, &mut h[..rank]);
         q.add_times(-1.0, &h[..rank], &mut v);
         operator.apply(&v, &mut product);
+        check_callback(operator.take_error())?;
         sample.add(kernels::dot(&v, &product));
     }
     sample.mean += captured;

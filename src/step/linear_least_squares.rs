@@ -13,7 +13,10 @@
 use super::bidiagonalization::{Advance, Bidiagonalization, Scaled};
 use super::lsmr::Lsmr;
 use crate::base::columns::Columns;
-use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range, kernels};
+use crate::base::{
+    CallbackError, Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension,
+    check_range, kernels,
+};
 use crate::operator::LinearMap;
 
 /// Numbers up to which all right vectors are stored and reorthogonalised (8 MB): n = 1000 where m ≥ n.
@@ -130,7 +133,7 @@ impl LinearLeastSquares {
     /// If A has no columns, b has not the length m or is not finite, or an option is out of its range.
     pub fn solve<T: Scalar>(&self, map: &impl LinearMap<T>, b: &[T]) -> Result<LinearReport<T>> {
         let b_norm = self.check(map, b)?;
-        Ok(Run::new(self, map, b, b_norm, None).solve())
+        Run::new(self, map, b, b_norm, None).solve()
     }
 
     /// As [`solve`](Self::solve), from a first guess x₀: one product with A more. Where A has no full column rank and
@@ -142,7 +145,7 @@ impl LinearLeastSquares {
         let b_norm = self.check(map, b)?;
         check_length("x0", x0, map.columns())?;
         check_finite("x0", x0)?;
-        Ok(Run::new(self, map, b, b_norm, Some(x0)).solve())
+        Run::new(self, map, b, b_norm, Some(x0)).solve()
     }
 
     /// Returns ‖b‖.
@@ -208,6 +211,9 @@ impl<T: Scalar, J: LinearMap<T>> LinearMap<T> for Damped<'_, J> {
         self.map.apply_transpose(image, out);
         kernels::axpy(self.damping, damped, out);
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.map.take_error()
+    }
 }
 
 /// Why a cycle of LSMR ended.
@@ -268,9 +274,9 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
         }
     }
 
-    fn solve(mut self) -> LinearReport<T> {
-        let outcome = self.run();
-        LinearReport {
+    fn solve(mut self) -> Result<LinearReport<T>> {
+        let outcome = self.run()?;
+        Ok(LinearReport {
             x: self.x,
             residual_norm: self.residual_norm,
             gradient_norm: self.gradient_norm,
@@ -280,17 +286,19 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
             products: self.products,
             transpose_products: self.transpose_products,
             outcome,
-        }
+        })
     }
 
-    fn run(&mut self) -> LinearOutcome {
-        if !self.verify() {
-            return LinearOutcome::NotFinite;
+    fn run(&mut self) -> Result<LinearOutcome> {
+        let finite = self.verify();
+        check_callback(self.map.take_error())?;
+        if !finite {
+            return Ok(LinearOutcome::NotFinite);
         }
         let mut idle = 0;
         loop {
             if let Some(outcome) = self.test(self.left, self.gradient_norm, self.x_norm, 1.0) {
-                return outcome;
+                return Ok(outcome);
             }
             let (left, gradient_norm) = (self.left, self.gradient_norm);
             let damping = self.options.damping;
@@ -303,20 +311,22 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
             } else {
                 self.cycle(self.map, damping * damping)
             };
+            check_callback(self.map.take_error())?;
             kernels::axpby(1.0, &self.x, -1.0, &mut self.candidate);
             let accepted = self.verify();
+            check_callback(self.map.take_error())?;
             let converged = self.test(self.left, self.gradient_norm, self.x_norm, 1.0);
             match (leave, converged) {
-                (Leave::Outcome(LinearOutcome::NotAdjoint), _) => return LinearOutcome::NotAdjoint,
-                (_, Some(outcome)) if accepted => return outcome,
-                (Leave::Outcome(outcome), _) => return outcome,
+                (Leave::Outcome(LinearOutcome::NotAdjoint), _) => return Ok(LinearOutcome::NotAdjoint),
+                (_, Some(outcome)) if accepted => return Ok(outcome),
+                (Leave::Outcome(outcome), _) => return Ok(outcome),
                 (Leave::Promised, _) => {}
             }
             idle = if self.left <= 0.5 * left || self.gradient_norm <= 0.5 * gradient_norm { 0 } else { idle + 1 };
             if !accepted || idle > MOST_IDLE {
                 let scale = self.operator_norm * self.x_norm + self.b_norm;
                 let within_rounding = self.gradient_norm <= 4.0 * T::epsilon_f64() * self.operator_norm * scale;
-                return if within_rounding { LinearOutcome::LeastSquares } else { LinearOutcome::Stagnated };
+                return Ok(if within_rounding { LinearOutcome::LeastSquares } else { LinearOutcome::Stagnated });
             }
         }
     }

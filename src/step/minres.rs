@@ -20,7 +20,9 @@
 
 use std::mem::swap;
 
-use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range, kernels};
+use crate::base::{
+    Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
+};
 use crate::operator::SymmetricOperator;
 
 /// How far sums may be off, in units of the scalar type's spacing.
@@ -145,12 +147,14 @@ pub fn minres<T: Scalar>(
             break MinresOutcome::Accurate;
         }
         let (leave, moved) = run.cycle(goal);
+        check_callback(operator.take_error())?;
         // Without a move r is as true as before, and so is what the first product of the cycle said of it.
         if !moved {
             break leave;
         }
         let before = run.residual_norm;
         let verified = run.verify();
+        check_callback(operator.take_error())?;
         let accepted = verified <= (1.0 + ROUNDING * T::epsilon_f64()) * before;
         if accepted {
             swap(&mut run.step, &mut run.v);

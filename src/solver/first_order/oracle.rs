@@ -110,7 +110,7 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for Exact<'_, O> {
     }
 
     fn take_error(&self) -> Option<CallbackError> {
-        None
+        Objective::<T>::take_error(&self.objective)
     }
 }
 
@@ -134,7 +134,7 @@ impl<T: Scalar, S: SampledObjective<T>, W: Objective<T>> Oracle<T> for Sampled<'
         self.counts.gradients += 1;
         let batch = self.objective.batch(self.batches.draw());
         let value = Exact::new(&batch).evaluate(x, gradient, preconditioned);
-        self.error = None;
+        self.error = self.error.take().or(batch.take_error());
         value
     }
 

@@ -157,13 +157,13 @@ impl<'r, T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Hess
         let at = batch.expand(x);
         let value = at.value();
         self.tally.value(drawn.gradient.len());
-        if limits.note(None) || !value.is_finite() {
+        if limits.note(batch.take_error()) || !value.is_finite() {
             return Err(Outcome::NoStep(Failure::NotFinite(Evaluation::Value)));
         }
         at.gradient(&mut self.gradient);
         self.tally.gradient(drawn.gradient.len());
         let norm = kernels::norm(&self.gradient);
-        if limits.note(None) || !norm.is_finite() {
+        if limits.note(batch.take_error()) || !norm.is_finite() {
             return Err(Outcome::NoStep(Failure::NotFinite(Evaluation::Gradient)));
         }
         self.state.gradient_norm = norm;
@@ -215,7 +215,7 @@ impl<'r, T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Hess
         };
         // Where no further value is allowed a trial counts as not finite; one is kept for the end of the run.
         let allowed = || {
-            limits.note(None);
+            limits.note(batch.take_error().or_else(|| curvature_batch.take_error()));
             limits.allow_value(tally.calls.get() + Counts { values: 1, ..Counts::default() })
         };
         let value_at = |x: &[T]| match options.acceptance_batch {
@@ -235,7 +235,7 @@ impl<'r, T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Hess
             AcceptanceBatch::All => whole_value(objective, tally, limits, x),
         };
         let more = || {
-            limits.note(None);
+            limits.note(batch.take_error().or_else(|| curvature_batch.take_error()));
             limits.allow_products(tally.calls.get(), 1)
         };
         let learned = &self.state.preconditioner;
@@ -430,7 +430,7 @@ pub(super) fn whole_value<T>(objective: &impl SampledObjective<T>, tally: &Tally
     let value = |part: &[usize]| {
         let batch = objective.batch(part);
         let value = batch.value(x) * part.len() as f64;
-        limits.note(None);
+        limits.note(batch.take_error());
         value
     };
     all.chunks(PART).map(value).sum::<f64>() / samples as f64

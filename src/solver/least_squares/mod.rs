@@ -152,7 +152,7 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss> Oracle<T> for Residuals<'_, T, M, L>
     }
 
     fn take_error(&self) -> Option<CallbackError> {
-        None
+        self.fit.model().take_error()
     }
 
     fn first_value(&self, x: &[T], state: &mut FitState<T>) -> Result<f64> {
@@ -206,7 +206,7 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, 
 
     /// Whether so many products may be made.
     fn allows(&self, limits: &crate::control::Limits<'_>, products: usize) -> bool {
-        limits.note(None);
+        limits.note(self.residuals.take_error());
         limits.allow_products(self.residuals.model.counts(), products)
     }
 }

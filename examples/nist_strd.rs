@@ -112,7 +112,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             "least_digits": least(|run| run.parameters),
             "least_standard_deviation_digits": least(|run| run.deviations),
             "evaluations": total(|run| run.report.counts.values),
-            "products": total(|run| run.report.counts.totals().products),
+            "products": total(|run| run.report.counts.all_products()),
             "seconds": runs.iter().map(|run| run.report.seconds).sum::<f64>(),
         });
         println!("{result}");

@@ -144,7 +144,7 @@ fn levenberg_marquardt(
 /// Two products, Jv and Jᵀu, count as one with JᵀJ; the Jᵀr at a new point is part of its gradient.
 fn counts(counts: Counts) -> Counts {
     let products = (counts.products + counts.transpose_products).saturating_sub(counts.gradients);
-    Counts { values: counts.values, gradients: counts.gradients, products: products.div_ceil(2) }
+    Counts { values: counts.values, gradients: counts.gradients, products: products.div_ceil(2), ..Counts::default() }
 }
 
 /// Rows of features, all numbers present, and labels 0 and 1.

@@ -713,7 +713,7 @@ fn storage_is_what_is_reported() {
     let f = bowl::<f64>(4);
     let vectors = |method: Method| {
         let stopping = Stopping { max_iterations: 3, ..Stopping::default() };
-        method.minimize(&f, &[0.0; 4], stopping).unwrap().memory_vectors
+        method.minimize(&f, &[0.0; 4], stopping).unwrap().memory_vectors()
     };
     // x, the next point and the gradient; moments; the direction and trial gradients of searches; the pairs of three steps.
     // The heavy ball has met a worse point, and keeps the best.

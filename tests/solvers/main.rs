@@ -10,5 +10,6 @@ mod faults;
 mod first_order;
 mod first_order_theory;
 mod mirror_descent;
+mod pinned_runs;
 mod reference_runs;
 mod torch_optimizers;

@@ -183,11 +183,7 @@ impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> At<'_, T, M, L, H>
     fn mean_gradient(&self, work: &mut Work<T>, out: &mut [T]) {
         let loss = &self.objective.loss;
         work.jv.resize(self.linearization.rows(), T::zero());
-        let outputs = self.linearization.outputs();
-        if outputs[0].is_nan() {
-            return out.fill(T::nan());
-        }
-        loss.gradients(outputs, &mut work.jv);
+        loss.gradients(self.linearization.outputs(), &mut work.jv);
         kernels::scale(1.0 / loss.count() as f64, &mut work.jv);
         if self.objective.terms.metric == Metric::Hessian {
             self.linearization.adjoint(&work.jv, out);
@@ -220,9 +216,6 @@ impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> SymmetricOperator<
             work.jv.resize(rows, T::zero());
             work.middle.resize(rows, T::zero());
             self.linearization.apply(v, &mut work.jv);
-            if work.jv[0].is_nan() {
-                return out.fill(T::nan());
-            }
             multiply(&work.jv, &mut work.middle);
             self.linearization.apply_transpose(&work.middle, out);
         }

@@ -19,7 +19,7 @@ mod trust_region;
 
 pub use cubic_regularization::CubicRegularization;
 pub use first_order::{
-    AdaGrad, Adam, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, Lbfgs, LineSearch,
+    AdaGrad, Adam, Epsilon, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, Lbfgs, LineSearch,
     MirrorDescent, Moments, Momentum, Nesterov, RmsProp, Schedule, SteepestDescent,
 };
 pub use gauss_newton::GaussNewton;

@@ -34,7 +34,7 @@ pub struct Potential<P, G, I> {
 /// // Σ x − ln x, least at 1.
 /// let f = objective_from_gradient(
 ///     2,
-///     |x: &[f64]| x.iter().map(|x| x - x.ln()).sum(),
+///     |x: &[f64]| x.iter().map(|x| x - x.ln()).sum::<f64>(),
 ///     |x, g| (0..2).for_each(|i| g[i] = 1.0 - 1.0 / x[i]),
 ///     Difference::default(),
 /// );

@@ -39,7 +39,7 @@ const MOST_HALVINGS: usize = 60;
 /// let a = [0.6, 0.6, -0.5];
 /// let f = objective_from_gradient(
 ///     3,
-///     |x: &[f64]| x.iter().zip(&a).map(|(x, a)| 0.5 * (x - a).powi(2)).sum(),
+///     |x: &[f64]| x.iter().zip(&a).map(|(x, a)| 0.5 * (x - a).powi(2)).sum::<f64>(),
 ///     |x, g| (0..3).for_each(|i| g[i] = x[i] - a[i]),
 ///     Difference::default(),
 /// );

@@ -1,11 +1,8 @@
 //! Mirror descent in the mean parameters is natural gradient descent in the natural ones.
 
-#[path = "common/derivative.rs"]
-mod derivative;
-
 use std::ops::ControlFlow;
 
-use derivative::derivative;
+use crate::derivative::derivative;
 use newton_krylov::exponential_family::{
     Bernoulli, Categorical, Exponential, ExponentialFamily, Gamma, Gaussian, Poisson,
 };

@@ -1,13 +1,10 @@
 //! How first-order methods behave: outcomes, counts, limits, the best point, batches, faults.
 
-#[allow(dead_code)]
-mod common;
-
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use common::Watched;
+use crate::common::Watched;
 use newton_krylov::problems::{ChainedRosenbrock, LogisticRegression, MoreGarbowHillstrom, parse_libsvm};
 use newton_krylov::{
     Batches, DiagonalPreconditioner, Difference, Epsilon, Error, Evaluation, Expansion, FirstOrder, GradientMethod,
@@ -525,7 +522,7 @@ fn schedules_change_the_rate() {
 
 #[test]
 fn feature_variances_take_the_scales_out() {
-    let set = parse_libsvm::<f64>(include_str!("data/heart_scale")).unwrap();
+    let set = parse_libsvm::<f64>(include_str!("../data/heart_scale")).unwrap();
     let n = set.features.cols();
     // The data as they might come: every feature in another unit.
     let scale = |j: usize| 10_f64.powi(j as i32 % 5 - 2);

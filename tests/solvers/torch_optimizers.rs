@@ -19,7 +19,7 @@ fn gradient(x: &[f32; 3]) -> [f32; 3] {
 
 /// The largest difference to PyTorch's points over all steps, in units of ε and of the largest component.
 fn difference(name: &str, method: impl GradientMethod) -> f64 {
-    let golden: serde_json::Value = serde_json::from_str(include_str!("data/torch_optimizers.json")).unwrap();
+    let golden: serde_json::Value = serde_json::from_str(include_str!("../data/torch_optimizers.json")).unwrap();
     let point = |value: &serde_json::Value| -> [f32; 3] { std::array::from_fn(|i| value[i].as_f64().unwrap() as f32) };
     let mut x = point(&golden["start"]);
     let mut moments = method.moments(3);

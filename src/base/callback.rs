@@ -1,7 +1,7 @@
 //! Callbacks that may fail: what they return, and where their error waits until it is asked for.
 //!
 //! The traits' methods return plain numbers, and NaN means "not here". A closure may return a `Result` instead: its error
-//! is stored in a slot, NaN is what the caller sees, and whoever runs the callbacks takes the error from the slot
+//! is stored in a slot, NaN is all that the caller sees from then on, and whoever runs the callbacks takes the error
 //! ([`SymmetricOperator::take_error`](crate::SymmetricOperator::take_error) and its kin), ends, and hands it out.
 
 use std::error::Error as StdError;
@@ -109,8 +109,8 @@ impl<V> CallbackOutput<V> for Never {
 
 /// Where the first error of an object's callbacks waits until it is taken; for own implementations of the traits.
 ///
-/// It may be shared between threads. No lock is held while a callback runs, so that a callback that panics leaves nothing
-/// behind. A clone is empty.
+/// Until then no callback is called again: what is asked for is NaN. It may be shared between threads. No lock is held
+/// while a callback runs, so that one that panics leaves nothing behind. A clone is empty.
 ///
 /// ```
 /// use newton_krylov::{CallbackError, ErrorSlot, SymmetricOperator, damped_step};
@@ -156,22 +156,26 @@ impl ErrorSlot {
         ErrorSlot { full: AtomicBool::new(false), error: Mutex::new(None) }
     }
 
-    /// The value that `call` returns; NaN if it is an error, which is stored.
+    /// The value that `call` returns; NaN if it is an error, which is stored, or if one waits already.
     #[inline]
     pub fn value<R: CallbackOutput<f64>>(&self, call: impl FnOnce() -> R) -> f64 {
-        call().into_result().unwrap_or_else(|error| {
-            self.store(error);
-            f64::NAN
-        })
+        self.run(call).unwrap_or(f64::NAN)
     }
 
-    /// Has `call` write to `out`; fills it with NaN if it returns an error, which is stored.
+    /// Has `call` write to `out`; fills it with NaN if it returns an error, which is stored, or if one waits already.
     #[inline]
     pub fn write<T: Float, R: CallbackOutput<()>>(&self, out: &mut [T], call: impl FnOnce(&mut [T]) -> R) {
-        if let Err(error) = call(out).into_result() {
-            self.store(error);
+        if self.run(|| call(out)).is_none() {
             out.fill(T::nan());
         }
+    }
+
+    #[inline]
+    fn run<V, R: CallbackOutput<V>>(&self, call: impl FnOnce() -> R) -> Option<V> {
+        if self.is_full() {
+            return None;
+        }
+        call().into_result().map_err(|error| self.store(error)).ok()
     }
 
     /// Stores an error, unless one waits already.

@@ -184,7 +184,7 @@ enum Arrival {
 }
 
 /// A run.
-pub(crate) struct Descent<'r, T, O: Oracle<T>, G>
+pub(crate) struct DescentRun<'r, T, O: Oracle<T>, G>
 where
     T: Scalar,
 {
@@ -206,7 +206,7 @@ pub(crate) fn check_start<T: Scalar>(dim: usize, x0: &[T], stopping: &Stopping) 
     stopping.check()
 }
 
-impl<'r, T: Scalar, O: Oracle<T>, G: Globalisation> Descent<'r, T, O, G> {
+impl<'r, T: Scalar, O: Oracle<T>, G: Globalisation> DescentRun<'r, T, O, G> {
     /// Starts at x₀, which has been checked, and evaluates f there.
     pub fn start(
         oracle: O,
@@ -224,7 +224,7 @@ impl<'r, T: Scalar, O: Oracle<T>, G: Globalisation> Descent<'r, T, O, G> {
                 value => value?,
             });
         }
-        Ok(Descent { oracle, frame, state, globalisation, track, limits, x: x0.to_vec() })
+        Ok(DescentRun { oracle, frame, state, globalisation, track, limits, x: x0.to_vec() })
     }
 
     /// Visits a point: its gradient, the observer, and the next step. The reason, if the run is over.
@@ -233,7 +233,7 @@ impl<'r, T: Scalar, O: Oracle<T>, G: Globalisation> Descent<'r, T, O, G> {
             return Ok(Some(limit)); // f(x₀) is not known
         }
         self.oracle.frame(&self.state, &mut self.frame);
-        let Descent { oracle, frame, state, globalisation, track, limits, x } = self;
+        let DescentRun { oracle, frame, state, globalisation, track, limits, x } = self;
         let place = oracle.place(frame, x);
         let mut visit = Visit { oracle: &*oracle, place, state, globalisation, track, limits, x };
         let (termination, moves) = match visit.arrive(observer)? {
@@ -272,7 +272,7 @@ impl<'r, T: Scalar, O: Oracle<T>, G: Globalisation> Descent<'r, T, O, G> {
     }
 }
 
-impl<T: Scalar, O: Oracle<T>, G: Globalisation> Run<T> for Descent<'_, T, O, G> {
+impl<T: Scalar, O: Oracle<T>, G: Globalisation> Run<T> for DescentRun<'_, T, O, G> {
     type Report = O::Report;
 
     fn iterate(&mut self) -> Result<Option<Termination>> {
@@ -447,7 +447,8 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
             return Some(Termination::TargetValue);
         }
         if let Some(last) = &track.last {
-            let small = stopping.small_step(track.value_before - last.value, last.value, last.step_norm, self.x);
+            let small =
+                stopping.small_step((track.value_before - last.value).abs(), last.value, last.step_norm, self.x);
             if small.is_some() {
                 return small;
             }
@@ -557,6 +558,12 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
 
     /// The reason to give when no step is to be found.
     fn stalled(&self, otherwise: Termination) -> Termination {
-        self.track.stalled(self.place.asymmetry(self.state), otherwise)
+        match self.track.stalled(self.place.asymmetry(self.state), otherwise) {
+            // Of the rules for steps only bare ones go up.
+            Termination::NotFinite(_) if self.track.value > self.track.initial_value && self.globalisation.bare() => {
+                Termination::Diverged
+            }
+            termination => termination,
+        }
     }
 }

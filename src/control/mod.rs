@@ -25,7 +25,7 @@ pub use run::Run;
 pub use stopping::Stopping;
 pub use termination::{Evaluation, Termination};
 
-pub(crate) use descent::{Confirmation, Descent, Entry, Oracle, Outcome, Place, check_start};
+pub(crate) use descent::{Confirmation, DescentRun, Entry, Oracle, Outcome, Place, check_start};
 pub(crate) use equal_ratios::EqualRatios;
 pub(crate) use globalisation::{Globalisation, Scales, Trial};
 pub(crate) use history::History;

@@ -69,10 +69,7 @@ impl<T, M: SymmetricOperator<T>, P: Preconditioner<T>> SymmetricOperator<T> for 
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.operator.apply(v, out);
     }
-    fn apply_block(&self, v: &[T], out: &mut [T])
-    where
-        T: Scalar,
-    {
+    fn apply_block(&self, v: &[T], out: &mut [T]) {
         self.operator.apply_block(v, out);
     }
     fn form(&self, matrix: &mut [T])

@@ -108,10 +108,7 @@ impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
     fn apply(&self, v: &[T], out: &mut [T]) {
         CountedView { inner: &self.inner, counts: &self.counts }.apply(v, out);
     }
-    fn apply_block(&self, v: &[T], out: &mut [T])
-    where
-        T: Scalar,
-    {
+    fn apply_block(&self, v: &[T], out: &mut [T]) {
         CountedView { inner: &self.inner, counts: &self.counts }.apply_block(v, out);
     }
     fn form(&self, matrix: &mut [T])
@@ -145,10 +142,7 @@ impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
         record(self.counts, |c| c.products += 1);
         self.inner.apply(v, out);
     }
-    fn apply_block(&self, v: &[T], out: &mut [T])
-    where
-        T: Scalar,
-    {
+    fn apply_block(&self, v: &[T], out: &mut [T]) {
         record(self.counts, |c| c.products += v.len() / self.inner.dim().max(1));
         self.inner.apply_block(v, out);
     }

@@ -70,10 +70,7 @@ impl<T, E: SymmetricOperator<T>, O, D> SymmetricOperator<T> for At<'_, T, E, O, 
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.inner.apply(v, out);
     }
-    fn apply_block(&self, v: &[T], out: &mut [T])
-    where
-        T: Scalar,
-    {
+    fn apply_block(&self, v: &[T], out: &mut [T]) {
         self.inner.apply_block(v, out);
     }
     fn form(&self, matrix: &mut [T])
@@ -108,8 +105,7 @@ where
     }
     fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
         let DivergenceObjective { objective, divergence, errors } = self.objective;
-        let value = objective.value(y);
-        Some((value, if value.is_nan() { value } else { errors.value(|| divergence(self.x, y)) }))
+        Some((objective.value(y), errors.value(|| divergence(self.x, y))))
     }
     fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
         self.inner.structural_product(damping, v, out)

@@ -29,18 +29,11 @@ pub trait SymmetricOperator<T> {
     /// be evaluated writes NaN.
     fn apply(&self, v: &[T], out: &mut [T]);
 
-    /// Products with several columns of length d, stored one after the other: out ← MV. By default one by one, up to the
-    /// first that cannot be evaluated; then all is NaN.
-    fn apply_block(&self, v: &[T], out: &mut [T])
-    where
-        T: Scalar,
-    {
+    /// Products with several columns of length d, stored one after the other: out ← MV. One by one by default.
+    fn apply_block(&self, v: &[T], out: &mut [T]) {
         let dim = self.dim();
-        for (v, column) in v.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {
-            self.apply(v, column);
-            if column[0].is_nan() {
-                return out.fill(T::nan());
-            }
+        for (v, out) in v.chunks_exact(dim).zip(out.chunks_exact_mut(dim)) {
+            self.apply(v, out);
         }
     }
 
@@ -83,10 +76,7 @@ impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
     fn apply(&self, v: &[T], out: &mut [T]) {
         (**self).apply(v, out);
     }
-    fn apply_block(&self, v: &[T], out: &mut [T])
-    where
-        T: Scalar,
-    {
+    fn apply_block(&self, v: &[T], out: &mut [T]) {
         (**self).apply_block(v, out);
     }
     fn form(&self, matrix: &mut [T])
@@ -113,9 +103,6 @@ fn form_by_blocks<T: Scalar, M: SymmetricOperator<T> + ?Sized>(operator: &M, mat
     let mut identity = vec![T::zero(); dim * COLUMNS.min(dim)];
     for (block, columns) in matrix.chunks_mut(dim * COLUMNS).enumerate() {
         apply_to_identity(operator, block * COLUMNS, &mut identity, columns);
-        if columns.iter().any(|c| !c.is_finite()) {
-            return matrix.fill(T::nan());
-        }
     }
 }
 

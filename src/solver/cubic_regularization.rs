@@ -11,7 +11,7 @@ use super::entry_points::minimizes_objectives;
 use super::memory::Memory;
 use super::newton::{SecondOrder, Settings, start};
 use crate::base::{Result, Scalar};
-use crate::control::{Descent, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
+use crate::control::{DescentRun, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
 use crate::operator::Objective;
 use crate::step::{Answer, Inner, Question};
 
@@ -66,9 +66,9 @@ impl CubicRegularization {
         &'r self,
         objective: &'r O,
         x0: &[T],
-    ) -> Result<Descent<'r, T, SecondOrder<'r, O>, Weight>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<&'r O>, Weight>> {
         let settings = Settings { stopping: &self.stopping, inner: self.inner, memory: self.memory };
-        start(objective, x0, settings, Weight(0.0))
+        start(objective, x0, settings, Weight::new())
     }
 
     /// The most vectors of length `dim` that a run on the Krylov path stores; times `dim` and the size of `T` in bytes.
@@ -78,7 +78,14 @@ impl CubicRegularization {
 }
 
 /// σ.
-struct Weight(f64);
+pub(super) struct Weight(f64);
+
+impl Weight {
+    /// Until the scales are known.
+    pub fn new() -> Self {
+        Weight(0.0)
+    }
+}
 
 impl Globalisation for Weight {
     fn start(&mut self, scales: Scales) {

@@ -11,7 +11,7 @@ use super::least_squares::{Residuals, Scaling, Settings, start};
 use super::memory::Memory;
 use super::newton_cg::LineSearch;
 use crate::base::{Result, Scalar};
-use crate::control::{Descent, LeastSquaresReport, Progress, Run, Stopping};
+use crate::control::{DescentRun, LeastSquaresReport, Progress, Run, Stopping};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::Model;
 use crate::step::{GaussNewtonPath, Inner, Question};
@@ -63,7 +63,7 @@ impl GaussNewton {
         &'r self,
         fit: &'r LeastSquares<T, M, L>,
         x0: &[T],
-    ) -> Result<Descent<'r, T, Residuals<'r, T, M, L>, LineSearch>> {
+    ) -> Result<DescentRun<'r, T, Residuals<'r, T, M, L>, LineSearch>> {
         let (m, n) = (fit.model().output_dim(), fit.model().dim());
         let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
         let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: false };

@@ -10,16 +10,17 @@
 
 use std::ops::ControlFlow;
 
+use super::control::Rule;
 use super::damping::Damping;
 use super::entry_points::minimizes_least_squares;
 use super::least_squares::{Residuals, Scaling, Settings, start};
 use super::memory::Memory;
 use super::trust_region::Radius;
 use crate::base::{Result, Scalar};
-use crate::control::{Descent, Globalisation, LeastSquaresReport, Progress, Run, Scales, Stopping, Trial};
+use crate::control::{DescentRun, LeastSquaresReport, Progress, Run, Stopping};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::Model;
-use crate::step::{GaussNewtonPath, Inner, Question};
+use crate::step::{GaussNewtonPath, Inner};
 
 /// Least squares by Levenberg and Marquardt's method: the default choice.
 ///
@@ -90,62 +91,13 @@ impl LevenbergMarquardt {
         &'r self,
         fit: &'r LeastSquares<T, M, L>,
         x0: &[T],
-    ) -> Result<Descent<'r, T, Residuals<'r, T, M, L>, Control>> {
+    ) -> Result<DescentRun<'r, T, Residuals<'r, T, M, L>, Rule>> {
         let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: self.acceleration };
         let (m, n) = (fit.model().output_dim(), fit.model().dim());
         if fit.model().in_blocks_of(fit.block()) {
-            return start(fit, x0, settings, GaussNewtonPath::blocks(self.inner), Control::Damping(Damping::new()));
+            return start(fit, x0, settings, GaussNewtonPath::blocks(self.inner), Rule::Damping(Damping::new()));
         }
         let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
-        start(fit, x0, settings, source, Control::Radius(Radius::new()))
-    }
-}
-
-/// What limits a step: a radius, or where every λ needs a solve of its own, λ.
-enum Control {
-    Radius(Radius),
-    Damping(Damping),
-}
-
-impl Control {
-    fn rule(&self) -> &dyn Globalisation {
-        match self {
-            Control::Radius(rule) => rule,
-            Control::Damping(rule) => rule,
-        }
-    }
-
-    fn rule_mut(&mut self) -> &mut dyn Globalisation {
-        match self {
-            Control::Radius(rule) => rule,
-            Control::Damping(rule) => rule,
-        }
-    }
-}
-
-impl Globalisation for Control {
-    fn start(&mut self, scales: Scales) {
-        self.rule_mut().start(scales);
-    }
-    fn question(&self) -> Question {
-        self.rule().question()
-    }
-    fn control(&self, trial: &Trial) -> f64 {
-        self.rule().control(trial)
-    }
-    fn restore(&mut self, control: f64) {
-        self.rule_mut().restore(control);
-    }
-    fn acceptable(&self, trial: &Trial) -> bool {
-        self.rule().acceptable(trial)
-    }
-    fn shorten(&mut self, trial: &Trial) {
-        self.rule_mut().shorten(trial);
-    }
-    fn lengthen(&mut self, trial: &Trial) -> bool {
-        self.rule_mut().lengthen(trial)
-    }
-    fn taken(&mut self, trial: &Trial) {
-        self.rule_mut().taken(trial);
+        start(fit, x0, settings, source, Rule::Radius(Radius::new()))
     }
 }

@@ -20,7 +20,7 @@ use super::memory::Memory;
 use super::minibatch;
 use super::newton::{SecondOrder, Settings, start};
 use crate::base::{Result, Scalar, check_range};
-use crate::control::{Batches, Descent, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
+use crate::control::{Batches, DescentRun, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
 use crate::operator::{Objective, SampledObjective};
 use crate::step::{Answer, Inner, Question};
 
@@ -93,7 +93,7 @@ impl NaturalGradient {
         &'r self,
         objective: &'r O,
         x0: &[T],
-    ) -> Result<Descent<'r, T, SecondOrder<'r, O>, Ball>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<&'r O>, Ball>> {
         let ball = self.ball()?;
         start(objective, x0, self.settings::<T>(objective.dim()), ball)
     }
@@ -131,10 +131,9 @@ impl NaturalGradient {
     }
 
     fn ball(&self) -> Result<Ball> {
-        let (divergence, damping) = (self.divergence, self.damping);
-        check_range("divergence", divergence, divergence > 0.0 && divergence.is_finite(), "positive and finite")?;
+        let damping = self.damping;
         check_range("damping", damping, damping >= 0.0 && damping.is_finite(), "at least 0 and finite")?;
-        Ok(Ball { divergence, damping, longest: f64::INFINITY })
+        Ball::new(self.divergence, damping)
     }
 }
 
@@ -143,6 +142,13 @@ pub(super) struct Ball {
     divergence: f64,
     damping: f64,
     longest: f64,
+}
+
+impl Ball {
+    pub fn new(divergence: f64, damping: f64) -> Result<Self> {
+        check_range("divergence", divergence, divergence > 0.0 && divergence.is_finite(), "positive and finite")?;
+        Ok(Ball { divergence, damping, longest: f64::INFINITY })
+    }
 }
 
 impl Globalisation for Ball {

@@ -3,14 +3,14 @@
 //! A step comes from remembered curvature, without a product, where that predicted the last gradient well; otherwise from
 //! products at x, a space that starts with the remembered step and grows until the model's remaining decrease is small
 //! ([`StepSource`]). The gradient at the new point teaches the remembered model by y = g₊ − g, which costs nothing. The
-//! loop is [`Descent`].
+//! loop is [`DescentRun`].
 
 use super::escape::escape;
 use super::memory::Memory;
 use super::source::{Here, StepSource};
 use crate::base::{CallbackError, Error, Result, Scalar, kernels};
 use crate::control::{
-    Confirmation, Descent, Entry, Globalisation, Limits, Oracle, Outcome, Pending, Place, Report, Stopping,
+    Confirmation, DescentRun, Entry, Globalisation, Limits, Oracle, Outcome, Pending, Place, Report, Stopping,
     Termination, Track, Trial, Verdict, check_start, judge,
 };
 use crate::operator::{Counted, Counts, Expansion, Objective};
@@ -25,25 +25,25 @@ pub(super) struct Settings<'s> {
 
 /// Starts a descent on `objective` from `x0`.
 pub(super) fn start<'r, T: Scalar, O: Objective<T>, G: Globalisation>(
-    objective: &'r O,
+    objective: O,
     x0: &[T],
     settings: Settings<'r>,
     globalisation: G,
-) -> Result<Descent<'r, T, SecondOrder<'r, O>, G>> {
+) -> Result<DescentRun<'r, T, SecondOrder<O>, G>> {
     let dim = objective.dim();
     check_start(dim, x0, settings.stopping)?;
     let plan = settings.memory.plan(dim, size_of::<T>());
     let source = StepSource::new(settings.inner, plan, dim);
     let oracle = SecondOrder { objective: Counted::new(objective) };
-    Descent::start(oracle, (source, ()), globalisation, x0, settings.stopping)
+    DescentRun::start(oracle, (source, ()), globalisation, x0, settings.stopping)
 }
 
 /// Values, gradients and products of an objective.
-pub(super) struct SecondOrder<'o, O> {
-    objective: Counted<&'o O>,
+pub(super) struct SecondOrder<O> {
+    objective: Counted<O>,
 }
 
-impl<T: Scalar, O: Objective<T>> Oracle<T> for SecondOrder<'_, O> {
+impl<T: Scalar, O: Objective<T>> Oracle<T> for SecondOrder<O> {
     type State = StepSource<T>;
     type Frame = ();
     type Report = Report<T>;
@@ -86,7 +86,7 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for SecondOrder<'_, O> {
 
 /// The objective at x.
 struct NewtonPlace<'a, T, O, E> {
-    objective: &'a Counted<&'a O>,
+    objective: &'a Counted<O>,
     expansion: E,
     x: &'a [T],
 }
@@ -103,7 +103,7 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> NewtonPlace<'_, T, O, E> {
     }
 }
 
-impl<'o, T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<'o, O>> for NewtonPlace<'_, T, O, E> {
+impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for NewtonPlace<'_, T, O, E> {
     fn enter(&self, _: &mut StepSource<T>, track: &mut Track<T>, back: bool) -> Entry {
         if back {
             return Entry::Known;
@@ -191,13 +191,17 @@ impl<'o, T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<'o, O
         let far = !inside && position > T::max_value().into().sqrt();
         let too_large = !promising && position.max(answer.norm) > f64::MAX.sqrt();
         if far || too_large {
-            return Err(Termination::Unbounded);
+            let risen = track.value > track.initial_value;
+            return Err(if risen { Termination::Diverged } else { Termination::Unbounded });
         }
         if !promising || !answer.norm.is_finite() || track.other_x == self.x {
             return Err(track.stalled(source.family.asymmetry(), Termination::Stalled));
         }
         let (after, divergence) = if inside { self.probe(&track.other_x, globalisation) } else { (f64::NAN, f64::NAN) };
-        let verdict = judge(T::epsilon_f64(), track.value, after, predicted);
+        let verdict = match judge(T::epsilon_f64(), track.value, after, predicted) {
+            Verdict::Rounding if globalisation.bare() => Verdict::Ratio((track.value - after) / predicted),
+            verdict => verdict,
+        };
         let ratio = match verdict {
             Verdict::Ratio(ratio) => ratio,
             Verdict::Rounding => (track.value - after) / predicted,

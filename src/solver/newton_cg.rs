@@ -12,7 +12,7 @@ use super::entry_points::minimizes_objectives;
 use super::memory::Memory;
 use super::newton::{SecondOrder, Settings, start};
 use crate::base::{Result, Scalar};
-use crate::control::{Descent, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
+use crate::control::{DescentRun, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
 use crate::operator::Objective;
 use crate::step::{Answer, Inner, Question};
 
@@ -58,7 +58,7 @@ impl NewtonCg {
         &'r self,
         objective: &'r O,
         x0: &[T],
-    ) -> Result<Descent<'r, T, SecondOrder<'r, O>, LineSearch>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<&'r O>, LineSearch>> {
         let settings = Settings { stopping: &self.stopping, inner: self.inner, memory: self.memory };
         start(objective, x0, settings, LineSearch::new(Question::SaddleFree))
     }

@@ -12,7 +12,7 @@ use super::entry_points::minimizes_objectives;
 use super::memory::Memory;
 use super::newton::{SecondOrder, Settings, start};
 use crate::base::{Result, Scalar};
-use crate::control::{Descent, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
+use crate::control::{DescentRun, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
 use crate::operator::Objective;
 use crate::step::{Inner, Question};
 
@@ -66,7 +66,7 @@ impl TrustRegion {
         &'r self,
         objective: &'r O,
         x0: &[T],
-    ) -> Result<Descent<'r, T, SecondOrder<'r, O>, Radius>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<&'r O>, Radius>> {
         let settings = Settings { stopping: &self.stopping, inner: self.inner, memory: self.memory };
         start(objective, x0, settings, Radius::new())
     }

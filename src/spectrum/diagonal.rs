@@ -52,7 +52,6 @@ pub fn diagonal<T: Scalar>(
     for probe in 1..=probes {
         signs(&mut random, &mut v);
         operator.apply(&v, &mut product);
-        check_callback(operator.take_error())?;
         for i in 0..dim {
             let value: f64 = (v[i] * product[i]).into();
             let difference = value - mean[i];
@@ -60,6 +59,7 @@ pub fn diagonal<T: Scalar>(
             squares[i] += difference * (value - mean[i]);
         }
     }
+    check_callback(operator.take_error())?;
     let count = probes as f64;
     Ok(DiagonalEstimate {
         values: mean.iter().map(|&m| T::from_f64(m)).collect(),

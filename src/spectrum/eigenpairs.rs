@@ -133,7 +133,6 @@ impl Lanczos {
         }
         let mut space = Space::new(dim, basis, count, end, self.seed);
         let status = space.run(self, &operator);
-        check_callback(operator.take_error())?;
         let pairs = space.into_pairs(self, &operator, status);
         check_callback(operator.take_error())?;
         Ok(pairs)

@@ -129,7 +129,6 @@ impl Lanczos {
         let mut next_look = 1;
         let status = loop {
             let grown = process.step(&operator);
-            check_callback(operator.take_error())?;
             let steps = process.matrix.len();
             let limit = operator.counts().products >= self.max_products;
             if grown == Grown::NotFinite {
@@ -170,6 +169,7 @@ impl Lanczos {
                 break Status::MaxProducts;
             }
         };
+        check_callback(operator.take_error())?;
         Ok(result(ends, status, operator.counts().products, process.asymmetry))
     }
 }

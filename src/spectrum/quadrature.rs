@@ -125,7 +125,6 @@ impl StochasticQuadrature {
             while process.matrix.len() < steps && grown == Grown::Further {
                 grown = process.step(&operator);
             }
-            check_callback(operator.take_error())?;
             if grown == Grown::NotFinite {
                 status = Status::NotFinite;
                 break;
@@ -138,6 +137,7 @@ impl StochasticQuadrature {
             let fewer = if grown == Grown::Invariant { made } else { (3 * made).div_ceil(4) };
             rules.push([made, fewer].map(|k| Rule::of(&process.matrix, k, &mut eigen, &mut dense)));
         }
+        check_callback(operator.take_error())?;
         Ok(Spectrum { dim, rules, status, products: operator.counts().products, asymmetry: process.asymmetry })
     }
 }

@@ -39,9 +39,9 @@ pub fn trace<T: Scalar>(operator: &impl SymmetricOperator<T>, probes: usize, see
     for _ in 0..probes {
         signs(&mut random, &mut v);
         operator.apply(&v, &mut product);
-        check_callback(operator.take_error())?;
         sample.add(kernels::dot(&v, &product));
     }
+    check_callback(operator.take_error())?;
     Ok(sample.estimate(probes))
 }
 
@@ -84,7 +84,6 @@ pub fn trace_hutch_plus_plus<T: Scalar>(
     for _ in 0..width.min(dim) {
         signs(&mut random, &mut v);
         operator.apply(&v, &mut product);
-        check_callback(operator.take_error())?;
         if orthonormalise(Columns::new(dim, &basis[..rank * dim]), &mut h, &mut product) {
             basis[rank * dim..(rank + 1) * dim].copy_from_slice(&product);
             rank += 1;
@@ -94,7 +93,6 @@ pub fn trace_hutch_plus_plus<T: Scalar>(
     let mut captured = 0.0;
     for j in 0..rank {
         operator.apply(q.column(j), &mut product);
-        check_callback(operator.take_error())?;
         captured += kernels::dot(q.column(j), &product);
     }
     let mut sample = Sample::default();
@@ -103,10 +101,10 @@ pub fn trace_hutch_plus_plus<T: Scalar>(
         q.transpose_times(&v, &mut h[..rank]);
         q.add_times(-1.0, &h[..rank], &mut v);
         operator.apply(&v, &mut product);
-        check_callback(operator.take_error())?;
         sample.add(kernels::dot(&v, &product));
     }
     sample.mean += captured;
+    check_callback(operator.take_error())?;
     Ok(sample.estimate(operator.counts().products))
 }
 

@@ -275,7 +275,8 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
     }
 
     fn solve(mut self) -> Result<LinearReport<T>> {
-        let outcome = self.run()?;
+        let outcome = self.run();
+        check_callback(self.map.take_error())?;
         Ok(LinearReport {
             x: self.x,
             residual_norm: self.residual_norm,
@@ -289,16 +290,14 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
         })
     }
 
-    fn run(&mut self) -> Result<LinearOutcome> {
-        let finite = self.verify();
-        check_callback(self.map.take_error())?;
-        if !finite {
-            return Ok(LinearOutcome::NotFinite);
+    fn run(&mut self) -> LinearOutcome {
+        if !self.verify() {
+            return LinearOutcome::NotFinite;
         }
         let mut idle = 0;
         loop {
             if let Some(outcome) = self.test(self.left, self.gradient_norm, self.x_norm, 1.0) {
-                return Ok(outcome);
+                return outcome;
             }
             let (left, gradient_norm) = (self.left, self.gradient_norm);
             let damping = self.options.damping;
@@ -311,22 +310,20 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
             } else {
                 self.cycle(self.map, damping * damping)
             };
-            check_callback(self.map.take_error())?;
             kernels::axpby(1.0, &self.x, -1.0, &mut self.candidate);
             let accepted = self.verify();
-            check_callback(self.map.take_error())?;
             let converged = self.test(self.left, self.gradient_norm, self.x_norm, 1.0);
             match (leave, converged) {
-                (Leave::Outcome(LinearOutcome::NotAdjoint), _) => return Ok(LinearOutcome::NotAdjoint),
-                (_, Some(outcome)) if accepted => return Ok(outcome),
-                (Leave::Outcome(outcome), _) => return Ok(outcome),
+                (Leave::Outcome(LinearOutcome::NotAdjoint), _) => return LinearOutcome::NotAdjoint,
+                (_, Some(outcome)) if accepted => return outcome,
+                (Leave::Outcome(outcome), _) => return outcome,
                 (Leave::Promised, _) => {}
             }
             idle = if self.left <= 0.5 * left || self.gradient_norm <= 0.5 * gradient_norm { 0 } else { idle + 1 };
             if !accepted || idle > MOST_IDLE {
                 let scale = self.operator_norm * self.x_norm + self.b_norm;
                 let within_rounding = self.gradient_norm <= 4.0 * T::epsilon_f64() * self.operator_norm * scale;
-                return Ok(if within_rounding { LinearOutcome::LeastSquares } else { LinearOutcome::Stagnated });
+                return if within_rounding { LinearOutcome::LeastSquares } else { LinearOutcome::Stagnated };
             }
         }
     }

@@ -147,14 +147,12 @@ pub fn minres<T: Scalar>(
             break MinresOutcome::Accurate;
         }
         let (leave, moved) = run.cycle(goal);
-        check_callback(operator.take_error())?;
         // Without a move r is as true as before, and so is what the first product of the cycle said of it.
         if !moved {
             break leave;
         }
         let before = run.residual_norm;
         let verified = run.verify();
-        check_callback(operator.take_error())?;
         let accepted = verified <= (1.0 + ROUNDING * T::epsilon_f64()) * before;
         if accepted {
             swap(&mut run.step, &mut run.v);
@@ -171,6 +169,7 @@ pub fn minres<T: Scalar>(
             _ => break leave,
         }
     };
+    check_callback(operator.take_error())?;
     Ok(Minres {
         step: run.step,
         residual_norm: run.residual_norm,

@@ -1,13 +1,10 @@
 //! The step family for people with their own loop.
 
-use std::cell::RefCell;
-
 use super::family::{Accuracy, Inner, InnerStop, Resources, StepFamily};
 use super::spectral::{Answer, Question};
 use crate::base::random::SplitMix64;
 use crate::base::{
-    CallbackError, Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension,
-    check_range, kernels,
+    Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
 };
 use crate::operator::SymmetricOperator;
 
@@ -120,17 +117,15 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
     /// Answers a question, with as many products as its accuracy needs.
     ///
     /// # Errors
-    /// If the question's number is NaN, infinite, or negative (zero, but for a damping); what the operator returned as an
-    /// error.
+    /// If the question's number is NaN, infinite, or negative (zero, but for a damping); the error of the operator's
+    /// callback.
     pub fn ask(&mut self, question: Question) -> Result<Step<T>> {
-        let error = RefCell::new(None);
-        let step = self.answer(question, &error)?;
-        check_callback(error.take().or_else(|| self.operator.take_error()))?;
+        let step = self.answer(question)?;
+        check_callback(self.operator.take_error())?;
         Ok(step)
     }
 
-    /// The answer, unless the operator's `error` has ended it.
-    fn answer(&mut self, question: Question, error: &RefCell<Option<CallbackError>>) -> Result<Step<T>> {
+    fn answer(&mut self, question: Question) -> Result<Step<T>> {
         match question {
             Question::Damped(damping) => check_range("damping", damping, in_range(damping, 0.0), "at least 0")?,
             Question::Radius(radius) => check_size("radius", radius)?,
@@ -154,14 +149,13 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
                 outcome: StepOutcome::Accurate,
             });
         }
-        if self.family.is_empty() && !self.enter(error) {
+        if self.family.is_empty() && !self.enter() {
             return Ok(self.without_step(zero, StepOutcome::NotFinite, before));
         }
         let (limit, made) = (self.options.max_products, std::cell::Cell::new(self.family.products_made()));
-        let operator = self.operator;
         let more = || {
             made.set(made.get() + 1);
-            made.get() <= limit && unbroken(operator, error)
+            made.get() <= limit
         };
         let accuracy = Accuracy {
             residual: self.options.tolerance.max(4.0 * T::epsilon_f64()),
@@ -214,7 +208,7 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
         })
     }
 
-    fn enter(&mut self, error: &RefCell<Option<CallbackError>>) -> bool {
+    fn enter(&mut self) -> bool {
         let Steps { operator, gradient, options, family } = self;
         if operator.forming_cost() <= options.max_products && family.prefers_dense(options.inner, *operator) {
             return family.form(*operator, gradient);
@@ -222,7 +216,7 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
         let made = std::cell::Cell::new(1);
         let more = || {
             made.set(made.get() + 1);
-            made.get() <= options.max_products && unbroken(*operator, error)
+            made.get() <= options.max_products
         };
         if kernels::norm(gradient) > 0.0 {
             return family.start(*operator, gradient, |_| false, &more);
@@ -275,15 +269,6 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
     }
 }
 
-/// Whether no callback has failed; otherwise its error is kept.
-fn unbroken<T>(operator: &impl SymmetricOperator<T>, error: &RefCell<Option<CallbackError>>) -> bool {
-    let mut error = error.borrow_mut();
-    if error.is_none() {
-        *error = operator.take_error();
-    }
-    error.is_none()
-}
-
 fn in_range(value: f64, least: f64) -> bool {
     value >= least && value.is_finite()
 }
@@ -314,8 +299,8 @@ fn check_size(argument: &'static str, value: f64) -> Result<()> {
 /// ```
 ///
 /// # Errors
-/// For zero dimension, a gradient of another length or with NaN or ∞, a damping that is negative, NaN or infinite; what
-/// the operator returned as an error.
+/// For zero dimension, a gradient of another length or with NaN or ∞, a damping that is negative, NaN or infinite; the
+/// error of the operator's callback.
 pub fn damped_step<T: Scalar>(operator: &impl SymmetricOperator<T>, gradient: &[T], damping: f64) -> Result<Step<T>> {
     Steps::new(operator, gradient, StepOptions::default())?.ask(Question::Damped(damping))
 }

@@ -213,7 +213,7 @@ fn models_and_what_is_made_of_them_hand_errors_on() {
         assert_eq!(broken(expansion.take_error()), at);
         assert!(expansion.take_error().is_none());
         if at == 1 {
-            assert!(f.value(&x).is_nan() && expansion.value_and_divergence(&x).unwrap().1.is_nan());
+            assert!(f.value(&x).is_nan() && expansion.value_and_divergence(&x).unwrap().0.is_nan());
             assert_eq!(broken(f.take_error()), at);
         }
     }
@@ -257,7 +257,7 @@ fn what_objectives_are_given_may_fail() {
     let mut formed = [0.0; 4];
     let at = fit.model().linearize(&[1.0, 2.0]);
     at.form(&mut formed);
-    assert!(formed.iter().all(|j| j.is_nan()));
+    assert!(formed[..2] == [1.0, 0.0] && formed[2..].iter().all(|j| j.is_nan()), "{formed:?}");
     assert_eq!((broken(at.take_error()), fuse.calls.get()), (3, 3));
 
     let fit = least_squares_dense(1, 1, |_: &[f64], _| Ok::<(), Broken>(()), |_, _| Err::<(), _>(Broken(5)));
@@ -274,7 +274,7 @@ fn what_objectives_are_given_may_fail() {
         if i == 1 { Err(Broken(6)) } else { Ok(()) }
     });
     let at = blocks.linearize(&[1.0, 2.0, 3.0]);
-    assert!(at.outputs()[1].is_nan() && at.outputs()[2] == 3.0);
+    assert!(at.outputs()[1].is_nan());
     assert_eq!(broken(at.take_error()), 6);
     let mut r = [0.0; 3];
     blocks.evaluate(&[1.0, 2.0, 3.0], &mut r);
@@ -294,9 +294,9 @@ fn a_panic_leaves_nothing_behind() {
     });
     let mut out = [0.0];
     m.apply(&[2.0], &mut out);
-    let panicked = catch_unwind(AssertUnwindSafe(|| m.apply(&[-1.0], &mut [0.0])));
-    assert!(panicked.is_err());
+    m.apply(&[-1.0], &mut out);
     assert_eq!(broken(m.take_error()), 1);
+    assert!(catch_unwind(AssertUnwindSafe(|| m.apply(&[-1.0], &mut [0.0]))).is_err());
     m.apply(&[0.5], &mut out);
     assert_eq!(out, [0.5]);
     assert!(catch_unwind(AssertUnwindSafe(|| damped_step(&m, &[-1.0], 0.0))).is_err());

@@ -10,6 +10,7 @@ mod faults;
 mod first_order;
 mod first_order_theory;
 mod mirror_descent;
+mod mirror_maps;
 mod pinned_runs;
 mod reference_runs;
 mod torch_optimizers;

@@ -8,7 +8,7 @@
 //!   minimum longer Gauss–Newton steps that do decrease the value led to worse basins (54 of 54 of NIST's problems are
 //!   solved without, 52 with).
 //!
-//! The loop is [`Descent`]. Steps, trials and bounds: [`trial`]; the end: [`stationarity`].
+//! The loop is [`DescentRun`]. Steps, trials and bounds: [`trial`]; the end: [`stationarity`].
 
 mod stationarity;
 mod trial;
@@ -16,7 +16,7 @@ mod trial;
 use crate::base::{
     CallbackError, Error, Result, Scalar, SplitMix64, check_finite, check_length, check_positive_dimension, kernels,
 };
-use crate::control::{Descent, Globalisation, LeastSquaresReport, Oracle, Place, Report, Stopping};
+use crate::control::{DescentRun, Globalisation, LeastSquaresReport, Oracle, Place, Report, Stopping};
 use crate::curvature::{LeastCurvature, LeastSquares, LossSum, RobustLoss, Weighted, Weights};
 use crate::operator::{CountedModel, Counts, LinearMap, Model};
 use crate::step::{GaussNewtonPath, GaussNewtonSteps};
@@ -52,7 +52,7 @@ pub(super) fn start<'r, T, M, L, G>(
     Settings { stopping, scaling, acceleration }: Settings<'r>,
     source: GaussNewtonPath<T>,
     globalisation: G,
-) -> Result<Descent<'r, T, Residuals<'r, T, M, L>, G>>
+) -> Result<DescentRun<'r, T, Residuals<'r, T, M, L>, G>>
 where
     T: Scalar,
     M: Model<T>,
@@ -69,7 +69,7 @@ where
     let weighs = !fit.loss().is_identity();
     let oracle = Residuals { fit, model: CountedModel::new(fit.model()), scaling, acceleration };
     let state = FitState::new(m, n, source, LossSum::new(m, fit.block(), weighs));
-    Descent::start(oracle, (state, Weights::new(m, fit.block(), weighs)), globalisation, x0, stopping)
+    DescentRun::start(oracle, (state, Weights::new(m, fit.block(), weighs)), globalisation, x0, stopping)
 }
 
 /// The residuals and how they count.

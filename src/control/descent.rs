@@ -73,8 +73,9 @@ pub(crate) trait Oracle<T: Scalar> {
     /// Storage in numbers, beside the vectors of the loop.
     fn numbers(state: &Self::State, frame: &Self::Frame) -> usize;
 
-    /// What is reported beside what all runs report; `measure` is that of the [`Track`].
-    fn report(state: Self::State, measure: f64, report: Report<T>) -> Self::Report;
+    /// What is reported beside what all runs report; `measure` is that of the [`Track`], and `elsewhere` says that the
+    /// report is of the best point, which was left.
+    fn report(state: Self::State, measure: f64, elsewhere: bool, report: Report<T>) -> Self::Report;
 }
 
 /// What became of the gradient at a new point.
@@ -169,6 +170,9 @@ pub(crate) trait Place<T: Scalar, O: Oracle<T> + ?Sized> {
         0.0
     }
 
+    /// The run has just left the best point that it has seen.
+    fn leave_best(&self, _state: &mut O::State) {}
+
     /// The run goes to track.other_x, or back.
     fn leave(&self, _state: &mut O::State) {}
 }
@@ -218,7 +222,7 @@ impl<'r, T: Scalar, O: Oracle<T>, G: Globalisation> DescentRun<'r, T, O, G> {
         let limits = Limits::new(stopping, 0.0);
         let mut track = Track::new(x0.len());
         let _ = oracle.take_error(); // of an earlier run
-        if limits.reached(0, Counts::default()).is_none() {
+        if limits.allow_value(Counts::default()) {
             track.start(match oracle.first_value(x0, &mut state) {
                 Err(_) if limits.note(oracle.take_error()) => f64::NAN,
                 value => value?,
@@ -289,11 +293,11 @@ impl<T: Scalar, O: Oracle<T>, G: Globalisation> Run<T> for DescentRun<'_, T, O, 
         if self.track.pending.is_some() {
             std::mem::swap(&mut self.x, &mut self.track.other_x);
         }
-        let measure = self.track.measure;
+        let (measure, elsewhere) = (self.track.measure, self.track.ends_elsewhere(termination));
         let numbers = 5 * self.x.len() + O::numbers(&self.state, &self.frame);
         let (counts, seconds) = (self.oracle.counts(), self.limits.seconds());
         let report = self.track.report(self.x, termination, counts, seconds, self.limits.error());
-        O::report(self.state, measure, Report { memory_numbers: numbers, ..report })
+        O::report(self.state, measure, elsewhere, Report { memory_numbers: numbers, ..report })
     }
 }
 
@@ -320,7 +324,9 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
         let counts = self.oracle.counts();
         let pending = self.track.pending.take();
         let back = pending.is_none() && !self.track.gradient_norm.is_nan();
-        if let Some(termination @ (Termination::CallbackFailed | Termination::Cancelled)) = self.limit() {
+        if let Some(termination @ (Termination::CallbackFailed | Termination::Cancelled | Termination::MaxGradients)) =
+            self.limit()
+        {
             return Ok(Arrival::End { termination, back: pending.is_some() });
         }
         if !self.limits.allow_products(counts, self.place.entry_cost(self.state)) {
@@ -383,7 +389,9 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
                 let rejected = track.rejected;
                 let value = self.place.value(self.state, &pending.trial);
                 let (norm, lowest) = (kernels::norm(&track.step), self.place.lowest_ritz_value(self.state));
-                track.arrived(&pending, value, norm, counts.all_products(), lowest);
+                if track.arrived(&pending, value, norm, counts.all_products(), lowest) {
+                    self.place.leave_best(self.state);
+                }
                 kernels::axpby(1.0, &track.gradient, -1.0, &mut track.new_gradient);
                 self.place.learn(self.state, track, &pending, rejected);
                 self.globalisation.taken(&pending.trial);

@@ -6,6 +6,7 @@ use std::ops::Deref;
 use super::Report;
 use super::report::write_history;
 use crate::base::Scalar;
+use crate::operator::Counts;
 
 /// The result of a fit: a [`Report`], to which it dereferences, and what least squares adds. There the value is
 /// ½ Σ ρ(‖r_b‖²), which is ½‖r‖² without a robust loss; values are residuals r(x), gradients Jacobians J(x); the gradient
@@ -57,7 +58,9 @@ impl<T: Scalar> fmt::Display for LeastSquaresReport<T> {
         }
         writeln!(f)?;
         writeln!(f, "{:<15} {}", "iterations", self.iterations())?;
-        writeln!(f, "{:<15} {}", "evaluations", self.counts)?;
+        let Counts { values, gradients, products, transpose_products } = self.counts;
+        let products = format!("{products} products Jv, {transpose_products} Jᵀu");
+        writeln!(f, "{:<15} {values} residuals, {gradients} Jacobians, {products}", "evaluations")?;
         writeln!(f, "{:<15} {} numbers", "memory", self.memory_numbers)?;
         writeln!(f, "{:<15} {:.3} s", "time", self.seconds)?;
         write!(f, "{:<15} {}", "advice", self.termination.advice())

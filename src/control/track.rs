@@ -115,8 +115,8 @@ impl<T: Scalar> Track<T> {
         }
     }
 
-    /// Records a step that was taken, to a point with this value.
-    pub fn arrived(&mut self, pending: &Pending, value: f64, step_norm: f64, products: usize, lowest: f64) {
+    /// Records a step that was taken, to a point with this value. Whether it led away from the best point.
+    pub fn arrived(&mut self, pending: &Pending, value: f64, step_norm: f64, products: usize, lowest: f64) -> bool {
         let Pending { trial, verdict, inner, control } = *pending;
         let iteration = Iteration {
             value,
@@ -137,13 +137,15 @@ impl<T: Scalar> Track<T> {
             _ => 0,
         };
         (self.rejected, self.not_finite) = (0, None);
+        let left_best = value > self.best_value && self.best.is_none();
         if value <= self.best_value {
             (self.best, self.best_value) = (None, value);
-        } else if self.best.is_none() {
+        } else if left_best {
             // Within rounding the run may rise.
             self.best = Some((self.other_x.clone(), self.value, self.gradient_norm_before));
         }
         (self.value_before, self.value) = (self.value, value);
+        left_best
     }
 
     /// Counts a step that failed.
@@ -181,6 +183,11 @@ impl<T: Scalar> Track<T> {
         }
     }
 
+    /// Whether a run that ends so reports another point than its last, which is better.
+    pub fn ends_elsewhere(&self, termination: Termination) -> bool {
+        self.best.is_some() && !termination.converged()
+    }
+
     /// The report of a run that ends at x, or for want of convergence at a better point.
     pub fn report(
         self,
@@ -190,9 +197,10 @@ impl<T: Scalar> Track<T> {
         seconds: f64,
         error: Option<CallbackError>,
     ) -> Report<T> {
+        let elsewhere = self.ends_elsewhere(termination);
         let here = (x, self.value, self.gradient_norm);
         let (x, value, gradient_norm) = match self.best {
-            Some(best) if !termination.converged() => best,
+            Some(best) if elsewhere => best,
             _ => here,
         };
         Report {

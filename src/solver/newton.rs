@@ -79,7 +79,7 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for SecondOrder<O> {
         (1 + state.vectors()) * state.dim()
     }
 
-    fn report(_: StepSource<T>, _: f64, report: Report<T>) -> Report<T> {
+    fn report(_: StepSource<T>, _: f64, _: bool, report: Report<T>) -> Report<T> {
         report
     }
 }

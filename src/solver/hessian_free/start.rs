@@ -100,7 +100,7 @@ impl HessianFree {
         };
         let mut run = self.resume(objective, state)?;
         let limits = run.limits();
-        if let None = limits.reached(0, run.tally.calls.get()) {
+        if limits.allow_value(run.tally.calls.get()) {
             let value = whole_value(objective, &run.tally, &limits, &run.state.x);
             run.state.initial_value = value;
             run.know_value(value);

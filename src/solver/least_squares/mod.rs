@@ -97,6 +97,8 @@ pub(super) struct FitState<T> {
     residual: Vec<T>,
     /// The residuals at the point that a step leads to; after the move those that it came from.
     other_residual: Vec<T>,
+    /// The residuals at the best point, once it was left.
+    best_residual: Vec<T>,
     /// D, the largest norms of the columns.
     columns: Vec<f64>,
     norms: Vec<f64>,
@@ -126,6 +128,7 @@ impl<T: Scalar> FitState<T> {
             orthogonal: false,
             residual: of_r(),
             other_residual: of_r(),
+            best_residual: Vec::new(),
             columns: vec![0.0; n],
             norms: vec![0.0; n],
             scaling: of_x(),
@@ -184,9 +187,10 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss> Oracle<T> for Residuals<'_, T, M, L>
         4 * state.norms.len() + 3 * state.image.len() + weights.numbers() + state.source.numbers()
     }
 
-    fn report(state: FitState<T>, cosine: f64, run: Report<T>) -> LeastSquaresReport<T> {
+    fn report(state: FitState<T>, cosine: f64, elsewhere: bool, run: Report<T>) -> LeastSquaresReport<T> {
         let held = (0..state.scaling.len()).filter(|&j| state.scaling[j] == T::zero()).collect();
-        LeastSquaresReport { rank: state.source.rank(), residual: state.residual, cosine, held, run }
+        let residual = if elsewhere { state.best_residual } else { state.residual };
+        LeastSquaresReport { rank: state.source.rank(), residual, cosine, held, run }
     }
 }
 

@@ -205,6 +205,10 @@ where
         false
     }
 
+    fn leave_best(&self, fit: &mut FitState<T>) {
+        fit.best_residual.clone_from(&fit.other_residual);
+    }
+
     fn leave(&self, fit: &mut FitState<T>) {
         std::mem::swap(&mut fit.residual, &mut fit.other_residual);
     }

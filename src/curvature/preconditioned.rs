@@ -67,6 +67,12 @@ impl<T, M: SymmetricOperator<T>, P: Preconditioner<T>> SymmetricOperator<T> for 
         self.preconditioner.precondition(shift, r);
         true
     }
+    fn accuracy(&self) -> Option<f64> {
+        self.operator.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.operator.evaluations()
+    }
 }
 
 impl<T, M: Expansion<T>, P: Preconditioner<T>> Expansion<T> for Preconditioned<M, P> {

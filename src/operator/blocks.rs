@@ -245,8 +245,8 @@ impl<T: Scalar> LinearMap<T> for BlockLinearization<'_, T> {
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
         self.jacobian().apply_transpose(u, out);
     }
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        out.copy_from_slice(&self.values.norms);
+    fn column_norms(&self, out: &mut [T]) -> bool {
+        out.iter_mut().zip(&self.values.norms).for_each(|(out, squared)| *out = squared.sqrt());
         true
     }
     fn blocks(&self) -> Option<BlockJacobian<'_, T>> {

@@ -79,6 +79,12 @@ impl<T, E: SymmetricOperator<T>, O, D> SymmetricOperator<T> for At<'_, T, E, O, 
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
     }
+    fn accuracy(&self) -> Option<f64> {
+        self.inner.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.inner.evaluations()
+    }
 }
 
 impl<T, E: Expansion<T>, O: Objective<T>, D: Fn(&[T], &[T]) -> f64> Expansion<T> for At<'_, T, E, O, D> {

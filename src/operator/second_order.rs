@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{LinearMap, Linearization, Model};
+use super::{Around, LinearMap, Linearization, Model};
 use crate::base::{Scalar, kernels};
 
 /// A model with second-order products from a closure; see [`with_second_order`].
@@ -55,10 +55,10 @@ impl<T: Scalar, M: Model<T>, F: Fn(&[T], &[T], &[T], &mut [T])> Model<T> for Sec
         self.model.evaluate(x, out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
-        self.linearize_within(x, None)
+        self.linearize_within(x, Around::default())
     }
-    fn linearize_within<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> impl Linearization<T> + 'a {
-        At { inner: self.model.linearize_within(x, bounds), product: &self.product, x, work: RefCell::default() }
+    fn linearize_within<'a>(&'a self, x: &'a [T], around: Around<'a, T>) -> impl Linearization<T> + 'a {
+        At { inner: self.model.linearize_within(x, around), product: &self.product, x, work: RefCell::default() }
     }
     fn second_order(&self) -> bool {
         true
@@ -107,8 +107,14 @@ impl<T, L: LinearMap<T>, F> LinearMap<T> for At<'_, T, L, F> {
     fn forming_cost(&self) -> usize {
         self.inner.forming_cost()
     }
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        self.inner.column_norms_squared(out)
+    fn column_norms(&self, out: &mut [T]) -> bool {
+        self.inner.column_norms(out)
+    }
+    fn accuracy(&self) -> Option<f64> {
+        self.inner.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.inner.evaluations()
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)

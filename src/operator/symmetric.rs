@@ -61,6 +61,17 @@ pub trait SymmetricOperator<T> {
         let _ = (shift, r);
         false
     }
+
+    /// The relative error of a product, if it is more than rounding: √ε for forward differences of gradients, ε^⅔ for
+    /// central ones. By default there is none. What is to tell a product from noise asks for it.
+    fn accuracy(&self) -> Option<f64> {
+        None
+    }
+
+    /// Gradients that products have cost until now, by differences; none by default.
+    fn evaluations(&self) -> usize {
+        0
+    }
 }
 
 impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
@@ -84,6 +95,12 @@ impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         (**self).precondition(shift, r)
+    }
+    fn accuracy(&self) -> Option<f64> {
+        (**self).accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        (**self).evaluations()
     }
 }
 

@@ -3,7 +3,7 @@
 //!   minimise  ½ Σ_b ρ(‖r_b(x)‖²)   subject to   lower ≤ x ≤ upper
 
 use super::robust::{Parts, RobustLoss, Squares};
-use crate::base::{Error, Result, Scalar, check_length, check_range};
+use crate::base::{CallbackOutput, Error, Result, Scalar, check_length, check_range};
 use crate::operator::{
     ClosureModel, Difference, DifferenceModel, JacobianModel, Model, PriorModel, WeightedModel, model,
 };
@@ -194,7 +194,7 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
     }
 }
 
-impl<T: Scalar, F: Fn(&[T], &mut [T]), L> LeastSquares<T, DifferenceModel<T, F>, L> {
+impl<T: Scalar, F, L> LeastSquares<T, DifferenceModel<T, F>, L> {
     /// The same problem with a [typical size](DifferenceModel::with_typical) of each parameter for the differences.
     ///
     /// # Errors
@@ -207,7 +207,8 @@ impl<T: Scalar, F: Fn(&[T], &mut [T]), L> LeastSquares<T, DifferenceModel<T, F>,
 /// The least-squares problem with m residuals and n parameters whose residuals `residual(x, r)` writes to `r`, and whose
 /// Jacobian products are `product(x, v, jv)` and `transpose_product(x, u, jtu)`.
 ///
-/// The closures overwrite their last argument and never read it. A closure that cannot evaluate writes NaN.
+/// The closures overwrite their last argument and never read it. A closure that cannot evaluate writes NaN, or returns a
+/// `Result<(), E>` whose error ends a run.
 ///
 /// ```
 /// use newton_krylov::{LevenbergMarquardt, least_squares};
@@ -225,7 +226,7 @@ impl<T: Scalar, F: Fn(&[T], &mut [T]), L> LeastSquares<T, DifferenceModel<T, F>,
 /// assert!((report.x[0] - 1.0).abs() < 1e-12 && (report.x[1] - 1.0).abs() < 1e-12);
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
-pub fn least_squares<T, F, J, K>(
+pub fn least_squares<T, F, J, K, A, B, C>(
     m: usize,
     n: usize,
     residual: F,
@@ -234,9 +235,12 @@ pub fn least_squares<T, F, J, K>(
 ) -> LeastSquares<T, ClosureModel<T, F, J, K>>
 where
     T: Scalar,
-    F: Fn(&[T], &mut [T]),
-    J: Fn(&[T], &[T], &mut [T]),
-    K: Fn(&[T], &[T], &mut [T]),
+    F: Fn(&[T], &mut [T]) -> A,
+    J: Fn(&[T], &[T], &mut [T]) -> B,
+    K: Fn(&[T], &[T], &mut [T]) -> C,
+    A: CallbackOutput<()>,
+    B: CallbackOutput<()>,
+    C: CallbackOutput<()>,
 {
     LeastSquares::new(model(m, n, residual, product, transpose_product))
 }
@@ -245,7 +249,7 @@ where
 /// Jacobian `jacobian(x, j)` writes to `j`, m·n numbers by columns: `j[k * m + i]` is ∂rᵢ/∂xₖ. For few parameters.
 ///
 /// A Jacobian counts as one product.
-pub fn least_squares_dense<T, F, J>(
+pub fn least_squares_dense<T, F, J, A, B>(
     m: usize,
     n: usize,
     residual: F,
@@ -253,8 +257,10 @@ pub fn least_squares_dense<T, F, J>(
 ) -> LeastSquares<T, JacobianModel<T, F, J>>
 where
     T: Scalar,
-    F: Fn(&[T], &mut [T]),
-    J: Fn(&[T], &mut [T]),
+    F: Fn(&[T], &mut [T]) -> A,
+    J: Fn(&[T], &mut [T]) -> B,
+    A: CallbackOutput<()>,
+    B: CallbackOutput<()>,
 {
     LeastSquares::new(JacobianModel::new(m, n, residual, jacobian))
 }
@@ -284,7 +290,7 @@ where
 /// assert!(report.termination.converged() && (report.x[1] - 0.503).abs() < 1e-2);
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
-pub fn least_squares_from_residuals<T, F>(
+pub fn least_squares_from_residuals<T, F, A>(
     m: usize,
     n: usize,
     residual: F,
@@ -292,7 +298,8 @@ pub fn least_squares_from_residuals<T, F>(
 ) -> LeastSquares<T, DifferenceModel<T, F>>
 where
     T: Scalar,
-    F: Fn(&[T], &mut [T]),
+    F: Fn(&[T], &mut [T]) -> A,
+    A: CallbackOutput<()>,
 {
     LeastSquares::new(DifferenceModel::new(m, n, residual, difference))
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Add;
 
 use super::{Expansion, Objective, SymmetricOperator};
-use crate::base::Scalar;
+use crate::base::{CallbackError, Scalar};
 
 /// How often an objective or operator was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -84,6 +84,9 @@ impl<T, O: Objective<T>> Objective<T> for Counted<O> {
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         CountedView { inner: self.inner.expand(x), counts: &self.counts, known: Cell::new(0) }
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
+    }
 }
 
 impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
@@ -113,6 +116,9 @@ impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
     }
     fn evaluations(&self) -> usize {
         self.inner.evaluations()
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
     }
 }
 
@@ -167,6 +173,9 @@ impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
     }
     fn evaluations(&self) -> usize {
         self.inner.evaluations()
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
     }
 }
 

@@ -3,10 +3,9 @@
 use std::cell::Cell;
 use std::fmt;
 
-use super::Units;
 use super::block_jacobian::BlockJacobian;
-use super::{Around, Counts, LinearMap, Linearization, Model};
-use crate::base::Scalar;
+use super::{Around, Counts, LinearMap, Linearization, Model, Units};
+use crate::base::{CallbackError, Scalar};
 
 /// How often a least-squares model was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -148,6 +147,9 @@ impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
     }
     fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
         self.inner.blocks()

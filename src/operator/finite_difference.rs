@@ -16,9 +16,10 @@
 use std::cell::{Cell, OnceCell, RefCell};
 use std::marker::PhantomData;
 
+use super::callback::{ValueFn, WriteFn};
 use super::differences::{accuracy, relative};
 use super::{Expansion, Objective, SymmetricOperator};
-use crate::base::{Result, Scalar, check_finite, check_length, kernels};
+use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Result, Scalar, check_finite, check_length, kernels};
 
 /// Which difference quotient gives Hessian products.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,14 +32,15 @@ pub enum Difference {
 }
 
 /// An objective whose Hessian products come from its gradient; see [`objective_from_gradient`].
-pub struct GradientObjective<T, V, F, G> {
+pub struct GradientObjective<T, F, G> {
     dim: usize,
     value: F,
     gradient: G,
     difference: Difference,
     /// Typical sizes of the unknowns, or nothing.
     typical: Vec<f64>,
-    types: PhantomData<fn(T) -> V>,
+    errors: ErrorSlot,
+    scalar: PhantomData<fn(T)>,
 }
 
 /// The objective with value `value(x)` and gradient `gradient(x, g)`; Hessian products are differences of gradients.
@@ -60,21 +62,30 @@ pub struct GradientObjective<T, V, F, G> {
 /// assert!(report.termination.converged());
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
-pub fn objective_from_gradient<T, V, F, G>(
+pub fn objective_from_gradient<T, F, G, V, W>(
     dim: usize,
     value: F,
     gradient: G,
     difference: Difference,
-) -> GradientObjective<T, V, F, G>
+) -> GradientObjective<T, F, G>
 where
-    V: Into<f64>,
     F: Fn(&[T]) -> V,
-    G: Fn(&[T], &mut [T]),
+    G: Fn(&[T], &mut [T]) -> W,
+    V: CallbackOutput<f64>,
+    W: CallbackOutput<()>,
 {
-    GradientObjective { dim, value, gradient, difference, typical: vec![], types: PhantomData }
+    GradientObjective {
+        dim,
+        value,
+        gradient,
+        difference,
+        typical: vec![],
+        errors: ErrorSlot::new(),
+        scalar: PhantomData,
+    }
 }
 
-impl<T: Scalar, V, F, G> GradientObjective<T, V, F, G> {
+impl<T: Scalar, F, G> GradientObjective<T, F, G> {
     /// The same objective with a typical size of each unknown, where its value says little of it, as at or near 0; 0 where
     /// none is known.
     ///
@@ -88,22 +99,19 @@ impl<T: Scalar, V, F, G> GradientObjective<T, V, F, G> {
     }
 }
 
-impl<T, V, F, G> Objective<T> for GradientObjective<T, V, F, G>
-where
-    T: Scalar,
-    V: Into<f64>,
-    F: Fn(&[T]) -> V,
-    G: Fn(&[T], &mut [T]),
-{
+impl<T: Scalar, F: ValueFn<T>, G: WriteFn<T>> Objective<T> for GradientObjective<T, F, G> {
     fn dim(&self) -> usize {
         self.dim
     }
     fn value(&self, x: &[T]) -> f64 {
-        (self.value)(x).into()
+        self.value.value(&self.errors, x)
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         let scratch = RefCell::new((vec![T::zero(); self.dim], vec![T::zero(); self.dim]));
         GradientAt { objective: self, x, gradient: OnceCell::new(), scratch, evaluations: Cell::new(0) }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.errors.take()
     }
 }
 
@@ -117,11 +125,15 @@ struct GradientAt<'a, T, O> {
     evaluations: Cell<usize>,
 }
 
-impl<T: Scalar, V, F, G: Fn(&[T], &mut [T])> GradientAt<'_, T, GradientObjective<T, V, F, G>> {
+impl<T: Scalar, F, G: WriteFn<T>> GradientAt<'_, T, GradientObjective<T, F, G>> {
+    fn gradient_at(&self, x: &[T], out: &mut [T]) {
+        self.objective.gradient.write(&self.objective.errors, x, out);
+    }
+
     fn base_gradient(&self) -> &[T] {
         self.gradient.get_or_init(|| {
             let mut g = vec![T::zero(); self.x.len()];
-            (self.objective.gradient)(self.x, &mut g);
+            self.gradient_at(self.x, &mut g);
             g
         })
     }
@@ -144,11 +156,7 @@ impl<T: Scalar, V, F, G: Fn(&[T], &mut [T])> GradientAt<'_, T, GradientObjective
     }
 }
 
-impl<T, V, F, G> SymmetricOperator<T> for GradientAt<'_, T, GradientObjective<T, V, F, G>>
-where
-    T: Scalar,
-    G: Fn(&[T], &mut [T]),
-{
+impl<T: Scalar, F, G: WriteFn<T>> SymmetricOperator<T> for GradientAt<'_, T, GradientObjective<T, F, G>> {
     fn dim(&self) -> usize {
         self.objective.dim
     }
@@ -156,14 +164,14 @@ where
     fn apply(&self, v: &[T], out: &mut [T]) {
         let Some(h) = self.step(v) else { return out.fill(T::zero()) };
         let (displaced, other) = &mut *self.scratch.borrow_mut();
-        let mut gradient_at = |h: f64, out: &mut [T]| {
+        let mut displaced_gradient = |h: f64, out: &mut [T]| {
             self.evaluations.set(self.evaluations.get() + 1);
             kernels::add_scaled(self.x, h, v, displaced);
-            (self.objective.gradient)(displaced, out);
+            self.gradient_at(displaced, out);
             kernels::all_finite(out)
         };
-        let ahead = gradient_at(h, out);
-        let behind = (!ahead || self.objective.difference == Difference::Central) && gradient_at(-h, other);
+        let ahead = displaced_gradient(h, out);
+        let behind = (!ahead || self.objective.difference == Difference::Central) && displaced_gradient(-h, other);
         match (ahead, behind) {
             (true, true) => kernels::axpby(-0.5 / h, other, 0.5 / h, out),
             (_, false) => kernels::axpby(-1.0 / h, self.base_gradient(), 1.0 / h, out),
@@ -180,17 +188,14 @@ where
     fn evaluations(&self) -> usize {
         self.evaluations.get()
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.objective.errors.take()
+    }
 }
 
-impl<T, V, F, G> Expansion<T> for GradientAt<'_, T, GradientObjective<T, V, F, G>>
-where
-    T: Scalar,
-    V: Into<f64>,
-    F: Fn(&[T]) -> V,
-    G: Fn(&[T], &mut [T]),
-{
+impl<T: Scalar, F: ValueFn<T>, G: WriteFn<T>> Expansion<T> for GradientAt<'_, T, GradientObjective<T, F, G>> {
     fn value(&self) -> f64 {
-        (self.objective.value)(self.x).into()
+        self.objective.value(self.x)
     }
     fn gradient(&self, out: &mut [T]) {
         out.copy_from_slice(self.base_gradient());

@@ -5,10 +5,11 @@ use std::marker::PhantomData;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
+use super::callback::WriteFn;
 use super::differences::{Around, Differences, accuracy};
 use super::pattern::Shape;
 use super::{Difference, LinearMap, Linearization, Model, Pattern};
-use crate::base::{Result, Scalar, check_finite, check_length, kernels};
+use crate::base::{CallbackError, ErrorSlot, Result, Scalar, check_finite, check_length, kernels};
 
 /// A model whose Jacobian a closure writes as a matrix; see [`least_squares_dense`](crate::least_squares_dense).
 pub struct JacobianModel<T, F, J> {
@@ -17,18 +18,23 @@ pub struct JacobianModel<T, F, J> {
     pattern: Option<Pattern>,
     evaluate: F,
     jacobian: J,
+    errors: ErrorSlot,
     scalar: PhantomData<fn(T)>,
 }
 
-impl<T, F, J> JacobianModel<T, F, J>
-where
-    F: Fn(&[T], &mut [T]),
-    J: Fn(&[T], &mut [T]),
-{
+impl<T: Scalar, F: WriteFn<T>, J: WriteFn<T>> JacobianModel<T, F, J> {
     /// The model with m = `output_dim` and n = `dim` whose outputs `evaluate(x, h)` writes to `h`, and whose Jacobian
     /// `jacobian(x, j)` writes to `j`, m·n numbers by columns: `j[k * m + i]` is ∂hᵢ/∂xₖ.
     pub fn new(output_dim: usize, dim: usize, evaluate: F, jacobian: J) -> Self {
-        JacobianModel { output_dim, dim, pattern: None, evaluate, jacobian, scalar: PhantomData }
+        JacobianModel {
+            output_dim,
+            dim,
+            pattern: None,
+            evaluate,
+            jacobian,
+            errors: ErrorSlot::new(),
+            scalar: PhantomData,
+        }
     }
 
     /// The model with a sparse Jacobian: `jacobian(x, values)` writes one number for each entry that the pattern was made
@@ -50,17 +56,12 @@ where
     /// # Ok::<(), newton_krylov::Error>(())
     /// ```
     pub fn sparse(pattern: Pattern, evaluate: F, jacobian: J) -> Self {
-        let (output_dim, dim) = (pattern.rows(), pattern.columns());
-        JacobianModel { output_dim, dim, pattern: Some(pattern), evaluate, jacobian, scalar: PhantomData }
+        let model = JacobianModel::new(pattern.rows(), pattern.columns(), evaluate, jacobian);
+        JacobianModel { pattern: Some(pattern), ..model }
     }
 }
 
-impl<T, F, J> Model<T> for JacobianModel<T, F, J>
-where
-    T: Scalar,
-    F: Fn(&[T], &mut [T]),
-    J: Fn(&[T], &mut [T]),
-{
+impl<T: Scalar, F: WriteFn<T>, J: WriteFn<T>> Model<T> for JacobianModel<T, F, J> {
     fn dim(&self) -> usize {
         self.dim
     }
@@ -68,20 +69,23 @@ where
         self.output_dim
     }
     fn evaluate(&self, x: &[T], out: &mut [T]) {
-        (self.evaluate)(x, out);
+        self.evaluate.write(&self.errors, x, out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         let shape = Shape { rows: self.output_dim, columns: self.dim, pattern: self.pattern.as_ref() };
         let write = move |_: &MatrixAt<'a, T>, matrix: &mut [T]| match &self.pattern {
-            None => (self.jacobian)(x, matrix),
+            None => self.jacobian.write(&self.errors, x, matrix),
             Some(pattern) => {
                 let mut given = vec![T::zero(); pattern.given()];
-                (self.jacobian)(x, &mut given);
+                self.jacobian.write(&self.errors, x, &mut given);
                 pattern.gather(&given, matrix);
             }
         };
-        let evaluate = move |out: &mut [T]| (self.evaluate)(x, out);
-        MatrixAt::new(shape, 1, None, Box::new(evaluate), Box::new(write))
+        let evaluate = move |out: &mut [T]| self.evaluate.write(&self.errors, x, out);
+        MatrixAt::new(shape, 1, None, &self.errors, Box::new(evaluate), Box::new(write))
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.errors.take()
     }
 }
 
@@ -100,14 +104,15 @@ pub struct DifferenceModel<T, F> {
     difference: Difference,
     /// The last point, and the outputs there.
     last: Mutex<(Vec<T>, Vec<T>)>,
+    errors: ErrorSlot,
 }
 
-impl<T: Scalar, F: Fn(&[T], &mut [T])> DifferenceModel<T, F> {
+impl<T: Scalar, F: WriteFn<T>> DifferenceModel<T, F> {
     /// The model with m = `output_dim` and n = `dim` whose outputs `evaluate(x, h)` writes to `h`. A Jacobian costs n
     /// evaluations with [`Difference::Forward`] and 2n with [`Difference::Central`], and a few more where steps fail.
     pub fn new(output_dim: usize, dim: usize, evaluate: F, difference: Difference) -> Self {
         let (pattern, typical, last) = (None, vec![], Mutex::default());
-        DifferenceModel { output_dim, dim, pattern, typical, evaluate, difference, last }
+        DifferenceModel { output_dim, dim, pattern, typical, evaluate, difference, last, errors: ErrorSlot::new() }
     }
 
     /// The model with a sparse Jacobian of the given pattern. A Jacobian costs as many evaluations as the pattern has
@@ -135,7 +140,9 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> DifferenceModel<T, F> {
         let model = DifferenceModel::new(pattern.rows(), pattern.columns(), evaluate, difference);
         DifferenceModel { pattern: Some(pattern), ..model }
     }
+}
 
+impl<T: Scalar, F> DifferenceModel<T, F> {
     /// The same model with a typical size of each parameter, where its value says little of it, as at or near 0; 0 where
     /// none is known.
     ///
@@ -153,7 +160,7 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> DifferenceModel<T, F> {
     }
 }
 
-impl<T: Scalar, F: Fn(&[T], &mut [T])> Model<T> for DifferenceModel<T, F> {
+impl<T: Scalar, F: WriteFn<T>> Model<T> for DifferenceModel<T, F> {
     fn dim(&self) -> usize {
         self.dim
     }
@@ -161,7 +168,7 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Model<T> for DifferenceModel<T, F> {
         self.output_dim
     }
     fn evaluate(&self, x: &[T], out: &mut [T]) {
-        (self.evaluate)(x, out);
+        self.evaluate.write(&self.errors, x, out);
         let (point, outputs) = &mut *self.last();
         (point.clear(), outputs.clear());
         (point.extend_from_slice(x), outputs.extend_from_slice(out));
@@ -172,16 +179,18 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Model<T> for DifferenceModel<T, F> {
     fn linearize_within<'a>(&'a self, x: &'a [T], around: Around<'a, T>) -> impl Linearization<T> + 'a {
         let shape = Shape { rows: self.output_dim, columns: self.dim, pattern: self.pattern.as_ref() };
         let write = move |at: &MatrixAt<'a, T>, matrix: &mut [T]| {
-            let DifferenceModel { evaluate, difference, typical, .. } = self;
+            let DifferenceModel { difference, typical, .. } = self;
             let outputs = at.outputs();
+            let evaluate = &|x: &[T], out: &mut [T]| self.evaluate.write(&self.errors, x, out);
             let differences = Differences { evaluate, shape, difference: *difference, typical, x, outputs, around };
             at.evaluations.fetch_add(differences.write(matrix), Ordering::Relaxed);
         };
-        let evaluate = move |out: &mut [T]| (self.evaluate)(x, out);
+        let evaluate = move |out: &mut [T]| self.evaluate.write(&self.errors, x, out);
         let at = MatrixAt::new(
             shape,
             shape.groups(),
             Some(accuracy::<T>(self.difference)),
+            &self.errors,
             Box::new(evaluate),
             Box::new(write),
         );
@@ -190,6 +199,9 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Model<T> for DifferenceModel<T, F> {
             let _ = at.outputs.set(outputs.clone());
         }
         at
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.errors.take()
     }
 }
 
@@ -200,6 +212,7 @@ struct MatrixAt<'a, T> {
     shape: Shape<'a>,
     cost: usize,
     accuracy: Option<f64>,
+    errors: &'a ErrorSlot,
     /// Writes the outputs.
     evaluate: Box<dyn Fn(&mut [T]) + 'a>,
     /// Writes the matrix, in the places of the shape; they are zero before.
@@ -214,11 +227,12 @@ impl<'a, T: Scalar> MatrixAt<'a, T> {
         shape: Shape<'a>,
         cost: usize,
         accuracy: Option<f64>,
+        errors: &'a ErrorSlot,
         evaluate: Box<dyn Fn(&mut [T]) + 'a>,
         write: Write<'a, T>,
     ) -> Self {
         let (outputs, matrix, evaluations) = (OnceLock::new(), OnceLock::new(), AtomicUsize::new(0));
-        MatrixAt { shape, cost, accuracy, evaluate, write, outputs, matrix, evaluations }
+        MatrixAt { shape, cost, accuracy, errors, evaluate, write, outputs, matrix, evaluations }
     }
 
     fn matrix(&self) -> &[T] {
@@ -268,6 +282,9 @@ impl<T: Scalar> LinearMap<T> for MatrixAt<'_, T> {
                 (column, Some(rows)) => rows.iter().zip(column).map(|(&i, &a)| a.into() * u[i].into()).sum(),
             });
         }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.errors.take()
     }
     fn form(&self, matrix: &mut [T]) {
         if self.shape.pattern.is_none() {

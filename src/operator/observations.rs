@@ -9,7 +9,9 @@
 use std::cell::RefCell;
 
 use super::{Around, LinearMap, Linearization, Model};
-use crate::base::{Error, Result, Scalar, check_finite, check_length, check_range, kernels};
+use crate::base::{
+    CallbackError, CallbackOutput, Error, Result, Scalar, check_finite, check_length, check_range, kernels,
+};
 
 /// A model whose outputs are multiplied by weights; see [`LeastSquares::with_weights`](crate::LeastSquares::with_weights).
 #[derive(Clone, Debug)]
@@ -84,6 +86,9 @@ impl<T: Scalar, M: Model<T>> Model<T> for WeightedModel<T, M> {
         kernels::multiply(&self.weights, &mut outputs);
         Adapted { inner, adapter: self, outputs, scratch: RefCell::default() }
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.model.take_error()
+    }
 }
 
 impl<T: Scalar, M: Model<T>> Model<T> for PriorModel<T, M> {
@@ -107,6 +112,9 @@ impl<T: Scalar, M: Model<T>> Model<T> for PriorModel<T, M> {
         outputs.resize(self.output_dim(), T::zero());
         self.deviations(x, &mut outputs[self.model.output_dim()..]);
         Adapted { inner, adapter: self, outputs, scratch: RefCell::default() }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.model.take_error()
     }
 }
 
@@ -198,6 +206,9 @@ impl<T: Scalar, L: LinearMap<T>, A: Adapter<T>> LinearMap<T> for Adapted<'_, T, 
     fn evaluations(&self) -> usize {
         self.inner.evaluations()
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
+    }
 }
 
 impl<T: Scalar, L: LinearMap<T>, A: Adapter<T>> Linearization<T> for Adapted<'_, T, L, A> {
@@ -226,6 +237,6 @@ impl<T: Scalar, L: LinearMap<T>, A: Adapter<T>> Linearization<T> for Adapted<'_,
 /// assert!((report.x[0] - x_true).abs() < 1e-9);
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
-pub fn complex<T>(closure: impl Fn(&[T], &mut [[T; 2]])) -> impl Fn(&[T], &mut [T]) {
+pub fn complex<T, A: CallbackOutput<()>>(closure: impl Fn(&[T], &mut [[T; 2]]) -> A) -> impl Fn(&[T], &mut [T]) -> A {
     move |x, out| closure(x, out.as_chunks_mut::<2>().0)
 }

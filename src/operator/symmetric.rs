@@ -1,6 +1,6 @@
 //! A symmetric matrix that is only ever seen through its products.
 
-use crate::base::Scalar;
+use crate::base::{CallbackError, Scalar};
 
 /// Columns of the identity that go into one call of `apply_block`.
 pub(super) const COLUMNS: usize = 16;
@@ -72,6 +72,12 @@ pub trait SymmetricOperator<T> {
     fn evaluations(&self) -> usize {
         0
     }
+
+    /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
+    /// [`ErrorSlot`](crate::ErrorSlot).
+    fn take_error(&self) -> Option<CallbackError> {
+        None
+    }
 }
 
 impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
@@ -101,6 +107,9 @@ impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
     }
     fn evaluations(&self) -> usize {
         (**self).evaluations()
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        (**self).take_error()
     }
 }
 

@@ -1,10 +1,9 @@
 //! Writing down the matrix of an operator with all threads, for small d.
 
-use rayon::prelude::*;
-
 use super::SymmetricOperator;
 use super::symmetric::{COLUMNS, apply_to_identity};
 use crate::base::Scalar;
+use crate::base::parallel::{Chunked, for_each};
 
 /// Forms M by blocks of columns, several blocks at once, for an operator that may be shared between threads. The same
 /// numbers as [`SymmetricOperator::form`], whatever the number of threads. Costs d products.
@@ -28,8 +27,8 @@ use crate::base::Scalar;
 pub fn form_parallel<T: Scalar>(operator: &(impl SymmetricOperator<T> + Sync), matrix: &mut [T]) {
     let dim = operator.dim();
     assert_eq!(matrix.len(), dim * dim, "the matrix needs dim² numbers");
-    matrix.par_chunks_mut(dim * COLUMNS).enumerate().for_each_init(
-        || vec![T::zero(); dim * COLUMNS.min(dim)],
-        |identity, (block, columns)| apply_to_identity(operator, block * COLUMNS, identity, columns),
-    );
+    for_each(Chunked(matrix, dim * COLUMNS), &|block, columns| {
+        let mut identity = vec![T::zero(); dim * COLUMNS.min(dim)];
+        apply_to_identity(operator, block * COLUMNS, &mut identity, columns);
+    });
 }

@@ -7,9 +7,9 @@ use std::time::Duration;
 use crate::common::Watched;
 use newton_krylov::problems::{ChainedRosenbrock, LogisticRegression, MoreGarbowHillstrom, parse_libsvm};
 use newton_krylov::{
-    Batches, DiagonalPreconditioner, Difference, Error, Evaluation, Expansion, FirstOrder, GradientMethod, LineSearch,
-    Moments, Momentum, Objective, Progress, Report, Result, SampledObjective, Scalar, Schedule, SteepestDescent,
-    Stopping, Termination, TrustRegion, objective, objective_from_gradient, with_preconditioner,
+    Batches, DiagonalPreconditioner, Difference, Epsilon, Error, Evaluation, Expansion, FirstOrder, GradientMethod,
+    LineSearch, Moments, Momentum, Objective, Progress, Report, Result, SampledObjective, Scalar, Schedule,
+    SteepestDescent, Stopping, Termination, TrustRegion, objective, objective_from_gradient, with_preconditioner,
 };
 
 /// Every method behind one call, with a rate for Hessians between 1 and 10.
@@ -291,9 +291,11 @@ fn callers_mistakes_name_the_argument() {
         refused(with(newton_krylov::RmsProp { rate: bad, ..Default::default() }), &words);
         refused(with(newton_krylov::Adam { rate: bad, ..Default::default() }), &words);
         let words = format!("epsilon is {bad}");
-        refused(with(newton_krylov::AdaGrad { epsilon: bad, ..Default::default() }), &words);
-        refused(with(newton_krylov::FullAdaGrad { epsilon: bad, ..Default::default() }), &words);
-        refused(with(newton_krylov::RmsProp { epsilon: bad, ..Default::default() }), &words);
+        for epsilon in [Epsilon::Outside(bad), Epsilon::Inside(bad)] {
+            refused(with(newton_krylov::AdaGrad { epsilon, ..Default::default() }), &words);
+            refused(with(newton_krylov::FullAdaGrad { epsilon, ..Default::default() }), &words);
+            refused(with(newton_krylov::RmsProp { epsilon, ..Default::default() }), &words);
+        }
         refused(with(newton_krylov::Adam { epsilon: bad, ..Default::default() }), &words);
     }
     for bad in [1.0, -0.1, f64::NAN] {

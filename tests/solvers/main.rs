@@ -6,9 +6,11 @@ mod common;
 mod counts;
 #[path = "../common/derivative.rs"]
 mod derivative;
+mod epsilon;
 mod faults;
 mod first_order;
 mod first_order_theory;
 mod mirror_descent;
+mod mirror_maps;
 mod reference_runs;
 mod torch_optimizers;

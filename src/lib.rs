@@ -132,6 +132,7 @@ mod step;
 pub use base::{CallbackError, CallbackOutput, Error, ErrorSlot, Result, Scalar, SplitMix64};
 #[cfg(feature = "serde")]
 pub use control::checkpoint;
+pub use control::observers;
 pub use control::{
     Batches, Evaluation, Iteration, LeastSquaresProgress, LeastSquaresReport, Progress, Report, Stopping, Termination,
 };

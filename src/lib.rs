@@ -74,7 +74,8 @@
 //! # Guarantees
 //!
 //! - Counts of values, gradients and products are exact ([`Counts`]). Forming a matrix counts as
-//!   [`forming_cost`](SymmetricOperator::forming_cost) products, a product by differences of gradients as one.
+//!   [`forming_cost`](SymmetricOperator::forming_cost) products; what differences evaluate counts as what it is, gradients
+//!   for products as gradients, residuals for a Jacobian as residuals.
 //! - [`Termination::converged`] claims that ‖∇f(x)‖ reached the tolerance; no other outcome does. The report has the
 //!   best point found.
 //! - Outside the dense path no d² numbers are stored, and vectors are stored as far as [`Memory`] allows.
@@ -134,6 +135,7 @@ mod step;
 pub use base::{CallbackError, CallbackOutput, Error, ErrorSlot, Result, Scalar, SplitMix64};
 #[cfg(feature = "serde")]
 pub use control::checkpoint;
+pub use control::observers;
 pub use control::{
     Batches, Evaluation, Iteration, LeastSquaresProgress, LeastSquaresReport, Progress, Report, Stopping, Termination,
 };

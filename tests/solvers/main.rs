@@ -13,6 +13,7 @@ mod first_order;
 mod first_order_theory;
 mod mirror_descent;
 mod mirror_maps;
+mod observers;
 mod proximity;
 mod reference_runs;
 mod torch_optimizers;

@@ -11,6 +11,7 @@ mod judge;
 mod least_squares_report;
 mod limits;
 mod line_search;
+pub mod observers;
 mod report;
 mod run;
 mod stopping;

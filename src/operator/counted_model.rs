@@ -3,18 +3,19 @@
 use std::cell::Cell;
 
 use super::block_jacobian::BlockJacobian;
-use super::{Counts, LinearMap, Linearization, Model};
+use super::{Around, Counts, LinearMap, Linearization, Model, Units};
 use crate::base::{CallbackError, Scalar};
 
 /// A model that counts what is asked of it.
 pub(crate) struct CountedModel<'m, M> {
     model: &'m M,
     counts: Cell<Counts>,
+    units: Units,
 }
 
 impl<'m, M> CountedModel<'m, M> {
     pub fn new(model: &'m M) -> Self {
-        CountedModel { model, counts: Cell::default() }
+        CountedModel { model, counts: Cell::default(), units: Units::default() }
     }
 
     pub fn counts(&self) -> Counts {
@@ -53,7 +54,8 @@ impl<'m, M> CountedModel<'m, M> {
         M: Model<T>,
     {
         self.record(|c| c.gradients += 1);
-        CountedMap { inner: self.model.linearize_within(x, bounds), counted: self }
+        let around = Around { bounds, units: Some(&self.units) };
+        CountedMap { inner: self.model.linearize_within(x, around), counted: self, known: Cell::new(0) }
     }
 }
 
@@ -61,6 +63,19 @@ impl<'m, M> CountedModel<'m, M> {
 pub(crate) struct CountedMap<'a, J, M> {
     inner: J,
     counted: &'a CountedModel<'a, M>,
+    /// Evaluations of it that were counted.
+    known: Cell<usize>,
+}
+
+impl<J, M> CountedMap<'_, J, M> {
+    /// Counts the evaluations that a call has made, for differences.
+    fn record_evaluations<T>(&self)
+    where
+        J: LinearMap<T>,
+    {
+        let now = self.inner.evaluations();
+        self.counted.record(|c| c.values += now - self.known.replace(now));
+    }
 }
 
 impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
@@ -73,10 +88,12 @@ impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.counted.record(|c| c.products += 1);
         self.inner.apply(v, out);
+        self.record_evaluations();
     }
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
         self.counted.record(|c| c.transpose_products += 1);
         self.inner.apply_transpose(u, out);
+        self.record_evaluations();
     }
     fn form(&self, matrix: &mut [T])
     where
@@ -85,12 +102,18 @@ impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
         let (cost, wide) = (self.inner.forming_cost(), self.rows() < self.columns());
         self.counted.record(|c| *if wide { &mut c.transpose_products } else { &mut c.products } += cost);
         self.inner.form(matrix);
+        self.record_evaluations();
     }
     fn forming_cost(&self) -> usize {
         self.inner.forming_cost()
     }
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        self.inner.column_norms_squared(out)
+    fn column_norms(&self, out: &mut [T]) -> bool {
+        let known = self.inner.column_norms(out);
+        self.record_evaluations();
+        known
+    }
+    fn accuracy(&self) -> Option<f64> {
+        self.inner.accuracy()
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)

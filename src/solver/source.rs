@@ -183,7 +183,8 @@ impl<T: Scalar> StepSource<T> {
         globalisation: &mut impl Globalisation,
         step: &mut [T],
     ) -> Proposal {
-        if self.failures > MOST_FAILURES {
+        // What is taken as its formula has it is not replaced by anything else.
+        if self.failures > MOST_FAILURES || globalisation.bare() {
             return Err(Termination::NotFinite(Evaluation::Product));
         }
         if !self.scaled {

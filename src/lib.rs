@@ -128,7 +128,7 @@ pub mod spectrum;
 pub mod statistics;
 mod step;
 
-pub use base::{Error, Result, Scalar, SplitMix64};
+pub use base::{Communicator, Error, Result, Scalar, Slices, SplitMix64, check_equal, distributed, reductions};
 #[cfg(feature = "serde")]
 pub use control::checkpoint;
 pub use control::{

@@ -16,6 +16,7 @@ mod model;
 mod objective;
 mod sampled;
 mod second_order;
+mod summed;
 mod symmetric;
 
 pub(crate) use block_jacobian::{BlockJacobian, BlockValues, ChunkValues, RowWeights};
@@ -34,6 +35,7 @@ pub use model::{ClosureModel, LayerShape, Linearization, Model, model};
 pub use objective::{Expansion, Objective};
 pub use sampled::{SampledModel, SampledObjective};
 pub use second_order::{SecondOrderModel, with_second_order};
+pub use summed::Summed;
 pub use symmetric::SymmetricOperator;
 
 pub(crate) use counted_model::CountedModel;

@@ -4,35 +4,56 @@
 //!
 //! where rank r only knows fᵣ, or its rows Jᵣ of the Jacobian. One sum over the ranks for each answer: of one number for
 //! a value, of two with a divergence, of d for a gradient, of dk for k products at once. Whoever runs a solver on the sum
+//! A callback that fails on one rank fails on all: a flag goes along with every sum, and with Jv and residuals one of its
+//! own. Whoever runs a solver on the sum
 //! does so in [`distributed`](crate::distributed) with [`Slices::Residuals`](crate::Slices::Residuals).
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::{Expansion, LinearMap, Linearization, Model, Objective, SampledObjective, SymmetricOperator};
-use crate::base::{Communicator, Scalar};
+use crate::base::{CallbackError, Communicator, ErrorSlot, Scalar};
 
-/// The ranks, and room to add up in.
-#[derive(Clone)]
+/// The ranks, room to add up in, and the error that ended their work.
 struct Ranks {
     all: Rc<dyn Communicator>,
     room: RefCell<Vec<f64>>,
+    errors: ErrorSlot,
 }
 
 impl Ranks {
-    /// numbers ← Σᵣ wᵣ numbersᵣ.
-    fn add_up<T: Scalar>(&self, weight: f64, numbers: &mut [T]) {
+    fn new(all: Rc<dyn Communicator>) -> Self {
+        Ranks { all, room: RefCell::default(), errors: ErrorSlot::new() }
+    }
+
+    /// numbers ← Σᵣ wᵣ numbersᵣ; NaN on all ranks if the callback failed on one, which costs no further sum.
+    fn add_up<T: Scalar>(&self, weight: f64, numbers: &mut [T], error: Option<CallbackError>) {
         let mut room = self.room.borrow_mut();
         room.clear();
         room.extend(numbers.iter().map(|&number| weight * number.into()));
+        room.push(f64::from(error.is_some()));
         self.all.sum(&mut room);
+        let failed = room.pop() != Some(0.0);
         numbers.iter_mut().zip(&*room).for_each(|(number, &sum)| *number = T::from_f64(sum));
+        if failed {
+            self.store(error);
+            numbers.fill(T::nan());
+        }
     }
 
-    fn value(&self, weight: f64, value: f64) -> f64 {
-        let mut sum = [weight * value];
-        self.all.sum(&mut sum);
-        sum[0]
+    /// As [`add_up`](Self::add_up) with the weights in the numbers.
+    fn sums<const N: usize>(&self, mut numbers: [f64; N], error: Option<CallbackError>) -> [f64; N] {
+        self.add_up(1.0, &mut numbers, error);
+        numbers
+    }
+
+    /// Keeps this rank's error, or says which other's it was.
+    #[cold]
+    fn store(&self, error: Option<CallbackError>) {
+        let mut rank = [if error.is_some() { 1.0 + self.all.rank() as f64 } else { 0.0 }];
+        self.all.largest(&mut rank);
+        let other = || CallbackError::new(format!("it was on rank {}", rank[0] - 1.0));
+        self.errors.store(error.unwrap_or_else(other));
     }
 }
 
@@ -75,14 +96,14 @@ pub struct Summed<O> {
 impl<O> Summed<O> {
     /// Σᵣ of the ranks' objectives or sampled objectives, or the model with the rows of all; every rank has some.
     pub fn new(ranks: Rc<dyn Communicator>, local: O) -> Self {
-        Summed { ranks: Ranks { all: ranks, room: RefCell::default() }, local: Some(local), weight: 1.0, dim: 0 }
+        Summed { ranks: Ranks::new(ranks), local: Some(local), weight: 1.0, dim: 0 }
     }
 
     /// The mean over the samples of all ranks of objectives that are means over each rank's `samples`, as those of
     /// [`fit`](crate::fit) are: wᵣ = nᵣ/Σn. Costs one sum over the ranks.
     pub fn mean(ranks: Rc<dyn Communicator>, local: O, samples: usize) -> Self {
         let mut sum = Summed::new(ranks, local);
-        sum.weight = samples as f64 / sum.ranks.value(1.0, samples as f64);
+        sum.weight = samples as f64 / sum.ranks.sums([samples as f64], None)[0];
         sum
     }
 
@@ -97,7 +118,11 @@ impl<T: Scalar, O: Objective<T>> Objective<T> for Summed<O> {
         self.local.as_ref().map_or(self.dim, |local| local.dim())
     }
     fn value(&self, x: &[T]) -> f64 {
-        self.ranks.value(self.weight, self.local.as_ref().map_or(0.0, |local| local.value(x)))
+        let value = self.local.as_ref().map_or(0.0, |local| local.value(x));
+        self.ranks.sums([self.weight * value], self.local.as_ref().and_then(|local| local.take_error()))[0]
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.ranks.errors.take()
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         let inner = self.local.as_ref().map(|local| local.expand(x));
@@ -118,7 +143,7 @@ impl<T: Scalar, S: SampledObjective<T>> SampledObjective<T> for Summed<S> {
         let (rank, size, count) = (self.ranks.all.rank(), self.ranks.all.size(), samples.len());
         let share = &samples[count * rank / size..count * (rank + 1) / size];
         Summed {
-            ranks: self.ranks.clone(),
+            ranks: Ranks::new(self.ranks.all.clone()),
             local: (!share.is_empty()).then(|| self.local().batch(share)),
             weight: share.len() as f64 / count as f64,
             dim: SampledObjective::<T>::dim(self),
@@ -136,12 +161,23 @@ struct At<'a, E> {
 
 impl<E> At<'_, E> {
     /// out ← Σᵣ wᵣ of what `local` writes there.
-    fn add_up<T: Scalar>(&self, out: &mut [T], local: impl FnOnce(&E, &mut [T])) {
+    fn add_up<T: Scalar>(&self, out: &mut [T], local: impl FnOnce(&E, &mut [T]))
+    where
+        E: SymmetricOperator<T>,
+    {
         match &self.inner {
             Some(inner) => local(inner, out),
             None => out.fill(T::zero()),
         }
-        self.ranks.add_up(self.weight, out);
+        self.ranks.add_up(self.weight, out, self.error());
+    }
+
+    /// What went wrong on this rank.
+    fn error<T>(&self) -> Option<CallbackError>
+    where
+        E: SymmetricOperator<T>,
+    {
+        self.inner.as_ref().and_then(|inner| inner.take_error())
     }
 }
 
@@ -158,11 +194,15 @@ impl<T: Scalar, E: SymmetricOperator<T>> SymmetricOperator<T> for At<'_, E> {
     fn form(&self, matrix: &mut [T]) {
         self.add_up(matrix, |inner, matrix| inner.form(matrix));
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.ranks.errors.take()
+    }
 }
 
 impl<T: Scalar, E: Expansion<T>> Expansion<T> for At<'_, E> {
     fn value(&self) -> f64 {
-        self.ranks.value(self.weight, self.inner.as_ref().map_or(0.0, |inner| inner.value()))
+        let value = self.inner.as_ref().map_or(0.0, |inner| inner.value());
+        self.ranks.sums([self.weight * value], self.error())[0]
     }
     fn gradient(&self, out: &mut [T]) {
         self.add_up(out, |inner, out| inner.gradient(out));
@@ -172,9 +212,9 @@ impl<T: Scalar, E: Expansion<T>> Expansion<T> for At<'_, E> {
         let local = self.inner.as_ref().map(|inner| inner.value_and_divergence(y));
         let missing = f64::from(local == Some(None));
         let (value, divergence) = local.flatten().unwrap_or_default();
-        let mut sums = [self.weight * value, self.weight * divergence, missing];
-        self.ranks.all.sum(&mut sums);
-        (sums[2] == 0.0).then_some((sums[0], sums[1]))
+        let [value, divergence, missing] =
+            self.ranks.sums([self.weight * value, self.weight * divergence, missing], self.error());
+        (missing <= 0.0 || missing.is_nan()).then_some((value, divergence))
     }
     fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
         let missing = match &self.inner {
@@ -184,10 +224,10 @@ impl<T: Scalar, E: Expansion<T>> Expansion<T> for At<'_, E> {
         if self.inner.is_none() {
             out.fill(T::zero());
         }
-        if self.ranks.value(1.0, f64::from(missing)) > 0.0 {
+        if self.ranks.sums([f64::from(missing)], None) != [0.0] {
             return false;
         }
-        self.ranks.add_up(self.weight, out);
+        self.ranks.add_up(self.weight, out, self.error());
         true
     }
 }
@@ -202,6 +242,10 @@ impl<T: Scalar, M: Model<T>> Model<T> for Summed<M> {
     }
     fn evaluate(&self, x: &[T], out: &mut [T]) {
         self.local().evaluate(x, out);
+        self.ranks.sums([], self.local().take_error());
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.ranks.errors.take()
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         Rows { inner: self.local().linearize(x), ranks: &self.ranks }
@@ -226,10 +270,14 @@ impl<T: Scalar, L: LinearMap<T>> LinearMap<T> for Rows<'_, L> {
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.inner.apply(v, out);
+        self.ranks.sums([], self.inner.take_error());
     }
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
         self.inner.apply_transpose(u, out);
-        self.ranks.add_up(1.0, out);
+        self.ranks.add_up(1.0, out, self.inner.take_error());
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.ranks.errors.take()
     }
     fn forming_cost(&self) -> usize {
         self.inner.forming_cost()
@@ -237,7 +285,7 @@ impl<T: Scalar, L: LinearMap<T>> LinearMap<T> for Rows<'_, L> {
     fn column_norms_squared(&self, out: &mut [T]) -> bool {
         let known = self.inner.column_norms_squared(out);
         if known {
-            self.ranks.add_up(1.0, out);
+            self.ranks.add_up(1.0, out, self.inner.take_error());
         }
         known
     }

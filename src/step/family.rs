@@ -9,7 +9,7 @@ use super::dense::DenseModel;
 use super::krylov::{Growth, KrylovSpace};
 use super::remembered::RememberedModel;
 use super::spectral::{Answer, Indefinite, Question};
-use crate::base::{Scalar, kernels, space};
+use crate::base::{CallbackError, Scalar, kernels, space};
 use crate::operator::SymmetricOperator;
 
 /// Unknowns up to which the dense path is considered: an eigendecomposition takes about 30 ms at 512 (`cargo bench`,
@@ -454,5 +454,8 @@ impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for CountingView<'_, M> {
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.made.set(self.made.get() + 1);
         self.operator.apply(v, out);
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.operator.take_error()
     }
 }

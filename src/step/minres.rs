@@ -21,7 +21,8 @@
 use std::mem::swap;
 
 use crate::base::{
-    Error, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range, kernels, space,
+    Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
+    space,
 };
 use crate::operator::SymmetricOperator;
 
@@ -169,6 +170,7 @@ pub fn minres<T: Scalar>(
             _ => break leave,
         }
     };
+    check_callback(operator.take_error())?;
     Ok(Minres {
         step: run.step,
         residual_norm: run.residual_norm,

@@ -1,6 +1,5 @@
 //! Runs over several ranks, here threads: the same decisions as on one, whatever is spread over them.
 
-#[path = "common/ranks.rs"]
 mod ranks;
 
 use std::ops::ControlFlow;
@@ -8,11 +7,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use newton_krylov::{
-    Adam, Batches, Communicator, Counts, CubicRegularization, Error, FirstOrder, GradientDescent, HessianFree, Inner,
-    Lbfgs, LeastSquares, LevenbergMarquardt, LinearLeastSquares, Memory, Metric, MinresOptions, NaturalGradient,
-    NewtonCg, Objective, Question, Report, SampledObjective, Slices, SquaredError, SteepestDescent, StepOptions, Steps,
-    Stopping, Summed, Termination, TrustRegion, check_equal, damped_step, distributed, fit, linear_map, minres, model,
-    objective, operator, reductions,
+    Adam, Batches, Communicator, Counts, CubicRegularization, Error, Expansion, FirstOrder, GradientDescent,
+    HessianFree, Inner, Lbfgs, LeastSquares, LevenbergMarquardt, LinearLeastSquares, Memory, Metric, MinresOptions,
+    NaturalGradient, NewtonCg, Objective, Question, Report, SampledObjective, Slices, SquaredError, SteepestDescent,
+    StepOptions, Steps, Stopping, Summed, SymmetricOperator, Termination, TrustRegion, check_equal, damped_step,
+    distributed, fit, linear_map, minres, model, objective, operator, reductions,
 };
 use ranks::{Thread, on_ranks, part};
 
@@ -431,4 +430,35 @@ fn reductions_are_few() {
     assert_eq!(for_each(1, 200, 300), 2.0);
     let (few, many) = (for_each(200, 20, 30), for_each(200, 80, 90));
     assert!((few - many).abs() < 1.0 && many < 11.0, "{few} {many}");
+}
+
+/// The error comes out as it is on the rank where it happened; the others learn in the same call which that was.
+#[test]
+fn a_callback_that_fails_on_one_rank_fails_on_all() {
+    let errors = on_ranks(3, |ranks| {
+        let here = ranks.rank() == 1;
+        let refuse = |x: f64| if here && x > 2.0 { Err("out of paper") } else { Ok(()) };
+        let local = objective(
+            1,
+            |x: &[f64]| refuse(x[0]).map(|()| x[0].exp()),
+            |x, g| refuse(x[0]).map(|()| g[0] = x[0].exp()),
+            |x, v, hv| refuse(x[0]).map(|()| hv[0] = x[0].exp() * v[0]),
+        );
+        let f = Summed::new(ranks.clone(), local);
+        assert!(f.value(&[1.0]).is_finite() && f.take_error().is_none());
+        let of_value = (f.value(&[3.0]).is_nan(), f.take_error());
+        let (x, mut g) = ([3.0], [0.0]);
+        let view = f.expand(&x);
+        view.gradient(&mut g);
+        let of_gradient = (g[0].is_nan(), view.take_error());
+        view.apply(&[1.0], &mut g);
+        let of_product = (g[0].is_nan(), view.take_error());
+        assert!(f.value(&[1.0]).is_finite() && f.take_error().is_none());
+        [of_value, of_gradient, of_product].map(|(nan, error)| (nan, error.unwrap().to_string()))
+    });
+    for (nan, text) in errors.iter().flatten() {
+        assert!(*nan && (text.contains("out of paper") || text.contains("rank 1")), "{text}");
+    }
+    assert!(errors[1].iter().all(|(_, text)| text.contains("out of paper")));
+    assert_eq!(errors[0], errors[2]);
 }

@@ -134,6 +134,7 @@ pub use base::{
 };
 #[cfg(feature = "serde")]
 pub use control::checkpoint;
+pub use control::observers;
 pub use control::{
     Batches, Evaluation, Iteration, LeastSquaresProgress, LeastSquaresReport, Progress, Report, Stopping, Termination,
 };

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{LinearMap, Linearization, Model};
+use super::{BlockJacobian, LayerShape, LinearMap, Linearization, Model};
 use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar, kernels};
 
 /// A model with second-order products from a closure; see [`with_second_order`].
@@ -78,6 +78,12 @@ where
     fn hidden_states(&self) -> bool {
         self.model.hidden_states()
     }
+    fn layers(&self) -> Vec<LayerShape> {
+        self.model.layers()
+    }
+    fn in_blocks_of(&self, rows: usize) -> bool {
+        self.model.in_blocks_of(rows)
+    }
 }
 
 /// The model at a point.
@@ -126,6 +132,12 @@ impl<T, L: LinearMap<T>, F> LinearMap<T> for At<'_, T, L, F> {
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
     }
+    fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
+        self.inner.blocks()
+    }
+    fn count_passes(&self, passes: usize) {
+        self.inner.count_passes(passes);
+    }
     fn take_error(&self) -> Option<CallbackError> {
         self.inner.take_error().or_else(|| self.errors.take())
     }
@@ -162,5 +174,8 @@ where
     }
     fn structural_product(&self, middle: &dyn Fn(&[T], &mut [T]), weight: f64, v: &[T], out: &mut [T]) -> bool {
         self.inner.structural_product(middle, weight, v, out)
+    }
+    fn add_layer_moments(&self, u: &[T], inputs: &mut [Vec<T>], outputs: &mut [Vec<T>]) {
+        self.inner.add_layer_moments(u, inputs, outputs);
     }
 }

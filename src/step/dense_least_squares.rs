@@ -13,17 +13,14 @@ use faer::diag::DiagMut;
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::linalg::qr::no_pivoting::factor::{QrParams, qr_in_place, qr_in_place_scratch, recommended_block_size};
 use faer::linalg::svd::{ComputeSvdVectors, SvdParams, svd, svd_scratch};
-use faer::{MatMut, MatRef, Par, Spec};
+use faer::{MatMut, MatRef, Spec};
 
 use super::family::{Accuracy, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::spectral::{self, Answer, Question};
 use crate::base::native::clean_registers;
-use crate::base::{Scalar, columns, kernels};
+use crate::base::{Scalar, columns, kernels, parallel};
 use crate::operator::LinearMap;
-
-/// Unknowns from which factorisations use all threads; below, one thread is faster.
-const PARALLEL: usize = 512;
 
 /// A formed Jacobian and its factors. Storage: (2m + 4n)·n numbers and some vectors.
 pub struct DenseLeastSquares<T> {
@@ -62,8 +59,8 @@ impl<T: Scalar> DenseLeastSquares<T> {
         let (qr, values): (Spec<QrParams, f64>, Spec<SvdParams, f64>) = Default::default();
         let thin = ComputeSvdVectors::Thin;
         let scratch = StackReq::any_of(&[
-            qr_in_place_scratch::<f64>(m, wide, block, parallel(n), qr),
-            svd_scratch::<f64>(k, n, thin, thin, parallel(n), values),
+            qr_in_place_scratch::<f64>(m, wide, block, parallel::dense(n), qr),
+            svd_scratch::<f64>(k, n, thin, thin, parallel::dense(n), values),
         ]);
         DenseLeastSquares {
             m,
@@ -110,7 +107,7 @@ impl<T: Scalar> DenseLeastSquares<T> {
         }
         let work = MatMut::from_column_major_slice_mut(&mut self.work, m, n + 1);
         let reflectors = MatMut::from_column_major_slice_mut(&mut self.reflectors, self.block, m.min(n + 1));
-        qr_in_place(work, reflectors, parallel(n), MemStack::new(&mut self.scratch), Spec::default());
+        qr_in_place(work, reflectors, parallel::dense(n), MemStack::new(&mut self.scratch), Spec::default());
         for j in 0..n {
             for i in 0..k {
                 self.r[j * k + i] = if i <= j { self.work[j * m + i] } else { 0.0 };
@@ -121,7 +118,7 @@ impl<T: Scalar> DenseLeastSquares<T> {
             DiagMut::from_slice_mut(&mut self.sigma),
             Some(MatMut::from_column_major_slice_mut(&mut self.u, k, k)),
             Some(MatMut::from_column_major_slice_mut(&mut self.v, n, k)),
-            parallel(n),
+            parallel::dense(n),
             MemStack::new(&mut self.scratch),
             Spec::default(),
         );
@@ -243,8 +240,4 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
     fn numbers(&self) -> usize {
         self.jacobian.len() + self.work.len() + self.reflectors.len() + self.r.len() + self.u.len() + self.v.len()
     }
-}
-
-fn parallel(n: usize) -> Par {
-    if n >= PARALLEL { Par::rayon(0) } else { Par::Seq }
 }

@@ -12,5 +12,6 @@ mod first_order;
 mod first_order_theory;
 mod mirror_descent;
 mod mirror_maps;
+mod observers;
 mod reference_runs;
 mod torch_optimizers;

@@ -6,6 +6,7 @@
 
 use std::ops::Range;
 
+use crate::base::parallel::{join, threads};
 use crate::base::{Scalar, space};
 
 /// Elements in a leaf of the summation tree (32 KiB of `f64`: one level-1 cache).
@@ -26,10 +27,11 @@ pub(in crate::base) fn both<A: Send, B: Send>(
     a: impl FnOnce() -> A + Send,
     b: impl FnOnce() -> B + Send,
 ) -> (A, B) {
-    let pays = len >= PARALLEL
-        && rayon::current_num_threads() > 1
-        && (len >= PARALLEL_FROM_OUTSIDE || rayon::current_thread_index().is_some());
-    if pays { rayon::join(a, b) } else { (a(), b()) }
+    let pays = || {
+        let (threads, inside) = threads();
+        threads > 1 && (inside || len >= PARALLEL_FROM_OUTSIDE)
+    };
+    if len >= PARALLEL && pays() { join(a, b) } else { (a(), b()) }
 }
 
 /// Sums `N` quantities at once over `0..len` by a fixed binary tree of blocks.

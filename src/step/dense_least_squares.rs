@@ -5,9 +5,9 @@
 //! A Householder QR factorisation carries r along, so Q is never formed; the singular value decomposition of the small
 //! R then answers any question in O(n) (Golub & Van Loan, *Matrix Computations* (2013), sections 5.3 and 5.5; both
 //! factorisations by faer). JᵀJ is never formed: its condition number would be the square. Moré (1978) factorises
-//! [R; √λD] anew for each λ; with Σ at hand no question costs a factorisation. Singular values below
-//! ε max(m, n) σ₁ count as zero, and steps have no component along their vectors: where J has no full rank, or m < n, it
-//! is the step of least ‖z‖ that is returned. All arithmetic is in f64, also for f32 vectors.
+//! [R; √λD] anew for each λ; with Σ at hand no question costs a factorisation. Singular values within
+//! [`rank_noise`] of zero count as zero, and steps have no component along their vectors: where J has no full rank, or
+//! m < n, it is the step of least ‖z‖ that is returned. All arithmetic is in f64, also for f32 vectors.
 
 use faer::diag::DiagMut;
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
@@ -49,7 +49,17 @@ pub struct DenseLeastSquares<T> {
     correction: Vec<f64>,
     size: f64,
     rank: usize,
+    /// The relative error of J, if it is more than rounding.
+    accuracy: Option<f64>,
     factored: bool,
+}
+
+/// Up to where a singular value of an m × n matrix may be noise. The factorisation in f64 changes it by some
+/// ε max(m, n) σ₁ (Golub & Van Loan 2013, section 5.4.1); columns with the relative error e, that of `T` or `accuracy`, by
+/// at most e√n times their length, of which that of the shortest counts: one that is short by its scaling is no noise.
+pub(crate) fn rank_noise<T: Scalar>(m: usize, n: usize, largest: f64, shortest: f64, accuracy: Option<f64>) -> f64 {
+    let entries = accuracy.unwrap_or(0.0).max(T::epsilon_f64()) * (n as f64).sqrt() * shortest;
+    entries.max(f64::EPSILON * m.max(n) as f64 * largest)
 }
 
 impl<T: Scalar> DenseLeastSquares<T> {
@@ -83,6 +93,7 @@ impl<T: Scalar> DenseLeastSquares<T> {
             correction: vec![0.0; n],
             size: 1.0,
             rank: 0,
+            accuracy: None,
             factored: false,
         }
     }
@@ -105,6 +116,9 @@ impl<T: Scalar> DenseLeastSquares<T> {
         if !kernels::all_finite(&self.work) {
             return false;
         }
+        let lengths = self.work[..m * n].chunks_exact(m).map(kernels::norm);
+        let shortest = lengths.filter(|&length| length > 0.0).fold(f64::INFINITY, f64::min);
+        let shortest = if shortest.is_finite() { shortest } else { 0.0 };
         let work = MatMut::from_column_major_slice_mut(&mut self.work, m, n + 1);
         let reflectors = MatMut::from_column_major_slice_mut(&mut self.reflectors, self.block, m.min(n + 1));
         qr_in_place(work, reflectors, parallel::dense(n), MemStack::new(&mut self.scratch), Spec::default());
@@ -126,7 +140,7 @@ impl<T: Scalar> DenseLeastSquares<T> {
         if decomposed.is_err() || !kernels::all_finite(&self.sigma) {
             return false;
         }
-        let least = T::epsilon_f64() * m.max(n) as f64 * self.sigma[0];
+        let least = rank_noise::<T>(m, n, self.sigma[0], shortest, self.accuracy);
         self.rank = self.sigma.iter().filter(|&&sigma| sigma > least).count();
         let q = &self.work[m * n..m * n + k];
         for i in 0..k {
@@ -147,6 +161,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
 
     fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool {
         self.factored = false;
+        self.accuracy = jacobian.accuracy();
         jacobian.form(&mut self.jacobian);
         for (g, column) in gradient.iter_mut().zip(self.jacobian.chunks_exact(self.m)) {
             *g = T::from_f64(kernels::dot(column, residual));

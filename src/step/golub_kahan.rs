@@ -77,7 +77,7 @@ pub struct GolubKahan<T> {
     /// ‖Sg‖.
     size: f64,
     /// The Frobenius norm of B.
-    squares: f64,
+    frobenius: f64,
     /// S at this point.
     scaling: Vec<T>,
     /// Workspace.
@@ -106,7 +106,7 @@ impl<T: Scalar> GolubKahan<T> {
             matrix: Bidiagonal::new(capacity),
             state: State::Entered,
             size: 0.0,
-            squares: 0.0,
+            frobenius: 0.0,
             scaling: vec![T::one(); n],
             work: vec![T::zero(); n],
             largest: 0.0,
@@ -161,7 +161,7 @@ impl<T: Scalar> GolubKahan<T> {
     /// False if a product is not finite.
     fn bound(&mut self, jacobian: &impl LinearMap<T>, gradient: &[T]) -> bool {
         self.largest = 0.0;
-        if jacobian.column_norms_squared(&mut self.work) || kernels::norm(gradient) == 0.0 {
+        if jacobian.column_norms(&mut self.work) || kernels::norm(gradient) == 0.0 {
             return true;
         }
         if let Some((vector, size)) = &self.large
@@ -194,7 +194,7 @@ impl<T: Scalar> GolubKahan<T> {
                     self.state = State::Broken;
                     return Err(InnerStop::NotFinite);
                 }
-                self.squares += alpha * alpha + process.beta * process.beta;
+                self.frobenius = self.frobenius.hypot(alpha).hypot(process.beta);
                 matrix.push(alpha, process.beta);
                 self.state = if advance == Advance::Advanced { State::Half } else { State::Invariant };
             }
@@ -236,7 +236,7 @@ impl<T: Scalar> GolubKahan<T> {
             State::Invariant => 0.0,
             State::Half | State::Broken => f64::INFINITY,
             State::Entered | State::Ready => {
-                let (norm, left) = (self.squares.sqrt(), self.matrix.left());
+                let (norm, left) = (self.frobenius, self.matrix.left());
                 let residual = self.matrix.residual(self.process.alpha);
                 if residual <= T::epsilon_f64() * norm * left || left <= T::epsilon_f64() * self.matrix.first() {
                     0.0
@@ -351,15 +351,15 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
         }
         let beta = self.process.start(residual);
         self.matrix.clear(beta);
-        self.squares = 0.0;
+        self.frobenius = 0.0;
         jacobian.apply_transpose(residual, gradient);
         beta.is_finite() && kernels::norm(gradient).is_finite() && self.bound(jacobian, gradient)
     }
 
     fn column_norms<J: LinearMap<T>>(&mut self, jacobian: &J, norms: &mut [f64]) -> bool {
-        let known = jacobian.column_norms_squared(&mut self.work);
+        let known = jacobian.column_norms(&mut self.work);
         if known {
-            norms.iter_mut().zip(&self.work).for_each(|(norm, &squared)| *norm = squared.into().sqrt());
+            norms.iter_mut().zip(&self.work).for_each(|(norm, &of)| *norm = of.into());
         }
         known
     }

@@ -11,7 +11,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::{Expansion, LinearMap, Linearization, Model, Objective, SampledObjective, SymmetricOperator};
+use super::{Around, Expansion, LinearMap, Linearization, Model, Objective, SampledObjective, SymmetricOperator};
 use crate::base::{CallbackError, Communicator, ErrorSlot, Scalar};
 
 /// The ranks, room to add up in, and the error that ended their work.
@@ -39,6 +39,28 @@ impl Ranks {
             self.store(error);
             numbers.fill(T::nan());
         }
+    }
+
+    /// norms ← (Σᵣ normsᵣ²)^½, without overflow or underflow in the squares.
+    fn norms<T: Scalar>(&self, norms: &mut [T], error: Option<CallbackError>) {
+        let mut largest: Vec<f64> = norms.iter().map(|&norm| norm.into()).collect();
+        largest.iter_mut().for_each(|norm| *norm = if norm.is_nan() { f64::INFINITY } else { *norm });
+        self.all.largest(&mut largest);
+        largest.iter_mut().for_each(|size| *size = if *size > 0.0 && size.is_finite() { *size } else { 1.0 });
+        for (norm, &size) in norms.iter_mut().zip(&largest) {
+            *norm = T::from_f64((Into::<f64>::into(*norm) / size).powi(2));
+        }
+        self.add_up(1.0, norms, error);
+        for (norm, &size) in norms.iter_mut().zip(&largest) {
+            *norm = T::from_f64(Into::<f64>::into(*norm).sqrt() * size);
+        }
+    }
+
+    /// The worst relative error that any rank's part promises to stay below.
+    fn accuracy(&self, accuracy: Option<f64>) -> Option<f64> {
+        let mut worst = [accuracy.unwrap_or(0.0)];
+        self.all.largest(&mut worst);
+        (worst[0] > 0.0).then_some(worst[0])
     }
 
     /// As [`add_up`](Self::add_up) with the weights in the numbers.
@@ -194,6 +216,12 @@ impl<T: Scalar, E: SymmetricOperator<T>> SymmetricOperator<T> for At<'_, E> {
     fn form(&self, matrix: &mut [T]) {
         self.add_up(matrix, |inner, matrix| inner.form(matrix));
     }
+    fn accuracy(&self) -> Option<f64> {
+        self.ranks.accuracy(self.inner.as_ref().and_then(|inner| inner.accuracy()))
+    }
+    fn evaluations(&self) -> usize {
+        self.inner.as_ref().map_or(0, |inner| inner.evaluations())
+    }
     fn take_error(&self) -> Option<CallbackError> {
         self.ranks.errors.take()
     }
@@ -250,8 +278,8 @@ impl<T: Scalar, M: Model<T>> Model<T> for Summed<M> {
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         Rows { inner: self.local().linearize(x), ranks: &self.ranks }
     }
-    fn linearize_within<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> impl Linearization<T> + 'a {
-        Rows { inner: self.local().linearize_within(x, bounds), ranks: &self.ranks }
+    fn linearize_within<'a>(&'a self, x: &'a [T], around: Around<'a, T>) -> impl Linearization<T> + 'a {
+        Rows { inner: self.local().linearize_within(x, around), ranks: &self.ranks }
     }
 }
 
@@ -282,12 +310,15 @@ impl<T: Scalar, L: LinearMap<T>> LinearMap<T> for Rows<'_, L> {
     fn forming_cost(&self) -> usize {
         self.inner.forming_cost()
     }
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        let known = self.inner.column_norms_squared(out);
+    fn column_norms(&self, out: &mut [T]) -> bool {
+        let known = self.inner.column_norms(out);
         if known {
-            self.ranks.add_up(1.0, out, self.inner.take_error());
+            self.ranks.norms(out, self.inner.take_error());
         }
         known
+    }
+    fn accuracy(&self) -> Option<f64> {
+        self.ranks.accuracy(self.inner.accuracy())
     }
     fn count_passes(&self, passes: usize) {
         self.inner.count_passes(passes);

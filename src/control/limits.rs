@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Stopping, Termination};
-use crate::base::CallbackError;
+use crate::base::{CallbackError, space};
 use crate::operator::Counts;
 
 /// A flag that ends runs from outside: another thread, a signal handler. Runs look at it between any two calls of their
@@ -115,7 +115,7 @@ impl<'s> Limits<'s> {
             Some(Termination::MaxGradients)
         } else if counts.all_products() >= stopping.max_products {
             Some(Termination::MaxProducts)
-        } else if stopping.max_time.is_some_and(|most| self.before + self.started.elapsed() >= most) {
+        } else if self.out_of_time() {
             Some(Termination::MaxTime)
         } else {
             None
@@ -135,6 +135,12 @@ impl<'s> Limits<'s> {
         counts.all_products().saturating_add(further) <= stopping.max_products
             && self.error.borrow().is_none()
             && !stopping.cancellation.is_cancelled()
-            && stopping.max_time.is_none_or(|most| self.before + self.started.elapsed() < most)
+            && !self.out_of_time()
+    }
+
+    /// Whether the time is used up, by rank 0's clock.
+    fn out_of_time(&self) -> bool {
+        let out = |most| space::agreed(self.before + self.started.elapsed() >= most);
+        self.stopping.max_time.is_some_and(out)
     }
 }

@@ -194,7 +194,7 @@ impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
             }
             let (length, predicted) = (self.globalisation.length(&answer), self.globalisation.predicted(&answer));
             kernels::add_scaled(x, length, &self.step, &mut self.trial_x);
-            if predicted.is_nan() || predicted <= 0.0 || self.trial_x == x {
+            if predicted.is_nan() || predicted <= 0.0 || kernels::same(&self.trial_x, x) {
                 return Err(Failure::NoDecrease);
             }
             let (after, divergence) = if !kernels::all_finite(&self.trial_x) {

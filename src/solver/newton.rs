@@ -194,7 +194,7 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for N
             let risen = track.value > track.initial_value;
             return Err(if risen { Termination::Diverged } else { Termination::Unbounded });
         }
-        if !promising || !answer.norm.is_finite() || track.other_x == self.x {
+        if !promising || !answer.norm.is_finite() || kernels::same(&track.other_x, self.x) {
             return Err(track.stalled(source.family.asymmetry(), Termination::Stalled));
         }
         let (after, divergence) = if inside { self.probe(&track.other_x, globalisation) } else { (f64::NAN, f64::NAN) };

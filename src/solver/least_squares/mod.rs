@@ -15,6 +15,7 @@ mod trial;
 
 use crate::base::{
     CallbackError, Error, Result, Scalar, SplitMix64, check_finite, check_length, check_positive_dimension, kernels,
+    space,
 };
 use crate::control::{DescentRun, Globalisation, LeastSquaresReport, Oracle, Place, Report, Stopping};
 use crate::curvature::{LeastCurvature, LeastSquares, LossSum, RobustLoss, Weighted, Weights};
@@ -161,7 +162,7 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss> Oracle<T> for Residuals<'_, T, M, L>
     fn first_value(&self, x: &[T], state: &mut FitState<T>) -> Result<f64> {
         self.model.evaluate(x, &mut state.residual);
         check_finite("the residuals at x0", &state.residual)?;
-        state.initial_size = kernels::norm(&state.residual);
+        state.initial_size = space::of_residuals(|| kernels::norm(&state.residual));
         let value = state.sum.value(self.fit.loss(), &state.residual);
         if value.is_finite() {
             Ok(value)

@@ -15,7 +15,7 @@
 //! A gradient of exactly zero is believed only where further products do not contradict it.
 
 use super::{FitPlace, FitState, Scaling};
-use crate::base::{Scalar, kernels};
+use crate::base::{Scalar, kernels, space};
 use crate::control::{Limits, Track};
 use crate::curvature::RobustLoss;
 use crate::operator::{LinearMap, Model};
@@ -35,7 +35,7 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, 
     pub(super) fn rescale(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) {
         let problem = self.residuals;
         let known = fit.source.column_norms(&self.jacobian, &mut fit.norms);
-        let size = kernels::norm(self.residual());
+        let size = space::of_residuals(|| kernels::norm(self.residual()));
         let (mut largest, mut squares) = (0.0_f64, 0.0);
         let (mut terms, mut met) = (0.0, 0.0);
         for j in 0..track.gradient.len() {
@@ -61,6 +61,8 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, 
                 largest = largest.max(g.abs() / norm);
             }
         }
+        largest = space::largest(largest);
+        (terms, met, squares) = (space::norm(terms), space::norm(met), space::norm(squares));
         track.gradient_norm = squares;
         let tolerance = limits.stopping().gradient_relative.max(ROUNDING * T::epsilon_f64());
         let mut verified = true;
@@ -90,7 +92,7 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, 
         }
         fit.norms.fill(0.0);
         for _ in 0..PROBES {
-            fit.image.iter_mut().for_each(|s| *s = T::from_f64(fit.random.normal()));
+            space::of_residuals(|| space::normals(&mut fit.random, 1.0, &mut fit.image));
             self.jacobian.apply_transpose(&fit.image, &mut track.new_gradient);
             if !kernels::all_finite(&track.new_gradient) {
                 return None;
@@ -105,29 +107,29 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, 
                 largest = largest.max(g.into().abs() / norm);
             }
         }
-        Some(largest)
+        Some(space::largest(largest))
     }
 
     /// Whether Jᵀr is not zero although the gradient is, for three products: Jᵀr itself and, with a normal s and a normal
     /// v, Jᵀs for its size and rᵀJv. A product with J or Jᵀ that wrongly says zero would pass for a minimum otherwise.
     pub(super) fn contradicted(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) -> bool {
-        let size = kernels::norm(self.residual());
-        if size == 0.0 || !self.allows(limits, CONFIRMATION) || track.gradient.iter().any(|&g| g != T::zero()) {
+        let size = space::of_residuals(|| kernels::norm(self.residual()));
+        if size == 0.0 || !self.allows(limits, CONFIRMATION) || kernels::max_abs(&track.gradient) != 0.0 {
             return false;
         }
         let tolerance = T::epsilon_f64().powf(0.375);
         let random = &mut fit.random;
-        let mut draw = |v: &mut [T]| v.iter_mut().for_each(|v| *v = T::from_f64(random.normal()));
         self.jacobian.apply_transpose(self.residual(), &mut track.new_gradient);
         let found = kernels::norm(&track.new_gradient);
-        draw(&mut fit.image);
+        space::of_residuals(|| space::normals(random, 1.0, &mut fit.image));
         self.jacobian.apply_transpose(&fit.image, &mut track.new_gradient);
-        let largest = kernels::norm(&track.new_gradient) / kernels::norm(&fit.image) * size;
-        draw(&mut track.new_gradient);
+        let largest = kernels::norm(&track.new_gradient) / space::of_residuals(|| kernels::norm(&fit.image)) * size;
+        space::normals(random, 1.0, &mut track.new_gradient);
         // A gradient below this is zero to the vectors' numbers.
         let least = T::min_positive_value().into() * kernels::norm(&track.new_gradient);
         self.jacobian.apply(&track.new_gradient, &mut fit.image);
-        let along = kernels::dot(self.residual(), &fit.image).abs();
-        found > tolerance * largest || along > least.max(tolerance * size * kernels::norm(&fit.image))
+        let (along, image) =
+            space::of_residuals(|| (kernels::dot(self.residual(), &fit.image).abs(), kernels::norm(&fit.image)));
+        found > tolerance * largest || along > least.max(tolerance * size * image)
     }
 }

@@ -10,7 +10,7 @@
 
 use super::stationarity::{POLISHED, ROUNDING};
 use super::{FitPlace, FitState, LOOSEST, Residuals, TIGHTEST};
-use crate::base::{Scalar, kernels};
+use crate::base::{Scalar, kernels, space};
 use crate::control::{
     Confirmation, Entry, Globalisation, Limits, Outcome, Pending, Place, Scales, Stopping, Termination, Track, Trial,
     Verdict, judge_decrease, rounding,
@@ -98,9 +98,9 @@ where
             fit.scaled = true;
             let weighted = |v: &[T]| {
                 let squares = v.iter().zip(&fit.scaling).map(|(&v, &s)| (v / s).into()).filter(|v: &f64| v.is_finite());
-                squares.fold(0.0, f64::hypot)
+                space::norm(squares.fold(0.0, f64::hypot))
             };
-            let (point, size) = (weighted(self.x), kernels::norm(self.residual()));
+            let (point, size) = (weighted(self.x), space::of_residuals(|| kernels::norm(self.residual())));
             let point = if point > 0.0 { point } else { size };
             globalisation.start(Scales { gradient_norm: track.gradient_norm, curvature: 0.0, point });
         }
@@ -125,15 +125,16 @@ where
         let length = globalisation.length(&answer);
         kernels::scale(length, &mut track.step);
         kernels::add_scaled(self.x, 1.0, &track.step, &mut track.other_x);
-        fit.projected = bounds.is_some_and(|bounds| bounds.project(&mut track.other_x));
+        fit.projected = bounds.is_some_and(|bounds| space::anywhere(bounds.project(&mut track.other_x)));
         if fit.projected {
             // What the model says of the projected step, as if it were `length` times an answer.
             kernels::add_scaled(&track.other_x, -1.0, self.x, &mut track.step);
             self.jacobian.apply(&track.step, &mut fit.image);
             let scaled = track.step.iter().zip(&fit.scaling).filter(|(_, s)| **s > T::zero());
-            answer.norm = scaled.fold(0.0, |norm: f64, (&v, &s)| norm.hypot((v / s).into())) / length;
+            let norm = scaled.fold(0.0, |norm: f64, (&v, &s)| norm.hypot((v / s).into()));
+            answer.norm = space::norm(norm) / length;
             answer.slope = kernels::dot(&track.gradient, &track.step) / length;
-            answer.curvature = kernels::dot(&fit.image, &fit.image) / (length * length);
+            answer.curvature = space::of_residuals(|| kernels::dot(&fit.image, &fit.image)) / (length * length);
             answer.on_boundary = false;
         }
         Ok((answer, inner))
@@ -154,7 +155,7 @@ where
             return Err(if fit.orthogonal { Termination::GradientTolerance } else { Termination::Stalled });
         }
         let inside = answer.norm.is_finite() && kernels::all_finite(&track.other_x);
-        if !answer.norm.is_finite() || track.other_x == self.x {
+        if !answer.norm.is_finite() || kernels::same(&track.other_x, self.x) {
             return Err(track.stalled(0.0, Termination::Stalled));
         }
         let length = globalisation.length(&answer);
@@ -186,7 +187,7 @@ where
         if inside {
             problem.model.evaluate(&track.other_x, &mut fit.other_residual);
             // A bounded loss takes NaN for an outlier.
-            if problem.fit.loss().is_identity() || kernels::all_finite(&fit.other_residual) {
+            if problem.fit.loss().is_identity() || space::of_residuals(|| kernels::all_finite(&fit.other_residual)) {
                 actual = fit.sum.decrease(problem.fit.loss(), &fit.residual, &fit.other_residual);
             }
         }
@@ -226,7 +227,7 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, 
         kernels::axpby(-1.0, &fit.residual, 1.0, &mut fit.other_residual);
         self.weights.weight(&mut fit.other_residual);
         kernels::axpby(-2.0 / h, &fit.image, 2.0 / (h * h), &mut fit.other_residual);
-        let second = kernels::norm(&fit.other_residual);
+        let second = space::of_residuals(|| kernels::norm(&fit.other_residual));
         if !second.is_finite() {
             return Err(f64::NEG_INFINITY);
         }

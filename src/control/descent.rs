@@ -16,6 +16,7 @@
 
 use std::ops::ControlFlow;
 
+use super::convergence::{Measures, Promise};
 use super::globalisation::{Globalisation, Trial};
 use super::track::{Pending, Track};
 use super::{EqualRatios, Evaluation, Limits, Progress, Report, Run, Stopping, Termination, Verdict};
@@ -31,6 +32,9 @@ const MOST_LENGTHENINGS: usize = 20;
 const MOST_REJECTIONS: usize = 200;
 /// Steps in a row, within rounding of f, that do not lower the gradient.
 const MOST_ROUNDING_STEPS: usize = 4;
+
+/// λ‖δ‖² as a share of −gᵀδ, the sum of it and δᵀMδ, up to which a step counts as the model's minimum.
+const HELD_BACK: f64 = 0.1;
 
 /// A number, or why the run is over.
 pub(crate) type Outcome<V> = std::result::Result<V, Termination>;
@@ -141,6 +145,11 @@ pub(crate) trait Place<T: Scalar, O: Oracle<T> + ?Sized> {
         limits: &Limits<'_>,
         grow: bool,
     ) -> Outcome<(Answer, InnerStop)>;
+
+    /// What the model still promises with this answer, if it is convex as far as is known.
+    fn promise(&self, _state: &mut O::State, _answer: &Answer, _inner: InnerStop) -> Option<Promise> {
+        None
+    }
 
     /// Evaluates f at track.other_x and compares it with what the answer predicts.
     fn judge(
@@ -329,7 +338,8 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
         {
             return Ok(Arrival::End { termination, back: pending.is_some() });
         }
-        if !self.limits.allow_products(counts, self.place.entry_cost(self.state)) {
+        let cost = self.place.entry_cost(self.state);
+        if cost > 0 && !self.limits.allow_products(counts, cost) {
             let termination = self.limit().unwrap_or(Termination::MaxProducts);
             return Ok(Arrival::End { termination, back: pending.is_some() });
         }
@@ -475,7 +485,7 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
         // A good trial and its Δ, σ or α, while a longer step is tried.
         let mut longer_than: Option<(Trial, f64)> = None;
         let (mut lengthened, mut first) = (0, true);
-        let mut ratios = EqualRatios::new();
+        let mut ratios = EqualRatios::new(T::epsilon_f64(), kernels::norm(self.x));
         loop {
             let tried = match self.limit() {
                 Some(limit) => Err(limit),
@@ -541,8 +551,39 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
         if self.limits.stopping().cancellation.is_cancelled() {
             return Err(Termination::Cancelled);
         }
+        if grow && self.settled(&answer, inner) {
+            return Err(Termination::GradientTolerance);
+        }
         let judged = self.place.judge(self.state, self.track, self.globalisation, self.limits, answer);
         judged.map(|(trial, verdict)| (trial, verdict, inner))
+    }
+
+    /// Whether the model's minimum is where the run is.
+    fn settled(&mut self, answer: &Answer, inner: InnerStop) -> bool {
+        let (track, stopping) = (&*self.track, self.limits.stopping());
+        let tolerance = stopping.gradient_tolerance::<T>(track.reference_gradient_norm);
+        let gradient_small = track.gradient_norm <= tolerance;
+        if inner == InnerStop::NotFinite {
+            return gradient_small; // there is nothing else to go by
+        }
+        // A step that is held back is not the model's minimum.
+        let held_back = answer.shift * answer.norm * answer.norm > HELD_BACK * -answer.slope;
+        if held_back || answer.on_boundary && answer.shift == 0.0 {
+            return false;
+        }
+        let Some(promise) = self.place.promise(self.state, answer, inner) else { return false };
+        let position = kernels::norm(self.x);
+        let measures = Measures {
+            epsilon: T::epsilon_f64(),
+            tolerance: stopping.relative_tolerance::<T>(),
+            gradient_small,
+            value: track.value,
+            gained: track.initial_value - track.value,
+            position,
+            farthest: track.farthest.max(position),
+        };
+        self.track.farthest = measures.farthest;
+        measures.settle(promise)
     }
 
     /// Comes back to a trial that was better than the longer one after it; the model gives the step again for nothing.

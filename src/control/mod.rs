@@ -3,6 +3,7 @@
 mod batches;
 #[cfg(feature = "serde")]
 pub mod checkpoint;
+mod convergence;
 mod descent;
 mod equal_ratios;
 mod globalisation;
@@ -26,6 +27,7 @@ pub use run::Run;
 pub use stopping::Stopping;
 pub use termination::{Evaluation, Termination};
 
+pub(crate) use convergence::Promise;
 pub(crate) use descent::{Confirmation, DescentRun, Entry, Oracle, Outcome, Place, check_start};
 pub(crate) use equal_ratios::EqualRatios;
 pub(crate) use globalisation::{Globalisation, Scales, Trial};

@@ -31,9 +31,9 @@ pub struct Stopping {
     pub target_value: f64,
     /// Most outer iterations. Default 1,000,000, so that no run is endless.
     pub max_iterations: usize,
-    /// Most values. Default: no limit.
+    /// Most values, at least 1. Default: no limit.
     pub max_values: usize,
-    /// Most gradients. Default: no limit.
+    /// Most gradients, at least 1. Default: no limit.
     pub max_gradients: usize,
     /// Most products. Inner solves are cut short to keep it. Default: no limit.
     pub max_products: usize,
@@ -71,13 +71,21 @@ impl Stopping {
         not_negative("stopping.gradient_absolute", self.gradient_absolute)?;
         not_negative("stopping.step", self.step)?;
         not_negative("stopping.decrease", self.decrease)?;
+        let at_least_one = |argument, most: usize| check_range(argument, most as f64, most > 0, "at least 1");
+        at_least_one("stopping.max_values", self.max_values)?;
+        at_least_one("stopping.max_gradients", self.max_gradients)?;
         let target = self.target_value;
         check_range("stopping.target_value", target, !target.is_nan(), "a number or −∞")
     }
 
-    /// The gradient norm that counts as zero.
+    /// τ.
+    pub(crate) fn relative_tolerance<T: Scalar>(&self) -> f64 {
+        self.gradient_relative.max(8.0 * T::epsilon_f64())
+    }
+
+    /// The gradient norm that counts as small.
     pub(crate) fn gradient_tolerance<T: Scalar>(&self, initial: f64) -> f64 {
-        (self.gradient_relative.max(8.0 * T::epsilon_f64()) * initial).max(self.gradient_absolute)
+        (self.relative_tolerance::<T>() * initial).max(self.gradient_absolute)
     }
 
     /// Whether the step that led to x, of length `norm`, was too small to go on: it changed f by `decrease`, to `value`.

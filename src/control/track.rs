@@ -39,6 +39,8 @@ pub(crate) struct Track<T> {
     pub stationary: bool,
     /// The value at the saddle that was just left.
     pub left_saddle: Option<f64>,
+    /// The largest ‖x‖ met.
+    pub farthest: f64,
     pub gradient: Vec<T>,
     /// The gradient at a new point; once its step was taken, the change y = g₊ − g.
     pub new_gradient: Vec<T>,
@@ -78,6 +80,7 @@ impl<T: Scalar> Track<T> {
             least_measure: f64::INFINITY,
             stationary: false,
             left_saddle: None,
+            farthest: 0.0,
             gradient: zeros(),
             new_gradient: zeros(),
             step: zeros(),

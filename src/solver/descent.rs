@@ -79,7 +79,7 @@ impl Descent {
         let (shift, rule) = (self.damping, self.control.rule()?);
         check_range("damping", shift, shift >= 0.0 && shift.is_finite(), "at least 0 and finite")?;
         let memory = Memory::Forgetful(self.memory.vectors(objective.dim().max(1), size_of::<T>()));
-        let settings = Settings { stopping: &self.stopping, inner: self.inner, memory };
+        let settings = Settings { stopping: &self.stopping, inner: self.inner, memory, curvature: false };
         start(Shifted { operator: objective, shift }, x0, settings, rule)
     }
 }

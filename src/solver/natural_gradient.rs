@@ -127,7 +127,7 @@ impl NaturalGradient {
     /// Gradient changes teach the Hessian, which the metric is not: nothing is remembered.
     fn settings<T>(&self, dim: usize) -> Settings<'_> {
         let memory = Memory::Forgetful(self.memory.vectors(dim.max(1), size_of::<T>()));
-        Settings { stopping: &self.stopping, inner: self.inner, memory }
+        Settings { stopping: &self.stopping, inner: self.inner, memory, curvature: false }
     }
 
     fn ball(&self) -> Result<Ball> {

@@ -10,7 +10,7 @@ use super::memory::Memory;
 use super::source::{Here, StepSource};
 use crate::base::{CallbackError, Error, Result, Scalar, kernels};
 use crate::control::{
-    Confirmation, DescentRun, Entry, Globalisation, Limits, Oracle, Outcome, Pending, Place, Report, Stopping,
+    Confirmation, DescentRun, Entry, Globalisation, Limits, Oracle, Outcome, Pending, Place, Promise, Report, Stopping,
     Termination, Track, Trial, Verdict, check_start, judge,
 };
 use crate::operator::{Counted, Counts, Expansion, Objective};
@@ -21,6 +21,8 @@ pub(super) struct Settings<'s> {
     pub stopping: &'s Stopping,
     pub inner: Inner,
     pub memory: Memory,
+    /// Whether the metric is taken for the curvature of f, and has the last word on convergence.
+    pub curvature: bool,
 }
 
 /// Starts a descent on `objective` from `x0`.
@@ -34,13 +36,14 @@ pub(super) fn start<'r, T: Scalar, O: Objective<T>, G: Globalisation>(
     check_start(dim, x0, settings.stopping)?;
     let plan = settings.memory.plan(dim, size_of::<T>());
     let source = StepSource::new(settings.inner, plan, dim);
-    let oracle = SecondOrder { objective: Counted::new(objective) };
+    let oracle = SecondOrder { objective: Counted::new(objective), curvature: settings.curvature };
     DescentRun::start(oracle, (source, ()), globalisation, x0, settings.stopping)
 }
 
 /// Values, gradients and products of an objective.
 pub(super) struct SecondOrder<O> {
     objective: Counted<O>,
+    curvature: bool,
 }
 
 impl<T: Scalar, O: Objective<T>> Oracle<T> for SecondOrder<O> {
@@ -72,7 +75,7 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for SecondOrder<O> {
     fn frame(&self, _: &StepSource<T>, (): &mut ()) {}
 
     fn place<'a>(&'a self, (): &'a (), x: &'a [T]) -> impl Place<T, Self> + 'a {
-        NewtonPlace { objective: &self.objective, expansion: self.objective.expand(x), x }
+        NewtonPlace { objective: &self.objective, curvature: self.curvature, expansion: self.objective.expand(x), x }
     }
 
     fn numbers(state: &StepSource<T>, (): &()) -> usize {
@@ -87,6 +90,7 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for SecondOrder<O> {
 /// The objective at x.
 struct NewtonPlace<'a, T, O, E> {
     objective: &'a Counted<O>,
+    curvature: bool,
     expansion: E,
     x: &'a [T],
 }
@@ -126,7 +130,18 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for N
     }
 
     fn converged(&self, _: &StepSource<T>, track: &Track<T>, stopping: &Stopping) -> bool {
-        track.gradient_norm <= stopping.gradient_tolerance::<T>(track.reference_gradient_norm)
+        let all = stopping.gradient_tolerance::<T>(track.reference_gradient_norm);
+        track.gradient_norm <= if self.curvature { stopping.gradient_absolute } else { all }
+    }
+
+    fn promise(&self, source: &mut StepSource<T>, answer: &Answer, inner: InnerStop) -> Option<Promise> {
+        let here = inner != InnerStop::Remembered;
+        let convex = !here || source.family.ritz_values().first().is_none_or(|&lowest| lowest >= 0.0);
+        (self.curvature && convex && inner != InnerStop::Limit).then_some(Promise {
+            decrease: -0.5 * answer.slope,
+            step: answer.norm,
+            here,
+        })
     }
 
     /// Where x is stationary to the last bit it is perhaps a saddle, with a way down that no gradient shows.

@@ -67,7 +67,8 @@ impl TrustRegion {
         objective: &'r O,
         x0: &[T],
     ) -> Result<DescentRun<'r, T, SecondOrder<&'r O>, Radius>> {
-        let settings = Settings { stopping: &self.stopping, inner: self.inner, memory: self.memory };
+        let Self { stopping, inner, memory } = self;
+        let settings = Settings { stopping, inner: *inner, memory: *memory, curvature: true };
         start(objective, x0, settings, Radius::new())
     }
 

@@ -764,8 +764,10 @@ fn every_limit_is_kept_exactly_and_named() {
                 report
             };
             with(|s, k| s.max_iterations = k, Termination::MaxIterations);
-            with(|s, k| s.max_values = k, Termination::MaxValues);
-            with(|s, k| s.max_gradients = k, Termination::MaxGradients);
+            if k > 0 {
+                with(|s, k| s.max_values = k, Termination::MaxValues);
+                with(|s, k| s.max_gradients = k, Termination::MaxGradients);
+            }
             with(|s, k| s.max_products = k, Termination::MaxProducts);
         }
     }

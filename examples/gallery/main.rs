@@ -1,6 +1,6 @@
 //! Draws landscapes of two unknowns: level sets, the unit balls of metrics, and the paths of all methods.
 //!
-//!     cargo run --release --example gallery                      # writes gallery.svg and gallery.png, and prints where
+//!     cargo run --release --example gallery                      # writes gallery.svg, and prints where
 //!     cargo run --release --example gallery -- --out pictures --json
 //!
 //! The ball of a metric M at x is vᵀM(x)v = r² (Pierrot, Perrin-Gilbert & Sigaud, "First-order and second-order variants of
@@ -58,14 +58,13 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         panels.push((landscape, runs));
     }
     let scene = drawing::draw(&panels);
-    let (svg, png) = (out.join("gallery.svg"), out.join("gallery.png"));
+    let svg = out.join("gallery.svg");
     fs::write(&svg, scene.svg()).map_err(|error| failed(&svg, &error))?;
-    scene.png(&png).map_err(|error| failed(&png, &*error))?;
-    println!("{}\n{}", svg.display(), png.display());
+    println!("{}", svg.display());
     if arguments.json {
         let landscapes: Map<_, _> =
             panels.iter().map(|(landscape, runs)| (landscape.name.into(), json_of(landscape, runs))).collect();
-        println!("{}", json!({ "svg": svg, "png": png, "landscapes": landscapes }));
+        println!("{}", json!({ "svg": svg, "landscapes": landscapes }));
     }
     Ok(())
 }

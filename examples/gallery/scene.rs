@@ -1,11 +1,6 @@
-//! Lines, dots and words in a plane of pixels, written as SVG and as PNG. The PNG has no words: plotters would need a font.
+//! Lines, dots and words in a plane of pixels, written as SVG.
 
-use std::error::Error;
 use std::fmt::Write;
-use std::path::Path;
-
-use plotters::element::DashedPathElement;
-use plotters::prelude::*;
 
 pub type Rgb = [u8; 3];
 /// In pixels, from the upper left.
@@ -103,40 +98,6 @@ impl Scene {
             written.expect("a string takes all that is written");
         }
         text + "</svg>\n"
-    }
-
-    /// With two pixels for one of the scene's.
-    pub fn png(&self, path: &Path) -> Result<(), Box<dyn Error>> {
-        let pixels = |[x, y]: Point| ((2.0 * x).round() as i32, (2.0 * y).round() as i32);
-        let size = ((2.0 * self.width) as u32, (2.0 * self.height) as u32);
-        let root = BitMapBackend::new(path, size).into_drawing_area();
-        root.fill(&WHITE)?;
-        for shape in &self.shapes {
-            match shape {
-                Shape::Line(points, style) => {
-                    let [r, g, b] = style.color;
-                    let color = RGBColor(r, g, b).mix(style.opacity);
-                    let stroke = color.stroke_width((2.0 * style.width).round().max(1.0) as u32);
-                    let mut points: Vec<_> = points.iter().copied().map(pixels).collect();
-                    points.dedup();
-                    if style.dashed {
-                        root.draw(&DashedPathElement::new(points, 8, 6, stroke))?;
-                    } else {
-                        // One by one: a path's joints would be drawn as spikes where it turns back.
-                        for pair in points.windows(2) {
-                            root.draw(&PathElement::new(pair, stroke))?;
-                        }
-                    }
-                }
-                Shape::Dot(at, radius, [r, g, b]) => {
-                    let color = RGBColor(*r, *g, *b).filled();
-                    root.draw(&Circle::new(pixels(*at), (2.0 * radius).round() as i32, color))?;
-                }
-                Shape::Words { .. } => {}
-            }
-        }
-        root.present()?;
-        Ok(())
     }
 }
 

@@ -1,7 +1,7 @@
 //! Fits a curve to points and says how well its parameters are known.
 //!
-//!   cargo run --release --example curve_fit
-//!   cargo run --release --example curve_fit -- FILE.csv --curve gaussian --loss cauchy --scale 0.1 --picture fit.svg --json
+//!   cargo run --release --bin curve_fit
+//!   cargo run --release --bin curve_fit -- FILE.csv --curve gaussian --loss cauchy --scale 0.1 --picture fit.svg --json
 //!
 //! The file has the columns t,y or t,y,sigma, with or without a header; without a file it takes a decay with two outliers.
 //! Minimises ½ Σ ρ(rᵢ²) over rᵢ = (f(tᵢ; p) − yᵢ)/σᵢ, within bounds if wanted. With a robust loss standard errors are

@@ -1,7 +1,7 @@
 //! Draws landscapes of two unknowns: level sets, the unit balls of metrics, and the paths of all methods.
 //!
-//!     cargo run --release --example gallery                      # writes gallery.svg, and prints where
-//!     cargo run --release --example gallery -- --out pictures --json
+//!     cargo run --release --bin gallery                      # writes gallery.svg, and prints where
+//!     cargo run --release --bin gallery -- --out pictures --json
 //!
 //! The ball of a metric M at x is vᵀM(x)v = r² (Pierrot, Perrin-Gilbert & Sigaud, "First-order and second-order variants of
 //! the gradient descent in a unified framework", figure 1); r is the same all over a panel, and chosen for each metric so

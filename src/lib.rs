@@ -132,7 +132,10 @@ pub mod spectrum;
 pub mod statistics;
 mod step;
 
-pub use base::{CallbackError, CallbackOutput, Error, ErrorSlot, Result, Scalar, SplitMix64};
+pub use base::{
+    CallbackError, CallbackOutput, Communicator, Error, ErrorSlot, Result, Scalar, Slices, SplitMix64, check_equal,
+    distributed, reductions,
+};
 #[cfg(feature = "serde")]
 pub use control::checkpoint;
 pub use control::observers;

@@ -19,6 +19,7 @@ mod observations;
 mod pattern;
 mod sampled;
 mod second_order;
+mod summed;
 mod symmetric;
 
 pub(crate) use block_jacobian::{BlockJacobian, BlockValues, ChunkValues, RowWeights};
@@ -39,6 +40,7 @@ pub use observations::{PriorModel, WeightedModel, complex};
 pub use pattern::Pattern;
 pub use sampled::{SampledModel, SampledObjective};
 pub use second_order::{SecondOrderModel, with_second_order};
+pub use summed::Summed;
 pub use symmetric::SymmetricOperator;
 
 pub(crate) use counted_model::CountedModel;

@@ -84,8 +84,8 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                 run.parameters,
                 run.deviations,
                 run.sum_of_squares,
-                run.report.counts.residuals,
-                run.report.counts.linearizations,
+                run.report.counts.values,
+                run.report.counts.gradients,
                 run.report.termination,
             );
             runs.push(run);
@@ -111,8 +111,8 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             "mean_digits": mean,
             "least_digits": least(|run| run.parameters),
             "least_standard_deviation_digits": least(|run| run.deviations),
-            "evaluations": total(|run| run.report.counts.residuals),
-            "products": total(|run| run.report.counts.totals().products),
+            "evaluations": total(|run| run.report.counts.values),
+            "products": total(|run| run.report.counts.all_products()),
             "seconds": runs.iter().map(|run| run.report.seconds).sum::<f64>(),
         });
         println!("{result}");

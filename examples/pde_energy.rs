@@ -184,7 +184,7 @@ fn solve(options: &Options) -> newton_krylov::Result<bool> {
         "energy, time    {inside:.3} s in values, gradients and products, {:.3} s outside",
         report.seconds - inside
     );
-    println!("memory          {:.3} GB", gigabytes(report.memory_vectors));
+    println!("memory          {:.3} GB", gigabytes(report.memory_vectors()));
     let error = error_against_truth(&energy, &report);
     println!("error           {:.3e} of the solution's largest value, {:.6e} of energy", error.relative, error.energy);
     if options.json {
@@ -299,7 +299,7 @@ fn json(options: &Options, report: &Report<f64>, error: &Error, inside: f64) -> 
         "iterations": report.iterations(),
         "seconds": report.seconds,
         "seconds_inside": inside,
-        "memory_vectors": report.memory_vectors,
+        "memory_vectors": report.memory_vectors(),
         "error": error.relative,
         "termination": report.termination.to_string(),
     })

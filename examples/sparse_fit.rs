@@ -177,7 +177,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             "outputs": m,
             "value": report.value,
             "products": counts.products + counts.transpose_products,
-            "residuals": counts.residuals,
+            "residuals": counts.values,
             "iterations": report.iterations(),
             "seconds": report.seconds,
             "error": error,

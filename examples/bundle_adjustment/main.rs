@@ -184,8 +184,8 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             "products": counts.products + counts.transpose_products,
             // Without elimination as with it, an inner iteration is one product of either kind.
             "inner_iterations": counts.products,
-            "residuals": counts.residuals,
-            "jacobians": counts.linearizations,
+            "residuals": counts.values,
+            "jacobians": counts.gradients,
             "iterations": report.history.len(),
             "seconds": seconds,
             "termination": report.termination.to_string(),

@@ -197,8 +197,8 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             "condition": found.condition,
             "residuals": m,
             "iterations": report.iterations(),
-            "evaluations": report.counts.residuals,
-            "products": report.counts.totals().products,
+            "evaluations": report.counts.values,
+            "products": report.counts.all_products(),
             "seconds": report.seconds,
             "termination": report.termination.to_string(),
         });

@@ -45,7 +45,7 @@ pub fn tables(runs: &[Run], times: &[f64], reach: &[f64]) {
     }
     println!();
     for Run { method, trained, end, .. } in runs {
-        let Counts { values, gradients, products } = trained.counts;
+        let Counts { values, gradients, products, .. } = trained.counts;
         println!(
             "{}: squared error {:.4}, cross entropy {:.3} per image after {:.1} s; {} iterations, {values} values, \
              {gradients} gradients, {products} products ({})",

@@ -1,6 +1,6 @@
 //! Fits the nonlinear regression problems of NIST's Statistical Reference Datasets and counts the correct digits.
 //!
-//!   cargo run --release --example nist_strd -- [PATH] --picture digits.svg --json
+//!   cargo run --release --bin nist_strd -- [PATH] --picture digits.svg --json
 //!
 //! Without a path it takes the 27 problems that come with the crate, with one a file in NIST's format or every `.dat` file
 //! of a directory. Each is fitted from both starts with default options. Digits are log relative errors,

@@ -1,9 +1,9 @@
 //! Minimises a Ginzburg–Landau energy on a cube: −Δu + κ(u³ − u) = f, for example with a million unknowns.
 //!
-//!     cargo run --release --example pde_energy                                # 20³ points
-//!     cargo run --release --example pde_energy -- --points 100
-//!     cargo run --release --example pde_energy -- --points 100 --memory 20    # little more than conjugate gradients
-//!     cargo run --release --example pde_energy -- --coupling 200              # several minima; the Hessian is indefinite
+//!     cargo run --release --bin pde_energy                                # 20³ points
+//!     cargo run --release --bin pde_energy -- --points 100
+//!     cargo run --release --bin pde_energy -- --points 100 --memory 20    # little more than conjugate gradients
+//!     cargo run --release --bin pde_energy -- --coupling 200              # several minima; the Hessian is indefinite
 
 use std::cell::Cell;
 use std::ops::ControlFlow;

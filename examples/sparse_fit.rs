@@ -1,6 +1,6 @@
 //! Nonlinear least squares with millions of parameters, from products alone.
 //!
-//!     cargo run --release --example sparse_fit -- [--parameters 1000000] [--readings 10] [--noise 0.001] [--json]
+//!     cargo run --release --bin sparse_fit -- [--parameters 1000000] [--readings 10] [--noise 0.001] [--json]
 //!
 //! Nodes on a ring have unknown states xᵢ. Each is read several times, every time disturbed by another node:
 //!

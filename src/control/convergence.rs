@@ -6,11 +6,15 @@
 //! the size of x, D what f has fallen by so far, and τ the tolerance, x has converged where M is positive definite as far as
 //! is known and
 //!
-//! - ‖δ‖ ≤ τX and p is within the rounding of f: nothing is left to gain, and nowhere to go; or
-//! - ‖g‖ ≤ τ‖g₀‖, ‖δ‖ ≤ τX and p ≤ τ³D: for an f that vanishes at the minimum and has no rounding there. A gradient that
-//!   falls by τ lets p fall by τ²; the further τ is one Newton step, which tells a minimum from a far start; or
+//! - ‖δ‖ ≤ 4εX in the whole space: the model's minimum is x, to its rounding; or
+//! - ‖δ‖ ≤ τX, p is within the rounding of f, and ‖g‖X ≤ √ε|f|: nothing is left to gain, and nowhere to go; or
+//! - ‖g‖ ≤ τ‖g₀‖, ‖δ‖ ≤ τX and p ≤ max(τ³, ε²)D: for an f that vanishes at the minimum and has no rounding there. A gradient that
+//!   falls by τ lets p fall by τ²; the further τ is one Newton step, which tells a minimum from a far start, and ε² is what
+//!   the rounding of x leaves; or
 //! - ‖g‖ ≤ τ‖g₀‖, p is within the rounding of f, and ‖δ‖ ≤ ε^¼X: directions along which f is so flat that rounding decides
 //!   where they end. On a plateau that leads to infinity steps are longer.
+//!
+//! The first two do not know the start. δ must be accurate for them, not only in the directions that g is large in.
 //!
 //! X is ‖x‖, but not less than √τ of the largest met: where the minimum lies at the origin ‖x‖ is no unit. τ counts as √ε
 //! for steps if it is below.
@@ -24,8 +28,10 @@ pub(crate) struct Promise {
     pub decrease: f64,
     /// ‖δ‖.
     pub step: f64,
-    /// Whether it was made from products at x, and not from curvature that is remembered or given by formula.
-    pub here: bool,
+    /// Whether it was made from products at x, to a small residual.
+    pub accurate: bool,
+    /// Whether no direction was left out.
+    pub complete: bool,
 }
 
 /// What a promise is measured by.
@@ -35,7 +41,8 @@ pub(crate) struct Measures {
     pub epsilon: f64,
     /// τ.
     pub tolerance: f64,
-    /// Whether ‖g‖ ≤ τ‖g₀‖.
+    /// ‖g‖, and whether that is at most τ‖g₀‖.
+    pub gradient_norm: f64,
     pub gradient_small: bool,
     /// f(x).
     pub value: f64,
@@ -47,14 +54,21 @@ pub(crate) struct Measures {
 }
 
 impl Measures {
+    /// X.
+    fn size(&self) -> f64 {
+        self.position.max(self.tolerance.sqrt() * self.farthest)
+    }
+
     /// Whether a point that promises no more has converged.
     pub fn settle(&self, promise: Promise) -> bool {
-        let size = self.position.max(self.tolerance.sqrt() * self.farthest);
+        let size = self.size();
         let short = promise.step <= self.tolerance.max(self.epsilon.sqrt()) * size;
         let nothing_left = promise.decrease <= rounding(self.epsilon, self.value, self.value);
-        let little_left = promise.decrease <= self.tolerance.powi(3) * self.gained;
+        let little_left = promise.decrease <= self.tolerance.powi(3).max(self.epsilon.powi(2)) * self.gained;
+        let flat = self.gradient_norm * size <= self.epsilon.sqrt() * self.value.abs();
         promise.decrease >= 0.0
-            && (promise.here && short && nothing_left
+            && (promise.accurate
+                && (short && nothing_left && flat || promise.complete && promise.step <= 4.0 * self.epsilon * size)
                 || self.gradient_small && short && little_left
                 || self.gradient_small && nothing_left && promise.step <= self.epsilon.sqrt().sqrt() * size)
     }
@@ -67,6 +81,7 @@ mod tests {
     const AT_ONE: Measures = Measures {
         epsilon: f64::EPSILON,
         tolerance: 1e-8,
+        gradient_norm: 1e-9,
         gradient_small: true,
         value: 3.0,
         gained: 1e6,
@@ -75,7 +90,7 @@ mod tests {
     };
 
     fn promise(decrease: f64, step: f64) -> Promise {
-        Promise { decrease, step, here: true }
+        Promise { decrease, step, accurate: true, complete: true }
     }
 
     #[test]
@@ -92,8 +107,14 @@ mod tests {
         let restart = Measures { gradient_small: false, gained: 0.0, ..AT_ONE };
         assert!(restart.settle(promise(1e-16, 1e-9)));
         assert!(!restart.settle(promise(1e-12, 1e-9)) && !restart.settle(promise(1e-16, 1e-7)));
+        // At the wall of a steep valley a step is short and the gradient is not.
+        assert!(!Measures { gradient_norm: 1e-3, ..restart }.settle(promise(1e-16, 1e-9)));
+        // Where f vanishes the rounding of x decides.
+        let vanishing = Measures { value: 1e-30, ..restart };
+        assert!(vanishing.settle(promise(1e-30, 8e-16)) && !vanishing.settle(promise(1e-30, 1e-15)));
+        assert!(!vanishing.settle(Promise { complete: false, ..promise(1e-30, 8e-16) }));
         // Remembered curvature does not tell that by itself.
-        assert!(!restart.settle(Promise { here: false, ..promise(1e-16, 1e-9) }));
+        assert!(!restart.settle(Promise { accurate: false, ..promise(1e-16, 1e-9) }));
     }
 
     #[test]

@@ -151,6 +151,9 @@ pub(crate) trait Place<T: Scalar, O: Oracle<T> + ?Sized> {
         None
     }
 
+    /// The next answers at this point are to leave next to nothing of the gradient.
+    fn be_accurate(&self, _state: &mut O::State) {}
+
     /// Evaluates f at track.other_x and compares it with what the answer predicts.
     fn judge(
         &self,
@@ -544,22 +547,36 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
         if self.limits.note(self.oracle.take_error()) {
             return Err(Termination::CallbackFailed);
         }
-        let (answer, inner) = match proposed {
+        let (mut answer, mut inner) = match proposed {
             Ok(proposed) => proposed,
             Err(termination) => return Err(self.limit().unwrap_or(termination)),
         };
         if self.limits.stopping().cancellation.is_cancelled() {
             return Err(Termination::Cancelled);
         }
-        if grow && self.settled(&answer, inner) {
+        if grow && self.settled(&mut answer, &mut inner) {
             return Err(Termination::GradientTolerance);
         }
         let judged = self.place.judge(self.state, self.track, self.globalisation, self.limits, answer);
         judged.map(|(trial, verdict)| (trial, verdict, inner))
     }
 
-    /// Whether the model's minimum is where the run is.
-    fn settled(&mut self, answer: &Answer, inner: InnerStop) -> bool {
+    /// Whether the model's minimum is where the run is. Where that seems so from an answer that leaves much of the gradient,
+    /// a more accurate one is asked for.
+    fn settled(&mut self, answer: &mut Answer, inner: &mut InnerStop) -> bool {
+        if *inner == InnerStop::Remembered || !self.seems_settled(answer, *inner, true) {
+            return self.seems_settled(answer, *inner, false);
+        }
+        if !matches!(inner, InnerStop::Exhausted | InnerStop::Dense | InnerStop::NotFinite) {
+            self.place.be_accurate(self.state);
+            let proposed = self.place.propose(self.state, self.track, self.globalisation, self.limits, true);
+            let Ok(accurate) = proposed else { return false };
+            (*answer, *inner) = accurate;
+        }
+        self.seems_settled(answer, *inner, true)
+    }
+
+    fn seems_settled(&mut self, answer: &Answer, inner: InnerStop, accurate: bool) -> bool {
         let (track, stopping) = (&*self.track, self.limits.stopping());
         let tolerance = stopping.gradient_tolerance::<T>(track.reference_gradient_norm);
         let gradient_small = track.gradient_norm <= tolerance;
@@ -576,6 +593,7 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
         let measures = Measures {
             epsilon: T::epsilon_f64(),
             tolerance: stopping.relative_tolerance::<T>(),
+            gradient_norm: track.gradient_norm,
             gradient_small,
             value: track.value,
             gained: track.initial_value - track.value,
@@ -583,7 +601,8 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
             farthest: track.farthest.max(position),
         };
         self.track.farthest = measures.farthest;
-        measures.settle(promise)
+        let complete = matches!(inner, InnerStop::Exhausted | InnerStop::Dense);
+        measures.settle(Promise { accurate, complete, ..promise })
     }
 
     /// Comes back to a trial that was better than the longer one after it; the model gives the step again for nothing.

@@ -135,12 +135,13 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for N
     }
 
     fn promise(&self, source: &mut StepSource<T>, answer: &Answer, inner: InnerStop) -> Option<Promise> {
-        let here = inner != InnerStop::Remembered;
-        let convex = !here || source.family.ritz_values().first().is_none_or(|&lowest| lowest >= 0.0);
+        let convex =
+            inner == InnerStop::Remembered || source.family.ritz_values().first().is_none_or(|&lowest| lowest >= 0.0);
         (self.curvature && convex && inner != InnerStop::Limit).then_some(Promise {
             decrease: -0.5 * answer.slope,
             step: answer.norm,
-            here,
+            accurate: false,
+            complete: false,
         })
     }
 
@@ -168,6 +169,9 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for N
         grow: bool,
     ) -> Outcome<(Answer, InnerStop)> {
         let stopping = limits.stopping();
+        // Once the gradient is small, the model's minimum decides: it has to be found.
+        let tolerance = stopping.gradient_tolerance::<T>(track.reference_gradient_norm);
+        let tolerance = if track.gradient_norm > tolerance { tolerance } else { 0.0 };
         let more = || {
             !limits.note(Objective::<T>::take_error(self.objective))
                 && limits.allow_products(self.objective.counts(), 1)
@@ -177,7 +181,7 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for N
             x: self.x,
             gradient: &track.gradient,
             gradient_norm: track.gradient_norm,
-            tolerance: stopping.gradient_tolerance::<T>(track.reference_gradient_norm),
+            tolerance,
             more: &more,
             products_left: stopping.max_products.saturating_sub(self.objective.counts().products),
         };
@@ -189,6 +193,10 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for N
         }
         kernels::add_scaled(self.x, 1.0, &track.step, &mut track.other_x);
         Ok((answer, inner))
+    }
+
+    fn be_accurate(&self, source: &mut StepSource<T>) {
+        source.accurate = true;
     }
 
     fn judge(

@@ -57,6 +57,8 @@ pub(super) struct StepSource<T> {
     pub trust_memory: bool,
     /// The share of the model's decrease that the next inner solve may leave.
     leave: f64,
+    /// Whether answers at this point are to leave next to nothing.
+    pub accurate: bool,
     /// Points in a row at which products are not finite, and whether this is one.
     failures: usize,
     failed_here: bool,
@@ -74,6 +76,7 @@ impl<T: Scalar> StepSource<T> {
             scaled: false,
             trust_memory: false,
             leave: LOOSEST,
+            accurate: false,
             failures: 0,
             failed_here: false,
         }
@@ -106,7 +109,9 @@ impl<T: Scalar> StepSource<T> {
             let curvature = self.family.first_curvature().abs();
             self.scale(here, globalisation, curvature);
         }
-        let accuracy = if globalisation.bare() {
+        let accuracy = if self.accurate {
+            Accuracy { residual: T::epsilon_f64().sqrt(), energy: 0.0, enough: 0.0, truncated: false }
+        } else if globalisation.bare() {
             let residual = BARE_RESIDUAL.max(4.0 * T::epsilon_f64());
             Accuracy { residual, energy: 0.0, enough: 0.0, truncated: false }
         } else {
@@ -218,7 +223,7 @@ impl<T: Scalar> StepSource<T> {
             self.leave = (error * error).clamp(TIGHTEST, LOOSEST);
         }
         self.trust_memory = remember && (error <= PREDICTED || after <= REDUCED * before);
-        self.failed_here = false;
+        (self.failed_here, self.accurate) = (false, false);
         self.family.clear();
     }
 

@@ -50,7 +50,9 @@ fn the_history_accounts_for_every_product() {
                 let report = solver.minimize(&problem, &problem.start::<f64>()).unwrap();
                 if report.termination.converged() && report.gradient_norm > 0.0 {
                     let sum: usize = report.history.iter().map(|i| i.products).sum();
-                    assert_eq!(sum, report.counts.products, "{problem} {solver:?}");
+                    // What the last point's products promised ended the run.
+                    let last = report.counts.products - sum;
+                    assert!(last <= 2 * report.x.len(), "{problem} {solver:?}");
                     assert_eq!(report.counts.gradients, report.iterations() + 1, "{problem} {solver:?}");
                 }
             }

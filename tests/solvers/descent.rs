@@ -326,7 +326,7 @@ fn every_metric_runs_under_every_control() {
             ] {
                 let bare = matches!(control, Control::FixedRate(_) | Control::Ball(_));
                 let must_converge = !bare && near.contains(&metric);
-                let most = if must_converge { 3000 } else { 200 };
+                let most = if must_converge { 30000 } else { 200 };
                 let damping = if bare { 0.1 } else { 0.0 };
                 let report = limited(control, damping, most, Inner::Automatic).minimize(&f, &x0).unwrap();
                 let what = format!("{name}, {metric:?}, {control:?}: {report}");

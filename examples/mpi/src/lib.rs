@@ -11,7 +11,7 @@ use mpi::collective::SystemOperation;
 use mpi::point_to_point::send_receive_into;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, CommunicatorCollectives, Destination, Source};
-use newton_krylov::{Communicator, Counts, Report};
+use newton_krylov::{Communicator, Counts, Report, Scalar};
 use serde_json::{Value, json};
 
 /// All processes that `mpirun` has started.
@@ -117,7 +117,7 @@ pub fn run<E: Display>(main: impl FnOnce(Rc<Mpi>) -> Result<(), E>) -> ExitCode 
 }
 
 /// The line with which an example ends.
-pub fn summary<T>(ranks: &Mpi, report: &Report<T>, reductions: usize) -> Value {
+pub fn summary<T: Scalar>(ranks: &Mpi, report: &Report<T>, reductions: usize) -> Value {
     let Counts { values, gradients, products, .. } = report.counts;
     json!({
         "ranks": Communicator::size(ranks),

@@ -74,7 +74,8 @@ impl Slab {
         out: Option<&mut [f64]>,
         body: impl Fn(usize, &[f64], &[f64], Option<&mut [f64]>) -> f64 + Sync,
     ) -> f64 {
-        let (n, area) = (self.points, self.points * self.points);
+        // Threads see numbers only; MPI is called by this one.
+        let (n, h, area) = (self.points, self.h, self.points * self.points);
         let mut halo = self.halo.borrow_mut();
         let [before, behind] = &mut *halo;
         self.ranks.exchange(&v[..area], &v[v.len() - area..], before, behind);
@@ -96,11 +97,11 @@ impl Slab {
                 let north = if j + 1 < n { &here[(j + 1) * n..][..n] } else { &zero };
                 let (below, above) = (&low[j * n..][..n], &high[j * n..][..n]);
                 for i in 0..n {
-                    stiff[i] = self.h * (6.0 * row[i] - (south[i] + north[i]) - (below[i] + above[i]));
+                    stiff[i] = h * (6.0 * row[i] - (south[i] + north[i]) - (below[i] + above[i]));
                 }
                 for i in 1..n {
-                    stiff[i] -= self.h * row[i - 1];
-                    stiff[i - 1] -= self.h * row[i];
+                    stiff[i] -= h * row[i - 1];
+                    stiff[i - 1] -= h * row[i];
                 }
                 let out = out.as_deref_mut().map(|out| &mut out[j * n..][..n]);
                 sum += body(k * area + j * n, row, &stiff, out);
@@ -115,12 +116,12 @@ impl Slab {
     }
 
     fn value(&self, u: &[f64]) -> f64 {
-        let volume = self.h.powi(3);
+        let (volume, coupling, source) = (self.h.powi(3), self.coupling, &self.source[..]);
         let mut sum = [self.rows(u, None, |start, u, stiff, _| {
-            let source = &self.source[start..];
+            let source = &source[start..];
             let point = |i: usize| {
                 let well = u[i] * u[i] - 1.0;
-                0.5 * u[i] * stiff[i] + volume * (0.25 * self.coupling * well * well - source[i] * u[i])
+                0.5 * u[i] * stiff[i] + volume * (0.25 * coupling * well * well - source[i] * u[i])
             };
             (0..u.len()).map(point).sum()
         })];
@@ -129,11 +130,11 @@ impl Slab {
     }
 
     fn gradient(&self, u: &[f64], g: &mut [f64]) {
-        let volume = self.h.powi(3);
+        let (volume, coupling, source) = (self.h.powi(3), self.coupling, &self.source[..]);
         self.rows(u, Some(g), |start, u, stiff, g| {
-            let (source, g) = (&self.source[start..], g.expect("a gradient is written"));
+            let (source, g) = (&source[start..], g.expect("a gradient is written"));
             for i in 0..u.len() {
-                g[i] = stiff[i] + volume * (self.coupling * (u[i] * u[i] - 1.0) * u[i] - source[i]);
+                g[i] = stiff[i] + volume * (coupling * (u[i] * u[i] - 1.0) * u[i] - source[i]);
             }
             0.0
         });

@@ -89,7 +89,7 @@ fn solve(ranks: Rc<Mpi>, arguments: &Arguments) -> Result<(), String> {
         let last = json!({
             "ranks": newton_krylov::Communicator::size(&*ranks),
             "value": report.value,
-            "residuals": counts.residuals,
+            "values": counts.values,
             "products": counts.products,
             "transpose_products": counts.transpose_products,
             "iterations": report.iterations(),

@@ -15,7 +15,7 @@ use std::rc::Rc;
 use clap::Parser;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{
-    BernoulliCrossEntropy, HessianFree, HessianFreeState, Metric, SampledObjective, Slices, SplitMix64, Stopping,
+    BernoulliCrossEntropy, HessianFree, HessianFreeState, Metric, Run, SampledObjective, Slices, SplitMix64, Stopping,
     Summed, check_equal, checkpoint, distributed, fit_samples, reductions,
 };
 use ranks::{Mpi, run, summary};
@@ -88,7 +88,7 @@ fn train(ranks: Rc<Mpi>, arguments: &Arguments) -> Result<(), String> {
         }
         .map_err(text)?;
         let termination = loop {
-            if let Some(termination) = run.iterate() {
+            if let Some(termination) = run.iterate().map_err(text)? {
                 break termination;
             }
             let progress = run.progress();

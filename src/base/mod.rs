@@ -1,6 +1,6 @@
 //! Floor 0: the scalar type, vector kernels and errors. Everything above imports from here; it imports nothing.
 
-mod cholesky;
+pub(crate) mod cholesky;
 pub(crate) mod columns;
 mod eigen;
 mod error;

@@ -20,7 +20,7 @@ use super::source::{Here, StepSource};
 use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, kernels};
 use crate::control::{EqualRatios, Evaluation, Iteration, Progress, Report, Stopping, Termination, Verdict, judge};
 use crate::operator::{Counted, Expansion, Objective};
-use crate::step::{Answer, Inner, InnerStop};
+use crate::step::{Answer, Inner, InnerStop, check_memory};
 
 /// Times that one step may be lengthened.
 const MOST_LENGTHENINGS: usize = 20;
@@ -49,6 +49,9 @@ pub(super) fn minimize<T: Scalar>(
     check_length("x0", x0, dim)?;
     check_finite("x0", x0)?;
     settings.stopping.check()?;
+    if settings.inner == Inner::Dense {
+        check_memory(dim)?;
+    }
 
     let objective = Counted::new(objective);
     let mut x = x0.to_vec();
@@ -248,7 +251,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
     /// Takes over the gradient at the new point: the history, the remembered model, the radius and the forcing term.
     fn learn(&mut self, pending: &Pending, norm: f64) {
         let Pending { trial, verdict, inner, control } = *pending;
-        let lowest = self.source.family.ritz_values().first().copied().unwrap_or(f64::NAN);
+        let lowest = self.source.family.lowest_ritz_value();
         self.history.push(Iteration {
             value: trial.after,
             gradient_norm: norm,

@@ -4,7 +4,7 @@
 //! regression, each is worth more alone than both together.
 //!
 //! The forcing term follows the nonlinearity that was met: with e = ‖g₊ − g − Mδ‖ / ‖g₊ − g‖ the next model is minimised
-//! until what is left is min(0.03, e²) of its decrease. This is Eisenstat & Walker's first choice (SIAM J. Sci. Comput.
+//! until what is left is min(0.03, e²) of its decrease (where e is rounding, as on a quadratic, all of it at once). This is Eisenstat & Walker's first choice (SIAM J. Sci. Comput.
 //! 17 (1996)), squared since it bounds an energy and not a residual.
 
 use super::globalisation::{Globalisation, Scales};
@@ -19,7 +19,7 @@ const RESIDUAL: f64 = 0.1;
 /// The largest share of the model's decrease that an inner solve may leave.
 const LOOSEST: f64 = 0.03;
 /// The smallest such share: rounding has the say below.
-const TIGHTEST: f64 = 1e-10;
+const TIGHTEST: f64 = 1e-16;
 /// A remembered step is taken where ‖g₊ − g − Mδ‖ was at most this fraction of ‖g₊ − g‖ …
 const PREDICTED: f64 = 0.3;
 /// … or where the last step left at most this fraction of the gradient.
@@ -108,6 +108,7 @@ impl<T: Scalar> StepSource<T> {
             self.scale(here, globalisation, curvature);
         }
         let question = globalisation.question();
+        self.family.allow(self.family.products_made().saturating_add(here.products_left));
         let answered = if grow {
             let resources = Resources { remembered: Some(&mut self.remembered), more: here.more };
             let accuracy = Accuracy {
@@ -194,7 +195,10 @@ impl<T: Scalar> StepSource<T> {
         // A preconditioner of the user's own knows more than what could be remembered.
         let remember = self.remembered.has_room() && !self.family.is_preconditioned();
         if remember {
-            self.remembered.learn_space(self.family.krylov());
+            match self.family.matrix() {
+                Some((matrix, unit)) => self.remembered.learn_matrix(matrix, unit),
+                None => self.remembered.learn_space(self.family.krylov()),
+            }
             self.remembered.learn(&self.step, change);
         }
         if inner != InnerStop::Remembered {

@@ -17,8 +17,8 @@
 //!
 //! With the isotropic weights of Rosen, Carlone, Bandeira & Leonard, "SE-Sync" (Int. J. Robot. Res. 38 (2019)), chi² is
 //! their objective, whose global minimum on sphere2500 they certify as 1.687e3; it is reached as well: 1687.006
-//! (tests/pose_graph.rs). Other programs' numbers for these files differ by a factor of 2 or 4, by the error of a rotation,
-//! or by leaving the information matrices out.
+//! (tests/least_squares/pose_graph.rs). Other programs' numbers for these files differ by a factor of 2 or 4, by the
+//! error of a rotation, or by leaving the information matrices out.
 
 mod file;
 mod geometry;

@@ -72,6 +72,7 @@ pub fn lane_dot(a: &[f64], b: &[f64]) -> f64 {
 }
 
 /// The factor of a symmetric positive definite matrix.
+#[derive(Clone, Debug)]
 pub struct Cholesky {
     dim: usize,
     /// L by rows; what is above the diagonal is arbitrary.

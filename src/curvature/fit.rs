@@ -199,6 +199,9 @@ impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> SymmetricOperator<
 
     fn apply(&self, v: &[T], out: &mut [T]) {
         let ModelObjective { loss, terms, .. } = self.objective;
+        if terms.metric == Metric::Identity {
+            return out.copy_from_slice(v);
+        }
         let middle = self.middle();
         let multiply = |jv: &[T], out: &mut [T]| middle.apply(loss, terms.middle_damping, jv, out);
         let work = &mut *self.work.borrow_mut();
@@ -348,7 +351,7 @@ impl<M, L> SampledModelObjective<M, L> {
     ///
     /// # Errors
     /// If ν is negative, NaN or infinite; and for a positive ν, if the model has no
-    /// [hidden states](crate::Model::hidden_states) or the metric is the Hessian, whose products do not go with it.
+    /// [hidden states](crate::Model::hidden_states) or the metric is the Hessian or I, whose products do not go with it.
     pub fn with_structural_damping<T: Scalar>(mut self, nu: f64) -> Result<Self>
     where
         M: SampledModel<T>,
@@ -356,8 +359,8 @@ impl<M, L> SampledModelObjective<M, L> {
     {
         check_range("damping", nu, nu >= 0.0 && nu.is_finite(), "at least 0 and finite")?;
         let unsupported = |requirement| Err(Error::Unsupported { argument: "structural damping", requirement });
-        if nu > 0.0 && self.terms.metric == Metric::Hessian {
-            return unsupported("a metric other than the Hessian");
+        if nu > 0.0 && matches!(self.terms.metric, Metric::Hessian | Metric::Identity) {
+            return unsupported("a metric E[JᵀWJ]");
         }
         if nu > 0.0 && !self.model.batch(&[]).hidden_states() {
             return unsupported("a model with hidden states");

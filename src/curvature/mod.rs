@@ -11,6 +11,7 @@ mod limited_memory;
 mod loss;
 mod losses;
 mod metric;
+pub mod mirror_map;
 mod nystrom;
 mod preconditioned;
 mod product_record;

@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 
-use super::SymmetricOperator;
+use super::{Expansion, Objective, SymmetricOperator};
 use crate::base::{Error, Result, Scalar, kernels};
 
-/// M + λI. Costs one product with M.
+/// M + λI. Costs one product with M. Of an objective, the objective whose metric is M + λI; its value and gradient stay.
 #[derive(Clone, Debug)]
 pub struct Shifted<M> {
-    /// M.
+    /// M, or an objective.
     pub operator: M,
     /// λ, of either sign.
     pub shift: f64,
@@ -20,11 +20,57 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Shifted<M> {
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.operator.apply(v, out);
-        kernels::axpy(self.shift, v, out);
+        if self.shift != 0.0 {
+            kernels::axpy(self.shift, v, out);
+        }
     }
     fn apply_block(&self, v: &[T], out: &mut [T]) {
         self.operator.apply_block(v, out);
-        kernels::axpy(self.shift, v, out);
+        if self.shift != 0.0 {
+            kernels::axpy(self.shift, v, out);
+        }
+    }
+    fn form(&self, matrix: &mut [T]) {
+        self.operator.form(matrix);
+        let (stride, shift) = (SymmetricOperator::<T>::dim(self) + 1, T::from_f64(self.shift));
+        matrix.iter_mut().step_by(stride).for_each(|diagonal| *diagonal += shift);
+    }
+    fn forming_cost(&self) -> usize {
+        self.operator.forming_cost()
+    }
+    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+        self.operator.precondition(shift + self.shift, r)
+    }
+}
+
+impl<T: Scalar, E: Expansion<T>> Expansion<T> for Shifted<E> {
+    fn value(&self) -> f64 {
+        self.operator.value()
+    }
+    fn gradient(&self, out: &mut [T]) {
+        self.operator.gradient(out);
+    }
+    fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
+        self.operator.value_and_divergence(y)
+    }
+    fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
+        let structural = self.operator.structural_product(damping, v, out);
+        if structural {
+            kernels::axpy(self.shift, v, out);
+        }
+        structural
+    }
+}
+
+impl<T: Scalar, O: Objective<T>> Objective<T> for Shifted<O> {
+    fn dim(&self) -> usize {
+        self.operator.dim()
+    }
+    fn value(&self, x: &[T]) -> f64 {
+        self.operator.value(x)
+    }
+    fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
+        Shifted { operator: self.operator.expand(x), shift: self.shift }
     }
 }
 

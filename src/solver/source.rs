@@ -4,18 +4,20 @@
 //! regression, each is worth more alone than both together.
 //!
 //! The forcing term follows the nonlinearity that was met: with e = ‖g₊ − g − Mδ‖ / ‖g₊ − g‖ the next model is minimised
-//! until what is left is min(0.03, e²) of its decrease (where e is rounding, as on a quadratic, all of it at once). This is Eisenstat & Walker's first choice (SIAM J. Sci. Comput.
-//! 17 (1996)), squared since it bounds an energy and not a residual.
+//! until what is left is min(0.03, e²) of its decrease; where e is rounding, as on a quadratic, all at once. This is Eisenstat
+//! & Walker's first choice (SIAM J. Sci. Comput. 17 (1996)), squared since it bounds an energy and not a residual.
 
 use super::globalisation::{Globalisation, Scales};
 use super::memory::Plan;
 use crate::base::{Scalar, kernels};
 use crate::control::{Evaluation, Termination};
 use crate::operator::Expansion;
-use crate::step::{Accuracy, Answer, Inner, InnerStop, RememberedModel, Resources, StepFamily};
+use crate::step::{Accuracy, Answer, Indefinite, Inner, InnerStop, RememberedModel, Resources, StepFamily};
 
 /// The largest relative residual an inner solve may leave, where there is no preconditioner to estimate the decrease by.
 const RESIDUAL: f64 = 0.1;
+/// The relative residual of steps that are taken as their formula has them.
+const BARE_RESIDUAL: f64 = 1e-10;
 /// The largest share of the model's decrease that an inner solve may leave.
 const LOOSEST: f64 = 0.03;
 /// The smallest such share: rounding has the say below.
@@ -107,19 +109,26 @@ impl<T: Scalar> StepSource<T> {
             let curvature = self.family.first_curvature().abs();
             self.scale(here, globalisation, curvature);
         }
-        let question = globalisation.question();
         self.family.allow(self.family.products_made().saturating_add(here.products_left));
-        let answered = if grow {
-            let resources = Resources { remembered: Some(&mut self.remembered), more: here.more };
-            let accuracy = Accuracy {
-                residual: RESIDUAL.min(self.leave.sqrt()),
-                energy: self.leave,
-                enough: ENOUGH * here.tolerance,
-                truncated: true,
-            };
-            self.family.refine(here.expansion, here.gradient, question, accuracy, resources)
+        let accuracy = if globalisation.bare() {
+            let residual = BARE_RESIDUAL.max(4.0 * T::epsilon_f64());
+            Accuracy { residual, energy: 0.0, enough: 0.0, truncated: false }
         } else {
-            self.family.answer(question).map(|answer| (answer, InnerStop::Accurate))
+            let (residual, enough) = (RESIDUAL.min(self.leave.sqrt()), ENOUGH * here.tolerance);
+            Accuracy { residual, energy: self.leave, enough, truncated: true }
+        };
+        let answered = loop {
+            let question = globalisation.question();
+            let answered = if grow {
+                let resources = Resources { remembered: Some(&mut self.remembered), more: here.more };
+                self.family.refine(here.expansion, here.gradient, question, accuracy, resources)
+            } else {
+                self.family.answer(question).map(|answer| (answer, InnerStop::Accurate))
+            };
+            match answered {
+                Err(Indefinite { lowest }) if globalisation.convexify(lowest) => {}
+                answered => break answered,
+            }
         };
         match answered {
             Ok(proposal) => {

@@ -94,7 +94,7 @@ fn single_precision_has_its_digits() {
 
 #[test]
 fn malformed_files_are_refused_with_their_line() {
-    let text = include_str!("data/nist_strd/Misra1a.dat");
+    let text = include_str!("../data/nist_strd/Misra1a.dat");
     assert_eq!(NistStrd::parse(text).unwrap().name(), "Misra1a");
     let refused = |text: &str, line: usize, words: &str| {
         let error = NistStrd::parse(text).unwrap_err();

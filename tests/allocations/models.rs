@@ -1,44 +1,15 @@
-//! Products of the reference models allocate nothing after the first, nor does the next point: counted by the allocator
-//! itself; one test, so that nothing else runs beside it.
-#![allow(unsafe_code)]
+//! Products of the reference models allocate nothing after the first, nor does the next point.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
-
+use crate::allocations;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{
     BernoulliCrossEntropy, KroneckerPreconditioner, LearnedPreconditioner, Linearization, Metric, Model, SampledModel,
     fit_samples,
 };
 
-struct Counting;
-
-static ON: AtomicBool = AtomicBool::new(false);
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.fetch_add(ON.load(Relaxed) as usize, Relaxed);
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        ALLOCATIONS.fetch_add(ON.load(Relaxed) as usize, Relaxed);
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-fn allocations(call: impl FnOnce()) -> usize {
-    let before = ALLOCATIONS.load(Relaxed);
-    ON.store(true, Relaxed);
-    call();
-    ON.store(false, Relaxed);
-    ALLOCATIONS.load(Relaxed) - before
+/// The allocations of a call.
+fn count(call: impl FnOnce()) -> usize {
+    allocations(call).1
 }
 
 /// All kinds of products at a point.
@@ -52,8 +23,7 @@ fn products(at: &impl Linearization<f32>, repetitions: usize, v: &[f32], u: &mut
     }
 }
 
-#[test]
-fn memory_is_allocated_once() {
+pub fn memory_is_allocated_once() {
     let network =
         MultilayerPerceptron::new(&[50, 300, 20, 10], &[Activation::Tanh, Activation::Softplus, Activation::Identity])
             .unwrap();
@@ -72,9 +42,9 @@ fn memory_is_allocated_once() {
             }
         };
         visit(&x, None, 1);
-        assert_eq!(allocations(|| visit(&y, None, 3)), 0, "all samples");
-        assert_eq!(allocations(|| visit(&x, Some(&samples), 3)), 0, "a smaller batch");
-        assert_eq!(allocations(|| visit(&x, None, 1)), 0, "all samples again");
+        assert_eq!(count(|| visit(&y, None, 3)), 0, "all samples");
+        assert_eq!(count(|| visit(&x, Some(&samples), 3)), 0, "a smaller batch");
+        assert_eq!(count(|| visit(&x, None, 1)), 0, "all samples again");
 
         // Iterations with and without an inversion, and what is applied in between.
         let loss = BernoulliCrossEntropy::new(vec![0.5_f32; 30_000], 10).unwrap();
@@ -87,7 +57,7 @@ fn memory_is_allocated_once() {
             }
         };
         learn(1);
-        assert_eq!(allocations(|| learn(12)), 0, "Kronecker factors");
+        assert_eq!(count(|| learn(12)), 0, "Kronecker factors");
     });
 }
 

@@ -1,11 +1,8 @@
 //! Mirror descent in the mean parameters is natural gradient descent in the natural ones.
 
-#[path = "common/derivative.rs"]
-mod derivative;
-
 use std::ops::ControlFlow;
 
-use derivative::derivative;
+use crate::derivative::derivative;
 use newton_krylov::exponential_family::{
     Bernoulli, Categorical, Exponential, ExponentialFamily, Gamma, Gaussian, Poisson,
 };
@@ -85,7 +82,7 @@ fn compare(name: &str, family: impl ExponentialFamily, start: &[f64], target: &[
         ..MirrorDescent::new(&family, rate)
     };
     let report = solver
-        .minimize_with(&f, start, |progress| {
+        .minimize_dual_with(&f, start, |progress| {
             path.push(progress.x.to_vec());
             ControlFlow::Continue(())
         })
@@ -202,7 +199,7 @@ fn conjugate_models_converge_in_one_step() {
     let mut identity = vec![0.0; d * d];
     (0..d).for_each(|i| identity[i * d + i] = 1.0);
     let start = gaussian(&vec![0.0; d], &identity);
-    let report = MirrorDescent::new(&family, 1.0).minimize(&bound, &start).unwrap();
+    let report = MirrorDescent::new(&family, 1.0).minimize_dual(&bound, &start).unwrap();
     assert!(report.termination.converged() && report.iterations() == 1, "{report}");
     let (mean, covariance) = family.moments(&report.x).unwrap();
     let matrix: Vec<f64> = (0..d * d).map(|e| precision(e / d, e % d)).collect();
@@ -224,7 +221,7 @@ fn single_precision_reaches_the_target() {
         stopping: Stopping { gradient_relative: 1e-4, ..Stopping::default() },
         ..MirrorDescent::new(family, 0.5)
     };
-    let report = solver.minimize(&f, &start).unwrap();
+    let report = solver.minimize_dual(&f, &start).unwrap();
     assert!(report.termination.converged(), "{report}");
     assert!(report.x.iter().zip(&target).all(|(x, t)| (x - t).abs() < 1e-3), "{:?}", report.x);
 }
@@ -237,7 +234,7 @@ fn steps_out_of_the_domain_are_halved() {
         stopping: Stopping { max_iterations: 1, ..Stopping::default() },
         ..MirrorDescent::new(Exponential, 6.0)
     };
-    let report = solver.minimize(&f, &[-4.0_f64]).unwrap();
+    let report = solver.minimize_dual(&f, &[-4.0_f64]).unwrap();
     let step = report.history[0];
     assert_eq!((step.rejected, step.control), (3, 0.75));
     assert!((step.step_norm - 0.75 * 3.5).abs() < 1e-14 && (report.x[0] + 1.375).abs() < 1e-14);
@@ -250,15 +247,18 @@ fn faults_are_outcomes_and_mistakes_are_refused() {
     let refused = |result: newton_krylov::Result<newton_krylov::Report<f64>>, text: &str| {
         assert_eq!(result.unwrap_err().to_string(), text);
     };
-    refused(solver.minimize(&f, &[0.0, 1.0]), "x0 has length 2, but 1 is needed");
-    refused(solver.minimize(&f, &[f64::NAN]), "x0[0] is NaN, but must be finite");
-    refused(MirrorDescent::new(Poisson, 0.0).minimize(&f, &[0.0]), "rate is 0, but must be positive and finite");
+    refused(solver.minimize_dual(&f, &[0.0, 1.0]), "x0 has length 2, but 1 is needed");
+    refused(solver.minimize_dual(&f, &[f64::NAN]), "x0[0] is NaN, but must be finite");
+    refused(MirrorDescent::new(Poisson, 0.0).minimize_dual(&f, &[0.0]), "rate is 0, but must be positive and finite");
     refused(
-        MirrorDescent::new(Gamma, 1.0).minimize(&f, &[0.0; 2]),
+        MirrorDescent::new(Gamma, 1.0).minimize_dual(&f, &[0.0; 2]),
         "the objective's point has length 1, but 2 is needed",
     );
     let gamma = bound(&Gamma, &[1.0, -1.0], &[0.0; 2], 0.0);
-    refused(MirrorDescent::new(Gamma, 1.0).minimize(&gamma, &[-2.0, -1.0]), "natural[0] is -2, but must be above -1");
+    refused(
+        MirrorDescent::new(Gamma, 1.0).minimize_dual(&gamma, &[-2.0, -1.0]),
+        "natural[0] is -2, but must be above -1",
+    );
 
     let edge = objective(
         1,
@@ -266,19 +266,19 @@ fn faults_are_outcomes_and_mistakes_are_refused() {
         |mean, g| g[0] = if mean[0] > 2.0 { f64::NAN } else { -1.0 },
         |_, _, hv| hv[0] = 0.0,
     );
-    let report = solver.minimize(&edge, &[0.0]).unwrap();
+    let report = solver.minimize_dual(&edge, &[0.0]).unwrap();
     assert_eq!(report.termination, Termination::NotFinite(Evaluation::Value));
     assert_eq!((report.x, report.value), (vec![0.5], -0.5_f64.exp()));
 
     // To the end of the domain, where no step is short enough.
     let endless = objective(1, |mean: &[f64]| -mean[0], |_, g| g[0] = -1e3, |_, _, hv| hv[0] = 0.0);
-    let report = solver.minimize(&endless, &[0.0]).unwrap();
+    let report = solver.minimize_dual(&endless, &[0.0]).unwrap();
     assert_eq!(report.termination, Termination::Stalled);
     assert!(report.x[0] > 709.7 && report.value.is_finite() && report.iterations() < 500, "{report}");
 
     let mut calls = 0;
     let report = solver
-        .minimize_with(&f, &[0.0], |_| {
+        .minimize_dual_with(&f, &[0.0], |_| {
             calls += 1;
             if calls > 3 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         })

@@ -1,18 +1,15 @@
 //! How first-order methods behave: outcomes, counts, limits, the best point, batches, faults.
 
-#[allow(dead_code)]
-mod common;
-
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use common::Watched;
+use crate::common::Watched;
 use newton_krylov::problems::{ChainedRosenbrock, LogisticRegression, MoreGarbowHillstrom, parse_libsvm};
 use newton_krylov::{
-    Batches, DiagonalPreconditioner, Difference, Error, Evaluation, Expansion, FirstOrder, GradientMethod, LineSearch,
-    Moments, Momentum, Objective, Progress, Report, Result, SampledObjective, Scalar, Schedule, SteepestDescent,
-    Stopping, Termination, TrustRegion, objective, objective_from_gradient, with_preconditioner,
+    Batches, DiagonalPreconditioner, Difference, Epsilon, Error, Evaluation, Expansion, FirstOrder, GradientMethod,
+    LineSearch, Moments, Momentum, Objective, Progress, Report, Result, SampledObjective, Scalar, Schedule,
+    SteepestDescent, Stopping, Termination, TrustRegion, objective, objective_from_gradient, with_preconditioner,
 };
 
 /// Every method behind one call, with a rate for Hessians between 1 and 10.
@@ -294,9 +291,11 @@ fn callers_mistakes_name_the_argument() {
         refused(with(newton_krylov::RmsProp { rate: bad, ..Default::default() }), &words);
         refused(with(newton_krylov::Adam { rate: bad, ..Default::default() }), &words);
         let words = format!("epsilon is {bad}");
-        refused(with(newton_krylov::AdaGrad { epsilon: bad, ..Default::default() }), &words);
-        refused(with(newton_krylov::FullAdaGrad { epsilon: bad, ..Default::default() }), &words);
-        refused(with(newton_krylov::RmsProp { epsilon: bad, ..Default::default() }), &words);
+        for epsilon in [Epsilon::Outside(bad), Epsilon::Inside(bad)] {
+            refused(with(newton_krylov::AdaGrad { epsilon, ..Default::default() }), &words);
+            refused(with(newton_krylov::FullAdaGrad { epsilon, ..Default::default() }), &words);
+            refused(with(newton_krylov::RmsProp { epsilon, ..Default::default() }), &words);
+        }
         refused(with(newton_krylov::Adam { epsilon: bad, ..Default::default() }), &words);
     }
     for bad in [1.0, -0.1, f64::NAN] {
@@ -523,7 +522,7 @@ fn schedules_change_the_rate() {
 
 #[test]
 fn feature_variances_take_the_scales_out() {
-    let set = parse_libsvm::<f64>(include_str!("data/heart_scale")).unwrap();
+    let set = parse_libsvm::<f64>(include_str!("../data/heart_scale")).unwrap();
     let n = set.features.cols();
     // The data as they might come: every feature in another unit.
     let scale = |j: usize| 10_f64.powi(j as i32 % 5 - 2);

@@ -1,12 +1,12 @@
 //! The example of pose graphs: its geometry against differences, its files' faults, and its minima.
 
-#[path = "../examples/pose_graph/file.rs"]
+#[path = "../../examples/pose_graph/file.rs"]
 #[allow(dead_code, reason = "the example draws and optimises, the tests do not")]
 mod file;
-#[path = "../examples/pose_graph/geometry.rs"]
+#[path = "../../examples/pose_graph/geometry.rs"]
 #[allow(dead_code, reason = "the example draws and optimises, the tests do not")]
 mod geometry;
-#[path = "../examples/pose_graph/optimise.rs"]
+#[path = "../../examples/pose_graph/optimise.rs"]
 #[allow(dead_code, reason = "the example prints more than the tests read")]
 mod optimise;
 
@@ -220,7 +220,7 @@ fn check(name: &str, text: &str, chi_squared: f64) {
 
 #[test]
 fn the_small_graph_has_the_minimum_of_ceres() {
-    check("w100.graph", include_str!("data/w100.graph"), 1.13782518292);
+    check("w100.graph", include_str!("../data/w100.graph"), 1.13782518292);
 }
 
 #[test]

@@ -424,8 +424,10 @@ fn mistakes_are_named() {
         let refused = fit(Metric::GaussNewton).with_structural_damping(bad).err();
         assert!(matches!(refused, Some(Error::OutOfRange { argument: "damping", .. })), "{refused:?}");
     }
-    let refused = fit(Metric::Hessian).with_structural_damping(1.0).err().unwrap();
-    assert_eq!(refused.to_string(), "structural damping needs a metric other than the Hessian");
+    for metric in [Metric::Hessian, Metric::Identity] {
+        let refused = fit(metric).with_structural_damping(1.0).err().unwrap();
+        assert_eq!(refused.to_string(), "structural damping needs a metric E[JᵀWJ]");
+    }
     assert!(fit(Metric::Hessian).with_structural_damping(0.0).is_ok());
     // States that are outputs, a single layer: nothing is hidden.
     let states = network.with_readout(Readout::HiddenStates);

@@ -314,7 +314,8 @@ fn assert_near(found: &[f64], expected: &[f64], tolerance: f64, what: &str) {
     assert!(error <= tolerance * (1.0 + norm(expected)), "{what}: {error}\n{found:?}\n{expected:?}");
 }
 
-const METRICS: [Metric; 6] = [
+const METRICS: [Metric; 7] = [
+    Metric::Identity,
     Metric::Hessian,
     Metric::GaussNewton,
     Metric::GeneralizedGaussNewton,
@@ -323,10 +324,15 @@ const METRICS: [Metric; 6] = [
     Metric::GradientCovariance,
 ];
 
+fn identity() -> Vec<f64> {
+    (0..D * D).map(|pq| if pq / D == pq % D { 1.0 } else { 0.0 }).collect()
+}
+
 /// What the metric should be, by the table.
 fn expected<T: Scalar>(waves: &Waves, case: &Case<T>, metric: Metric, x: &[f64], batch: &[usize]) -> Vec<f64> {
     let middle = |w: AnyMatrix<'_>| dense(waves, &case.targets, x, batch, w);
     match metric {
+        Metric::Identity => identity(),
         Metric::Hessian => {
             let (first, second) = (middle(&case.hessian), dense_second(waves, case, x, batch));
             first.iter().zip(second).map(|(a, b)| a + b).collect()
@@ -360,12 +366,14 @@ fn check_every_metric<T: Scalar>(tolerance: f64) {
             let truth = expected(&waves, &case, metric, &x, &batch);
             assert_near(&formed(&on_batch.expand(&point)), &truth, tolerance, &what);
 
-            // c I outside, μ JᵀJ in the middle.
+            // c I outside, μ JᵀJ in the middle; neither changes M = I.
             let damped = fit(waves.all::<T>(), &*case.loss, metric).unwrap();
             let damped = damped.with_regularization(0.7).unwrap().with_middle_damping(0.3).unwrap();
             let mut truth = expected(&waves, &case, metric, &x, &whole);
             let plain = expected(&waves, &case, Metric::GaussNewton, &x, &whole);
-            (0..D * D).for_each(|pq| truth[pq] += 0.3 * plain[pq] + if pq / D == pq % D { 0.7 } else { 0.0 });
+            if metric != Metric::Identity {
+                (0..D * D).for_each(|pq| truth[pq] += 0.3 * plain[pq] + 0.7 * identity()[pq]);
+            }
             assert_near(&formed(&damped.expand(&point)), &truth, tolerance, &what);
 
             // A product before the gradient is the same as one after it.

@@ -1,11 +1,9 @@
 //! Reported counts are the calls that were made, and a step that is rejected or lengthened costs no product.
 
-mod common;
-
 use std::cell::RefCell;
 use std::ops::ControlFlow;
 
-use common::{METHODS, Method, Solver, Watched};
+use crate::common::{METHODS, Method, Solver, Watched};
 use newton_krylov::problems::{ChainedRosenbrock, MoreGarbowHillstrom};
 use newton_krylov::{Counted, Inner, InnerStop, Memory, Objective};
 

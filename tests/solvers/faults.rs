@@ -1,13 +1,11 @@
 //! Every solver meets everything that can go wrong: it neither panics nor hangs, returns the best finite point, and
 //! never claims convergence falsely.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use common::{METHODS, Method, Solver, Watched};
+use crate::common::{METHODS, Method, Solver, Watched};
 use newton_krylov::problems::{ChainedRosenbrock, MoreGarbowHillstrom};
 use newton_krylov::{
     Counts, Error, Evaluation, Expansion, Inner, Memory, Objective, Report, Scalar, Stopping, SymmetricOperator,

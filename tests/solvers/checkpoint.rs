@@ -38,7 +38,7 @@ fn a_killed_process_leaves_the_old_file_or_the_new_one() {
     let mut last = 0;
     for round in 0..12 {
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "save_without_end", "--ignored"])
+            .args(["--exact", "checkpoint::save_without_end", "--ignored"])
             .env(PATH, &path)
             .stdout(Stdio::null())
             .spawn()

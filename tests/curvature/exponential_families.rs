@@ -1,9 +1,6 @@
 //! Exponential families against their definitions: derivatives of A, sums and integrals over x.
 
-#[path = "common/derivative.rs"]
-mod derivative;
-
-use derivative::derivative;
+use crate::derivative::derivative;
 use newton_krylov::exponential_family::{
     Bernoulli, Categorical, Exponential, ExponentialFamily, Gamma, Gaussian, Poisson,
 };

@@ -1,10 +1,8 @@
 //! Default options on the reference problems: all are solved, to published minima, at no more than a known cost.
 
-mod common;
-
 use std::ops::ControlFlow;
 
-use common::{METHODS, Method, Solver, Watched};
+use crate::common::{METHODS, Method, Solver, Watched};
 use newton_krylov::problems::{ChainedRosenbrock, MoreGarbowHillstrom};
 use newton_krylov::{Expansion, Objective, Report, Scalar, Stopping, TrustRegion};
 

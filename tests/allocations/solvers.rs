@@ -1,61 +1,15 @@
 //! No memory is allocated in an inner iteration of the Krylov path, and an outer iteration allocates nothing that grows
-//! with the number of unknowns. Counted by the allocator itself; one test, so that nothing else runs beside it.
-#![allow(unsafe_code)]
+//! with the number of unknowns.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 
+use crate::{LARGE_FROM, allocations};
 use newton_krylov::{
     Adam, BernoulliCrossEntropy, BlockStructure, CubicRegularization, DiagonalOperator, Expansion, FirstOrder, Inner,
     Lbfgs, LeastSquares, LeastSquaresSteps, LevenbergMarquardt, LinearLeastSquares, Memory, Metric, Model, NewtonCg,
     Objective, Question, Report, Result, SteepestDescent, StepOptions, Steps, Stopping, SymmetricOperator, TrustRegion,
     fit, linear_map, model, objective, with_second_order,
 };
-
-struct Counting;
-
-static ON: AtomicBool = AtomicBool::new(false);
-static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);
-/// Allocations of at least so many bytes are counted as large.
-static LARGE_FROM: AtomicUsize = AtomicUsize::new(usize::MAX);
-static LARGE: AtomicUsize = AtomicUsize::new(0);
-
-impl Counting {
-    fn note(bytes: usize) {
-        if ON.load(Relaxed) {
-            ALLOCATIONS.fetch_add(1, Relaxed);
-            if bytes >= LARGE_FROM.load(Relaxed) {
-                LARGE.fetch_add(1, Relaxed);
-            }
-        }
-    }
-}
-
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        Self::note(layout.size());
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(pointer, layout) }
-    }
-    unsafe fn realloc(&self, pointer: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        Self::note(size);
-        unsafe { System.realloc(pointer, layout, size) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
-/// The allocations, and the large ones among them, of a call.
-fn allocations<R>(call: impl FnOnce() -> R) -> (R, usize, usize) {
-    let before = (ALLOCATIONS.load(Relaxed), LARGE.load(Relaxed));
-    ON.store(true, Relaxed);
-    let result = call();
-    ON.store(false, Relaxed);
-    (result, ALLOCATIONS.load(Relaxed) - before.0, LARGE.load(Relaxed) - before.1)
-}
 
 /// Chained Rosenbrock without an allocation of its own.
 fn valley(n: usize) -> impl Objective<f64> {
@@ -285,8 +239,7 @@ fn least_squares_allocate_nothing() {
     }
 }
 
-#[test]
-fn memory_is_allocated_once() {
+pub fn memory_is_allocated_once() {
     least_squares_allocate_nothing();
     products_allocate_nothing();
     metric_products_allocate_nothing();

@@ -1,0 +1,3 @@
+//! Floor 1: operators and models, against dense matrices.
+
+mod blocks;

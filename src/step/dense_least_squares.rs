@@ -6,7 +6,8 @@
 //! R then answers any question in O(n) (Golub & Van Loan, *Matrix Computations* (2013), sections 5.3 and 5.5; both
 //! factorisations by faer). JᵀJ is never formed: its condition number would be the square. Moré (1978) factorises
 //! [R; √λD] anew for each λ; with Σ at hand no question costs a factorisation. Singular values below
-//! ε max(m, n) σ₁ count as zero, and steps have no component along their vectors: where J has no full rank, or m < n, it
+//! (2⁻⁵² max(m, n) + 4ε√min(m, n)) σ₁ count as zero, the rounding of these factorisations and that of the entries of J (‖E‖
+//! ≤ ε‖J‖_F), and steps have no component along their vectors: where J has no full rank, or m < n, it
 //! is the step of least ‖z‖ that is returned. All arithmetic is in f64, also for f32 vectors.
 
 use faer::diag::DiagMut;
@@ -24,6 +25,9 @@ use crate::operator::LinearMap;
 
 /// Unknowns from which factorisations use all threads; below, one thread is faster.
 const PARALLEL: usize = 512;
+
+/// Units of roundoff of its type by which an entry of J may be off: it is the result of a few operations.
+const STORED: f64 = 4.0;
 
 /// A formed Jacobian and its factors. Storage: (2m + 4n)·n numbers and some vectors.
 pub struct DenseLeastSquares<T> {
@@ -129,7 +133,8 @@ impl<T: Scalar> DenseLeastSquares<T> {
         if decomposed.is_err() || !kernels::all_finite(&self.sigma) {
             return false;
         }
-        let least = T::epsilon_f64() * m.max(n) as f64 * self.sigma[0];
+        let stored = STORED * T::epsilon_f64() * (k as f64).sqrt();
+        let least = (stored + f64::EPSILON * m.max(n) as f64) * self.sigma[0];
         self.rank = self.sigma.iter().filter(|&&sigma| sigma > least).count();
         let q = &self.work[m * n..m * n + k];
         for i in 0..k {
@@ -236,7 +241,8 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
         true
     }
 
-    fn rank(&self) -> Option<usize> {
+    fn rank(&mut self, residual: &[T], scaling: &[T]) -> Option<usize> {
+        self.factored = self.factored || self.factor(residual, scaling);
         self.factored.then_some(self.rank)
     }
 

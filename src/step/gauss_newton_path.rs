@@ -106,8 +106,8 @@ impl<T: Scalar> GaussNewtonSteps<T> for GaussNewtonPath<T> {
         on_path!(&mut self.path, false, path => path.image(out))
     }
 
-    fn rank(&self) -> Option<usize> {
-        on_path!(&self.path, None, path => path.rank())
+    fn rank(&mut self, residual: &[T], scaling: &[T]) -> Option<usize> {
+        on_path!(&mut self.path, None, path => path.rank(residual, scaling))
     }
 
     fn numbers(&self) -> usize {

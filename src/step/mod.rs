@@ -26,6 +26,8 @@ mod projected;
 mod reduced_pattern;
 mod reduced_system;
 mod remembered;
+#[cfg(test)]
+mod remembered_tests;
 mod schur;
 #[cfg(test)]
 mod schur_tests;

@@ -379,7 +379,7 @@ where
         self.settings.stopping.limit(self.history.len(), self.model.counts().totals(), self.started.elapsed())
     }
 
-    fn report(self, x: Vec<T>, termination: Termination, weights: usize) -> LeastSquaresReport<T> {
+    fn report(mut self, x: Vec<T>, termination: Termination, weights: usize) -> LeastSquaresReport<T> {
         let (n, m) = (x.len(), self.residual.len());
         LeastSquaresReport {
             held: (0..n).filter(|&j| self.scaling[j] == T::zero()).collect(),
@@ -390,7 +390,7 @@ where
             initial_value: self.initial_value,
             counts: self.model.counts(),
             termination,
-            rank: self.source.rank(),
+            rank: self.source.rank(&self.residual, &self.scaling),
             seconds: self.started.elapsed().as_secs_f64(),
             memory_numbers: 9 * n + 3 * m + weights + self.source.numbers(),
             residual: self.residual,

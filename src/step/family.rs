@@ -19,6 +19,10 @@ const DENSE_BYTES: f64 = (1_u32 << 27) as f64;
 /// The share of d that products lately made must reach before a matrix that costs d of them is formed at once; and what is
 /// left of that memory after each such point, which tells nothing of what the space would have taken.
 const NEARLY: f64 = 0.9;
+/// Unknowns below which it is not: there such products are made one by one as fast.
+const FEW: usize = 8;
+/// The share of its decrease that a model of an outer loop may leave undone where the last one was right to 1 %.
+const NEARLY_EXACT: f64 = 1e-4;
 /// The residual, relative to ‖g‖, that no estimate by a preconditioner excuses: it may be a bad one. (Dembo & Steihaug,
 /// Math. Program. 26 (1983), take the same bound on their forcing terms.)
 const LARGEST_RESIDUAL: f64 = 0.5;
@@ -119,7 +123,8 @@ impl<T: Scalar> StepFamily<T> {
             Inner::Automatic => {
                 let cost = operator.forming_cost();
                 let limit = if cost < self.dim { 1.0 } else { NEARLY };
-                self.may_complete && limit * cost as f64 <= self.expected
+                let many = cost < self.dim || self.dim >= FEW;
+                self.may_complete && many && limit * cost as f64 <= self.expected
             }
         }
     }
@@ -209,8 +214,10 @@ impl<T: Scalar> StepFamily<T> {
             return Ok((self.answer(question)?, InnerStop::Dense));
         }
         let size = kernels::norm(gradient);
-        // A space that may be completed to d columns may also grow to so many.
-        let columns = if self.may_complete { self.dim } else { self.columns };
+        // What a whole matrix costs pays for an accurate answer, or where M will be the same at the next point; then the space
+        // may also grow to so many columns.
+        let exact = accuracy.energy <= NEARLY_EXACT;
+        let columns = if self.may_complete && exact { self.dim } else { self.columns };
         let mut shift = 0.0;
         let mut next_look = 0;
         let mut continuations = 0;
@@ -269,8 +276,9 @@ impl<T: Scalar> StepFamily<T> {
                 return Ok((answer, InnerStop::Limit));
             }
             if self.may_complete && self.trend.is_hopeless(self.made, excess, self.dim) {
-                let missing = self.dim - self.krylov.len();
-                if missing <= self.allowed.saturating_sub(self.made) {
+                let (known, missing) = (self.krylov.len(), self.dim - self.krylov.len());
+                let pays = exact || known >= columns && missing <= known;
+                if pays && missing <= self.allowed.saturating_sub(self.made) {
                     return match self.complete(operator, gradient, question) {
                         Some(answer) => Ok((answer?, InnerStop::Dense)),
                         None => Ok((answer, InnerStop::NotFinite)),

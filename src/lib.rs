@@ -128,7 +128,7 @@ pub mod spectrum;
 pub mod statistics;
 mod step;
 
-pub use base::{Error, Result, Scalar, SplitMix64};
+pub use base::{CallbackError, CallbackOutput, Error, ErrorSlot, Result, Scalar, SplitMix64};
 #[cfg(feature = "serde")]
 pub use control::checkpoint;
 pub use control::{

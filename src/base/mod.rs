@@ -1,5 +1,6 @@
 //! Floor 0: the scalar type, vector kernels and errors. Everything above imports from here; it imports nothing.
 
+mod callback;
 pub(crate) mod cholesky;
 pub(crate) mod columns;
 mod eigen;
@@ -13,11 +14,14 @@ mod scalar;
 pub(crate) mod small;
 mod update;
 
+pub use callback::{CallbackError, CallbackOutput, ErrorSlot};
 pub use error::{Error, Result};
 pub use random::SplitMix64;
 pub use scalar::Scalar;
 
 pub(crate) use cholesky::Cholesky;
 pub(crate) use eigen::Eigen;
-pub(crate) use error::{check_component, check_finite, check_length, check_positive_dimension, check_range};
+pub(crate) use error::{
+    check_callback, check_component, check_finite, check_length, check_positive_dimension, check_range,
+};
 pub(crate) use update::{Square, update};

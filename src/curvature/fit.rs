@@ -15,8 +15,7 @@ use std::cell::{OnceCell, RefCell};
 use super::loss::Loss;
 use super::metric::{Metric, Middle};
 use super::stacked::Stacked;
-use crate::base::Error;
-use crate::base::{Result, Scalar, check_positive_dimension, check_range, kernels};
+use crate::base::{CallbackError, Error, Result, Scalar, check_positive_dimension, check_range, kernels};
 use crate::operator::{Expansion, Linearization, Model, Objective, SampledModel, SampledObjective, SymmetricOperator};
 
 /// What else is in an objective besides model and loss.
@@ -145,6 +144,9 @@ impl<T: Scalar, M: Model<T>, L: Loss<T>> Objective<T> for ModelObjective<'_, M, 
             work: RefCell::default(),
         }
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.model.take_error().or_else(|| self.loss.loss.take_error())
+    }
 }
 
 /// ½c‖x‖².
@@ -223,6 +225,10 @@ impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> SymmetricOperator<
         if terms.regularization > 0.0 {
             kernels::axpy(terms.regularization, v, out);
         }
+    }
+
+    fn take_error(&self) -> Option<CallbackError> {
+        self.linearization.take_error().or_else(|| self.objective.take_error())
     }
 }
 

@@ -3,7 +3,7 @@
 //!   minimise  ½ Σ_b ρ(‖r_b(x)‖²)   subject to   lower ≤ x ≤ upper
 
 use super::robust::{RobustLoss, Squares};
-use crate::base::{Error, Result, Scalar, check_length};
+use crate::base::{CallbackOutput, Error, Result, Scalar, check_length};
 use crate::operator::{ClosureModel, Difference, DifferenceModel, JacobianModel, Model, model};
 
 /// A least-squares problem: a [`Model`] whose outputs are the residuals, and, if wanted, a robust loss and bounds.
@@ -155,7 +155,8 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
 /// The least-squares problem with m residuals and n parameters whose residuals `residual(x, r)` writes to `r`, and whose
 /// Jacobian products are `product(x, v, jv)` and `transpose_product(x, u, jtu)`.
 ///
-/// The closures overwrite their last argument and never read it. A closure that cannot evaluate writes NaN.
+/// The closures overwrite their last argument and never read it. A closure that cannot evaluate writes NaN, or returns a
+/// `Result<(), E>` whose error ends a run.
 ///
 /// ```
 /// use newton_krylov::{LevenbergMarquardt, least_squares};
@@ -173,7 +174,7 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
 /// assert!((report.x[0] - 1.0).abs() < 1e-12 && (report.x[1] - 1.0).abs() < 1e-12);
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
-pub fn least_squares<T, F, J, K>(
+pub fn least_squares<T, F, J, K, A, B, C>(
     m: usize,
     n: usize,
     residual: F,
@@ -182,9 +183,12 @@ pub fn least_squares<T, F, J, K>(
 ) -> LeastSquares<T, ClosureModel<T, F, J, K>>
 where
     T: Scalar,
-    F: Fn(&[T], &mut [T]),
-    J: Fn(&[T], &[T], &mut [T]),
-    K: Fn(&[T], &[T], &mut [T]),
+    F: Fn(&[T], &mut [T]) -> A,
+    J: Fn(&[T], &[T], &mut [T]) -> B,
+    K: Fn(&[T], &[T], &mut [T]) -> C,
+    A: CallbackOutput<()>,
+    B: CallbackOutput<()>,
+    C: CallbackOutput<()>,
 {
     LeastSquares::new(model(m, n, residual, product, transpose_product))
 }
@@ -193,7 +197,7 @@ where
 /// Jacobian `jacobian(x, j)` writes to `j`, m·n numbers by columns: `j[k * m + i]` is ∂rᵢ/∂xₖ. For few parameters.
 ///
 /// A Jacobian counts as one product.
-pub fn least_squares_dense<T, F, J>(
+pub fn least_squares_dense<T, F, J, A, B>(
     m: usize,
     n: usize,
     residual: F,
@@ -201,8 +205,10 @@ pub fn least_squares_dense<T, F, J>(
 ) -> LeastSquares<T, JacobianModel<T, F, J>>
 where
     T: Scalar,
-    F: Fn(&[T], &mut [T]),
-    J: Fn(&[T], &mut [T]),
+    F: Fn(&[T], &mut [T]) -> A,
+    J: Fn(&[T], &mut [T]) -> B,
+    A: CallbackOutput<()>,
+    B: CallbackOutput<()>,
 {
     LeastSquares::new(JacobianModel::new(m, n, residual, jacobian))
 }
@@ -228,7 +234,7 @@ where
 /// assert!(report.termination.converged() && (report.x[1] - 0.503).abs() < 1e-2);
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
-pub fn least_squares_from_residuals<T, F>(
+pub fn least_squares_from_residuals<T, F, A>(
     m: usize,
     n: usize,
     residual: F,
@@ -236,7 +242,8 @@ pub fn least_squares_from_residuals<T, F>(
 ) -> LeastSquares<T, DifferenceModel<T, F>>
 where
     T: Scalar,
-    F: Fn(&[T], &mut [T]),
+    F: Fn(&[T], &mut [T]) -> A,
+    A: CallbackOutput<()>,
 {
     LeastSquares::new(DifferenceModel::new(m, n, residual, difference))
 }

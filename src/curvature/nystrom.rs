@@ -13,7 +13,7 @@
 use super::learned::{LearnedPreconditioner, LearningCost};
 use super::preconditioned::Preconditioner;
 use super::ritz::{scaled_eigenvectors, symmetric_products};
-use crate::base::{Eigen, Error, Result, Scalar, SplitMix64, check_length};
+use crate::base::{Eigen, Error, Result, Scalar, SplitMix64, check_callback, check_length};
 use crate::base::{columns, columns::Columns, kernels};
 use crate::operator::{Counts, Objective, SampledObjective, SymmetricOperator};
 
@@ -78,6 +78,7 @@ impl<T: Scalar> NystromPreconditioner<T> {
     pub fn of(operator: &impl SymmetricOperator<T>, rank: usize, seed: u64) -> Result<Self> {
         let mut preconditioner = Self::new(rank, seed)?;
         preconditioner.sketch(operator);
+        check_callback(operator.take_error())?;
         Ok(preconditioner)
     }
 

@@ -19,7 +19,7 @@
 use std::cell::RefCell;
 
 use super::robust::RobustLoss;
-use crate::base::{Scalar, kernels};
+use crate::base::{CallbackError, Scalar, kernels};
 use crate::operator::{BlockJacobian, LinearMap, RowWeights};
 
 /// The share γ of ρ′ that the curvature along a block is at least.
@@ -159,6 +159,9 @@ impl<T: Scalar, J: LinearMap<T>> LinearMap<T> for Weighted<'_, T, J> {
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.jacobian.precondition(shift, r)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.jacobian.take_error()
     }
     fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
         let blocks = self.jacobian.blocks()?;

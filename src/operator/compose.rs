@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::{Expansion, Objective, SymmetricOperator};
-use crate::base::{Error, Result, Scalar, kernels};
+use crate::base::{CallbackError, Error, Result, Scalar, kernels};
 
 /// M + λI. Costs one product with M. Of an objective, the objective whose metric is M + λI; its value and gradient stay.
 #[derive(Clone, Debug)]
@@ -41,6 +41,9 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Shifted<M> {
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.operator.precondition(shift + self.shift, r)
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.operator.take_error()
+    }
 }
 
 impl<T: Scalar, E: Expansion<T>> Expansion<T> for Shifted<E> {
@@ -72,6 +75,9 @@ impl<T: Scalar, O: Objective<T>> Objective<T> for Shifted<O> {
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         Shifted { operator: self.operator.expand(x), shift: self.shift }
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.operator.take_error()
+    }
 }
 
 /// M + λD with a diagonal D. Costs one product with M.
@@ -99,6 +105,9 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for ShiftedDiagona
             *out += shift * d * v;
         }
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.operator.take_error()
+    }
 }
 
 /// αM. Costs one product with M.
@@ -121,6 +130,9 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Scaled<M> {
     fn apply_block(&self, v: &[T], out: &mut [T]) {
         self.operator.apply_block(v, out);
         kernels::scale(self.factor, out);
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.operator.take_error()
     }
 }
 
@@ -155,6 +167,9 @@ impl<T: Scalar, M: SymmetricOperator<T>, N: SymmetricOperator<T>> SymmetricOpera
         self.first.apply(v, out);
         self.second.apply(v, product);
         kernels::axpy(1.0, product, out);
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.first.take_error().or_else(|| self.second.take_error())
     }
 }
 

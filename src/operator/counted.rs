@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Add;
 
 use super::{Expansion, Objective, SymmetricOperator};
-use crate::base::Scalar;
+use crate::base::{CallbackError, Scalar};
 
 /// How often an objective or operator was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +80,9 @@ impl<T, O: Objective<T>> Objective<T> for Counted<O> {
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         CountedView { inner: self.inner.expand(x), counts: &self.counts }
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
+    }
 }
 
 impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
@@ -103,6 +106,9 @@ impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
     }
 }
 
@@ -136,6 +142,9 @@ impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use super::block_jacobian::BlockJacobian;
 use super::{Counts, LinearMap, Linearization, Model};
-use crate::base::Scalar;
+use crate::base::{CallbackError, Scalar};
 
 /// How often a least-squares model was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -124,6 +124,9 @@ impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
     }
     fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
         self.inner.blocks()

@@ -11,8 +11,9 @@
 use std::cell::{OnceCell, RefCell};
 use std::marker::PhantomData;
 
+use super::callback::{ValueFn, WriteFn};
 use super::{Expansion, Objective, SymmetricOperator};
-use crate::base::{Scalar, kernels};
+use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar, kernels};
 
 /// Which difference quotient gives Hessian products.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,12 +26,13 @@ pub enum Difference {
 }
 
 /// An objective whose Hessian products come from its gradient; see [`objective_from_gradient`].
-pub struct GradientObjective<T, V, F, G> {
+pub struct GradientObjective<T, F, G> {
     dim: usize,
     value: F,
     gradient: G,
     difference: Difference,
-    types: PhantomData<fn(T) -> V>,
+    errors: ErrorSlot,
+    scalar: PhantomData<fn(T)>,
 }
 
 /// The objective with value `value(x)` and gradient `gradient(x, g)`; Hessian products are differences of gradients.
@@ -51,36 +53,34 @@ pub struct GradientObjective<T, V, F, G> {
 /// assert!(report.termination.converged());
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
-pub fn objective_from_gradient<T, V, F, G>(
+pub fn objective_from_gradient<T, F, G, V, W>(
     dim: usize,
     value: F,
     gradient: G,
     difference: Difference,
-) -> GradientObjective<T, V, F, G>
+) -> GradientObjective<T, F, G>
 where
-    V: Into<f64>,
     F: Fn(&[T]) -> V,
-    G: Fn(&[T], &mut [T]),
+    G: Fn(&[T], &mut [T]) -> W,
+    V: CallbackOutput<f64>,
+    W: CallbackOutput<()>,
 {
-    GradientObjective { dim, value, gradient, difference, types: PhantomData }
+    GradientObjective { dim, value, gradient, difference, errors: ErrorSlot::new(), scalar: PhantomData }
 }
 
-impl<T, V, F, G> Objective<T> for GradientObjective<T, V, F, G>
-where
-    T: Scalar,
-    V: Into<f64>,
-    F: Fn(&[T]) -> V,
-    G: Fn(&[T], &mut [T]),
-{
+impl<T: Scalar, F: ValueFn<T>, G: WriteFn<T>> Objective<T> for GradientObjective<T, F, G> {
     fn dim(&self) -> usize {
         self.dim
     }
     fn value(&self, x: &[T]) -> f64 {
-        (self.value)(x).into()
+        self.value.value(&self.errors, x)
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         let scratch = RefCell::new((vec![T::zero(); self.dim], vec![T::zero(); self.dim]));
         GradientAt { objective: self, x, gradient: OnceCell::new(), scratch }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.errors.take()
     }
 }
 
@@ -92,21 +92,21 @@ struct GradientAt<'a, T, O> {
     scratch: RefCell<(Vec<T>, Vec<T>)>,
 }
 
-impl<T: Scalar, V, F, G: Fn(&[T], &mut [T])> GradientAt<'_, T, GradientObjective<T, V, F, G>> {
+impl<T: Scalar, F, G: WriteFn<T>> GradientAt<'_, T, GradientObjective<T, F, G>> {
+    fn gradient_at(&self, x: &[T], out: &mut [T]) {
+        self.objective.gradient.write(&self.objective.errors, x, out);
+    }
+
     fn base_gradient(&self) -> &[T] {
         self.gradient.get_or_init(|| {
             let mut g = vec![T::zero(); self.x.len()];
-            (self.objective.gradient)(self.x, &mut g);
+            self.gradient_at(self.x, &mut g);
             g
         })
     }
 }
 
-impl<T, V, F, G> SymmetricOperator<T> for GradientAt<'_, T, GradientObjective<T, V, F, G>>
-where
-    T: Scalar,
-    G: Fn(&[T], &mut [T]),
-{
+impl<T: Scalar, F, G: WriteFn<T>> SymmetricOperator<T> for GradientAt<'_, T, GradientObjective<T, F, G>> {
     fn dim(&self) -> usize {
         self.objective.dim
     }
@@ -125,30 +125,28 @@ where
             Difference::Forward => {
                 let h = epsilon.sqrt() * unit / length;
                 kernels::add_scaled(self.x, h, v, displaced);
-                (self.objective.gradient)(displaced, out);
+                self.gradient_at(displaced, out);
                 kernels::axpby(-1.0 / h, self.base_gradient(), 1.0 / h, out);
             }
             Difference::Central => {
                 let h = epsilon.cbrt() * unit / length;
                 kernels::add_scaled(self.x, h, v, displaced);
-                (self.objective.gradient)(displaced, out);
+                self.gradient_at(displaced, out);
                 kernels::add_scaled(self.x, -h, v, displaced);
-                (self.objective.gradient)(displaced, other);
+                self.gradient_at(displaced, other);
                 kernels::axpby(-0.5 / h, other, 0.5 / h, out);
             }
         }
     }
+
+    fn take_error(&self) -> Option<CallbackError> {
+        self.objective.errors.take()
+    }
 }
 
-impl<T, V, F, G> Expansion<T> for GradientAt<'_, T, GradientObjective<T, V, F, G>>
-where
-    T: Scalar,
-    V: Into<f64>,
-    F: Fn(&[T]) -> V,
-    G: Fn(&[T], &mut [T]),
-{
+impl<T: Scalar, F: ValueFn<T>, G: WriteFn<T>> Expansion<T> for GradientAt<'_, T, GradientObjective<T, F, G>> {
     fn value(&self) -> f64 {
-        (self.objective.value)(self.x).into()
+        self.objective.value(self.x)
     }
     fn gradient(&self, out: &mut [T]) {
         out.copy_from_slice(self.base_gradient());

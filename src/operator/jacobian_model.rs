@@ -12,8 +12,9 @@
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
+use super::callback::WriteFn;
 use super::{Difference, LinearMap, Linearization, Model};
-use crate::base::{Scalar, kernels};
+use crate::base::{CallbackError, ErrorSlot, Scalar, kernels};
 
 /// A model whose Jacobian a closure writes as a matrix; see [`least_squares_dense`](crate::least_squares_dense).
 pub struct JacobianModel<T, F, J> {
@@ -21,27 +22,19 @@ pub struct JacobianModel<T, F, J> {
     dim: usize,
     evaluate: F,
     jacobian: J,
+    errors: ErrorSlot,
     scalar: PhantomData<fn(T)>,
 }
 
-impl<T, F, J> JacobianModel<T, F, J>
-where
-    F: Fn(&[T], &mut [T]),
-    J: Fn(&[T], &mut [T]),
-{
+impl<T: Scalar, F: WriteFn<T>, J: WriteFn<T>> JacobianModel<T, F, J> {
     /// The model with m = `output_dim` and n = `dim` whose outputs `evaluate(x, h)` writes to `h`, and whose Jacobian
     /// `jacobian(x, j)` writes to `j`, m·n numbers by columns: `j[k * m + i]` is ∂hᵢ/∂xₖ.
     pub fn new(output_dim: usize, dim: usize, evaluate: F, jacobian: J) -> Self {
-        JacobianModel { output_dim, dim, evaluate, jacobian, scalar: PhantomData }
+        JacobianModel { output_dim, dim, evaluate, jacobian, errors: ErrorSlot::new(), scalar: PhantomData }
     }
 }
 
-impl<T, F, J> Model<T> for JacobianModel<T, F, J>
-where
-    T: Scalar,
-    F: Fn(&[T], &mut [T]),
-    J: Fn(&[T], &mut [T]),
-{
+impl<T: Scalar, F: WriteFn<T>, J: WriteFn<T>> Model<T> for JacobianModel<T, F, J> {
     fn dim(&self) -> usize {
         self.dim
     }
@@ -49,11 +42,14 @@ where
         self.output_dim
     }
     fn evaluate(&self, x: &[T], out: &mut [T]) {
-        (self.evaluate)(x, out);
+        self.evaluate.write(&self.errors, x, out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
-        let write = |_: &OnceLock<Vec<T>>, matrix: &mut [T]| (self.jacobian)(x, matrix);
+        let write = |_: &OnceLock<Vec<T>>, matrix: &mut [T]| self.jacobian.write(&self.errors, x, matrix);
         MatrixAt { model: self, x, write, cost: 1, outputs: OnceLock::new(), matrix: OnceLock::new() }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.errors.take()
     }
 }
 
@@ -64,13 +60,14 @@ pub struct DifferenceModel<T, F> {
     dim: usize,
     evaluate: F,
     difference: Difference,
+    errors: ErrorSlot,
     scalar: PhantomData<fn(T)>,
 }
 
-impl<T: Scalar, F: Fn(&[T], &mut [T])> DifferenceModel<T, F> {
+impl<T: Scalar, F: WriteFn<T>> DifferenceModel<T, F> {
     /// The model with m = `output_dim` and n = `dim` whose outputs `evaluate(x, h)` writes to `h`.
     pub fn new(output_dim: usize, dim: usize, evaluate: F, difference: Difference) -> Self {
-        DifferenceModel { output_dim, dim, evaluate, difference, scalar: PhantomData }
+        DifferenceModel { output_dim, dim, evaluate, difference, errors: ErrorSlot::new(), scalar: PhantomData }
     }
 
     /// The differences within the bounds, column by column.
@@ -100,10 +97,10 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> DifferenceModel<T, F> {
                 lower
             };
             displaced[j] = to;
-            (self.evaluate)(&displaced, column);
+            self.evaluate(&displaced, column);
             let from: &[T] = if central {
                 displaced[j] = low;
-                (self.evaluate)(&displaced, &mut other);
+                self.evaluate(&displaced, &mut other);
                 &other
             } else {
                 outputs()
@@ -120,12 +117,12 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> DifferenceModel<T, F> {
 
     fn outputs(&self, x: &[T]) -> Vec<T> {
         let mut outputs = vec![T::zero(); self.output_dim];
-        (self.evaluate)(x, &mut outputs);
+        self.evaluate(x, &mut outputs);
         outputs
     }
 }
 
-impl<T: Scalar, F: Fn(&[T], &mut [T])> Model<T> for DifferenceModel<T, F> {
+impl<T: Scalar, F: WriteFn<T>> Model<T> for DifferenceModel<T, F> {
     fn dim(&self) -> usize {
         self.dim
     }
@@ -133,7 +130,7 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Model<T> for DifferenceModel<T, F> {
         self.output_dim
     }
     fn evaluate(&self, x: &[T], out: &mut [T]) {
-        (self.evaluate)(x, out);
+        self.evaluate.write(&self.errors, x, out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         self.linearize_within(x, None)
@@ -141,6 +138,9 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Model<T> for DifferenceModel<T, F> {
     fn linearize_within<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> impl Linearization<T> + 'a {
         let write = move |outputs: &OnceLock<Vec<T>>, matrix: &mut [T]| self.differences(x, bounds, outputs, matrix);
         MatrixAt { model: self, x, write, cost: self.dim, outputs: OnceLock::new(), matrix: OnceLock::new() }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.errors.take()
     }
 }
 
@@ -182,6 +182,9 @@ impl<T: Scalar, M: Model<T>, W: Fn(&OnceLock<Vec<T>>, &mut [T])> LinearMap<T> fo
         for (out, column) in out.iter_mut().zip(self.matrix().chunks_exact(self.rows())) {
             *out = T::from_f64(kernels::dot(column, u));
         }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.model.take_error()
     }
     fn form(&self, matrix: &mut [T]) {
         match self.matrix.get() {

@@ -1,7 +1,8 @@
 //! A rectangular matrix that is only ever seen through its products.
 
 use super::block_jacobian::BlockJacobian;
-use crate::base::Scalar;
+use super::callback::WriteFn;
+use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar};
 
 /// A linear map J : ℝⁿ → ℝᵐ, seen through v ↦ Jv and u ↦ Jᵀu.
 ///
@@ -66,6 +67,12 @@ pub trait LinearMap<T> {
         false
     }
 
+    /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
+    /// [`ErrorSlot`](crate::ErrorSlot).
+    fn take_error(&self) -> Option<CallbackError> {
+        None
+    }
+
     /// The small dense blocks that this map consists of.
     #[doc(hidden)]
     fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
@@ -107,6 +114,9 @@ impl<T, J: LinearMap<T> + ?Sized> LinearMap<T> for &J {
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         (**self).precondition(shift, r)
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        (**self).take_error()
+    }
     fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
         (**self).blocks()
     }
@@ -139,25 +149,28 @@ fn form_by_products<T: Scalar, J: LinearMap<T> + ?Sized>(map: &J, matrix: &mut [
 }
 
 /// A linear map from two closures; see [`linear_map`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct FnLinearMap<F, G> {
     rows: usize,
     columns: usize,
     product: F,
     transpose_product: G,
+    errors: ErrorSlot,
 }
 
 /// The linear map with m = `rows` and n = `columns` whose products are `product(v, out)`, which overwrites `out` with Jv,
-/// and `transpose_product(u, out)`, which overwrites `out` with Jᵀu.
-pub fn linear_map<T, F, G>(rows: usize, columns: usize, product: F, transpose_product: G) -> FnLinearMap<F, G>
+/// and `transpose_product(u, out)`, which overwrites `out` with Jᵀu. They return nothing or a `Result<(), E>`.
+pub fn linear_map<T, F, G, R, S>(rows: usize, columns: usize, product: F, transpose_product: G) -> FnLinearMap<F, G>
 where
-    F: Fn(&[T], &mut [T]),
-    G: Fn(&[T], &mut [T]),
+    F: Fn(&[T], &mut [T]) -> R,
+    G: Fn(&[T], &mut [T]) -> S,
+    R: CallbackOutput<()>,
+    S: CallbackOutput<()>,
 {
-    FnLinearMap { rows, columns, product, transpose_product }
+    FnLinearMap { rows, columns, product, transpose_product, errors: ErrorSlot::new() }
 }
 
-impl<T, F: Fn(&[T], &mut [T]), G: Fn(&[T], &mut [T])> LinearMap<T> for FnLinearMap<F, G> {
+impl<T: Scalar, F: WriteFn<T>, G: WriteFn<T>> LinearMap<T> for FnLinearMap<F, G> {
     fn rows(&self) -> usize {
         self.rows
     }
@@ -165,9 +178,12 @@ impl<T, F: Fn(&[T], &mut [T]), G: Fn(&[T], &mut [T])> LinearMap<T> for FnLinearM
         self.columns
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
-        (self.product)(v, out);
+        self.product.write(&self.errors, v, out);
     }
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
-        (self.transpose_product)(u, out);
+        self.transpose_product.write(&self.errors, u, out);
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.errors.take()
     }
 }

@@ -3,6 +3,7 @@
 mod block_jacobian;
 mod block_layout;
 mod blocks;
+mod callback;
 mod closures;
 mod compose;
 mod counted;

@@ -1,6 +1,6 @@
 //! A symmetric matrix that is only ever seen through its products.
 
-use crate::base::Scalar;
+use crate::base::{CallbackError, Scalar};
 
 /// Columns of the identity that go into one call of `apply_block`.
 pub(super) const COLUMNS: usize = 16;
@@ -61,6 +61,12 @@ pub trait SymmetricOperator<T> {
         let _ = (shift, r);
         false
     }
+
+    /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
+    /// [`ErrorSlot`](crate::ErrorSlot).
+    fn take_error(&self) -> Option<CallbackError> {
+        None
+    }
 }
 
 impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
@@ -84,6 +90,9 @@ impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         (**self).precondition(shift, r)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        (**self).take_error()
     }
 }
 

@@ -12,7 +12,7 @@ mod student_t;
 pub use covariance::{Covariance, covariance};
 pub use selected::{SelectedCovariance, covariance_of};
 
-use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension};
+use crate::base::{Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension};
 use crate::curvature::{LeastCurvature, LeastSquares, LossSum, RobustLoss, Weighted, Weights};
 use crate::operator::{LinearMap, Linearization, Model};
 
@@ -29,9 +29,12 @@ fn at<T: Scalar, M: Model<T>, L: RobustLoss, R>(
     check_finite("x", x)?;
     let jacobian = fit.model().linearize_within(x, fit.bound_slices());
     let residual = jacobian.outputs();
+    check_callback(jacobian.take_error())?;
     check_finite("the residuals at x", residual)?;
     let value = LossSum::new(m, fit.block(), !fit.loss().is_identity()).value(fit.loss(), residual);
     let mut weights = Weights::new(m, fit.block(), !fit.loss().is_identity());
     weights.update(fit.loss(), residual, LeastCurvature::SMALLEST);
-    f(&Weighted { jacobian, weights: &weights }, weights.weighted(), value)
+    let found = f(&Weighted { jacobian, weights: &weights }, weights.weighted(), value);
+    check_callback(fit.model().take_error())?;
+    found
 }

@@ -7,7 +7,7 @@
 use std::cell::RefCell;
 
 use super::at;
-use crate::base::{Result, Scalar, check_range, kernels};
+use crate::base::{CallbackError, Result, Scalar, check_range, kernels};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::{LinearMap, Model};
 use crate::step::{LinearLeastSquares, LinearOutcome};
@@ -52,6 +52,9 @@ impl<T: Scalar> LinearMap<T> for Transposed<'_, T> {
         scaled.copy_from_slice(u);
         kernels::multiply(self.scaling, scaled);
         self.jacobian.apply(scaled, out);
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.jacobian.take_error()
     }
 }
 

@@ -11,7 +11,7 @@ pub use super::inner::{Accuracy, Inner, InnerStop, Resources};
 use super::krylov::{Growth, KrylovSpace};
 use super::spectral::{Answer, Indefinite, Question};
 use super::units::binade;
-use crate::base::{Scalar, kernels};
+use crate::base::{CallbackError, Scalar, kernels};
 use crate::operator::SymmetricOperator;
 
 /// Bytes that the automatic choice may spend on the dense path: d ≤ 2048.
@@ -505,5 +505,8 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for InUnits<'_, M>
         if self.unit != 1.0 {
             kernels::scale(self.unit.recip(), out);
         }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.operator.take_error()
     }
 }

@@ -13,7 +13,10 @@
 use super::bidiagonalization::{Advance, Bidiagonalization, Scaled};
 use super::lsmr::Lsmr;
 use crate::base::columns::Columns;
-use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range, kernels};
+use crate::base::{
+    CallbackError, Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension,
+    check_range, kernels,
+};
 use crate::operator::LinearMap;
 
 /// Numbers up to which all right vectors are stored and reorthogonalised (8 MB): n = 1000 where m ≥ n.
@@ -130,7 +133,7 @@ impl LinearLeastSquares {
     /// If A has no columns, b has not the length m or is not finite, or an option is out of its range.
     pub fn solve<T: Scalar>(&self, map: &impl LinearMap<T>, b: &[T]) -> Result<LinearReport<T>> {
         let b_norm = self.check(map, b)?;
-        Ok(Run::new(self, map, b, b_norm, None).solve())
+        Run::new(self, map, b, b_norm, None).solve()
     }
 
     /// As [`solve`](Self::solve), from a first guess x₀: one product with A more. Where A has no full column rank and
@@ -142,7 +145,7 @@ impl LinearLeastSquares {
         let b_norm = self.check(map, b)?;
         check_length("x0", x0, map.columns())?;
         check_finite("x0", x0)?;
-        Ok(Run::new(self, map, b, b_norm, Some(x0)).solve())
+        Run::new(self, map, b, b_norm, Some(x0)).solve()
     }
 
     /// Returns ‖b‖.
@@ -208,6 +211,9 @@ impl<T: Scalar, J: LinearMap<T>> LinearMap<T> for Damped<'_, J> {
         self.map.apply_transpose(image, out);
         kernels::axpy(self.damping, damped, out);
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.map.take_error()
+    }
 }
 
 /// Why a cycle of LSMR ended.
@@ -268,9 +274,10 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
         }
     }
 
-    fn solve(mut self) -> LinearReport<T> {
+    fn solve(mut self) -> Result<LinearReport<T>> {
         let outcome = self.run();
-        LinearReport {
+        check_callback(self.map.take_error())?;
+        Ok(LinearReport {
             x: self.x,
             residual_norm: self.residual_norm,
             gradient_norm: self.gradient_norm,
@@ -280,7 +287,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
             products: self.products,
             transpose_products: self.transpose_products,
             outcome,
-        }
+        })
     }
 
     fn run(&mut self) -> LinearOutcome {

@@ -20,7 +20,9 @@
 
 use std::mem::swap;
 
-use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range, kernels};
+use crate::base::{
+    Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
+};
 use crate::operator::SymmetricOperator;
 
 /// How far sums may be off, in units of the scalar type's spacing.
@@ -167,6 +169,7 @@ pub fn minres<T: Scalar>(
             _ => break leave,
         }
     };
+    check_callback(operator.take_error())?;
     Ok(Minres {
         step: run.step,
         residual_norm: run.residual_norm,

@@ -4,7 +4,9 @@ use super::dense::check_memory;
 use super::family::{Accuracy, Inner, InnerStop, Resources, StepFamily};
 use super::spectral::{Answer, Question};
 use crate::base::random::SplitMix64;
-use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range, kernels};
+use crate::base::{
+    Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
+};
 use crate::operator::SymmetricOperator;
 
 /// Basis vectors beyond which answers cost more than they are worth, O(k³) each.
@@ -120,8 +122,15 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
     /// Answers a question, with as many products as its accuracy needs.
     ///
     /// # Errors
-    /// If the question's number is NaN, infinite, or negative (zero, but for a damping).
+    /// If the question's number is NaN, infinite, or negative (zero, but for a damping); the error of the operator's
+    /// callback.
     pub fn ask(&mut self, question: Question) -> Result<Step<T>> {
+        let step = self.answer(question)?;
+        check_callback(self.operator.take_error())?;
+        Ok(step)
+    }
+
+    fn answer(&mut self, question: Question) -> Result<Step<T>> {
         match question {
             Question::Damped(damping) => check_range("damping", damping, in_range(damping, 0.0), "at least 0")?,
             Question::Radius(radius) => check_size("radius", radius)?,
@@ -296,7 +305,8 @@ fn check_size(argument: &'static str, value: f64) -> Result<()> {
 /// ```
 ///
 /// # Errors
-/// For zero dimension, a gradient of another length or with NaN or ∞, a damping that is negative, NaN or infinite.
+/// For zero dimension, a gradient of another length or with NaN or ∞, a damping that is negative, NaN or infinite; the
+/// error of the operator's callback.
 pub fn damped_step<T: Scalar>(operator: &impl SymmetricOperator<T>, gradient: &[T], damping: f64) -> Result<Step<T>> {
     Steps::new(operator, gradient, StepOptions::default())?.ask(Question::Damped(damping))
 }

@@ -155,17 +155,16 @@ impl Projected {
         self.changed();
     }
 
-    /// A ← A + S, with S given by its entries.
+    /// A ← A + S, with S given by its entries, the same to the last bit for (i, j) and (j, i).
     pub fn add(&mut self, entry: impl Fn(usize, usize) -> f64) {
         let (k, n, inverse) = (self.len, self.capacity, self.unit.recip());
         let mut largest = 0.0_f64;
         for i in 0..k {
-            for j in 0..=i {
-                let sum = self.matrix[i * n + j] + entry(i, j) * inverse;
-                self.matrix[i * n + j] = sum;
-                self.matrix[j * n + i] = sum;
-                largest = largest.max(sum.abs());
+            let row = &mut self.matrix[i * n..i * n + k];
+            for (j, a) in row.iter_mut().enumerate() {
+                *a += entry(i, j) * inverse;
             }
+            largest = largest.max(row[i].abs());
         }
         self.changed();
         if largest > SPREAD && largest.is_finite() {

@@ -401,10 +401,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         grow: bool,
     ) -> std::result::Result<(Answer, InnerStop), Termination> {
         let (objective, stopping, started) = (self.objective, self.settings.stopping, self.started);
-        let more = || {
-            objective.counts().products < stopping.max_products
-                && stopping.max_time.is_none_or(|most| started.elapsed() < most)
-        };
+        let more = || objective.counts().products < stopping.max_products && !stopping.out_of_time(started);
         let here = Here {
             expansion,
             x,
@@ -445,7 +442,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         if far || too_large {
             return Err(if self.value > self.initial_value { Termination::Diverged } else { Termination::Unbounded });
         }
-        if !promising || !answer.norm.is_finite() || self.other_x == x {
+        if !promising || !answer.norm.is_finite() || kernels::same(&self.other_x, x) {
             return Err(self.stalled(Termination::Stalled));
         }
         let (after, divergence) = if inside { self.probe(expansion) } else { (f64::NAN, f64::NAN) };

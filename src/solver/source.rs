@@ -177,7 +177,8 @@ impl<T: Scalar> StepSource<T> {
 
     /// The answer where products are not finite: remembered curvature, or else steepest descent.
     fn without_products<E>(&mut self, here: &Here<'_, T, E>, globalisation: &mut impl Globalisation) -> Proposal {
-        if self.failures > MOST_FAILURES {
+        // What is taken as its formula has it is not replaced by anything else.
+        if self.failures > MOST_FAILURES || globalisation.bare() {
             return Err(Termination::NotFinite(Evaluation::Product));
         }
         if !self.scaled {

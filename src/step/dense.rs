@@ -18,11 +18,9 @@ use super::secular::{self, Shifted};
 use super::spectral::{self, Answer, Indefinite, Question};
 use super::units::{Units, binade};
 use crate::base::native::clean_registers;
-use crate::base::{Eigen, Error, Result, Scalar, kernels};
+use crate::base::{Eigen, Error, Result, Scalar, kernels, parallel};
 use crate::operator::SymmetricOperator;
 
-/// Unknowns from which factorisations use all threads; below, one thread is faster.
-const PARALLEL: usize = 512;
 /// Numbers per entry of the matrix: as formed, its symmetric part, its factor, and the eigenvectors.
 const COPIES: usize = 4;
 
@@ -78,7 +76,7 @@ impl<T: Scalar> DenseModel<T> {
             units: Units::new(0.0, 0.0),
             factor: vec![0.0; dim * dim],
             factored: None,
-            scratch: MemBuffer::new(cholesky_in_place_scratch::<f64>(dim, parallel(dim), params)),
+            scratch: MemBuffer::new(cholesky_in_place_scratch::<f64>(dim, parallel::dense(dim), params)),
             hint: 0.0,
             eigen: Eigen::new(0),
             decomposed: false,
@@ -174,7 +172,7 @@ impl<T: Scalar> DenseModel<T> {
 
     fn decompose(&mut self) -> bool {
         if !self.decomposed {
-            self.decomposed = self.eigen.decompose(&self.matrix, self.dim, self.dim, parallel(self.dim));
+            self.decomposed = self.eigen.decompose(&self.matrix, self.dim, self.dim, parallel::dense(self.dim));
         }
         self.decomposed
     }
@@ -262,7 +260,7 @@ impl<T: Scalar> Shifted for DenseModel<T> {
         (0..d).for_each(|i| self.factor[i * d + i] += shift);
         let stack = MemStack::new(&mut self.scratch);
         let factor = MatMut::from_column_major_slice_mut(&mut self.factor, d, d);
-        let done = cholesky_in_place(factor, LltRegularization::default(), parallel(d), stack, Spec::default());
+        let done = cholesky_in_place(factor, LltRegularization::default(), parallel::dense(d), stack, Spec::default());
         clean_registers();
         let (least, largest) = (0..d).fold((f64::INFINITY, 0.0_f64), |(least, largest), i| {
             let pivot = self.factor[i * d + i];
@@ -297,8 +295,4 @@ impl<T: Scalar> Shifted for DenseModel<T> {
     fn scale(&mut self, factor: f64) {
         self.y.iter_mut().for_each(|y| *y *= factor);
     }
-}
-
-fn parallel(dim: usize) -> Par {
-    if dim >= PARALLEL { Par::rayon(0) } else { Par::Seq }
 }

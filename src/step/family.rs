@@ -11,7 +11,7 @@ pub use super::inner::{Accuracy, Inner, InnerStop, Resources};
 use super::krylov::{Growth, KrylovSpace};
 use super::spectral::{Answer, Indefinite, Question};
 use super::units::binade;
-use crate::base::{CallbackError, Scalar, kernels};
+use crate::base::{CallbackError, Scalar, kernels, space};
 use crate::operator::SymmetricOperator;
 
 /// Bytes that the automatic choice may spend on the dense path: d ≤ 2048.
@@ -44,6 +44,8 @@ const COARSE: f64 = 1e-10;
 /// The paths and their workspaces.
 pub struct StepFamily<T> {
     dim: usize,
+    /// d, which is more than `dim` where that is one rank's part.
+    whole: usize,
     /// Columns the space may use before conjugate gradients take over.
     columns: usize,
     krylov: KrylovSpace<T>,
@@ -67,10 +69,12 @@ pub struct StepFamily<T> {
 impl<T: Scalar> StepFamily<T> {
     /// Room for `columns` basis vectors and their products.
     pub fn new(dim: usize, columns: usize) -> Self {
-        let capacity = if columns >= dim { dim } else { columns.max(1) + SPARE };
+        let whole = space::whole(dim);
+        let capacity = if columns >= whole { whole } else { (columns.max(1) + SPARE).min(whole) };
         StepFamily {
             dim,
-            columns: columns.clamp(1, dim),
+            whole,
+            columns: columns.clamp(1, whole),
             krylov: KrylovSpace::new(dim, capacity),
             dense: None,
             conjugate_gradient: None,
@@ -83,6 +87,11 @@ impl<T: Scalar> StepFamily<T> {
             made: 0,
             allowed: usize::MAX,
         }
+    }
+
+    /// Whether the space is all there is.
+    pub fn is_whole(&self) -> bool {
+        self.on_dense || self.krylov.len() == self.whole
     }
 
     /// Forgets the point: call when x or g has changed.
@@ -116,8 +125,9 @@ impl<T: Scalar> StepFamily<T> {
 
     /// Whether the dense path is right for this operator.
     pub fn prefers_dense(&mut self, inner: Inner, operator: &impl SymmetricOperator<T>) -> bool {
-        self.may_complete = inner == Inner::Automatic && dense::bytes(self.dim) <= DENSE_BYTES;
+        self.may_complete = inner == Inner::Automatic && dense::bytes(self.dim) <= DENSE_BYTES && !space::in_parts();
         match inner {
+            _ if space::in_parts() => false,
             Inner::Krylov => false,
             Inner::Dense => true,
             Inner::Automatic => {
@@ -256,7 +266,7 @@ impl<T: Scalar> StepFamily<T> {
             let rounding =
                 ROUNDINGS * T::epsilon_f64() * (size + (self.krylov.size + answer.shift) * answer.norm / alpha);
             let rounding = rounding.min(MOST_ROUNDING * size);
-            if self.krylov.len() == self.dim || residual <= rounding {
+            if self.krylov.len() == self.whole || residual <= rounding {
                 return Ok((answer, InnerStop::Exhausted));
             }
             self.residual.copy_from_slice(self.krylov.direction());

@@ -45,6 +45,7 @@ pub use steps::{Step, StepOptions, StepOutcome, Steps, damped_step};
 
 pub(crate) use backtracking_cg::{BacktrackingCg, CgStop};
 pub(crate) use dense::check_memory;
+pub(crate) use dense_least_squares::rank_noise;
 pub(crate) use family::{Accuracy, Resources, StepFamily};
 pub(crate) use gauss_newton::{GaussNewtonSteps, System};
 pub(crate) use gauss_newton_path::GaussNewtonPath;

@@ -257,7 +257,7 @@ impl<T: Scalar, M: MirrorMap, O> Mover<T, InDual<'_, M, O, T>> for Additive {
     }
 
     fn vectors(&self, _dim: usize) -> usize {
-        // x
-        1
+        // x, and y, x and g in f64
+        1 + 3 * size_of::<f64>() / size_of::<T>()
     }
 }

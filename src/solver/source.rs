@@ -4,8 +4,9 @@
 //! regression, each is worth more alone than both together.
 //!
 //! The forcing term follows the nonlinearity that was met: with e = ‖g₊ − g − Mδ‖ / ‖g₊ − g‖ the next model is minimised
-//! until what is left is min(0.03, e²) of its decrease; all of it where e is rounding, as on a quadratic. This is Eisenstat & Walker's first choice (SIAM J. Sci. Comput.
-//! 17 (1996)), squared since it bounds an energy and not a residual.
+//! until what is left is min(0.03, e²) of its decrease; where e is rounding, until the gradient's tolerance is reached. This
+//! is Eisenstat & Walker's first choice (SIAM J. Sci. Comput. 17 (1996)), squared since it bounds an energy and not a
+//! residual.
 
 use super::memory::Plan;
 use crate::base::{Scalar, kernels};
@@ -20,7 +21,7 @@ const BARE_RESIDUAL: f64 = 1e-10;
 /// The largest share of the model's decrease that an inner solve may leave.
 const LOOSEST: f64 = 0.03;
 /// The smallest such share: rounding has the say below.
-const TIGHTEST: f64 = 1e-16;
+const TIGHTEST: f64 = 1e-10;
 /// A remembered step is taken where ‖g₊ − g − Mδ‖ was at most this fraction of ‖g₊ − g‖ …
 const PREDICTED: f64 = 0.3;
 /// … or where the last step left at most this fraction of the gradient.
@@ -111,8 +112,12 @@ impl<T: Scalar> StepSource<T> {
             let residual = BARE_RESIDUAL.max(4.0 * T::epsilon_f64());
             Accuracy { residual, energy: 0.0, enough: 0.0, truncated: false }
         } else {
-            let (residual, enough) = (RESIDUAL.min(self.leave.sqrt()), ENOUGH * here.tolerance);
-            Accuracy { residual, energy: self.leave, enough, truncated: true }
+            let enough = ENOUGH * here.tolerance;
+            // As on a quadratic, where what is left undone has to be done again at the next point.
+            let exact = self.leave <= TIGHTEST;
+            let residual = if exact { enough / here.gradient_norm } else { self.leave.sqrt() };
+            let energy = if exact { 0.0 } else { self.leave };
+            Accuracy { residual: RESIDUAL.min(residual), energy, enough, truncated: true }
         };
         let answered = loop {
             let question = globalisation.question();

@@ -140,9 +140,9 @@ impl LinearMap<f64> for Here<'_> {
         };
         out.par_iter_mut().with_min_len(NODES).enumerate().for_each(one);
     }
-    fn column_norms_squared(&self, out: &mut [f64]) -> bool {
+    fn column_norms(&self, out: &mut [f64]) -> bool {
         let readings = self.ring.shifts.len() as f64;
-        out.par_iter_mut().zip(&self.slopes).for_each(|(out, slope)| *out = readings * (1.0 + slope * slope));
+        out.par_iter_mut().zip(&self.slopes).for_each(|(out, slope)| *out = (readings * (1.0 + slope * slope)).sqrt());
         true
     }
 }

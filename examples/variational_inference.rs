@@ -198,7 +198,7 @@ fn infer(
         stopping: Stopping { gradient_relative: options.tolerance, max_iterations: 1000, ..Stopping::default() },
         ..MirrorDescent::new(bound.family, options.rate)
     };
-    let report = solver.minimize_with(&negative_elbo, &bound.prior, |progress| {
+    let report = solver.minimize_dual_with(&negative_elbo, &bound.prior, |progress| {
         (trace.borrow_mut())(-progress.value, progress.gradient_norm);
         ControlFlow::Continue(())
     })?;

@@ -12,7 +12,7 @@
 use std::collections::HashMap;
 use std::fmt::Display;
 
-use crate::geometry::{Matrix, Plane, Pose, Space};
+use super::geometry::{Matrix, Plane, Pose, Space};
 
 /// A measurement between two poses, by their positions in the list.
 pub struct Edge<P, const N: usize> {

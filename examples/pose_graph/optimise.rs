@@ -12,8 +12,8 @@ use newton_krylov::{
     Stopping, Termination,
 };
 
-use crate::file::{Edge, Graph};
-use crate::geometry::Pose;
+use super::file::{Edge, Graph};
+use super::geometry::Pose;
 
 /// Where a graph came to rest, after one run or more.
 pub struct Outcome<P> {

@@ -4,6 +4,7 @@
 //! rows; where a matrix is formed to be solved with, the dense path has faer's.
 
 /// The factor of a symmetric positive definite matrix.
+#[derive(Clone, Debug)]
 pub struct Cholesky {
     dim: usize,
     /// L by rows; what is above the diagonal is arbitrary.

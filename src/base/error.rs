@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::Scalar;
+use super::{CallbackError, Scalar};
 
-/// A mistake in the call: it names the argument and the number that is wrong.
+/// A mistake in the call: it names the argument and the number that is wrong. Or the error of a callback.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Error {
@@ -58,6 +58,13 @@ pub enum Error {
         /// What it needs, in words.
         requirement: &'static str,
     },
+    /// In a distributed run an argument is not the same on all ranks.
+    Differs {
+        /// The argument.
+        argument: &'static str,
+        /// The first rank that has another one than rank 0.
+        rank: usize,
+    },
     /// A lower bound lies above the upper one, or one of them is NaN.
     EmptyBounds {
         /// Which component.
@@ -78,6 +85,8 @@ pub enum Error {
         /// Its upper bound.
         upper: f64,
     },
+    /// A callback returned an error, in a call whose result has no other place for it.
+    Callback(CallbackError),
 }
 
 /// The result of a call that can be refused.
@@ -96,6 +105,7 @@ impl fmt::Display for Error {
             Error::NotFinite { argument, index: None, value } => {
                 write!(f, "{argument} is {value}, but must be finite")
             }
+            Error::Differs { argument, rank } => write!(f, "{argument} on rank {rank} is not what it is on rank 0"),
             Error::OutOfRange { argument, value, requirement } => {
                 write!(f, "{argument} is {value}, but must be {requirement}")
             }
@@ -109,11 +119,21 @@ impl fmt::Display for Error {
             Error::OutsideBounds { index, value, lower, upper } => {
                 write!(f, "x0[{index}] is {value}, but must lie within its bounds {lower} and {upper}")
             }
+            Error::Callback(error) => error.fmt(f),
         }
     }
 }
 
-impl std::error::Error for Error {}
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        if let Error::Callback(error) = self { error.source() } else { None }
+    }
+}
+
+/// Refuses to go on after a callback's error.
+pub(crate) fn check_callback(error: Option<CallbackError>) -> Result<()> {
+    error.map_or(Ok(()), |error| Err(Error::Callback(error)))
+}
 
 pub(crate) fn check_positive_dimension(argument: &'static str, dim: usize) -> Result<()> {
     if dim == 0 { Err(Error::ZeroDimension { argument }) } else { Ok(()) }

@@ -1,5 +1,6 @@
 //! Floor 0: the scalar type, vector kernels and errors. Everything above imports from here; it imports nothing.
 
+mod callback;
 mod cholesky;
 pub(crate) mod columns;
 mod eigen;
@@ -11,13 +12,18 @@ pub(crate) mod parallel;
 pub(crate) mod random;
 mod scalar;
 pub(crate) mod small;
+pub(crate) mod space;
 mod update;
 
+pub use callback::{CallbackError, CallbackOutput, ErrorSlot};
 pub use error::{Error, Result};
 pub use random::SplitMix64;
 pub use scalar::Scalar;
+pub use space::{Communicator, Slices, check_equal, distributed, reductions};
 
 pub(crate) use cholesky::Cholesky;
 pub(crate) use eigen::Eigen;
-pub(crate) use error::{check_component, check_finite, check_length, check_positive_dimension, check_range};
+pub(crate) use error::{
+    check_callback, check_component, check_finite, check_length, check_positive_dimension, check_range,
+};
 pub(crate) use update::{Square, update};

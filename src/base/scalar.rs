@@ -4,6 +4,7 @@ use std::fmt::{Debug, Display, LowerExp};
 
 use num_traits::{Float, NumAssign};
 
+use super::CallbackOutput;
 use super::native::Native;
 
 /// The element type of all vectors: `f32` or `f64`.
@@ -11,7 +12,18 @@ use super::native::Native;
 /// Only vectors have this type. Every scalar that the library computes itself (inner products, radii, dampings, the
 /// small projected matrices) is an `f64`, so an `f32` run loses nothing to the summation of long vectors.
 pub trait Scalar:
-    Float + NumAssign + Into<f64> + Default + Debug + Display + LowerExp + Send + Sync + Native + 'static
+    Float
+    + NumAssign
+    + Into<f64>
+    + CallbackOutput<f64>
+    + Default
+    + Debug
+    + Display
+    + LowerExp
+    + Send
+    + Sync
+    + Native
+    + 'static
 {
     /// The nearest value of this type; values out of its range become infinite.
     fn from_f64(value: f64) -> Self;

@@ -8,6 +8,7 @@ mod history;
 mod judge;
 mod least_squares_report;
 mod line_search;
+pub mod observers;
 mod report;
 mod stopping;
 mod termination;

@@ -1,9 +1,9 @@
 //! When a run ends: the tests of convergence and the limits.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::Termination;
-use crate::base::{Result, Scalar, check_range, kernels};
+use crate::base::{Result, Scalar, check_range, kernels, space};
 use crate::operator::Counts;
 
 /// When a run ends. Only the relative gradient test and a generous bound on iterations are on by default.
@@ -88,6 +88,11 @@ impl Stopping {
         }
     }
 
+    /// Whether a run that started then has used up its time, by rank 0's clock.
+    pub(crate) fn out_of_time(&self, started: Instant) -> bool {
+        self.max_time.is_some_and(|most| space::agreed(started.elapsed() >= most))
+    }
+
     /// The limit that has been reached, if one has.
     pub(crate) fn limit(&self, iterations: usize, counts: Counts, elapsed: Duration) -> Option<Termination> {
         if iterations >= self.max_iterations {
@@ -98,7 +103,7 @@ impl Stopping {
             Some(Termination::MaxGradients)
         } else if counts.products >= self.max_products {
             Some(Termination::MaxProducts)
-        } else if self.max_time.is_some_and(|most| elapsed >= most) {
+        } else if self.max_time.is_some_and(|most| space::agreed(elapsed >= most)) {
             Some(Termination::MaxTime)
         } else {
             None

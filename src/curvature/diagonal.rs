@@ -2,7 +2,7 @@
 //! estimates it from products.
 
 use super::{Preconditioned, PreconditionedObjective, Preconditioner, with_preconditioner};
-use crate::base::{Result, Scalar, check_finite, check_length};
+use crate::base::{CallbackError, CallbackOutput, Result, Scalar, check_finite, check_length};
 use crate::operator::{Objective, SymmetricOperator};
 
 /// r ← (|D| + shift)⁻¹ r with a diagonal D.
@@ -45,6 +45,9 @@ impl<T: Scalar> Preconditioner<T> for DiagonalPreconditioner<T> {
     }
 }
 
+/// A diagonal preconditioner, or why there is none.
+type MadeDiagonal<T> = std::result::Result<DiagonalPreconditioner<T>, CallbackError>;
+
 /// The objective preconditioned by the diagonal of its Hessian, which `diagonal(x, d)` writes to `d` at every point.
 /// Entries that are not positive are replaced as [`DiagonalPreconditioner`] says.
 ///
@@ -64,19 +67,20 @@ impl<T: Scalar> Preconditioner<T> for DiagonalPreconditioner<T> {
 /// assert!(report.termination.converged() && report.counts.products <= 10);
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
-pub fn with_diagonal<T, O, F>(
+pub fn with_diagonal<T, O, F, R>(
     objective: O,
     diagonal: F,
-) -> PreconditionedObjective<O, DiagonalPreconditioner<T>, impl Fn(&[T]) -> DiagonalPreconditioner<T>>
+) -> PreconditionedObjective<O, MadeDiagonal<T>, impl Fn(&[T]) -> MadeDiagonal<T>>
 where
     T: Scalar,
     O: Objective<T>,
-    F: Fn(&[T], &mut [T]),
+    F: Fn(&[T], &mut [T]) -> R,
+    R: CallbackOutput<()>,
 {
     with_preconditioner(objective, move |x: &[T]| {
         let mut d = vec![T::zero(); x.len()];
-        diagonal(x, &mut d);
-        DiagonalPreconditioner::repaired(d)
+        diagonal(x, &mut d).into_result()?;
+        Ok(DiagonalPreconditioner::repaired(d))
     })
 }
 

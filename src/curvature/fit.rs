@@ -15,8 +15,7 @@ use std::cell::{OnceCell, RefCell};
 use super::loss::Loss;
 use super::metric::{Metric, Middle};
 use super::stacked::Stacked;
-use crate::base::Error;
-use crate::base::{Result, Scalar, check_positive_dimension, check_range, kernels};
+use crate::base::{CallbackError, Error, Result, Scalar, check_positive_dimension, check_range, kernels};
 use crate::operator::{Expansion, Linearization, Model, Objective, SampledModel, SampledObjective, SymmetricOperator};
 
 /// What else is in an objective besides model and loss.
@@ -145,6 +144,9 @@ impl<T: Scalar, M: Model<T>, L: Loss<T>> Objective<T> for ModelObjective<'_, M, 
             work: RefCell::default(),
         }
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.model.take_error().or_else(|| self.loss.loss.take_error())
+    }
 }
 
 /// ½c‖x‖².
@@ -199,6 +201,9 @@ impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> SymmetricOperator<
 
     fn apply(&self, v: &[T], out: &mut [T]) {
         let ModelObjective { loss, terms, .. } = self.objective;
+        if terms.metric == Metric::Identity {
+            return out.copy_from_slice(v);
+        }
         let middle = self.middle();
         let multiply = |jv: &[T], out: &mut [T]| middle.apply(loss, terms.middle_damping, jv, out);
         let work = &mut *self.work.borrow_mut();
@@ -220,6 +225,10 @@ impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> SymmetricOperator<
         if terms.regularization > 0.0 {
             kernels::axpy(terms.regularization, v, out);
         }
+    }
+
+    fn take_error(&self) -> Option<CallbackError> {
+        self.linearization.take_error().or_else(|| self.objective.take_error())
     }
 }
 
@@ -348,7 +357,7 @@ impl<M, L> SampledModelObjective<M, L> {
     ///
     /// # Errors
     /// If ν is negative, NaN or infinite; and for a positive ν, if the model has no
-    /// [hidden states](crate::Model::hidden_states) or the metric is the Hessian, whose products do not go with it.
+    /// [hidden states](crate::Model::hidden_states) or the metric is the Hessian or I, whose products do not go with it.
     pub fn with_structural_damping<T: Scalar>(mut self, nu: f64) -> Result<Self>
     where
         M: SampledModel<T>,
@@ -356,8 +365,8 @@ impl<M, L> SampledModelObjective<M, L> {
     {
         check_range("damping", nu, nu >= 0.0 && nu.is_finite(), "at least 0 and finite")?;
         let unsupported = |requirement| Err(Error::Unsupported { argument: "structural damping", requirement });
-        if nu > 0.0 && self.terms.metric == Metric::Hessian {
-            return unsupported("a metric other than the Hessian");
+        if nu > 0.0 && matches!(self.terms.metric, Metric::Hessian | Metric::Identity) {
+            return unsupported("a metric E[JᵀWJ]");
         }
         if nu > 0.0 && !self.model.batch(&[]).hidden_states() {
             return unsupported("a model with hidden states");

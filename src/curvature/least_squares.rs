@@ -2,9 +2,11 @@
 //!
 //!   minimise  ½ Σ_b ρ(‖r_b(x)‖²)   subject to   lower ≤ x ≤ upper
 
-use super::robust::{RobustLoss, Squares};
-use crate::base::{Error, Result, Scalar, check_length};
-use crate::operator::{ClosureModel, Difference, DifferenceModel, JacobianModel, Model, model};
+use super::robust::{Parts, RobustLoss, Squares};
+use crate::base::{CallbackOutput, Error, Result, Scalar, check_length, check_range};
+use crate::operator::{
+    ClosureModel, Difference, DifferenceModel, JacobianModel, Model, PriorModel, WeightedModel, model,
+};
 
 /// A least-squares problem: a [`Model`] whose outputs are the residuals, and, if wanted, a robust loss and bounds.
 ///
@@ -127,6 +129,46 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
         Ok(LeastSquares { bounds: Some(Bounds { lower: lower.to_vec(), upper: upper.to_vec() }), ..self })
     }
 
+    /// The same problem with wᵢrᵢ for rᵢ: with w = 1/σ for residuals of known accuracy, then of variance 1 (see
+    /// [`covariance_known`](crate::statistics::covariance_known)). A robust loss sees the weighted ones.
+    ///
+    /// # Errors
+    /// For a wrong length, and weights that are negative or not finite.
+    pub fn with_weights(self, weights: &[T]) -> Result<LeastSquares<T, WeightedModel<T, M>, L>> {
+        let LeastSquares { model, loss, block, bounds } = self;
+        Ok(LeastSquares { model: WeightedModel::new(model, weights)?, loss, block, bounds })
+    }
+
+    /// The same problem with a normal prior: ½ Σ (xⱼ − meanⱼ)²/deviationⱼ² is added, without the robust loss, for every
+    /// parameter whose deviation is finite. The residuals must be of variance 1.
+    ///
+    /// ```
+    /// use newton_krylov::{Huber, LevenbergMarquardt, least_squares_dense};
+    ///
+    /// // One reading, 3 ± 1, of what was known to be 1 ± 1.
+    /// let reading = least_squares_dense(1, 1, |x: &[f64], r| r[0] = x[0] - 3.0, |_, j| j[0] = 1.0);
+    /// let both = reading.with_loss(Huber::new(5.0)?, 1)?.with_prior(&[1.0], &[1.0])?;
+    /// let report = LevenbergMarquardt::default().minimize(&both, &[0.0])?;
+    /// assert!((report.x[0] - 2.0).abs() < 1e-12);
+    /// # Ok::<(), newton_krylov::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// For wrong lengths, a mean that is not finite, a deviation that is not positive, or if the number of finite ones is
+    /// zero or no multiple of the loss's block.
+    pub fn with_prior(
+        self,
+        mean: &[T],
+        deviation: &[T],
+    ) -> Result<LeastSquares<T, PriorModel<T, M>, Parts<L, Squares>>> {
+        let LeastSquares { model, loss, block, bounds } = self;
+        let loss = Parts::new(loss, model.output_dim() / block, Squares);
+        let model = PriorModel::new(model, mean, deviation)?;
+        let requirement = "a divisor of the number of residuals and of that of finite deviations";
+        check_range("block", block as f64, model.output_dim().is_multiple_of(block), requirement)?;
+        Ok(LeastSquares { model, loss, block, bounds })
+    }
+
     /// The model whose outputs are the residuals.
     pub fn model(&self) -> &M {
         &self.model
@@ -146,16 +188,27 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
         self.bounds.as_ref()
     }
 
-    /// The bounds as [`Model::linearize_within`] wants them.
+    /// The bounds as [`Around`](crate::Around) wants them.
     pub(crate) fn bound_slices(&self) -> Option<[&[T]; 2]> {
         self.bounds.as_ref().map(|Bounds { lower, upper }| [&lower[..], &upper[..]])
+    }
+}
+
+impl<T: Scalar, F, L> LeastSquares<T, DifferenceModel<T, F>, L> {
+    /// The same problem with a [typical size](DifferenceModel::with_typical) of each parameter for the differences.
+    ///
+    /// # Errors
+    /// For a wrong length, and a size that is not finite.
+    pub fn with_typical(self, typical: &[T]) -> Result<Self> {
+        Ok(LeastSquares { model: self.model.with_typical(typical)?, ..self })
     }
 }
 
 /// The least-squares problem with m residuals and n parameters whose residuals `residual(x, r)` writes to `r`, and whose
 /// Jacobian products are `product(x, v, jv)` and `transpose_product(x, u, jtu)`.
 ///
-/// The closures overwrite their last argument and never read it. A closure that cannot evaluate writes NaN.
+/// The closures overwrite their last argument and never read it. A closure that cannot evaluate writes NaN, or returns a
+/// `Result<(), E>` whose error ends a run.
 ///
 /// ```
 /// use newton_krylov::{LevenbergMarquardt, least_squares};
@@ -173,7 +226,7 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
 /// assert!((report.x[0] - 1.0).abs() < 1e-12 && (report.x[1] - 1.0).abs() < 1e-12);
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
-pub fn least_squares<T, F, J, K>(
+pub fn least_squares<T, F, J, K, A, B, C>(
     m: usize,
     n: usize,
     residual: F,
@@ -182,9 +235,12 @@ pub fn least_squares<T, F, J, K>(
 ) -> LeastSquares<T, ClosureModel<T, F, J, K>>
 where
     T: Scalar,
-    F: Fn(&[T], &mut [T]),
-    J: Fn(&[T], &[T], &mut [T]),
-    K: Fn(&[T], &[T], &mut [T]),
+    F: Fn(&[T], &mut [T]) -> A,
+    J: Fn(&[T], &[T], &mut [T]) -> B,
+    K: Fn(&[T], &[T], &mut [T]) -> C,
+    A: CallbackOutput<()>,
+    B: CallbackOutput<()>,
+    C: CallbackOutput<()>,
 {
     LeastSquares::new(model(m, n, residual, product, transpose_product))
 }
@@ -193,7 +249,7 @@ where
 /// Jacobian `jacobian(x, j)` writes to `j`, m·n numbers by columns: `j[k * m + i]` is ∂rᵢ/∂xₖ. For few parameters.
 ///
 /// A Jacobian counts as one product.
-pub fn least_squares_dense<T, F, J>(
+pub fn least_squares_dense<T, F, J, A, B>(
     m: usize,
     n: usize,
     residual: F,
@@ -201,18 +257,24 @@ pub fn least_squares_dense<T, F, J>(
 ) -> LeastSquares<T, JacobianModel<T, F, J>>
 where
     T: Scalar,
-    F: Fn(&[T], &mut [T]),
-    J: Fn(&[T], &mut [T]),
+    F: Fn(&[T], &mut [T]) -> A,
+    J: Fn(&[T], &mut [T]) -> B,
+    A: CallbackOutput<()>,
+    B: CallbackOutput<()>,
 {
     LeastSquares::new(JacobianModel::new(m, n, residual, jacobian))
 }
 
 /// The least-squares problem with m residuals and n parameters of which only the residuals are known: `residual(x, r)`
-/// writes them to `r`, the Jacobian is had by differences, column by column. For few parameters.
+/// writes them to `r`, the Jacobian is had by differences, column by column. For few parameters; for many, and a sparse
+/// Jacobian, see [`DifferenceModel::sparse`].
 ///
-/// A Jacobian counts as n products; each costs one further evaluation of the residuals with [`Difference::Forward`], two
-/// with [`Difference::Central`]. Forward differences limit the accuracy: where the residuals at the solution are not
-/// small, to about half of the digits.
+/// A Jacobian counts as n products, and its evaluations of the residuals as residuals: n with [`Difference::Forward`], 2n
+/// with [`Difference::Central`], and a few more where a step tells nothing (see [`DifferenceModel`]). Forward differences
+/// limit the accuracy: where the residuals at the solution are not small, to about half of the digits.
+///
+/// A parameter that is tied to others, or held, needs no more than a closure that fills in the whole vector from the
+/// free ones; equal [bounds](LeastSquares::with_bounds) hold one as well.
 ///
 /// ```
 /// use newton_krylov::{Difference, LevenbergMarquardt, least_squares_from_residuals};
@@ -228,7 +290,7 @@ where
 /// assert!(report.termination.converged() && (report.x[1] - 0.503).abs() < 1e-2);
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
-pub fn least_squares_from_residuals<T, F>(
+pub fn least_squares_from_residuals<T, F, A>(
     m: usize,
     n: usize,
     residual: F,
@@ -236,7 +298,8 @@ pub fn least_squares_from_residuals<T, F>(
 ) -> LeastSquares<T, DifferenceModel<T, F>>
 where
     T: Scalar,
-    F: Fn(&[T], &mut [T]),
+    F: Fn(&[T], &mut [T]) -> A,
+    A: CallbackOutput<()>,
 {
     LeastSquares::new(DifferenceModel::new(m, n, residual, difference))
 }

@@ -6,7 +6,7 @@
 //! the output distribution and its relation to ∇²l, Martens, "New insights and perspectives on the natural gradient
 //! method" (JMLR 21 (2020)), sections 5, 8 and 9.
 
-use crate::base::{Scalar, SplitMix64};
+use crate::base::{CallbackError, Scalar, SplitMix64};
 
 /// A loss l(yᵢ, h) of a sample's k outputs h, for N samples whose targets yᵢ it holds.
 ///
@@ -90,6 +90,11 @@ pub trait Loss<T: Scalar>: Sync {
     fn likelihood(&self) -> Option<&dyn Likelihood<T>> {
         None
     }
+
+    /// As [`Model::take_error`](crate::Model::take_error), also for its likelihood.
+    fn take_error(&self) -> Option<CallbackError> {
+        None
+    }
 }
 
 /// The distribution p(y | h) of a sample's target, given its k outputs h.
@@ -134,5 +139,8 @@ impl<T: Scalar, L: Loss<T> + ?Sized> Loss<T> for &L {
     }
     fn likelihood(&self) -> Option<&dyn Likelihood<T>> {
         (**self).likelihood()
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        (**self).take_error()
     }
 }

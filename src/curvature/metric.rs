@@ -3,7 +3,7 @@
 //!
 //!   M = 1/N Σᵢ JᵢᵀWᵢJᵢ,
 //!
-//! with a different k × k matrix W in the middle, which comes from the loss. Schraudolph, "Fast curvature matrix-vector
+//! with a different k × k matrix W in the middle, which comes from the loss; and the two rows beside it, I and the Hessian. Schraudolph, "Fast curvature matrix-vector
 //! products for second-order gradient descent" (Neural Comput. 14 (2002)), has the products.
 
 use super::loss::Loss;
@@ -14,6 +14,10 @@ use crate::base::{Error, Result, Scalar, check_range, kernels};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Metric {
+    /// M = I, whatever model and loss are: steps along −g, as in gradient descent.
+    /// [Regularisation](crate::ModelObjective::with_regularization) and [damping in the
+    /// middle](crate::ModelObjective::with_middle_damping) leave it as it is.
+    Identity,
     /// The Hessian E\[Jᵀ∇²lJ + Σⱼ ∂ⱼl ∇²hⱼ\], perhaps indefinite. The model must have
     /// [second-order products](crate::Model::second_order).
     Hessian,
@@ -76,7 +80,8 @@ impl<T: Scalar> Middle<T> {
         let numbers = |width: usize| vec![T::zero(); count * width];
         let likelihood = || loss.loss.likelihood().expect("the metric was checked");
         match metric {
-            Metric::GaussNewton => Middle::Identity,
+            // M = I has no middle: nobody asks for it.
+            Metric::Identity | Metric::GaussNewton => Middle::Identity,
             Metric::Hessian | Metric::GeneralizedGaussNewton => {
                 let mut curvature = numbers(width);
                 loss.write(h, width, &mut curvature, |i, h, out| match metric {
@@ -123,7 +128,7 @@ impl<T: Scalar> Middle<T> {
                 Middle::Outer(draws, scores) => {
                     out.fill(T::zero());
                     for s in scores[row * k * draws..(row + 1) * k * draws].chunks_exact(k) {
-                        let along = T::from_f64(kernels::dot(s, v) / *draws as f64);
+                        let along = T::from_f64(kernels::row_dot(s, v) / *draws as f64);
                         out.iter_mut().zip(s).for_each(|(out, &s)| *out += along * s);
                     }
                 }

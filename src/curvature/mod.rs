@@ -11,6 +11,7 @@ mod limited_memory;
 mod loss;
 mod losses;
 mod metric;
+pub mod mirror_map;
 mod nystrom;
 mod preconditioned;
 mod product_record;
@@ -31,7 +32,7 @@ pub use metric::Metric;
 pub use nystrom::NystromPreconditioner;
 pub use preconditioned::{Preconditioned, PreconditionedObjective, Preconditioner, with_preconditioner};
 pub use product_record::ProductRecord;
-pub use robust::{Arctan, Cauchy, Huber, RobustLoss, SoftL1, Squares, Tukey};
+pub use robust::{Arctan, Cauchy, Huber, Parts, RobustLoss, SoftL1, Squares, Tukey};
 
 pub(crate) use robust::LossSum;
 pub(crate) use weighted::{LeastCurvature, Weighted, Weights};

@@ -6,7 +6,7 @@
 
 use std::marker::PhantomData;
 
-use crate::base::Scalar;
+use crate::base::{CallbackError, Scalar};
 use crate::operator::{Expansion, Objective, SymmetricOperator};
 
 /// P⁻¹ for some symmetric positive definite P ≈ M + shift·I.
@@ -15,11 +15,29 @@ use crate::operator::{Expansion, Objective, SymmetricOperator};
 pub trait Preconditioner<T> {
     /// r ← P⁻¹r. A preconditioner that does not know the shift may ignore it.
     fn precondition(&self, shift: f64, r: &mut [T]);
+
+    /// As [`SymmetricOperator::take_error`].
+    fn take_error(&self) -> Option<CallbackError> {
+        None
+    }
 }
 
 impl<T, F: Fn(f64, &mut [T])> Preconditioner<T> for F {
     fn precondition(&self, shift: f64, r: &mut [T]) {
         self(shift, r);
+    }
+}
+
+/// A preconditioner that could not be made: P⁻¹r is NaN, and the error is that of whoever uses it.
+impl<T: Scalar, P: Preconditioner<T>> Preconditioner<T> for std::result::Result<P, CallbackError> {
+    fn precondition(&self, shift: f64, r: &mut [T]) {
+        match self {
+            Ok(preconditioner) => preconditioner.precondition(shift, r),
+            Err(_) => r.fill(T::nan()),
+        }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.as_ref().map_or_else(|error| Some(error.clone()), P::take_error)
     }
 }
 
@@ -67,6 +85,15 @@ impl<T, M: SymmetricOperator<T>, P: Preconditioner<T>> SymmetricOperator<T> for 
         self.preconditioner.precondition(shift, r);
         true
     }
+    fn accuracy(&self) -> Option<f64> {
+        self.operator.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.operator.evaluations()
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.operator.take_error().or_else(|| self.preconditioner.take_error())
+    }
 }
 
 impl<T, M: Expansion<T>, P: Preconditioner<T>> Expansion<T> for Preconditioned<M, P> {
@@ -107,9 +134,13 @@ where
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         Preconditioned { operator: self.objective.expand(x), preconditioner: (self.preconditioner_at)(x) }
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.objective.take_error()
+    }
 }
 
-/// The objective with the preconditioner that `preconditioner_at(x)` makes for every point x.
+/// The objective with the preconditioner that `preconditioner_at(x)` makes for every point x. Where that may fail it
+/// returns a `Result` with a [`CallbackError`].
 pub fn with_preconditioner<T, O, P, F>(objective: O, preconditioner_at: F) -> PreconditionedObjective<O, P, F>
 where
     O: Objective<T>,

@@ -12,7 +12,7 @@ use std::sync::Mutex;
 use super::block_jacobian::{BlockJacobian, BlockValues, gather};
 use super::block_layout::{BlockLayout, Statement};
 use super::{LinearMap, Linearization, Model};
-use crate::base::{Error, Result, Scalar, check_range, parallel::over_parts};
+use crate::base::{CallbackError, CallbackOutput, Error, ErrorSlot, Result, Scalar, check_range, parallel::over_parts};
 
 /// Up to so many parameters dense factors of the whole Jacobian are better where nothing is eliminated.
 const FEW: usize = 512;
@@ -152,16 +152,19 @@ impl BlockStructure {
     /// `evaluate(i, x, r, jacobian)` evaluates residual block i. In `x` are the numbers of the parameter blocks that it
     /// touches, in the order in which it names them, one after the other. It overwrites `r` with the residuals and, if
     /// there is a `jacobian`, writes that of these residuals for these numbers to it, by rows; entries that it does not
-    /// write are zero. A block that cannot be evaluated writes NaN. It is called from many threads at once.
+    /// write are zero. A block that cannot be evaluated writes NaN, or returns a `Result<(), E>` whose error ends a run. It is
+    /// called from many threads at once.
     ///
     /// Stored are the Jacobian's blocks (once for every linearization that is alive, in memory that is used again) and
     /// some 30 bytes of indices for a residual block. A product reads all this once.
-    pub fn model<T, F>(self, evaluate: F) -> BlockModel<T, F>
+    pub fn model<T, F, R>(self, evaluate: F) -> BlockModel<T, F>
     where
         T: Scalar,
-        F: Fn(usize, &[T], &mut [T], Option<&mut [T]>) + Sync,
+        F: Fn(usize, &[T], &mut [T], Option<&mut [T]>) -> R + Sync,
+        R: CallbackOutput<()>,
     {
-        BlockModel { layout: BlockLayout::new(self.statement), evaluate, spare: Mutex::new(Vec::new()) }
+        let (layout, spare) = (BlockLayout::new(self.statement), Mutex::new(Vec::new()));
+        BlockModel { layout, evaluate, spare, errors: ErrorSlot::new() }
     }
 }
 
@@ -172,12 +175,14 @@ pub struct BlockModel<T, F> {
     evaluate: F,
     /// Memory of linearizations that are gone.
     spare: Mutex<Vec<BlockValues<T>>>,
+    errors: ErrorSlot,
 }
 
-impl<T, F> Model<T> for BlockModel<T, F>
+impl<T, F, R> Model<T> for BlockModel<T, F>
 where
     T: Scalar,
-    F: Fn(usize, &[T], &mut [T], Option<&mut [T]>) + Sync,
+    F: Fn(usize, &[T], &mut [T], Option<&mut [T]>) -> R + Sync,
+    R: CallbackOutput<()>,
 {
     fn dim(&self) -> usize {
         self.layout.statement.parameters[self.layout.statement.parameter_blocks()]
@@ -194,15 +199,21 @@ where
             let start = rows[blocks.start];
             for i in blocks {
                 let columns = gather(&self.layout, i, x, &mut parameters);
-                (self.evaluate)(i, &parameters[..columns], &mut out[rows[i] - start..rows[i + 1] - start], None);
+                let (x, out) = (&parameters[..columns], &mut out[rows[i] - start..rows[i + 1] - start]);
+                self.errors.write(out, |out| (self.evaluate)(i, x, out, None));
             }
         });
     }
 
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         let mut values = self.spare.lock().ok().and_then(|mut spare| spare.pop()).unwrap_or_default();
-        values.evaluate(&self.layout, x, &self.evaluate);
-        BlockLinearization { layout: &self.layout, values, spare: &self.spare }
+        values.evaluate(&self.layout, x, &|i, x: &[T], r: &mut [T], jacobian: Option<&mut [T]>| {
+            self.errors.write(r, |r| (self.evaluate)(i, x, r, jacobian));
+        });
+        BlockLinearization { layout: &self.layout, values, spare: &self.spare, errors: &self.errors }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.errors.take()
     }
 
     fn in_blocks_of(&self, rows: usize) -> bool {
@@ -216,6 +227,7 @@ struct BlockLinearization<'a, T: Scalar> {
     layout: &'a BlockLayout,
     values: BlockValues<T>,
     spare: &'a Mutex<Vec<BlockValues<T>>>,
+    errors: &'a ErrorSlot,
 }
 
 impl<T: Scalar> BlockLinearization<'_, T> {
@@ -245,8 +257,11 @@ impl<T: Scalar> LinearMap<T> for BlockLinearization<'_, T> {
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
         self.jacobian().apply_transpose(u, out);
     }
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        out.copy_from_slice(&self.values.norms);
+    fn take_error(&self) -> Option<CallbackError> {
+        self.errors.take()
+    }
+    fn column_norms(&self, out: &mut [T]) -> bool {
+        out.iter_mut().zip(&self.values.norms).for_each(|(out, squared)| *out = squared.sqrt());
         true
     }
     fn blocks(&self) -> Option<BlockJacobian<'_, T>> {

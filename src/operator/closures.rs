@@ -2,43 +2,56 @@
 
 use std::marker::PhantomData;
 
+use super::callback::{ProductFn, ValueFn, WriteFn};
 use super::{Expansion, Objective, SymmetricOperator};
+use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar};
 
 /// A symmetric operator from a closure; see [`operator`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct FnOperator<F> {
     dim: usize,
     product: F,
+    errors: ErrorSlot,
 }
 
-/// A symmetric operator of dimension `dim` from `product(v, out)`, which overwrites `out` with Mv.
-pub fn operator<T, F: Fn(&[T], &mut [T])>(dim: usize, product: F) -> FnOperator<F> {
-    FnOperator { dim, product }
+/// A symmetric operator of dimension `dim` from `product(v, out)`, which overwrites `out` with Mv and returns nothing or
+/// a `Result<(), E>`.
+pub fn operator<T, F, R>(dim: usize, product: F) -> FnOperator<F>
+where
+    F: Fn(&[T], &mut [T]) -> R,
+    R: CallbackOutput<()>,
+{
+    FnOperator { dim, product, errors: ErrorSlot::new() }
 }
 
-impl<T, F: Fn(&[T], &mut [T])> SymmetricOperator<T> for FnOperator<F> {
+impl<T: Scalar, F: WriteFn<T>> SymmetricOperator<T> for FnOperator<F> {
     fn dim(&self) -> usize {
         self.dim
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
-        (self.product)(v, out);
+        self.product.write(&self.errors, v, out);
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.errors.take()
     }
 }
 
 /// An objective from three closures; see [`objective`].
-pub struct ClosureObjective<T, V, F, G, H> {
+pub struct ClosureObjective<T, F, G, H> {
     dim: usize,
     value: F,
     gradient: G,
     product: H,
-    types: PhantomData<fn(T) -> V>,
+    errors: ErrorSlot,
+    scalar: PhantomData<fn(T)>,
 }
 
 /// The objective with `dim` unknowns whose value is `value(x)`, whose gradient `gradient(x, g)` writes to `g`, and
 /// whose Hessian product `product(x, v, hv)` writes to `hv`.
 ///
 /// The closures overwrite their last argument and never read it. A closure that cannot evaluate returns or writes NaN.
-/// The value may be an `f32` or an `f64`.
+/// The value may be an `f32` or an `f64`. Each closure may also return a `Result` of its value, or of `()`, with an error
+/// of any type, which ends a run: see [`CallbackError`].
 ///
 /// ```
 /// use newton_krylov::{TrustRegion, objective};
@@ -60,31 +73,30 @@ pub struct ClosureObjective<T, V, F, G, H> {
 /// assert!((report.x[0] - 1.0).abs() < 1e-6);
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
-pub fn objective<T, V, F, G, H>(dim: usize, value: F, gradient: G, product: H) -> ClosureObjective<T, V, F, G, H>
+pub fn objective<T, F, G, H, V, W, R>(dim: usize, value: F, gradient: G, product: H) -> ClosureObjective<T, F, G, H>
 where
-    V: Into<f64>,
     F: Fn(&[T]) -> V,
-    G: Fn(&[T], &mut [T]),
-    H: Fn(&[T], &[T], &mut [T]),
+    G: Fn(&[T], &mut [T]) -> W,
+    H: Fn(&[T], &[T], &mut [T]) -> R,
+    V: CallbackOutput<f64>,
+    W: CallbackOutput<()>,
+    R: CallbackOutput<()>,
 {
-    ClosureObjective { dim, value, gradient, product, types: PhantomData }
+    ClosureObjective { dim, value, gradient, product, errors: ErrorSlot::new(), scalar: PhantomData }
 }
 
-impl<T, V, F, G, H> Objective<T> for ClosureObjective<T, V, F, G, H>
-where
-    V: Into<f64>,
-    F: Fn(&[T]) -> V,
-    G: Fn(&[T], &mut [T]),
-    H: Fn(&[T], &[T], &mut [T]),
-{
+impl<T: Scalar, F: ValueFn<T>, G: WriteFn<T>, H: ProductFn<T>> Objective<T> for ClosureObjective<T, F, G, H> {
     fn dim(&self) -> usize {
         self.dim
     }
     fn value(&self, x: &[T]) -> f64 {
-        (self.value)(x).into()
+        self.value.value(&self.errors, x)
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         At { objective: self, x }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.errors.take()
     }
 }
 
@@ -94,29 +106,29 @@ struct At<'a, T, O> {
     x: &'a [T],
 }
 
-impl<T, V, F, G, H> SymmetricOperator<T> for At<'_, T, ClosureObjective<T, V, F, G, H>>
-where
-    H: Fn(&[T], &[T], &mut [T]),
-{
+impl<T: Scalar, F, G, H: ProductFn<T>> SymmetricOperator<T> for At<'_, T, ClosureObjective<T, F, G, H>> {
     fn dim(&self) -> usize {
         self.objective.dim
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
-        (self.objective.product)(self.x, v, out);
+        self.objective.product.product(&self.objective.errors, self.x, v, out);
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.objective.errors.take()
     }
 }
 
-impl<T, V, F, G, H> Expansion<T> for At<'_, T, ClosureObjective<T, V, F, G, H>>
+impl<T, F, G, H> Expansion<T> for At<'_, T, ClosureObjective<T, F, G, H>>
 where
-    V: Into<f64>,
-    F: Fn(&[T]) -> V,
-    G: Fn(&[T], &mut [T]),
-    H: Fn(&[T], &[T], &mut [T]),
+    T: Scalar,
+    F: ValueFn<T>,
+    G: WriteFn<T>,
+    H: ProductFn<T>,
 {
     fn value(&self) -> f64 {
-        (self.objective.value)(self.x).into()
+        self.objective.value(self.x)
     }
     fn gradient(&self, out: &mut [T]) {
-        (self.objective.gradient)(self.x, out);
+        self.objective.gradient.write(&self.objective.errors, self.x, out);
     }
 }

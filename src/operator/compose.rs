@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 
-use super::SymmetricOperator;
-use crate::base::{Error, Result, Scalar, kernels};
+use super::{Expansion, Objective, SymmetricOperator};
+use crate::base::{CallbackError, Error, Result, Scalar, kernels};
 
-/// M + λI. Costs one product with M.
+/// M + λI. Costs one product with M. Of an objective, the objective whose metric is M + λI; its value and gradient stay.
 #[derive(Clone, Debug)]
 pub struct Shifted<M> {
-    /// M.
+    /// M, or an objective.
     pub operator: M,
     /// λ, of either sign.
     pub shift: f64,
@@ -20,15 +20,67 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Shifted<M> {
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.operator.apply(v, out);
-        kernels::axpy(self.shift, v, out);
+        if self.shift != 0.0 {
+            kernels::axpy(self.shift, v, out);
+        }
     }
     fn apply_block(&self, v: &[T], out: &mut [T]) {
         self.operator.apply_block(v, out);
-        kernels::axpy(self.shift, v, out);
+        if self.shift != 0.0 {
+            kernels::axpy(self.shift, v, out);
+        }
+    }
+    fn form(&self, matrix: &mut [T]) {
+        self.operator.form(matrix);
+        let (stride, shift) = (SymmetricOperator::<T>::dim(self) + 1, T::from_f64(self.shift));
+        matrix.iter_mut().step_by(stride).for_each(|diagonal| *diagonal += shift);
+    }
+    fn forming_cost(&self) -> usize {
+        self.operator.forming_cost()
+    }
+    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+        self.operator.precondition(shift + self.shift, r)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.operator.take_error()
     }
 }
 
-/// M + λD with a diagonal D. Costs one product with M.
+impl<T: Scalar, E: Expansion<T>> Expansion<T> for Shifted<E> {
+    fn value(&self) -> f64 {
+        self.operator.value()
+    }
+    fn gradient(&self, out: &mut [T]) {
+        self.operator.gradient(out);
+    }
+    fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
+        self.operator.value_and_divergence(y)
+    }
+    fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
+        let structural = self.operator.structural_product(damping, v, out);
+        if structural {
+            kernels::axpy(self.shift, v, out);
+        }
+        structural
+    }
+}
+
+impl<T: Scalar, O: Objective<T>> Objective<T> for Shifted<O> {
+    fn dim(&self) -> usize {
+        self.operator.dim()
+    }
+    fn value(&self, x: &[T]) -> f64 {
+        self.operator.value(x)
+    }
+    fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
+        Shifted { operator: self.operator.expand(x), shift: self.shift }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.operator.take_error()
+    }
+}
+
+/// M + λD with a diagonal D. Costs one product with M. A preconditioner of M serves with λ times the mean of D as a shift.
 ///
 /// The diagonal must have the dimension of M: a product panics otherwise.
 #[derive(Clone, Debug)]
@@ -46,16 +98,36 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for ShiftedDiagona
         self.operator.dim()
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
+        self.apply_block(v, out);
+    }
+    fn apply_block(&self, v: &[T], out: &mut [T]) {
         assert_eq!(self.diagonal.len(), self.operator.dim(), "the diagonal needs the operator's dimension");
-        self.operator.apply(v, out);
+        self.operator.apply_block(v, out);
         let shift = T::from_f64(self.shift);
-        for ((out, &d), &v) in out.iter_mut().zip(&self.diagonal).zip(v) {
+        for ((out, &d), &v) in out.iter_mut().zip(self.diagonal.iter().cycle()).zip(v) {
             *out += shift * d * v;
         }
     }
+    fn form(&self, matrix: &mut [T]) {
+        self.operator.form(matrix);
+        let shift = T::from_f64(self.shift);
+        let entries = matrix.iter_mut().step_by(self.operator.dim() + 1);
+        entries.zip(&self.diagonal).for_each(|(entry, &d)| *entry += shift * d);
+    }
+    fn forming_cost(&self) -> usize {
+        self.operator.forming_cost()
+    }
+    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+        let diagonal = &self.diagonal;
+        let mean = kernels::sum_rows(diagonal.len(), 1, &|i| diagonal[i].into()) / diagonal.len() as f64;
+        self.operator.precondition(shift + self.shift * mean, r)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.operator.take_error()
+    }
 }
 
-/// αM. Costs one product with M.
+/// αM. Costs one product with M. For α > 0 it has αP as a preconditioner, where M has P.
 #[derive(Clone, Debug)]
 pub struct Scaled<M> {
     /// M.
@@ -76,9 +148,28 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Scaled<M> {
         self.operator.apply_block(v, out);
         kernels::scale(self.factor, out);
     }
+    fn form(&self, matrix: &mut [T]) {
+        self.operator.form(matrix);
+        kernels::scale(self.factor, matrix);
+    }
+    fn forming_cost(&self) -> usize {
+        self.operator.forming_cost()
+    }
+    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+        // αM + λI = α(M + (λ/α)I)
+        let known = self.factor > 0.0 && self.operator.precondition(shift / self.factor, r);
+        if known {
+            kernels::scale(self.factor.recip(), r);
+        }
+        known
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.operator.take_error()
+    }
 }
 
-/// M + N. Costs a product with each. Both must have the same dimension.
+/// M + N. Costs a product with each. Both must have the same dimension. A preconditioner of M, or else of N, serves for the
+/// sum: let the larger be the first.
 #[derive(Clone, Debug)]
 pub struct Sum<T, M, N> {
     first: M,
@@ -110,6 +201,21 @@ impl<T: Scalar, M: SymmetricOperator<T>, N: SymmetricOperator<T>> SymmetricOpera
         self.second.apply(v, product);
         kernels::axpy(1.0, product, out);
     }
+    fn form(&self, matrix: &mut [T]) {
+        self.first.form(matrix);
+        let mut second = vec![T::zero(); matrix.len()];
+        self.second.form(&mut second);
+        kernels::axpy(1.0, &second, matrix);
+    }
+    fn forming_cost(&self) -> usize {
+        self.first.forming_cost().max(self.second.forming_cost())
+    }
+    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+        self.first.precondition(shift, r) || self.second.precondition(shift, r)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.first.take_error().or_else(|| self.second.take_error())
+    }
 }
 
 /// The diagonal matrix with the given diagonal.
@@ -127,5 +233,8 @@ impl<T: Scalar> SymmetricOperator<T> for DiagonalOperator<T> {
         for ((out, &d), &v) in out.iter_mut().zip(&self.0).zip(v) {
             *out = d * v;
         }
+    }
+    fn shared(&self) -> Option<&(dyn SymmetricOperator<T> + Sync)> {
+        Some(self)
     }
 }

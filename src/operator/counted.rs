@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Add;
 
 use super::{Expansion, Objective, SymmetricOperator};
-use crate::base::Scalar;
+use crate::base::{CallbackError, Scalar};
 
 /// How often an objective or operator was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,7 +13,7 @@ use crate::base::Scalar;
 pub struct Counts {
     /// Values f(x).
     pub values: usize,
-    /// Gradients ∇f(x).
+    /// Gradients ∇f(x), with those that differences make for products.
     pub gradients: usize,
     /// Products Mv. Forming a whole matrix counts as [`SymmetricOperator::forming_cost`] products (d by default).
     pub products: usize,
@@ -57,6 +57,10 @@ impl<O> Counted<O> {
         Counted { inner, counts: Cell::default() }
     }
 
+    fn view(&self) -> CountedView<'_, &O> {
+        CountedView { inner: &self.inner, counts: &self.counts, known: Cell::new(0) }
+    }
+
     /// The calls so far.
     pub fn counts(&self) -> Counts {
         self.counts.get()
@@ -78,7 +82,10 @@ impl<T, O: Objective<T>> Objective<T> for Counted<O> {
         self.inner.value(x)
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
-        CountedView { inner: self.inner.expand(x), counts: &self.counts }
+        CountedView { inner: self.inner.expand(x), counts: &self.counts, known: Cell::new(0) }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
     }
 }
 
@@ -87,16 +94,16 @@ impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
         self.inner.dim()
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
-        CountedView { inner: &self.inner, counts: &self.counts }.apply(v, out);
+        self.view().apply(v, out);
     }
     fn apply_block(&self, v: &[T], out: &mut [T]) {
-        CountedView { inner: &self.inner, counts: &self.counts }.apply_block(v, out);
+        self.view().apply_block(v, out);
     }
     fn form(&self, matrix: &mut [T])
     where
         T: Scalar,
     {
-        CountedView { inner: &self.inner, counts: &self.counts }.form(matrix);
+        self.view().form(matrix);
     }
     fn forming_cost(&self) -> usize {
         self.inner.forming_cost()
@@ -104,12 +111,33 @@ impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
     }
+    fn accuracy(&self) -> Option<f64> {
+        self.inner.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.inner.evaluations()
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
+    }
 }
 
 /// An operator or expansion whose calls are added to counts kept elsewhere.
 struct CountedView<'c, E> {
     inner: E,
     counts: &'c Cell<Counts>,
+    /// Gradients made for products that were counted.
+    known: Cell<usize>,
+}
+
+impl<E> CountedView<'_, E> {
+    fn record_evaluations<T>(&self)
+    where
+        E: SymmetricOperator<T>,
+    {
+        let now = self.inner.evaluations();
+        record(self.counts, |c| c.gradients += now - self.known.replace(now));
+    }
 }
 
 impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
@@ -119,10 +147,12 @@ impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
     fn apply(&self, v: &[T], out: &mut [T]) {
         record(self.counts, |c| c.products += 1);
         self.inner.apply(v, out);
+        self.record_evaluations();
     }
     fn apply_block(&self, v: &[T], out: &mut [T]) {
         record(self.counts, |c| c.products += v.len() / self.inner.dim().max(1));
         self.inner.apply_block(v, out);
+        self.record_evaluations();
     }
     fn form(&self, matrix: &mut [T])
     where
@@ -130,12 +160,22 @@ impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
     {
         record(self.counts, |c| c.products += self.inner.forming_cost());
         self.inner.form(matrix);
+        self.record_evaluations();
     }
     fn forming_cost(&self) -> usize {
         self.inner.forming_cost()
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
+    }
+    fn accuracy(&self) -> Option<f64> {
+        self.inner.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.inner.evaluations()
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
     }
 }
 
@@ -155,6 +195,7 @@ impl<T, E: Expansion<T>> Expansion<T> for CountedView<'_, E> {
     }
     fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
         let offered = self.inner.structural_product(damping, v, out);
+        self.record_evaluations();
         record(self.counts, |c| c.products += usize::from(offered));
         offered
     }

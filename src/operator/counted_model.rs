@@ -4,14 +4,14 @@ use std::cell::Cell;
 use std::fmt;
 
 use super::block_jacobian::BlockJacobian;
-use super::{Counts, LinearMap, Linearization, Model};
-use crate::base::Scalar;
+use super::{Around, Counts, LinearMap, Linearization, Model, Units};
+use crate::base::{CallbackError, Scalar};
 
 /// How often a least-squares model was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LeastSquaresCounts {
-    /// Residuals r(x): calls of [`Model::evaluate`].
+    /// Residuals r(x): calls of [`Model::evaluate`], and evaluations that differences make for a Jacobian.
     pub residuals: usize,
     /// Points at which the model was linearised: calls of [`Model::linearize`].
     pub linearizations: usize,
@@ -45,11 +45,12 @@ impl fmt::Display for LeastSquaresCounts {
 pub(crate) struct CountedModel<'m, M> {
     model: &'m M,
     counts: Cell<LeastSquaresCounts>,
+    units: Units,
 }
 
 impl<'m, M> CountedModel<'m, M> {
     pub fn new(model: &'m M) -> Self {
-        CountedModel { model, counts: Cell::default() }
+        CountedModel { model, counts: Cell::default(), units: Units::default() }
     }
 
     pub fn counts(&self) -> LeastSquaresCounts {
@@ -83,7 +84,8 @@ impl<'m, M> CountedModel<'m, M> {
         M: Model<T>,
     {
         self.record(|c| c.linearizations += 1);
-        CountedMap { inner: self.model.linearize_within(x, bounds), counted: self }
+        let around = Around { bounds, units: Some(&self.units) };
+        CountedMap { inner: self.model.linearize_within(x, around), counted: self, known: Cell::new(0) }
     }
 }
 
@@ -91,6 +93,19 @@ impl<'m, M> CountedModel<'m, M> {
 pub(crate) struct CountedMap<'a, J, M> {
     inner: J,
     counted: &'a CountedModel<'a, M>,
+    /// Evaluations of it that were counted.
+    known: Cell<usize>,
+}
+
+impl<J, M> CountedMap<'_, J, M> {
+    /// Counts the evaluations that a call has made, for differences.
+    fn record_evaluations<T>(&self)
+    where
+        J: LinearMap<T>,
+    {
+        let now = self.inner.evaluations();
+        self.counted.record(|c| c.residuals += now - self.known.replace(now));
+    }
 }
 
 impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
@@ -103,10 +118,12 @@ impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.counted.record(|c| c.products += 1);
         self.inner.apply(v, out);
+        self.record_evaluations();
     }
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
         self.counted.record(|c| c.transpose_products += 1);
         self.inner.apply_transpose(u, out);
+        self.record_evaluations();
     }
     fn form(&self, matrix: &mut [T])
     where
@@ -115,15 +132,24 @@ impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
         let (cost, wide) = (self.inner.forming_cost(), self.rows() < self.columns());
         self.counted.record(|c| *if wide { &mut c.transpose_products } else { &mut c.products } += cost);
         self.inner.form(matrix);
+        self.record_evaluations();
     }
     fn forming_cost(&self) -> usize {
         self.inner.forming_cost()
     }
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        self.inner.column_norms_squared(out)
+    fn column_norms(&self, out: &mut [T]) -> bool {
+        let known = self.inner.column_norms(out);
+        self.record_evaluations();
+        known
+    }
+    fn accuracy(&self) -> Option<f64> {
+        self.inner.accuracy()
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error()
     }
     fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
         self.inner.blocks()

@@ -1,17 +1,18 @@
 //! An objective with a divergence between points, for constraints like a bound on the Kullback–Leibler divergence.
 
 use super::{Expansion, Objective, SymmetricOperator};
-use crate::base::Scalar;
+use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar};
 
 /// An objective with a divergence; see [`with_divergence`].
 #[derive(Clone, Debug)]
 pub struct DivergenceObjective<O, D> {
     objective: O,
     divergence: D,
+    errors: ErrorSlot,
 }
 
 /// The objective with `divergence(x, y)`, which is 0 for y = x, not negative, and ½(y − x)ᵀM(x)(y − x) to second order. NaN
-/// means that y cannot be evaluated.
+/// means that y cannot be evaluated; it may also return a `Result`.
 ///
 /// ```
 /// use newton_krylov::{Expansion, Objective, objective, with_divergence};
@@ -31,14 +32,16 @@ pub struct DivergenceObjective<O, D> {
 /// let (value, divergence) = f.expand(&[0.0]).value_and_divergence(&[0.1]).unwrap();
 /// assert!(value < -0.5 && (divergence - 0.5 * 0.25 * 0.01).abs() < 1e-5);
 /// ```
-pub fn with_divergence<T, O: Objective<T>, D: Fn(&[T], &[T]) -> f64>(
-    objective: O,
-    divergence: D,
-) -> DivergenceObjective<O, D> {
-    DivergenceObjective { objective, divergence }
+pub fn with_divergence<T, O, D, R>(objective: O, divergence: D) -> DivergenceObjective<O, D>
+where
+    O: Objective<T>,
+    D: Fn(&[T], &[T]) -> R,
+    R: CallbackOutput<f64>,
+{
+    DivergenceObjective { objective, divergence, errors: ErrorSlot::new() }
 }
 
-impl<T, O: Objective<T>, D: Fn(&[T], &[T]) -> f64> Objective<T> for DivergenceObjective<O, D> {
+impl<T, O: Objective<T>, D: Fn(&[T], &[T]) -> R, R: CallbackOutput<f64>> Objective<T> for DivergenceObjective<O, D> {
     fn dim(&self) -> usize {
         self.objective.dim()
     }
@@ -47,6 +50,9 @@ impl<T, O: Objective<T>, D: Fn(&[T], &[T]) -> f64> Objective<T> for DivergenceOb
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         At { inner: self.objective.expand(x), x, objective: self }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.objective.take_error().or_else(|| self.errors.take())
     }
 }
 
@@ -79,9 +85,24 @@ impl<T, E: SymmetricOperator<T>, O, D> SymmetricOperator<T> for At<'_, T, E, O, 
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
     }
+    fn accuracy(&self) -> Option<f64> {
+        self.inner.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.inner.evaluations()
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error().or_else(|| self.objective.errors.take())
+    }
 }
 
-impl<T, E: Expansion<T>, O: Objective<T>, D: Fn(&[T], &[T]) -> f64> Expansion<T> for At<'_, T, E, O, D> {
+impl<T, E, O, D, R> Expansion<T> for At<'_, T, E, O, D>
+where
+    E: Expansion<T>,
+    O: Objective<T>,
+    D: Fn(&[T], &[T]) -> R,
+    R: CallbackOutput<f64>,
+{
     fn value(&self) -> f64 {
         self.inner.value()
     }
@@ -89,7 +110,8 @@ impl<T, E: Expansion<T>, O: Objective<T>, D: Fn(&[T], &[T]) -> f64> Expansion<T>
         self.inner.gradient(out);
     }
     fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
-        Some((self.objective.objective.value(y), (self.objective.divergence)(self.x, y)))
+        let DivergenceObjective { objective, divergence, errors } = self.objective;
+        Some((objective.value(y), errors.value(|| divergence(self.x, y))))
     }
     fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
         self.inner.structural_product(damping, v, out)

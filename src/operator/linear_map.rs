@@ -1,7 +1,8 @@
 //! A rectangular matrix that is only ever seen through its products.
 
 use super::block_jacobian::BlockJacobian;
-use crate::base::Scalar;
+use super::callback::WriteFn;
+use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar};
 
 /// A linear map J : ℝⁿ → ℝᵐ, seen through v ↦ Jv and u ↦ Jᵀu.
 ///
@@ -52,11 +53,22 @@ pub trait LinearMap<T> {
         self.rows().min(self.columns())
     }
 
-    /// out ← diag(JᵀJ), the squares of the columns' norms, if the map knows them; `false`, and `out` is as before, if
-    /// it does not (the default).
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
+    /// out ← ‖Jⱼ‖, the norms of the columns, if the map knows them; `false`, and `out` is as before, if it does not (the
+    /// default).
+    fn column_norms(&self, out: &mut [T]) -> bool {
         let _ = out;
         false
+    }
+
+    /// The relative error of a column, if it is more than rounding: √ε for a Jacobian by forward differences, ε^⅔ by
+    /// central ones. By default there is none. What is to tell a number from noise asks for it.
+    fn accuracy(&self) -> Option<f64> {
+        None
+    }
+
+    /// Evaluations of the model itself that this map has made until now, for differences; none by default.
+    fn evaluations(&self) -> usize {
+        0
     }
 
     /// r ← P⁻¹r with a symmetric positive definite P ≈ JᵀJ + shift·I, if the map knows one; `false`, and `r` is as
@@ -64,6 +76,12 @@ pub trait LinearMap<T> {
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         let _ = (shift, r);
         false
+    }
+
+    /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
+    /// [`ErrorSlot`](crate::ErrorSlot).
+    fn take_error(&self) -> Option<CallbackError> {
+        None
     }
 
     /// The small dense blocks that this map consists of.
@@ -101,11 +119,20 @@ impl<T, J: LinearMap<T> + ?Sized> LinearMap<T> for &J {
     fn forming_cost(&self) -> usize {
         (**self).forming_cost()
     }
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        (**self).column_norms_squared(out)
+    fn column_norms(&self, out: &mut [T]) -> bool {
+        (**self).column_norms(out)
+    }
+    fn accuracy(&self) -> Option<f64> {
+        (**self).accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        (**self).evaluations()
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         (**self).precondition(shift, r)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        (**self).take_error()
     }
     fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
         (**self).blocks()
@@ -139,25 +166,28 @@ fn form_by_products<T: Scalar, J: LinearMap<T> + ?Sized>(map: &J, matrix: &mut [
 }
 
 /// A linear map from two closures; see [`linear_map`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct FnLinearMap<F, G> {
     rows: usize,
     columns: usize,
     product: F,
     transpose_product: G,
+    errors: ErrorSlot,
 }
 
 /// The linear map with m = `rows` and n = `columns` whose products are `product(v, out)`, which overwrites `out` with Jv,
-/// and `transpose_product(u, out)`, which overwrites `out` with Jᵀu.
-pub fn linear_map<T, F, G>(rows: usize, columns: usize, product: F, transpose_product: G) -> FnLinearMap<F, G>
+/// and `transpose_product(u, out)`, which overwrites `out` with Jᵀu. They return nothing or a `Result<(), E>`.
+pub fn linear_map<T, F, G, R, S>(rows: usize, columns: usize, product: F, transpose_product: G) -> FnLinearMap<F, G>
 where
-    F: Fn(&[T], &mut [T]),
-    G: Fn(&[T], &mut [T]),
+    F: Fn(&[T], &mut [T]) -> R,
+    G: Fn(&[T], &mut [T]) -> S,
+    R: CallbackOutput<()>,
+    S: CallbackOutput<()>,
 {
-    FnLinearMap { rows, columns, product, transpose_product }
+    FnLinearMap { rows, columns, product, transpose_product, errors: ErrorSlot::new() }
 }
 
-impl<T, F: Fn(&[T], &mut [T]), G: Fn(&[T], &mut [T])> LinearMap<T> for FnLinearMap<F, G> {
+impl<T: Scalar, F: WriteFn<T>, G: WriteFn<T>> LinearMap<T> for FnLinearMap<F, G> {
     fn rows(&self) -> usize {
         self.rows
     }
@@ -165,9 +195,12 @@ impl<T, F: Fn(&[T], &mut [T]), G: Fn(&[T], &mut [T])> LinearMap<T> for FnLinearM
         self.columns
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
-        (self.product)(v, out);
+        self.product.write(&self.errors, v, out);
     }
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
-        (self.transpose_product)(u, out);
+        self.transpose_product.write(&self.errors, u, out);
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.errors.take()
     }
 }

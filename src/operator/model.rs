@@ -3,8 +3,9 @@
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-use super::LinearMap;
-use crate::base::Scalar;
+use super::callback::{ProductFn, WriteFn};
+use super::{Around, LinearMap};
+use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar};
 
 /// A model h at parameters x: its outputs h(x) and, as a [`LinearMap`], its Jacobian J = ∂h/∂x, which share whatever was
 /// computed for that point.
@@ -120,10 +121,10 @@ pub trait Model<T> {
         false
     }
 
-    /// As [`linearize`](Self::linearize), for an x that stays in a box, lower ≤ x ≤ upper. A model that is evaluated around
-    /// x, for differences, keeps within it; all others need not know (the default).
-    fn linearize_within<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> impl Linearization<T> + 'a {
-        let _ = bounds;
+    /// As [`linearize`](Self::linearize), with what is known around x. A model that is evaluated there, for differences,
+    /// keeps within the bounds and goes by the units; all others need not know (the default).
+    fn linearize_within<'a>(&'a self, x: &'a [T], around: Around<'a, T>) -> impl Linearization<T> + 'a {
+        let _ = around;
         self.linearize(x)
     }
 
@@ -131,6 +132,12 @@ pub trait Model<T> {
     /// [moments](Linearization::add_layer_moments) of them; none by default.
     fn layers(&self) -> Vec<LayerShape> {
         vec![]
+    }
+
+    /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
+    /// [`ErrorSlot`](crate::ErrorSlot).
+    fn take_error(&self) -> Option<CallbackError> {
+        None
     }
 }
 
@@ -147,8 +154,8 @@ impl<T, M: Model<T>> Model<T> for &M {
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         (**self).linearize(x)
     }
-    fn linearize_within<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> impl Linearization<T> + 'a {
-        (**self).linearize_within(x, bounds)
+    fn linearize_within<'a>(&'a self, x: &'a [T], around: Around<'a, T>) -> impl Linearization<T> + 'a {
+        (**self).linearize_within(x, around)
     }
     fn in_blocks_of(&self, rows: usize) -> bool {
         (**self).in_blocks_of(rows)
@@ -162,6 +169,9 @@ impl<T, M: Model<T>> Model<T> for &M {
     fn layers(&self) -> Vec<LayerShape> {
         (**self).layers()
     }
+    fn take_error(&self) -> Option<CallbackError> {
+        (**self).take_error()
+    }
 }
 
 /// A model from three closures; see [`model`].
@@ -171,14 +181,16 @@ pub struct ClosureModel<T, F, J, K> {
     evaluate: F,
     product: J,
     transpose_product: K,
+    errors: ErrorSlot,
     scalar: PhantomData<fn(T)>,
 }
 
 /// The model with m = `output_dim` and n = `dim` whose outputs `evaluate(x, h)` writes to `h`, and whose Jacobian products
 /// are `product(x, v, jv)` and `transpose_product(x, u, jtu)`.
 ///
-/// The closures overwrite their last argument and never read it. A closure that cannot evaluate writes NaN.
-pub fn model<T, F, J, K>(
+/// The closures overwrite their last argument and never read it. A closure that cannot evaluate writes NaN, or returns a
+/// `Result<(), E>` whose error ends a run.
+pub fn model<T, F, J, K, A, B, C>(
     output_dim: usize,
     dim: usize,
     evaluate: F,
@@ -186,20 +198,18 @@ pub fn model<T, F, J, K>(
     transpose_product: K,
 ) -> ClosureModel<T, F, J, K>
 where
-    F: Fn(&[T], &mut [T]),
-    J: Fn(&[T], &[T], &mut [T]),
-    K: Fn(&[T], &[T], &mut [T]),
+    F: Fn(&[T], &mut [T]) -> A,
+    J: Fn(&[T], &[T], &mut [T]) -> B,
+    K: Fn(&[T], &[T], &mut [T]) -> C,
+    A: CallbackOutput<()>,
+    B: CallbackOutput<()>,
+    C: CallbackOutput<()>,
 {
-    ClosureModel { output_dim, dim, evaluate, product, transpose_product, scalar: PhantomData }
+    let errors = ErrorSlot::new();
+    ClosureModel { output_dim, dim, evaluate, product, transpose_product, errors, scalar: PhantomData }
 }
 
-impl<T, F, J, K> Model<T> for ClosureModel<T, F, J, K>
-where
-    T: Scalar,
-    F: Fn(&[T], &mut [T]),
-    J: Fn(&[T], &[T], &mut [T]),
-    K: Fn(&[T], &[T], &mut [T]),
-{
+impl<T: Scalar, F: WriteFn<T>, J: ProductFn<T>, K: ProductFn<T>> Model<T> for ClosureModel<T, F, J, K> {
     fn dim(&self) -> usize {
         self.dim
     }
@@ -207,10 +217,13 @@ where
         self.output_dim
     }
     fn evaluate(&self, x: &[T], out: &mut [T]) {
-        (self.evaluate)(x, out);
+        self.evaluate.write(&self.errors, x, out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         At { model: self, x, outputs: OnceLock::new() }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.errors.take()
     }
 }
 
@@ -221,11 +234,7 @@ struct At<'a, T, M> {
     outputs: OnceLock<Vec<T>>,
 }
 
-impl<T, F, J, K> LinearMap<T> for At<'_, T, ClosureModel<T, F, J, K>>
-where
-    J: Fn(&[T], &[T], &mut [T]),
-    K: Fn(&[T], &[T], &mut [T]),
-{
+impl<T: Scalar, F, J: ProductFn<T>, K: ProductFn<T>> LinearMap<T> for At<'_, T, ClosureModel<T, F, J, K>> {
     fn rows(&self) -> usize {
         self.model.output_dim
     }
@@ -233,24 +242,27 @@ where
         self.model.dim
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
-        (self.model.product)(self.x, v, out);
+        self.model.product.product(&self.model.errors, self.x, v, out);
     }
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
-        (self.model.transpose_product)(self.x, u, out);
+        self.model.transpose_product.product(&self.model.errors, self.x, u, out);
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.model.errors.take()
     }
 }
 
 impl<T, F, J, K> Linearization<T> for At<'_, T, ClosureModel<T, F, J, K>>
 where
     T: Scalar,
-    F: Fn(&[T], &mut [T]),
-    J: Fn(&[T], &[T], &mut [T]),
-    K: Fn(&[T], &[T], &mut [T]),
+    F: WriteFn<T>,
+    J: ProductFn<T>,
+    K: ProductFn<T>,
 {
     fn outputs(&self) -> &[T] {
         self.outputs.get_or_init(|| {
             let mut outputs = vec![T::zero(); self.model.output_dim];
-            (self.model.evaluate)(self.x, &mut outputs);
+            self.model.evaluate(self.x, &mut outputs);
             outputs
         })
     }

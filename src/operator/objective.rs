@@ -1,6 +1,7 @@
 //! What is minimised: a function that expands itself at a point.
 
 use super::SymmetricOperator;
+use crate::base::CallbackError;
 
 /// The quadratic model of an objective at a point x: value, gradient and curvature products, which share whatever was
 /// computed for that point.
@@ -99,6 +100,12 @@ pub trait Objective<T> {
     /// The quadratic model at x. Cheap by itself: work is done when the expansion is asked for something, or once for
     /// all that it will be asked for.
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a;
+
+    /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
+    /// [`ErrorSlot`](crate::ErrorSlot).
+    fn take_error(&self) -> Option<CallbackError> {
+        None
+    }
 }
 
 impl<T, O: Objective<T>> Objective<T> for &O {
@@ -110,5 +117,8 @@ impl<T, O: Objective<T>> Objective<T> for &O {
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         (**self).expand(x)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        (**self).take_error()
     }
 }

@@ -2,14 +2,15 @@
 
 use std::cell::RefCell;
 
-use super::{LinearMap, Linearization, Model};
-use crate::base::{Scalar, kernels};
+use super::{Around, BlockJacobian, LayerShape, LinearMap, Linearization, Model};
+use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar, kernels};
 
 /// A model with second-order products from a closure; see [`with_second_order`].
 #[derive(Clone, Debug)]
 pub struct SecondOrderModel<M, F> {
     model: M,
     product: F,
+    errors: ErrorSlot,
 }
 
 /// The model with second-order products: `product(x, u, v, out)` overwrites `out` with (Σᵢ uᵢ ∇²hᵢ(x))v.
@@ -36,15 +37,22 @@ pub struct SecondOrderModel<M, F> {
 /// assert!(at.second_order_product(&|jv, w| w.copy_from_slice(jv), &[1.0], &mut out));
 /// assert_eq!(out, [54.0]);
 /// ```
-pub fn with_second_order<T, M, F>(model: M, product: F) -> SecondOrderModel<M, F>
+pub fn with_second_order<T, M, F, R>(model: M, product: F) -> SecondOrderModel<M, F>
 where
     M: Model<T>,
-    F: Fn(&[T], &[T], &[T], &mut [T]),
+    F: Fn(&[T], &[T], &[T], &mut [T]) -> R,
+    R: CallbackOutput<()>,
 {
-    SecondOrderModel { model, product }
+    SecondOrderModel { model, product, errors: ErrorSlot::new() }
 }
 
-impl<T: Scalar, M: Model<T>, F: Fn(&[T], &[T], &[T], &mut [T])> Model<T> for SecondOrderModel<M, F> {
+impl<T, M, F, R> Model<T> for SecondOrderModel<M, F>
+where
+    T: Scalar,
+    M: Model<T>,
+    F: Fn(&[T], &[T], &[T], &mut [T]) -> R,
+    R: CallbackOutput<()>,
+{
     fn dim(&self) -> usize {
         self.model.dim()
     }
@@ -55,10 +63,14 @@ impl<T: Scalar, M: Model<T>, F: Fn(&[T], &[T], &[T], &mut [T])> Model<T> for Sec
         self.model.evaluate(x, out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
-        self.linearize_within(x, None)
+        self.linearize_within(x, Around::default())
     }
-    fn linearize_within<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> impl Linearization<T> + 'a {
-        At { inner: self.model.linearize_within(x, bounds), product: &self.product, x, work: RefCell::default() }
+    fn linearize_within<'a>(&'a self, x: &'a [T], around: Around<'a, T>) -> impl Linearization<T> + 'a {
+        let SecondOrderModel { model, product, errors } = self;
+        At { inner: model.linearize_within(x, around), product, errors, x, work: RefCell::default() }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.model.take_error().or_else(|| self.errors.take())
     }
     fn second_order(&self) -> bool {
         true
@@ -66,12 +78,19 @@ impl<T: Scalar, M: Model<T>, F: Fn(&[T], &[T], &[T], &mut [T])> Model<T> for Sec
     fn hidden_states(&self) -> bool {
         self.model.hidden_states()
     }
+    fn layers(&self) -> Vec<LayerShape> {
+        self.model.layers()
+    }
+    fn in_blocks_of(&self, rows: usize) -> bool {
+        self.model.in_blocks_of(rows)
+    }
 }
 
 /// The model at a point.
 struct At<'a, T, L, F> {
     inner: L,
     product: &'a F,
+    errors: &'a ErrorSlot,
     x: &'a [T],
     work: RefCell<Work<T>>,
 }
@@ -107,19 +126,35 @@ impl<T, L: LinearMap<T>, F> LinearMap<T> for At<'_, T, L, F> {
     fn forming_cost(&self) -> usize {
         self.inner.forming_cost()
     }
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        self.inner.column_norms_squared(out)
+    fn column_norms(&self, out: &mut [T]) -> bool {
+        self.inner.column_norms(out)
+    }
+    fn accuracy(&self) -> Option<f64> {
+        self.inner.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.inner.evaluations()
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
     }
+    fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
+        self.inner.blocks()
+    }
+    fn count_passes(&self, passes: usize) {
+        self.inner.count_passes(passes);
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.inner.take_error().or_else(|| self.errors.take())
+    }
 }
 
-impl<T, L, F> Linearization<T> for At<'_, T, L, F>
+impl<T, L, F, R> Linearization<T> for At<'_, T, L, F>
 where
     T: Scalar,
     L: Linearization<T>,
-    F: Fn(&[T], &[T], &[T], &mut [T]),
+    F: Fn(&[T], &[T], &[T], &mut [T]) -> R,
+    R: CallbackOutput<()>,
 {
     fn outputs(&self) -> &[T] {
         self.inner.outputs()
@@ -139,11 +174,14 @@ where
         self.inner.apply(v, jv);
         middle(jv, wjv);
         self.inner.apply_transpose(wjv, out);
-        (self.product)(self.x, adjoint, v, second);
+        self.errors.write(second, |second| (self.product)(self.x, adjoint, v, second));
         kernels::axpy(1.0, second, out);
         true
     }
     fn structural_product(&self, middle: &dyn Fn(&[T], &mut [T]), weight: f64, v: &[T], out: &mut [T]) -> bool {
         self.inner.structural_product(middle, weight, v, out)
+    }
+    fn add_layer_moments(&self, u: &[T], inputs: &mut [Vec<T>], outputs: &mut [Vec<T>]) {
+        self.inner.add_layer_moments(u, inputs, outputs);
     }
 }

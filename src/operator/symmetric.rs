@@ -1,9 +1,9 @@
 //! A symmetric matrix that is only ever seen through its products.
 
-use crate::base::Scalar;
+use crate::base::{CallbackError, Scalar, parallel::over_parts};
 
 /// Columns of the identity that go into one call of `apply_block`.
-pub(super) const COLUMNS: usize = 16;
+const COLUMNS: usize = 16;
 
 /// A symmetric operator v ↦ Mv on ℝᵈ.
 ///
@@ -38,12 +38,24 @@ pub trait SymmetricOperator<T> {
     }
 
     /// Writes the whole matrix (d² numbers by columns, both triangles). By default through
-    /// [`apply_block`](Self::apply_block) with blocks of columns of the identity.
+    /// [`apply_block`](Self::apply_block) with blocks of columns of the identity, several at once where it may be
+    /// [shared](Self::shared) between threads: the same numbers, whatever their number.
     fn form(&self, matrix: &mut [T])
     where
         T: Scalar,
     {
-        form_by_blocks(self, matrix);
+        let dim = self.dim();
+        assert_eq!(matrix.len(), dim * dim, "the matrix needs dim² numbers");
+        let bounds: Vec<usize> = (0..dim).step_by(COLUMNS).chain([dim]).map(|j| j * dim).collect();
+        match self.shared() {
+            Some(shared) => over_parts(&bounds, matrix, 0, &|blocks, part| form_blocks(shared, blocks.start, part)),
+            None => form_blocks(self, 0, matrix),
+        }
+    }
+
+    /// Itself, if several threads may call it at once. It then is: where its matrix is formed. By default they may not.
+    fn shared(&self) -> Option<&(dyn SymmetricOperator<T> + Sync)> {
+        None
     }
 
     /// The cost of [`form`](Self::form) in units of one product: d by default. An operator that overrides `form` says
@@ -60,6 +72,23 @@ pub trait SymmetricOperator<T> {
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         let _ = (shift, r);
         false
+    }
+
+    /// The relative error of a product, if it is more than rounding: √ε for forward differences of gradients, ε^⅔ for
+    /// central ones. By default there is none. What is to tell a product from noise asks for it.
+    fn accuracy(&self) -> Option<f64> {
+        None
+    }
+
+    /// Gradients that products have cost until now, by differences; none by default.
+    fn evaluations(&self) -> usize {
+        0
+    }
+
+    /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
+    /// [`ErrorSlot`](crate::ErrorSlot).
+    fn take_error(&self) -> Option<CallbackError> {
+        None
     }
 }
 
@@ -79,38 +108,34 @@ impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
     {
         (**self).form(matrix);
     }
+    fn shared(&self) -> Option<&(dyn SymmetricOperator<T> + Sync)> {
+        (**self).shared()
+    }
     fn forming_cost(&self) -> usize {
         (**self).forming_cost()
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         (**self).precondition(shift, r)
     }
+    fn accuracy(&self) -> Option<f64> {
+        (**self).accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        (**self).evaluations()
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        (**self).take_error()
+    }
 }
 
-/// Forms M by blocks of columns, on the calling thread.
-fn form_by_blocks<T: Scalar, M: SymmetricOperator<T> + ?Sized>(operator: &M, matrix: &mut [T]) {
+/// columns ← M E for the columns of the identity from block `first` on, block by block.
+fn form_blocks<T: Scalar, M: SymmetricOperator<T> + ?Sized>(operator: &M, first: usize, columns: &mut [T]) {
     let dim = operator.dim();
-    assert_eq!(matrix.len(), dim * dim, "the matrix needs dim² numbers");
     let mut identity = vec![T::zero(); dim * COLUMNS.min(dim)];
-    for (block, columns) in matrix.chunks_mut(dim * COLUMNS).enumerate() {
-        apply_to_identity(operator, block * COLUMNS, &mut identity, columns);
-    }
-}
-
-/// columns ← M E for the columns `first..` of the identity. `identity` is zero before and after.
-pub(super) fn apply_to_identity<T: Scalar, M: SymmetricOperator<T> + ?Sized>(
-    operator: &M,
-    first: usize,
-    identity: &mut [T],
-    columns: &mut [T],
-) {
-    let dim = operator.dim();
-    let count = columns.len() / dim;
-    for j in 0..count {
-        identity[j * dim + first + j] = T::one();
-    }
-    operator.apply_block(&identity[..count * dim], columns);
-    for j in 0..count {
-        identity[j * dim + first + j] = T::zero();
+    for (block, columns) in columns.chunks_mut(dim * COLUMNS).enumerate() {
+        let (start, count) = ((first + block) * COLUMNS, columns.len() / dim);
+        (0..count).for_each(|j| identity[j * dim + start + j] = T::one());
+        operator.apply_block(&identity[..count * dim], columns);
+        (0..count).for_each(|j| identity[j * dim + start + j] = T::zero());
     }
 }

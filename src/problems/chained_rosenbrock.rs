@@ -91,6 +91,10 @@ impl<T: Scalar> SymmetricOperator<T> for ChainedRosenbrockAt<'_, T> {
             out[i + 1] = across * v[i] + c(200.0) * v[i + 1];
         }
     }
+
+    fn shared(&self) -> Option<&(dyn SymmetricOperator<T> + Sync)> {
+        Some(self)
+    }
 }
 
 impl<T: Scalar> Expansion<T> for ChainedRosenbrockAt<'_, T> {

@@ -80,7 +80,7 @@ impl CubicRegularization {
         observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
     ) -> Result<Report<T>> {
         let settings = Settings { stopping: &self.stopping, inner: self.inner, memory: self.memory };
-        minimize(objective, x0, settings, Weight(0.0), observer)
+        minimize(objective, x0, settings, Weight::new(), observer)
     }
 
     /// The most vectors of length `dim` that a run on the Krylov path stores; times `dim` and the size of `T` in bytes.
@@ -90,7 +90,14 @@ impl CubicRegularization {
 }
 
 /// σ.
-struct Weight(f64);
+pub(super) struct Weight(f64);
+
+impl Weight {
+    /// Until the scales are known.
+    pub fn new() -> Self {
+        Weight(0.0)
+    }
+}
 
 impl Globalisation for Weight {
     fn start(&mut self, scales: Scales) {

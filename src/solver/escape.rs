@@ -5,7 +5,7 @@
 //! lengths since a zero gradient gives no scale.
 
 use crate::base::random::SplitMix64;
-use crate::base::{Scalar, kernels};
+use crate::base::{Scalar, kernels, space};
 use crate::control::{Stopping, rounding};
 use crate::operator::{Counted, Expansion, Objective};
 use crate::step::{Accuracy, Question, Resources, StepFamily};
@@ -27,7 +27,8 @@ pub(super) fn escape<T: Scalar>(
     lower: &mut [T],
 ) -> Option<f64> {
     let mut random = SplitMix64::new(0);
-    let start: Vec<T> = (0..x.len()).map(|_| T::from_f64(random.normal())).collect();
+    let mut start = vec![T::zero(); x.len()];
+    space::normals(&mut random, 1.0, &mut start);
     let (before, made) = (objective.counts().products, || objective.counts().products);
     let more = || made() < stopping.max_products && made() - before < PRODUCTS;
     family.clear();

@@ -83,6 +83,16 @@ pub(super) trait Globalisation {
     fn most_divergence(&self) -> Option<f64> {
         None
     }
+    /// Whether steps are taken as the formula has them, wherever f is finite: then they are computed to many digits.
+    fn bare(&self) -> bool {
+        false
+    }
+    /// Where the model turns out to have this lowest curvature, too low for the question: asks another one and returns true,
+    /// or leaves the step to what is known without products.
+    fn convexify(&mut self, lowest: f64) -> bool {
+        let _ = lowest;
+        false
+    }
     /// Whether the trial decreases f enough.
     fn acceptable(&self, trial: &Trial) -> bool;
     /// After a trial that does not: shortens.

@@ -191,7 +191,7 @@ impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
             }
             let (length, predicted) = (self.globalisation.length(&answer), self.globalisation.predicted(&answer));
             kernels::add_scaled(x, length, &self.step, &mut self.trial_x);
-            if predicted.is_nan() || predicted <= 0.0 || self.trial_x == x {
+            if predicted.is_nan() || predicted <= 0.0 || kernels::same(&self.trial_x, x) {
                 return Err(Failure::NoDecrease);
             }
             let (after, divergence) = if !kernels::all_finite(&self.trial_x) {
@@ -225,7 +225,7 @@ impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
         let Run { settings, globalisation, started, counts, gradient, family, .. } = self;
         let stopping = settings.stopping;
         let made = || counts.products + batch.counts().products;
-        let more = || made() < stopping.max_products && stopping.max_time.is_none_or(|most| started.elapsed() < most);
+        let more = || made() < stopping.max_products && !stopping.out_of_time(*started);
         family.clear();
         let fits = expansion.forming_cost() <= stopping.max_products.saturating_sub(made());
         let entered = if fits && family.prefers_dense(settings.inner, expansion) {

@@ -1,7 +1,10 @@
 //! Floor 5: solvers.
 
+mod bare;
+mod control;
 mod cubic_regularization;
 mod damping;
+mod descent;
 mod escape;
 mod first_order;
 mod gauss_newton;
@@ -17,9 +20,11 @@ mod newton_cg;
 mod source;
 mod trust_region;
 
+pub use control::Control;
 pub use cubic_regularization::CubicRegularization;
+pub use descent::Descent;
 pub use first_order::{
-    AdaGrad, Adam, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, Lbfgs, LineSearch,
+    AdaGrad, Adam, Epsilon, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, Lbfgs, LineSearch,
     MirrorDescent, Moments, Momentum, Nesterov, RmsProp, Schedule, SteepestDescent,
 };
 pub use gauss_newton::GaussNewton;

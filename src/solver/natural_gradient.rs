@@ -145,10 +145,9 @@ impl NaturalGradient {
     }
 
     fn ball(&self) -> Result<Ball> {
-        let (divergence, damping) = (self.divergence, self.damping);
-        check_range("divergence", divergence, divergence > 0.0 && divergence.is_finite(), "positive and finite")?;
+        let damping = self.damping;
         check_range("damping", damping, damping >= 0.0 && damping.is_finite(), "at least 0 and finite")?;
-        Ok(Ball { divergence, damping, longest: f64::INFINITY })
+        Ball::new(self.divergence, damping)
     }
 }
 
@@ -157,6 +156,13 @@ pub(super) struct Ball {
     divergence: f64,
     damping: f64,
     longest: f64,
+}
+
+impl Ball {
+    pub fn new(divergence: f64, damping: f64) -> Result<Self> {
+        check_range("divergence", divergence, divergence > 0.0 && divergence.is_finite(), "positive and finite")?;
+        Ok(Ball { divergence, damping, longest: f64::INFINITY })
+    }
 }
 
 impl Globalisation for Ball {

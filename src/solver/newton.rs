@@ -128,6 +128,9 @@ struct Run<'r, T, O, G> {
     least_gradient: f64,
     asymmetry: f64,
     history: Vec<Iteration>,
+    /// The point with the least value, its value and its ‖g‖, if it is not the one where the run is.
+    best: Option<(Vec<T>, f64, f64)>,
+    best_value: f64,
 }
 
 impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
@@ -156,6 +159,8 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             least_gradient: f64::INFINITY,
             asymmetry: 0.0,
             history: Vec::new(),
+            best: None,
+            best_value: f64::INFINITY,
         }
     }
 
@@ -271,6 +276,12 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
             Verdict::Rounding if norm > 0.9 * self.least_gradient => self.rounding_steps + 1,
             _ => 0,
         };
+        self.best_value = self.best_value.min(self.value);
+        if trial.after <= self.best_value {
+            self.best = None;
+        } else if self.globalisation.bare() && self.best.is_none() {
+            self.best = Some((self.other_x.clone(), self.value, self.gradient_norm));
+        }
         self.value = trial.after;
         self.gradient_norm = norm;
         self.rejected = 0;
@@ -288,7 +299,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         }
         if let Some(last) = self.history.last() {
             let before = self.history.len().checked_sub(2).map_or(self.initial_value, |i| self.history[i].value);
-            let small = stopping.small_step(before - last.value, last.value, last.step_norm, x);
+            let small = stopping.small_step((before - last.value).abs(), last.value, last.step_norm, x);
             if small.is_some() {
                 return small;
             }
@@ -323,7 +334,10 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
                 (Err(_), Some((shorter, control))) => return self.settle(expansion, x, shorter, control),
                 (Err(termination), None) => return Err(termination),
             };
-            let verdict = judge(T::epsilon_f64(), self.value, trial.after, trial.predicted);
+            let verdict = match judge(T::epsilon_f64(), self.value, trial.after, trial.predicted) {
+                Verdict::Rounding if self.globalisation.bare() => Verdict::Ratio(trial.ratio),
+                verdict => verdict,
+            };
             let control = self.globalisation.control(&trial);
             let near = self.globalisation.most_divergence().is_none_or(|most| trial.divergence <= most);
             let good = match verdict {
@@ -384,10 +398,7 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         grow: bool,
     ) -> std::result::Result<(Answer, InnerStop), Termination> {
         let (objective, stopping, started) = (self.objective, self.settings.stopping, self.started);
-        let more = || {
-            objective.counts().products < stopping.max_products
-                && stopping.max_time.is_none_or(|most| started.elapsed() < most)
-        };
+        let more = || objective.counts().products < stopping.max_products && !stopping.out_of_time(started);
         let here = Here {
             expansion,
             x,
@@ -426,9 +437,9 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
         let far = !inside && position > T::max_value().into().sqrt();
         let too_large = !promising && position.max(answer.norm) > f64::MAX.sqrt();
         if far || too_large {
-            return Err(Termination::Unbounded);
+            return Err(if self.value > self.initial_value { Termination::Diverged } else { Termination::Unbounded });
         }
-        if !promising || !answer.norm.is_finite() || self.other_x == x {
+        if !promising || !answer.norm.is_finite() || kernels::same(&self.other_x, x) {
             return Err(self.stalled(Termination::Stalled));
         }
         let (after, divergence) = if inside { self.probe(expansion) } else { (f64::NAN, f64::NAN) };
@@ -469,6 +480,8 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
     fn stalled(&self, otherwise: Termination) -> Termination {
         let asymmetry = self.asymmetry.max(self.source.family.asymmetry());
         match self.not_finite {
+            // Of the rules for steps only bare ones go up.
+            Some(_) if self.globalisation.bare() && self.value > self.initial_value => Termination::Diverged,
             Some(evaluation) => Termination::NotFinite(evaluation),
             None if asymmetry > T::epsilon_f64().powf(0.25) => Termination::Asymmetric,
             None => otherwise,
@@ -476,11 +489,13 @@ impl<'r, T: Scalar, O: Objective<T>, G: Globalisation> Run<'r, T, O, G> {
     }
 
     fn report(self, x: Vec<T>, termination: Termination) -> Report<T> {
-        let vectors = 6 + self.source.vectors();
+        let vectors = 6 + usize::from(self.best.is_some()) + self.source.vectors();
+        let here = (x, self.value, self.gradient_norm);
+        let (x, value, gradient_norm) = self.best.filter(|_| !termination.converged()).unwrap_or(here);
         Report {
             x,
-            value: self.value,
-            gradient_norm: self.gradient_norm,
+            value,
+            gradient_norm,
             initial_value: self.initial_value,
             initial_gradient_norm: self.initial_gradient_norm,
             counts: self.objective.counts(),

@@ -12,10 +12,12 @@ use super::memory::Plan;
 use crate::base::{Scalar, kernels};
 use crate::control::{Evaluation, Termination};
 use crate::operator::Expansion;
-use crate::step::{Accuracy, Answer, Inner, InnerStop, RememberedModel, Resources, StepFamily};
+use crate::step::{Accuracy, Answer, Indefinite, Inner, InnerStop, RememberedModel, Resources, StepFamily};
 
 /// The largest relative residual an inner solve may leave, where there is no preconditioner to estimate the decrease by.
 const RESIDUAL: f64 = 0.1;
+/// The relative residual of steps that are taken as their formula has them.
+const BARE_RESIDUAL: f64 = 1e-10;
 /// The largest share of the model's decrease that an inner solve may leave.
 const LOOSEST: f64 = 0.03;
 /// The smallest such share: rounding has the say below.
@@ -107,18 +109,25 @@ impl<T: Scalar> StepSource<T> {
             let curvature = self.family.first_curvature().abs();
             self.scale(here, globalisation, curvature);
         }
-        let question = globalisation.question();
-        let answered = if grow {
-            let resources = Resources { remembered: Some(&mut self.remembered), more: here.more };
-            let accuracy = Accuracy {
-                residual: RESIDUAL.min(self.leave.sqrt()),
-                energy: self.leave,
-                enough: ENOUGH * here.tolerance,
-                truncated: true,
-            };
-            self.family.refine(here.expansion, here.gradient, question, accuracy, resources)
+        let accuracy = if globalisation.bare() {
+            let residual = BARE_RESIDUAL.max(4.0 * T::epsilon_f64());
+            Accuracy { residual, energy: 0.0, enough: 0.0, truncated: false }
         } else {
-            self.family.answer(question).map(|answer| (answer, InnerStop::Accurate))
+            let (residual, enough) = (RESIDUAL.min(self.leave.sqrt()), ENOUGH * here.tolerance);
+            Accuracy { residual, energy: self.leave, enough, truncated: true }
+        };
+        let answered = loop {
+            let question = globalisation.question();
+            let answered = if grow {
+                let resources = Resources { remembered: Some(&mut self.remembered), more: here.more };
+                self.family.refine(here.expansion, here.gradient, question, accuracy, resources)
+            } else {
+                self.family.answer(question).map(|answer| (answer, InnerStop::Accurate))
+            };
+            match answered {
+                Err(Indefinite { lowest }) if globalisation.convexify(lowest) => {}
+                answered => break answered,
+            }
         };
         match answered {
             Ok(proposal) => {
@@ -167,7 +176,8 @@ impl<T: Scalar> StepSource<T> {
 
     /// The answer where products are not finite: remembered curvature, or else steepest descent.
     fn without_products<E>(&mut self, here: &Here<'_, T, E>, globalisation: &mut impl Globalisation) -> Proposal {
-        if self.failures > MOST_FAILURES {
+        // What is taken as its formula has it is not replaced by anything else.
+        if self.failures > MOST_FAILURES || globalisation.bare() {
             return Err(Termination::NotFinite(Evaluation::Product));
         }
         if !self.scaled {

@@ -6,7 +6,7 @@
 
 use super::estimate::check_count;
 use super::trace::signs;
-use crate::base::{Result, Scalar, check_positive_dimension, random::SplitMix64};
+use crate::base::{Result, Scalar, check_callback, check_positive_dimension, random::SplitMix64};
 use crate::operator::SymmetricOperator;
 
 /// An estimate of a diagonal.
@@ -59,6 +59,7 @@ pub fn diagonal<T: Scalar>(
             squares[i] += difference * (value - mean[i]);
         }
     }
+    check_callback(operator.take_error())?;
     let count = probes as f64;
     Ok(DiagonalEstimate {
         values: mean.iter().map(|&m| T::from_f64(m)).collect(),

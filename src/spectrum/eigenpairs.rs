@@ -15,7 +15,9 @@ use faer::Par;
 
 use super::lanczos::{Lanczos, asymmetry_allowed};
 use super::{Status, exact};
-use crate::base::{Eigen, Error, Result, Scalar, columns, columns::Columns, kernels, random::SplitMix64};
+use crate::base::{
+    Eigen, Error, Result, Scalar, check_callback, columns, columns::Columns, kernels, random::SplitMix64,
+};
 use crate::operator::{Counted, SymmetricOperator};
 
 /// Which eigenvalues are wanted.
@@ -112,7 +114,7 @@ impl Lanczos {
             return refuse("basis", basis, "at least count + 2");
         }
         let operator = Counted::new(operator);
-        if let Some(exact) = exact::decompose(&operator, self.max_products) {
+        if let Some(exact) = exact::decompose(&operator, self.max_products)? {
             let mut order = vec![];
             end.sort(exact.eigen.values(), &mut order);
             order.truncate(count);
@@ -131,7 +133,9 @@ impl Lanczos {
         }
         let mut space = Space::new(dim, basis, count, end, self.seed);
         let status = space.run(self, &operator);
-        Ok(space.into_pairs(self, &operator, status))
+        let pairs = space.into_pairs(self, &operator, status);
+        check_callback(operator.take_error())?;
+        Ok(pairs)
     }
 }
 

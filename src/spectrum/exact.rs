@@ -4,7 +4,7 @@ use faer::Par;
 
 use super::Status;
 use super::lanczos::asymmetry_allowed;
-use crate::base::{Eigen, Scalar};
+use crate::base::{Eigen, Result, Scalar, check_callback};
 use crate::operator::SymmetricOperator;
 
 /// Products that forming may cost: fewer would not do for Lanczos' method either.
@@ -23,14 +23,15 @@ pub(super) struct Exact {
 }
 
 /// Decomposes M if that is worth its cost.
-pub(super) fn decompose<T: Scalar>(operator: &impl SymmetricOperator<T>, max_products: usize) -> Option<Exact> {
+pub(super) fn decompose<T: Scalar>(operator: &impl SymmetricOperator<T>, max_products: usize) -> Result<Option<Exact>> {
     let dim = operator.dim();
     let cost = operator.forming_cost();
     if cost > FORMING.min(max_products) || dim > ROWS {
-        return None;
+        return Ok(None);
     }
     let mut formed = vec![T::zero(); dim * dim];
     operator.form(&mut formed);
+    check_callback(operator.take_error())?;
     let mut matrix = vec![0.0; dim * dim];
     let (mut largest, mut difference) = (0.0_f64, 0.0_f64);
     for j in 0..dim {
@@ -54,5 +55,5 @@ pub(super) fn decompose<T: Scalar>(operator: &impl SymmetricOperator<T>, max_pro
     let norm = eigen.values().iter().fold(0.0_f64, |norm, v| norm.max(v.abs()));
     // The entries are rounded to T, the decomposition is backward stable in f64.
     let error = dim as f64 * T::epsilon_f64() * norm;
-    Some(Exact { eigen, asymmetry, error, status })
+    Ok(Some(Exact { eigen, asymmetry, error, status }))
 }

@@ -14,7 +14,7 @@ use super::lanczos::{Lanczos, asymmetry_allowed};
 use super::process::{Grown, Process};
 use super::tridiagonal::RitzValue;
 use super::{Status, exact};
-use crate::base::{Result, Scalar, random::SplitMix64};
+use crate::base::{Result, Scalar, check_callback, random::SplitMix64};
 use crate::operator::{Counted, SymmetricOperator};
 
 /// The relative rounding of an inner product, about u√512: 512 terms follow each other in a partial sum.
@@ -113,7 +113,7 @@ impl Lanczos {
         let dim = operator.dim();
         self.check(dim)?;
         let operator = Counted::new(operator);
-        if let Some(exact) = exact::decompose(&operator, self.max_products) {
+        if let Some(exact) = exact::decompose(&operator, self.max_products)? {
             let (values, error) = (exact.eigen.values(), exact.error);
             let [low, high] = [values.first(), values.last()].map(|v| v.copied().unwrap_or(f64::NAN));
             let accurate = [low, high].iter().all(|&v| error <= self.allowed::<T>(v));
@@ -169,6 +169,7 @@ impl Lanczos {
                 break Status::MaxProducts;
             }
         };
+        check_callback(operator.take_error())?;
         Ok(result(ends, status, operator.counts().products, process.asymmetry))
     }
 }

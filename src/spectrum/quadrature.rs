@@ -17,7 +17,9 @@ use super::estimate::{Estimate, Sample, check_count};
 use super::lanczos::asymmetry_allowed;
 use super::process::{Grown, Process};
 use super::tridiagonal::Tridiagonal;
-use crate::base::{Eigen, Result, Scalar, check_finite, check_positive_dimension, check_range, random::SplitMix64};
+use crate::base::{
+    Eigen, Result, Scalar, check_callback, check_finite, check_positive_dimension, check_range, random::SplitMix64,
+};
 use crate::operator::{Counted, SymmetricOperator};
 
 /// Stochastic Lanczos quadrature.
@@ -135,6 +137,7 @@ impl StochasticQuadrature {
             let fewer = if grown == Grown::Invariant { made } else { (3 * made).div_ceil(4) };
             rules.push([made, fewer].map(|k| Rule::of(&process.matrix, k, &mut eigen, &mut dense)));
         }
+        check_callback(operator.take_error())?;
         Ok(Spectrum { dim, rules, status, products: operator.counts().products, asymmetry: process.asymmetry })
     }
 }

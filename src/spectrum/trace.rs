@@ -11,7 +11,9 @@
 //! a third of the products each. For positive semidefinite M its error falls like tr M/s.
 
 use super::estimate::{Estimate, Sample, check_count};
-use crate::base::{Result, Scalar, check_positive_dimension, columns::Columns, kernels, random::SplitMix64};
+use crate::base::{
+    Result, Scalar, check_callback, check_positive_dimension, columns::Columns, kernels, random::SplitMix64,
+};
 use crate::operator::{Counted, SymmetricOperator};
 
 /// tr M by Hutchinson's estimator from `probes` products with random signs, fixed by `seed`. Storage: two vectors.
@@ -39,6 +41,7 @@ pub fn trace<T: Scalar>(operator: &impl SymmetricOperator<T>, probes: usize, see
         operator.apply(&v, &mut product);
         sample.add(kernels::dot(&v, &product));
     }
+    check_callback(operator.take_error())?;
     Ok(sample.estimate(probes))
 }
 
@@ -101,6 +104,7 @@ pub fn trace_hutch_plus_plus<T: Scalar>(
         sample.add(kernels::dot(&v, &product));
     }
     sample.mean += captured;
+    check_callback(operator.take_error())?;
     Ok(sample.estimate(operator.counts().products))
 }
 

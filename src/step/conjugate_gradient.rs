@@ -15,7 +15,7 @@
 //! Traffic: an iteration reads six vectors and writes three, beside its product; with a preconditioner, which needs the new r
 //! before p, it reads eleven and writes four. Storage: z, p, Mp and r, and one more with a preconditioner.
 
-use crate::base::{Scalar, kernels};
+use crate::base::{Scalar, kernels, space};
 use crate::operator::SymmetricOperator;
 
 /// Why the iteration stopped.
@@ -75,7 +75,7 @@ impl<T: Scalar> ConjugateGradient<T> {
         let mut rr = kernels::dot(residual, residual);
         let mut best = rr;
         let mut since_best = 0;
-        for _ in 0..2 * self.z.len() {
+        for _ in 0..2 * space::whole(self.z.len()) {
             if rr.sqrt() <= tolerance {
                 return self.end(Truncation::Accurate, ahead);
             }

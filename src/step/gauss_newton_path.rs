@@ -5,7 +5,7 @@ use super::family::{Accuracy, DENSE_LIMIT, Inner, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::golub_kahan::{ENTRY_COST, GolubKahan};
 use super::spectral::{Answer, Question};
-use crate::base::Scalar;
+use crate::base::{Scalar, space};
 use crate::operator::LinearMap;
 
 /// Products that forming J may cost: an accurate step on the Krylov path takes about so many where J is ill-conditioned.
@@ -36,6 +36,8 @@ impl<T: Scalar> GaussNewtonPath<T> {
     fn prefers_dense(&self, jacobian: &impl LinearMap<T>) -> bool {
         match (&self.path, self.inner) {
             (Some(path), _) => matches!(path, Path::Dense(_)),
+            // Nobody has all rows.
+            (None, _) if space::residuals_in_parts() => false,
             (None, Inner::Dense) => true,
             (None, Inner::Krylov) => false,
             (None, Inner::Automatic) => {

@@ -5,7 +5,9 @@ use super::gauss_newton::{GaussNewtonSteps, System};
 use super::golub_kahan::GolubKahan;
 use super::spectral::Question;
 use super::steps::StepOutcome;
-use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension, check_range, kernels};
+use crate::base::{
+    Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
+};
 use crate::operator::LinearMap;
 
 /// A least-squares step, and what is known of it.
@@ -80,6 +82,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> LeastSquaresSteps<'a, T, J> {
         let mut space = GolubKahan::new(m, n, basis);
         let mut gradient = vec![T::zero(); n];
         let entered = space.enter(jacobian, residual, &mut gradient);
+        check_callback(jacobian.take_error())?;
         let tolerance = tolerance.max(4.0 * T::epsilon_f64());
         Ok(LeastSquaresSteps { jacobian, residual, gradient, scaling: vec![T::one(); n], tolerance, entered, space })
     }
@@ -90,7 +93,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> LeastSquaresSteps<'a, T, J> {
     /// If λ is negative, NaN or infinite.
     pub fn damped(&mut self, damping: f64) -> Result<LeastSquaresStep<T>> {
         check_range("damping", damping, damping >= 0.0 && damping.is_finite(), "at least 0 and finite")?;
-        Ok(self.ask(Question::Damped(damping)))
+        self.ask(Question::Damped(damping))
     }
 
     /// argmin ½‖Jδ + r‖² subject to ‖δ‖ ≤ Δ for the radius Δ.
@@ -99,7 +102,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> LeastSquaresSteps<'a, T, J> {
     /// If Δ is not positive and finite.
     pub fn within(&mut self, radius: f64) -> Result<LeastSquaresStep<T>> {
         check_range("radius", radius, radius > 0.0 && radius.is_finite(), "positive and finite")?;
-        Ok(self.ask(Question::Radius(radius)))
+        self.ask(Question::Radius(radius))
     }
 
     /// The largest and the lowest singular value of J in the space, from inside: their ratio is a lower bound on the
@@ -108,7 +111,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> LeastSquaresSteps<'a, T, J> {
         self.space.singular_values()
     }
 
-    fn ask(&mut self, question: Question) -> LeastSquaresStep<T> {
+    fn ask(&mut self, question: Question) -> Result<LeastSquaresStep<T>> {
         let before = self.space.products_made();
         let system = System {
             jacobian: self.jacobian,
@@ -119,11 +122,13 @@ impl<'a, T: Scalar, J: LinearMap<T>> LeastSquaresSteps<'a, T, J> {
         };
         let accuracy = Accuracy { residual: self.tolerance, energy: 0.0, enough: 0.0, truncated: false };
         let answer = if self.entered { self.space.answer(&system, question, Some(accuracy)) } else { None };
+        check_callback(self.jacobian.take_error())?;
         let products = self.space.products_made() - before;
         let mut step = vec![T::zero(); self.gradient.len()];
         let Some((answer, stop)) = answer else {
             let (shift, outcome) = (f64::NAN, StepOutcome::NotFinite);
-            return LeastSquaresStep { step, shift, norm: 0.0, decrease: 0.0, on_boundary: false, products, outcome };
+            let (norm, decrease) = (0.0, 0.0);
+            return Ok(LeastSquaresStep { step, shift, norm, decrease, on_boundary: false, products, outcome });
         };
         self.space.step(&mut step);
         let outcome = match stop {
@@ -132,7 +137,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> LeastSquaresSteps<'a, T, J> {
             InnerStop::NotFinite => StepOutcome::NotFinite,
             _ => StepOutcome::Accurate,
         };
-        LeastSquaresStep {
+        Ok(LeastSquaresStep {
             norm: kernels::norm(&step),
             step,
             shift: answer.shift,
@@ -140,6 +145,6 @@ impl<'a, T: Scalar, J: LinearMap<T>> LeastSquaresSteps<'a, T, J> {
             on_boundary: answer.on_boundary,
             products,
             outcome,
-        }
+        })
     }
 }

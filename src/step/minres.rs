@@ -24,7 +24,10 @@
 
 use std::mem::swap;
 
-use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range, kernels};
+use crate::base::{
+    Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
+    space,
+};
 use crate::operator::SymmetricOperator;
 
 /// How far sums may be off, in units of the scalar type's spacing.
@@ -141,7 +144,7 @@ pub fn minres<T: Scalar>(
     check_range("max_products", max_products as f64, max_products != 1, "0 (the default) or at least 2")?;
 
     let mut run = Run::new(operator, gradient, damping);
-    run.max_products = if max_products == 0 { dim.saturating_mul(5) } else { max_products };
+    run.max_products = if max_products == 0 { space::whole(dim).saturating_mul(5) } else { max_products };
     let goal = tolerance * run.residual_norm;
     let mut idle = 0;
     let outcome = loop {
@@ -171,6 +174,7 @@ pub fn minres<T: Scalar>(
             _ => break leave,
         }
     };
+    check_callback(operator.take_error())?;
     Ok(Minres {
         step: run.step,
         residual_norm: run.residual_norm,

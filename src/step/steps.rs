@@ -3,7 +3,10 @@
 use super::family::{Accuracy, Inner, InnerStop, Resources, StepFamily};
 use super::spectral::{Answer, Question};
 use crate::base::random::SplitMix64;
-use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range, kernels};
+use crate::base::{
+    Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
+    space,
+};
 use crate::operator::SymmetricOperator;
 
 /// Basis vectors beyond which answers cost more than they are worth, O(k³) each.
@@ -115,8 +118,15 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
     /// Answers a question, with as many products as its accuracy needs.
     ///
     /// # Errors
-    /// If the question's number is NaN, infinite, or negative (zero, but for a damping).
+    /// If the question's number is NaN, infinite, or negative (zero, but for a damping); the error of the operator's
+    /// callback.
     pub fn ask(&mut self, question: Question) -> Result<Step<T>> {
+        let step = self.answer(question)?;
+        check_callback(self.operator.take_error())?;
+        Ok(step)
+    }
+
+    fn answer(&mut self, question: Question) -> Result<Step<T>> {
         match question {
             Question::Damped(damping) => check_range("damping", damping, in_range(damping, 0.0), "at least 0")?,
             Question::Radius(radius) => check_size("radius", radius)?,
@@ -170,9 +180,7 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
         let accurate = match question {
             Question::MetricBall(_) => true,
             // Where M is indefinite only the whole space has |M|⁻¹g.
-            Question::SaddleFree(_) => {
-                known.first().is_none_or(|&lowest| lowest >= 0.0) || known.len() == self.gradient.len()
-            }
+            Question::SaddleFree(_) => known.first().is_none_or(|&lowest| lowest >= 0.0) || self.family.is_whole(),
             _ => small,
         };
         let outcome = match stop {
@@ -214,7 +222,8 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
         }
         // Nothing shows the way: Lanczos' method from a random vector looks for negative curvature.
         let mut random = SplitMix64::new(0);
-        let start: Vec<T> = gradient.iter().map(|_| T::from_f64(random.normal())).collect();
+        let mut start = vec![T::zero(); gradient.len()];
+        space::normals(&mut random, 1.0, &mut start);
         if !family.start(*operator, &start, |_| false, &more) {
             return false;
         }
@@ -290,7 +299,8 @@ fn check_size(argument: &'static str, value: f64) -> Result<()> {
 /// ```
 ///
 /// # Errors
-/// For zero dimension, a gradient of another length or with NaN or ∞, a damping that is negative, NaN or infinite.
+/// For zero dimension, a gradient of another length or with NaN or ∞, a damping that is negative, NaN or infinite; the
+/// error of the operator's callback.
 pub fn damped_step<T: Scalar>(operator: &impl SymmetricOperator<T>, gradient: &[T], damping: f64) -> Result<Step<T>> {
     Steps::new(operator, gradient, StepOptions::default())?.ask(Question::Damped(damping))
 }

@@ -245,12 +245,12 @@ fn check_observation<T: Scalar>(family: &(impl ExponentialFamily + ?Sized), x: &
     Ok(x)
 }
 
-fn widened<T: Scalar>(values: &[T]) -> Vec<f64> {
+pub(in crate::curvature) fn widened<T: Scalar>(values: &[T]) -> Vec<f64> {
     values.iter().map(|&v| v.into()).collect()
 }
 
 /// Rounds to T, and refuses what is beyond it.
-fn narrow<T: Scalar>(argument: &'static str, exact: &[f64], out: &mut [T]) -> Result<()> {
+pub(in crate::curvature) fn narrow<T: Scalar>(argument: &'static str, exact: &[f64], out: &mut [T]) -> Result<()> {
     for (index, (out, &value)) in out.iter_mut().zip(exact).enumerate() {
         *out = T::from_f64(value);
         if !out.is_finite() {

@@ -1,7 +1,7 @@
 //! AdaGrad: a metric from all past gradients.
 //!
 //! With G = Σ gₛgₛᵀ over all gradients so far, x ← x − αM⁻¹g where M = εI + diag(G)^½ (diagonal) or M = εI + G^½ (full
-//! matrix): Duchi, Hazan & Singer (JMLR 12 (2011)), figure 1 with composite-mirror-descent updates and φ = 0. In online
+//! matrix), or with ε inside the roots ([`Epsilon`]): Duchi, Hazan & Singer (JMLR 12 (2011)), figure 1 with composite-mirror-descent updates and φ = 0. In online
 //! convex optimisation the regret of the diagonal method is at most (D∞²/(2α) + α) Σᵢ ‖g₁:T,ᵢ‖₂, where D∞ bounds
 //! ‖xₜ − x*‖∞ (theorem 5).
 //!
@@ -9,10 +9,11 @@
 
 use faer::Par;
 
-use super::method::{GradientMethod, Moments, check_positive, check_rate};
+use super::epsilon::Epsilon;
+use super::method::{GradientMethod, Moments, check_rate};
 use crate::base::{Eigen, Result, Scalar, Square, update};
 
-/// AdaGrad with the diagonal metric M = ε + √Σg², componentwise.
+/// AdaGrad with the diagonal metric M = ε + √Σg², or √(Σg² + ε), componentwise.
 ///
 /// The rate is in units of x and falls by itself, as 1/√k. Storage: Σg², in the second moment.
 ///
@@ -35,13 +36,13 @@ use crate::base::{Eigen, Result, Scalar, Square, update};
 pub struct AdaGrad {
     /// α, in units of x: about the distance to the minimum. Default 0.01 (PyTorch's).
     pub rate: f64,
-    /// ε, in units of the gradient. Default 1e-10 (PyTorch's): no more than a guard against 0/0.
-    pub epsilon: f64,
+    /// ε. Default 1e-10 outside the root (PyTorch's): no more than a guard against 0/0.
+    pub epsilon: Epsilon,
 }
 
 impl Default for AdaGrad {
     fn default() -> Self {
-        AdaGrad { rate: 0.01, epsilon: 1e-10 }
+        AdaGrad { rate: 0.01, epsilon: Epsilon::Outside(1e-10) }
     }
 }
 
@@ -52,7 +53,7 @@ impl GradientMethod for AdaGrad {
 
     fn check(&self) -> Result<()> {
         check_rate(self.rate)?;
-        check_positive("epsilon", self.epsilon)
+        self.epsilon.check()
     }
 
     fn storage(&self, dim: usize) -> [usize; 2] {
@@ -68,16 +69,16 @@ impl GradientMethod for AdaGrad {
         x: &mut [T],
     ) -> f64 {
         moments.steps += 1;
-        let (rate, epsilon) = (T::from_f64(factor * self.rate), T::from_f64(self.epsilon));
+        let (rate, root) = (T::from_f64(factor * self.rate), self.epsilon.root());
         let square = Square::weighted(1.0);
         update(gradient, from, x, [&mut moments.second], &|g, _, [sum]| {
             let sum = sum + square.of(g);
-            (-rate * g / (sum.sqrt() + epsilon), [sum])
+            (-rate * g / root(sum), [sum])
         })
     }
 }
 
-/// AdaGrad with the full matrix M = εI + (Σ ggᵀ)^½, for few unknowns: O(d³) per step.
+/// AdaGrad with the full matrix M = εI + (Σ ggᵀ)^½, or (εI + Σ ggᵀ)^½, for few unknowns: O(d³) per step.
 ///
 /// Unlike the diagonal it does not depend on the axes: a rotation of x rotates its steps. Storage: the matrix Σggᵀ, d²
 /// numbers, in the second moment; 4d² numbers in `f64` while a step is made.
@@ -104,8 +105,8 @@ impl GradientMethod for AdaGrad {
 pub struct FullAdaGrad {
     /// α, in units of x. Default 0.01, as for [`AdaGrad`].
     pub rate: f64,
-    /// ε, in units of the gradient. Default 1e-10, as for [`AdaGrad`].
-    pub epsilon: f64,
+    /// ε. Default 1e-10 outside the root, as for [`AdaGrad`].
+    pub epsilon: Epsilon,
 }
 
 impl Default for FullAdaGrad {
@@ -122,7 +123,7 @@ impl GradientMethod for FullAdaGrad {
 
     fn check(&self) -> Result<()> {
         check_rate(self.rate)?;
-        check_positive("epsilon", self.epsilon)
+        self.epsilon.check()
     }
 
     fn storage(&self, dim: usize) -> [usize; 2] {
@@ -147,12 +148,12 @@ impl GradientMethod for FullAdaGrad {
         let mut direction = vec![f64::NAN; d];
         if eigen.decompose(&matrix, d, d, Par::Seq) {
             let gradient: Vec<f64> = gradient.iter().map(|&g| g.into()).collect();
-            let mut c = vec![0.0; d];
+            let (root, mut c) = (self.epsilon.root(), vec![0.0; d]);
             eigen.to_eigenbasis(&gradient, &mut c);
             for (c, &theta) in c.iter_mut().zip(eigen.values()) {
                 // Where θ is rounding of G, g has no component but rounding.
                 let smallest = f64::EPSILON.max(T::epsilon_f64()) * d as f64 * eigen.values()[d - 1];
-                *c = if theta > smallest { *c / (theta.sqrt() + self.epsilon) } else { 0.0 };
+                *c = if theta > smallest { *c / root(theta) } else { 0.0 };
             }
             eigen.from_eigenbasis(&c, &mut direction);
         }

@@ -1,32 +1,54 @@
-//! Mirror descent over an exponential family, which is natural gradient descent.
+//! Mirror descent: gradient descent in the dual coordinates of a mirror map.
 //!
-//!   μ ← argmin gᵀμ' + KL(μ'‖μ)/α over μ',   g = ∇_μ f      ⇔      η ← η − αg = η − αF(η)⁻¹∇_η f
+//!   x⁺ = argmin gᵀz + D(z, x)/α over z in the set      ⇔      y⁺ = y − αg,  y = ∇φ(x),  g = ∇f(x)
 //!
-//! The mirror map from mean to natural parameters makes the proximal step an addition (Nemirovski & Yudin (1983); Beck &
-//! Teboulle, Oper. Res. Lett. 31 (2003)), and since ∇_η f = F∇_μ f that addition is the natural gradient step (Raskutti &
-//! Mukherjee, IEEE Trans. Inf. Theory 61 (2015), theorem 1): no Fisher matrix is formed or solved with. For variational
-//! inference see Khan & Nielsen, "Fast yet simple natural-gradient descent for variational inference in complex models"
-//! (ISITA 2018). Deviation: a step that would leave the domain is halved until it does not.
+//! The map makes the proximal step an addition (Nemirovski & Yudin (1983); Beck & Teboulle, Oper. Res. Lett. 31 (2003)). For an
+//! exponential family x is the mean parameters μ, y the natural ones η, and D the Kullback–Leibler divergence; since
+//! ∇_η f = F∇_μ f the step η ← η − α∇_μ f = η − αF(η)⁻¹∇_η f is that of natural gradient descent (Raskutti & Mukherjee, IEEE
+//! Trans. Inf. Theory 61 (2015), theorem 1): no Fisher matrix is formed or solved with. For variational inference see Khan
+//! & Nielsen, "Fast yet simple natural-gradient descent for variational inference in complex models" (ISITA 2018).
+//!
+//! The state of a run is y, which keeps digits where x is close to the edge of the set. Deviation: a step that would leave
+//! the domain of y is halved until it does not.
 
 use std::ops::ControlFlow;
 
 use super::method::check_rate;
 use super::oracle::{Exact, Oracle, Preconditioned};
 use super::walk::{Limits, Moved, Mover, Place, check_start, walk};
-use crate::base::{Error, Result, Scalar, kernels};
+use crate::base::{Error, Result, Scalar, check_finite, check_length, kernels};
 use crate::control::{Progress, Report, Stopping, Termination};
-use crate::curvature::exponential_family::{Coordinates, ExponentialFamily};
+use crate::curvature::mirror_map::MirrorMap;
 use crate::operator::{Counts, Objective};
 
 /// Halvings of a step, after which it has no digits left.
 const MOST_HALVINGS: usize = 60;
 
-/// Mirror descent with the Kullback–Leibler divergence as proximity: η ← η − α∇_μ f, the natural gradient descent of an
-/// exponential family.
+/// Mirror descent, ∇φ(x⁺) = ∇φ(x) − α∇f(x), with any [mirror map](crate::mirror_map): on the simplex and the orthant by
+/// exponentiated gradients, over an exponential family by natural gradients. Every point is inside the map's set.
 ///
-/// The objective is a function of the mean parameters μ, and so are its gradients. The run is in the natural parameters
-/// η: `x` of the [`Report`] and of an observer's [`Progress`] is η, the gradient norm is ‖∇_μ f‖₂ and steps are measured
-/// in η. One value and one gradient per step, from one expansion, and no product. Storage: 5 vectors.
+/// One value and one gradient per step, from one expansion, and no product. Steps are measured in the dual coordinates y, the
+/// gradient norm of report and history is the map's [`stationarity_at`](MirrorMap::stationarity_at). Storage: 5 vectors,
+/// and 3 of `f64`.
+///
+/// ```
+/// use newton_krylov::mirror_map::Simplex;
+/// use newton_krylov::{Difference, MirrorDescent, objective_from_gradient};
+///
+/// // ½‖x − a‖² over the probabilities: the projection of a, (0.5, 0.5, 0).
+/// let a = [0.6, 0.6, -0.5];
+/// let f = objective_from_gradient(
+///     3,
+///     |x: &[f64]| x.iter().zip(&a).map(|(x, a)| 0.5 * (x - a).powi(2)).sum::<f64>(),
+///     |x, g| (0..3).for_each(|i| g[i] = x[i] - a[i]),
+///     Difference::default(),
+/// );
+/// let report = MirrorDescent::new(Simplex::new(3)?, 1.0).minimize(&f, &[0.2, 0.3, 0.5])?;
+/// assert!(report.termination.converged() && (report.x[0] - 0.5).abs() < 1e-6 && report.x[2] < 1e-6);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+///
+/// Over an exponential family, in its natural parameters, [`minimize_dual`](Self::minimize_dual):
 ///
 /// ```
 /// use newton_krylov::exponential_family::{ExponentialFamily, Gaussian};
@@ -50,36 +72,37 @@ const MOST_HALVINGS: usize = 60;
 ///     Difference::default(),
 /// );
 /// let start = family.natural(&[0.0], &[1.0])?;
-/// let report = MirrorDescent::new(family, 1.0).minimize(&bound, &start)?;
+/// let report = MirrorDescent::new(family, 1.0).minimize_dual(&bound, &start)?;
 /// assert!(report.termination.converged() && report.iterations() == 1);
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
-pub struct MirrorDescent<F> {
-    /// The family.
-    pub family: F,
-    /// α, in the inverse unit of f. No default: for a bound −E[ln joint] + E[ln q] 1 is exact where the model is
-    /// conjugate, and less is safe elsewhere (Khan & Rue, JMLR 24 (2023), section 2).
+pub struct MirrorDescent<M> {
+    /// The mirror map: its set and its geometry. An exponential family is one.
+    pub map: M,
+    /// α, in units of D per unit of f. No default: 1/L is safe where f has an L-Lipschitz gradient relative to φ, √(2 ln n/t)/G
+    /// for t steps on the simplex with |∇f| ≤ G in every component (Bubeck (2015), theorem 4.2); for a bound
+    /// −E[ln joint] + E[ln q] 1 is exact where the model is conjugate, and less is safe elsewhere (Khan & Rue, JMLR 24
+    /// (2023), section 2).
     pub rate: f64,
     /// When the run ends.
     pub stopping: Stopping,
 }
 
-impl<F: ExponentialFamily> MirrorDescent<F> {
+impl<M: MirrorMap> MirrorDescent<M> {
     /// The default tests of convergence.
-    pub fn new(family: F, rate: f64) -> Self {
-        MirrorDescent { family, rate, stopping: Stopping::default() }
+    pub fn new(map: M, rate: f64) -> Self {
+        MirrorDescent { map, rate, stopping: Stopping::default() }
     }
 
-    /// Minimises `objective`, a function of the mean parameters, from the natural parameters `natural`. The report has
-    /// the natural parameters with the least value; where the run converged, the last ones.
+    /// Minimises `objective` over the map's set from `x0` inside it. The report has the point with the least value; where
+    /// the run converged, the last one.
     ///
     /// # Errors
-    /// For an objective of another dimension than the family, `natural` outside its domain, an option out of its range,
-    /// or where value or gradient at the start is not finite. Everything that happens later is a
-    /// [`Termination`] in the report.
-    pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, natural: &[T]) -> Result<Report<T>> {
-        self.minimize_with(objective, natural, |_| ControlFlow::Continue(()))
+    /// For an objective of another dimension than the map, `x0` not inside its set, an option out of its range, or where
+    /// value or gradient at the start is not finite. Everything that happens later is a [`Termination`] in the report.
+    pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, x0: &[T]) -> Result<Report<T>> {
+        self.minimize_with(objective, x0, |_| ControlFlow::Continue(()))
     }
 
     /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
@@ -89,53 +112,127 @@ impl<F: ExponentialFamily> MirrorDescent<F> {
     pub fn minimize_with<T: Scalar>(
         &self,
         objective: &impl Objective<T>,
-        natural: &[T],
+        x0: &[T],
+        mut observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+    ) -> Result<Report<T>> {
+        check_length("x0", x0, self.map.dim())?;
+        check_finite("x0", x0)?;
+        let (mut dual, mut point) = (vec![T::zero(); x0.len()], x0.to_vec());
+        self.map.to_dual(x0, &mut dual)?;
+        let mut report = self.minimize_dual_with(objective, &dual, |progress| {
+            // It had a value: it is a point.
+            let _ = self.map.to_point(progress.x, &mut point);
+            observer(&Progress { x: &point, ..*progress })
+        })?;
+        self.map.to_point(&report.x, &mut point)?;
+        report.x = point;
+        Ok(report)
+    }
+
+    /// As [`minimize`](Self::minimize), from the dual coordinates `dual`, and in them: `x` of the report and of progress is
+    /// y = ∇φ(x), for an exponential family the natural parameters.
+    ///
+    /// # Errors
+    /// As [`minimize`](Self::minimize), for `dual` in place of `x0`.
+    pub fn minimize_dual<T: Scalar>(&self, objective: &impl Objective<T>, dual: &[T]) -> Result<Report<T>> {
+        self.minimize_dual_with(objective, dual, |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`minimize_dual`](Self::minimize_dual), with an observer that sees every iteration and may stop the run.
+    ///
+    /// # Errors
+    /// As [`minimize_dual`](Self::minimize_dual).
+    pub fn minimize_dual_with<T: Scalar>(
+        &self,
+        objective: &impl Objective<T>,
+        dual: &[T],
         observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
     ) -> Result<Report<T>> {
         check_rate(self.rate)?;
-        let (expected, found) = (self.family.parameters(), objective.dim());
+        let (expected, found) = (self.map.dim(), objective.dim());
         if expected != found {
             return Err(Error::Length { argument: "the objective's point", expected, found });
         }
-        check_start(expected, natural, &self.stopping)?;
-        self.family.check(Coordinates::Natural, natural)?;
-        let mut oracle =
-            InMean { family: &self.family, objective: Exact::new(objective), mean: vec![T::zero(); expected] };
-        walk(&mut oracle, natural, &mut Additive(self), &self.stopping, observer)
+        check_start(expected, dual, &self.stopping)?;
+        let wide = || vec![0.0; expected];
+        let mut oracle = InDual {
+            map: &self.map,
+            objective: Exact::new(objective),
+            point: vec![T::zero(); expected],
+            wide_dual: wide(),
+            wide_point: wide(),
+            wide_gradient: wide(),
+            stationarity: f64::NAN,
+        };
+        oracle.check(dual)?;
+        walk(&mut oracle, dual, &mut Additive(self.rate), &self.stopping, observer)
     }
 }
 
-/// f(μ(η)) with ∇_μ f.
-struct InMean<'o, F, O, T> {
-    family: &'o F,
+/// f(∇φ⁻¹(y)) with ∇f.
+struct InDual<'o, M, O, T> {
+    map: &'o M,
     objective: Exact<'o, O>,
-    mean: Vec<T>,
+    point: Vec<T>,
+    wide_dual: Vec<f64>,
+    wide_point: Vec<f64>,
+    wide_gradient: Vec<f64>,
+    stationarity: f64,
 }
 
-impl<T: Scalar, F: ExponentialFamily, O: Objective<T>> Oracle<T> for InMean<'_, F, O, T> {
+impl<T: Scalar, M: MirrorMap, O> InDual<'_, M, O, T> {
+    /// Refuses dual coordinates that no point has.
+    fn check(&mut self, dual: &[T]) -> Result<()> {
+        widen(dual, &mut self.wide_dual);
+        self.map.check_dual(&self.wide_dual)
+    }
+}
+
+impl<T: Scalar, M: MirrorMap, O: Objective<T>> Oracle<T> for InDual<'_, M, O, T> {
     const EXACT: bool = true;
 
-    fn evaluate(&mut self, natural: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64 {
-        // What has no mean parameters in the numbers of T has no value either.
-        if self.family.to_mean(natural, &mut self.mean).is_err() {
+    fn evaluate(&mut self, dual: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64 {
+        if self.check(dual).is_err() {
             return f64::NAN;
         }
-        self.objective.evaluate(&self.mean, gradient, preconditioned)
+        self.map.point_at(&self.wide_dual, &mut self.wide_point);
+        narrow(&self.wide_point, &mut self.point);
+        // What has no point in the numbers of T has no value either.
+        if !kernels::all_finite(&self.point) {
+            return f64::NAN;
+        }
+        let value = self.objective.evaluate(&self.point, gradient, preconditioned);
+        widen(gradient, &mut self.wide_gradient);
+        self.stationarity = self.map.stationarity_at(&self.wide_point, &mut self.wide_gradient);
+        narrow(&self.wide_gradient, gradient);
+        value
     }
 
-    fn whole(&mut self, natural: &[T], gradient: &mut [T]) -> f64 {
-        self.evaluate(natural, gradient, &mut Preconditioned::Unwanted)
+    fn whole(&mut self, dual: &[T], gradient: &mut [T]) -> f64 {
+        self.evaluate(dual, gradient, &mut Preconditioned::Unwanted)
     }
 
     fn counts(&self) -> Counts {
         Oracle::<T>::counts(&self.objective)
     }
+
+    fn stationarity(&self, _gradient: &[T]) -> f64 {
+        self.stationarity
+    }
 }
 
-/// η ← η − αg.
-struct Additive<'m, F>(&'m MirrorDescent<F>);
+fn widen<T: Scalar>(from: &[T], to: &mut [f64]) {
+    to.iter_mut().zip(from).for_each(|(to, &from)| *to = from.into());
+}
 
-impl<T: Scalar, F: ExponentialFamily, O> Mover<T, O> for Additive<'_, F> {
+fn narrow<T: Scalar>(from: &[f64], to: &mut [T]) {
+    to.iter_mut().zip(from).for_each(|(to, &from)| *to = T::from_f64(from));
+}
+
+/// y ← y − αg.
+struct Additive(f64);
+
+impl<T: Scalar, M: MirrorMap, O> Mover<T, InDual<'_, M, O, T>> for Additive {
     fn preconditionable(&self) -> bool {
         false
     }
@@ -143,15 +240,15 @@ impl<T: Scalar, F: ExponentialFamily, O> Mover<T, O> for Additive<'_, F> {
     fn advance(
         &mut self,
         place: &mut Place<T>,
-        _oracle: &mut O,
+        oracle: &mut InDual<'_, M, O, T>,
         _limits: &Limits<'_>,
     ) -> std::result::Result<Moved, Termination> {
-        let MirrorDescent { family, rate, .. } = self.0;
-        let mut control = *rate;
+        let mut control = self.0;
         for rejected in 0..=MOST_HALVINGS {
             kernels::add_scaled(&place.x, -control, &place.gradient, &mut place.next);
-            if family.check(Coordinates::Natural, &place.next).is_ok() {
-                let step_norm = if place.next == place.x { 0.0 } else { control * place.gradient_norm };
+            if kernels::all_finite(&place.next) && oracle.check(&place.next).is_ok() {
+                let moved = place.next != place.x;
+                let step_norm = if moved { control * kernels::norm(&place.gradient) } else { 0.0 };
                 return Ok(Moved { step_norm, control, ratio: f64::NAN, rejected, arrived: None });
             }
             control *= 0.5;
@@ -160,7 +257,7 @@ impl<T: Scalar, F: ExponentialFamily, O> Mover<T, O> for Additive<'_, F> {
     }
 
     fn vectors(&self, _dim: usize) -> usize {
-        // μ
-        1
+        // x, and y, x and g in f64
+        1 + 3 * size_of::<f64>() / size_of::<T>()
     }
 }

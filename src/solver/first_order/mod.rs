@@ -5,9 +5,9 @@
 //! | gradient descent, steepest descent | I, or a given P | – | – |
 //! | heavy ball | I, or a given P | δ ← βδ − αM⁻¹g | 1 |
 //! | Nesterov | I, or a given P | the gradient is taken ahead | 1 |
-//! | AdaGrad | ε + √Σg², diagonal | – | 1 |
-//! | AdaGrad, full matrix | εI + (Σggᵀ)^½ | – | d |
-//! | RMSProp | √(mean of g²) + ε, diagonal | – | 1 |
+//! | AdaGrad | ε + √Σg² or √(Σg² + ε), diagonal | – | 1 |
+//! | AdaGrad, full matrix | εI + (Σggᵀ)^½ or (εI + Σggᵀ)^½ | – | d |
+//! | RMSProp | √v + ε or √(v + ε), v a mean of g², diagonal | – | 1 |
 //! | Adam, AdamW | the same without bias, diagonal | m̂ for g | 2 |
 //! | L-BFGS | the inverse of two loops over m pairs | – | 2m |
 //! | mirror descent | the Fisher matrix of an exponential family | – | 1 |
@@ -16,6 +16,7 @@
 
 mod ada_grad;
 mod adam;
+mod epsilon;
 mod gradient_descent;
 mod heavy_ball;
 mod lbfgs;
@@ -33,6 +34,7 @@ mod walk;
 
 pub use ada_grad::{AdaGrad, FullAdaGrad};
 pub use adam::Adam;
+pub use epsilon::Epsilon;
 pub use gradient_descent::GradientDescent;
 pub use heavy_ball::HeavyBall;
 pub use lbfgs::Lbfgs;

@@ -1,6 +1,6 @@
 //! Where values and gradients come from: the whole objective, or a batch at a time.
 
-use crate::base::Scalar;
+use crate::base::{Scalar, kernels};
 use crate::control::Batches;
 use crate::operator::{Counted, Counts, Expansion, Objective, SampledObjective};
 
@@ -56,6 +56,14 @@ pub(super) trait Oracle<T> {
 
     /// What has been asked so far.
     fn counts(&self) -> Counts;
+
+    /// How far the point of the last evaluation is from stationary: ‖∇f‖₂, but on a set with an edge.
+    fn stationarity(&self, gradient: &[T]) -> f64
+    where
+        T: Scalar,
+    {
+        kernels::norm(gradient)
+    }
 }
 
 /// The whole objective.

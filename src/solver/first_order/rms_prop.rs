@@ -1,13 +1,14 @@
 //! RMSProp: AdaGrad that forgets.
 //!
-//!   v ← ρv + (1 − ρ)g²,  x ← x − αg/(√v + ε)
+//!   v ← ρv + (1 − ρ)g²,  x ← x − αg/(√v + ε)  or  x − αg/√(v + ε)
 //!
-//! Tieleman & Hinton, "Lecture 6.5: rmsprop" (Coursera, 2012); ε outside the root, as in PyTorch. M = diag(√v + ε).
+//! Tieleman & Hinton, "Lecture 6.5: rmsprop" (Coursera, 2012); ε outside the root, as in PyTorch, or inside it.
 
-use super::method::{GradientMethod, Moments, check_discount, check_positive, check_rate};
+use super::epsilon::Epsilon;
+use super::method::{GradientMethod, Moments, check_discount, check_rate};
 use crate::base::{Result, Scalar, Square, update};
 
-/// RMSProp: M = √(moving average of g²) + ε, componentwise.
+/// RMSProp: M = √v + ε, or √(v + ε), componentwise, for the moving average v of g².
 ///
 /// Steps stay about α long in every component, so with a constant rate it does not converge but circles the minimum at
 /// that distance: lower the rate ([`Schedule`](crate::Schedule)). Storage: v, in the second moment.
@@ -29,13 +30,13 @@ pub struct RmsProp {
     pub rate: f64,
     /// ρ in [0, 1). Default 0.9 (Tieleman & Hinton; PyTorch has 0.99).
     pub discount: f64,
-    /// ε, in units of the gradient. Default 1e-8 (PyTorch).
-    pub epsilon: f64,
+    /// ε. Default 1e-8 outside the root (PyTorch).
+    pub epsilon: Epsilon,
 }
 
 impl Default for RmsProp {
     fn default() -> Self {
-        RmsProp { rate: 0.001, discount: 0.9, epsilon: 1e-8 }
+        RmsProp { rate: 0.001, discount: 0.9, epsilon: Epsilon::Outside(1e-8) }
     }
 }
 
@@ -47,7 +48,7 @@ impl GradientMethod for RmsProp {
     fn check(&self) -> Result<()> {
         check_rate(self.rate)?;
         check_discount("discount", self.discount)?;
-        check_positive("epsilon", self.epsilon)
+        self.epsilon.check()
     }
 
     fn storage(&self, dim: usize) -> [usize; 2] {
@@ -64,10 +65,10 @@ impl GradientMethod for RmsProp {
     ) -> f64 {
         moments.steps += 1;
         let (old, new) = (T::from_f64(self.discount), Square::weighted(1.0 - self.discount));
-        let (rate, epsilon) = (T::from_f64(factor * self.rate), T::from_f64(self.epsilon));
+        let (rate, root) = (T::from_f64(factor * self.rate), self.epsilon.root());
         update(gradient, from, x, [&mut moments.second], &|g, _, [v]| {
             let v = old * v + new.of(g);
-            (-rate * g / (v.sqrt() + epsilon), [v])
+            (-rate * g / root(v), [v])
         })
     }
 }

@@ -74,14 +74,14 @@ pub(super) fn check_start<T: Scalar>(dim: usize, x0: &[T], stopping: &Stopping) 
     stopping.check()
 }
 
-/// Refuses a start at which f cannot be evaluated; gives ‖g‖ there.
-pub(super) fn check_evaluated<T: Scalar>(value: f64, gradient: &[T]) -> Result<f64> {
+/// Refuses a start at which f cannot be evaluated.
+fn check_evaluated<T: Scalar>(value: f64, gradient: &[T]) -> Result<()> {
     let finite = |argument, value: f64| {
         if value.is_finite() { Ok(value) } else { Err(Error::NotFinite { argument, index: None, value }) }
     };
     finite("the value at x0", value)?;
     check_finite("the gradient at x0", gradient)?;
-    finite("the norm of the gradient at x0", kernels::norm(gradient))
+    finite("the norm of the gradient at x0", kernels::norm(gradient)).map(|_| ())
 }
 
 /// Goes from `x0`, which has been checked, until the run is over.
@@ -111,7 +111,8 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
     } else {
         oracle.whole(&place.x, &mut place.gradient)
     };
-    place.gradient_norm = check_evaluated(start, &place.gradient)?;
+    check_evaluated(start, &place.gradient)?;
+    place.gradient_norm = oracle.stationarity(&place.gradient);
     place.value = start;
     let (initial_value, initial_gradient_norm) = (place.value, place.gradient_norm);
     let tolerance = stopping.gradient_tolerance::<T>(initial_gradient_norm);
@@ -133,7 +134,7 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
             None if O::EXACT && pending.is_none() => place.value,
             None => oracle.evaluate(&place.x, &mut place.gradient, &mut place.preconditioned),
         };
-        let gradient_norm = kernels::norm(&place.gradient);
+        let gradient_norm = oracle.stationarity(&place.gradient);
         if !value.is_finite() || !gradient_norm.is_finite() {
             if pending.take().is_some() {
                 std::mem::swap(&mut place.x, &mut place.next);
@@ -210,7 +211,7 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
     };
     if !O::EXACT {
         report.value = oracle.whole(&report.x, &mut place.gradient);
-        report.gradient_norm = kernels::norm(&place.gradient);
+        report.gradient_norm = oracle.stationarity(&place.gradient);
         if let Some(moved) = pending {
             history.push(moved.record(report.value, report.gradient_norm));
         }

@@ -14,7 +14,7 @@ use super::options::{AcceptanceBatch, HessianFree, Recipe};
 use super::proposal::{Accepted, Failure, Here};
 use super::state::HessianFreeState;
 use super::tally::{Metered, Tally};
-use crate::base::{Scalar, kernels};
+use crate::base::{Scalar, kernels, space};
 use crate::control::{Evaluation, Iteration, Progress, Report, Termination};
 use crate::curvature::{LearnedPreconditioner, ProductRecord};
 use crate::operator::{Counts, Expansion, Objective, SampledObjective};
@@ -280,7 +280,9 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         let (stopping, seconds) = (&options.stopping, self.state.seconds);
         let more = || {
             tally.calls.get().products < stopping.max_products
-                && stopping.max_time.is_none_or(|most| seconds + started.elapsed().as_secs_f64() < most.as_secs_f64())
+                && stopping
+                    .max_time
+                    .is_none_or(|most| space::agreed(seconds + started.elapsed().as_secs_f64() < most.as_secs_f64()))
         };
         let learned = &self.state.preconditioner;
         let operator = Metered {

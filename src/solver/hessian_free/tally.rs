@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::base::Scalar;
+use crate::base::{CallbackError, Scalar};
 use crate::curvature::{LearningCost, ProductRecord};
 use crate::operator::{Counts, Expansion, SymmetricOperator};
 
@@ -66,5 +66,8 @@ impl<T: Scalar, M: Expansion<T>> SymmetricOperator<T> for Metered<'_, T, M> {
         if let Some(record) = self.record {
             record.borrow_mut().see(v, out);
         }
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.at.take_error()
     }
 }

@@ -21,7 +21,9 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use super::globalisation::{Globalisation, Trial};
-use crate::base::{Error, Result, Scalar, SplitMix64, check_finite, check_length, check_positive_dimension, kernels};
+use crate::base::{
+    Error, Result, Scalar, SplitMix64, check_finite, check_length, check_positive_dimension, kernels, space,
+};
 use crate::control::{Evaluation, Iteration, LeastSquaresProgress, LeastSquaresReport, Stopping, Termination, Verdict};
 use crate::curvature::{LeastCurvature, LeastSquares, LossSum, RobustLoss, Weighted, Weights};
 use crate::operator::{CountedModel, LinearMap, Model};
@@ -78,7 +80,7 @@ where
         return Err(Error::NotFinite { argument: "the value at x0", index: None, value: run.value });
     }
     run.initial_value = run.value;
-    run.initial_size = kernels::norm(&run.residual);
+    run.initial_size = space::of_residuals(|| kernels::norm(&run.residual));
     let termination = loop {
         weights.update(fit.loss(), &run.residual, run.least_curvature);
         let jacobian = Weighted { jacobian: model.linearize(&x, bounds), weights: &weights };

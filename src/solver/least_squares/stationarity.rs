@@ -16,7 +16,7 @@
 
 use super::super::globalisation::Globalisation;
 use super::{Here, Run, Scaling};
-use crate::base::{Scalar, kernels};
+use crate::base::{Scalar, kernels, space};
 use crate::control::Termination;
 use crate::curvature::RobustLoss;
 use crate::operator::{LinearMap, Model};
@@ -44,7 +44,7 @@ where
     /// The scaling, the components that bounds hold, the gradient's norm and cosine, from the new Jacobian.
     pub(super) fn rescale<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>) {
         let known = self.source.column_norms(here.jacobian, &mut self.norms);
-        let size = kernels::norm(here.residual);
+        let size = space::of_residuals(|| kernels::norm(here.residual));
         let (mut largest, mut squares) = (0.0_f64, 0.0);
         let (mut terms, mut met) = (0.0, 0.0);
         for j in 0..self.gradient.len() {
@@ -70,6 +70,8 @@ where
                 largest = largest.max(g.abs() / norm);
             }
         }
+        largest = space::largest(largest);
+        (terms, met, squares) = (space::norm(terms), space::norm(met), space::norm(squares));
         self.gradient_norm = squares;
         let tolerance = self.settings.stopping.gradient_relative.max(ROUNDING * T::epsilon_f64());
         let mut verified = true;
@@ -100,7 +102,7 @@ where
         }
         self.norms.fill(0.0);
         for _ in 0..PROBES {
-            self.image.iter_mut().for_each(|s| *s = T::from_f64(self.random.normal()));
+            space::of_residuals(|| space::normals(&mut self.random, 1.0, &mut self.image));
             here.jacobian.apply_transpose(&self.image, &mut self.new_gradient);
             if !kernels::all_finite(&self.new_gradient) {
                 return None;
@@ -115,32 +117,32 @@ where
                 largest = largest.max(g.into().abs() / norm);
             }
         }
-        Some(largest)
+        Some(space::largest(largest))
     }
 
     /// Whether Jᵀr is not zero although the gradient is, for three products: Jᵀr itself and, with a normal s and a normal
     /// v, Jᵀs for its size and rᵀJv. A product with J or Jᵀ that wrongly says zero would pass for a minimum otherwise.
     pub(super) fn contradicted<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>) -> bool {
-        let size = kernels::norm(here.residual);
+        let size = space::of_residuals(|| kernels::norm(here.residual));
         let products = self.model.counts().totals().products;
         let allowed = products.saturating_add(CONFIRMATION) <= self.settings.stopping.max_products;
-        if size == 0.0 || !allowed || self.gradient.iter().any(|&g| g != T::zero()) {
+        if size == 0.0 || !allowed || kernels::max_abs(&self.gradient) != 0.0 {
             return false;
         }
         let tolerance = T::epsilon_f64().powf(0.375);
         let random = &mut self.random;
-        let mut draw = |v: &mut [T]| v.iter_mut().for_each(|v| *v = T::from_f64(random.normal()));
         here.jacobian.apply_transpose(here.residual, &mut self.new_gradient);
         let found = kernels::norm(&self.new_gradient);
-        draw(&mut self.image);
+        space::of_residuals(|| space::normals(random, 1.0, &mut self.image));
         here.jacobian.apply_transpose(&self.image, &mut self.new_gradient);
-        let largest = kernels::norm(&self.new_gradient) / kernels::norm(&self.image) * size;
-        draw(&mut self.new_gradient);
+        let largest = kernels::norm(&self.new_gradient) / space::of_residuals(|| kernels::norm(&self.image)) * size;
+        space::normals(random, 1.0, &mut self.new_gradient);
         // A gradient below this is zero to the vectors' numbers.
         let least = T::min_positive_value().into() * kernels::norm(&self.new_gradient);
         here.jacobian.apply(&self.new_gradient, &mut self.image);
-        let along = kernels::dot(here.residual, &self.image).abs();
-        found > tolerance * largest || along > least.max(tolerance * size * kernels::norm(&self.image))
+        let (along, image) =
+            space::of_residuals(|| (kernels::dot(here.residual, &self.image).abs(), kernels::norm(&self.image)));
+        found > tolerance * largest || along > least.max(tolerance * size * image)
     }
 
     /// Whether the run is over at x.

@@ -11,7 +11,7 @@
 use super::super::globalisation::{Globalisation, Scales, Trial};
 use super::stationarity::{MOST_ROUNDING_STEPS, POLISHED, ROUNDING};
 use super::{Here, LOOSEST, Outcome, Pending, Run};
-use crate::base::{Scalar, kernels};
+use crate::base::{Scalar, kernels, space};
 use crate::control::{EqualRatios, Evaluation, Termination, Verdict, judge_decrease, rounding};
 use crate::curvature::RobustLoss;
 use crate::operator::{LinearMap, Model};
@@ -73,16 +73,16 @@ where
         let reserve = self.source.entry_cost(here.jacobian) + usize::from(self.fit.bounds().is_some());
         let more = |further: usize| {
             model.counts().totals().products.saturating_add(reserve + further) <= stopping.max_products
-                && stopping.max_time.is_none_or(|most| started.elapsed() < most)
+                && !stopping.out_of_time(started)
         };
         if !self.scaled {
             self.scaled = true;
             let weighted = |v: &[T]| {
                 let squares =
                     v.iter().zip(&self.scaling).map(|(&v, &s)| (v / s).into()).filter(|v: &f64| v.is_finite());
-                squares.fold(0.0, f64::hypot)
+                space::norm(squares.fold(0.0, f64::hypot))
             };
-            let (point, size) = (weighted(here.x), kernels::norm(here.residual));
+            let (point, size) = (weighted(here.x), space::of_residuals(|| kernels::norm(here.residual)));
             let point = if point > 0.0 { point } else { size };
             self.globalisation.start(Scales { gradient_norm: self.gradient_norm, curvature: 0.0, point });
         }
@@ -107,15 +107,16 @@ where
         let length = self.globalisation.length(&answer);
         kernels::scale(length, &mut self.step);
         kernels::add_scaled(here.x, 1.0, &self.step, &mut self.other_x);
-        self.projected = self.fit.bounds().is_some_and(|bounds| bounds.project(&mut self.other_x));
+        self.projected = self.fit.bounds().is_some_and(|bounds| space::anywhere(bounds.project(&mut self.other_x)));
         if self.projected {
             // What the model says of the projected step, as if it were `length` times an answer.
             kernels::add_scaled(&self.other_x, -1.0, here.x, &mut self.step);
             here.jacobian.apply(&self.step, &mut self.image);
             let scaled = self.step.iter().zip(&self.scaling).filter(|(_, s)| **s > T::zero());
-            answer.norm = scaled.fold(0.0, |norm: f64, (&v, &s)| norm.hypot((v / s).into())) / length;
+            let norm = scaled.fold(0.0, |norm: f64, (&v, &s)| norm.hypot((v / s).into()));
+            answer.norm = space::norm(norm) / length;
             answer.slope = kernels::dot(&self.gradient, &self.step) / length;
-            answer.curvature = kernels::dot(&self.image, &self.image) / (length * length);
+            answer.curvature = space::of_residuals(|| kernels::dot(&self.image, &self.image)) / (length * length);
             answer.on_boundary = false;
         }
         Ok((answer, inner))
@@ -130,7 +131,7 @@ where
             return Err(if self.orthogonal { Termination::GradientTolerance } else { Termination::Stalled });
         }
         let inside = answer.norm.is_finite() && kernels::all_finite(&self.other_x);
-        if !answer.norm.is_finite() || self.other_x == here.x {
+        if !answer.norm.is_finite() || kernels::same(&self.other_x, here.x) {
             return Err(self.stalled(Termination::Stalled));
         }
         let length = self.globalisation.length(&answer);
@@ -169,7 +170,7 @@ where
         if inside {
             self.model.evaluate(&self.other_x, &mut self.other_residual);
             // A bounded loss takes NaN for an outlier.
-            if self.fit.loss().is_identity() || kernels::all_finite(&self.other_residual) {
+            if self.fit.loss().is_identity() || space::of_residuals(|| kernels::all_finite(&self.other_residual)) {
                 actual = self.sum.decrease(self.fit.loss(), &self.residual, &self.other_residual);
             }
         }
@@ -194,7 +195,7 @@ where
         kernels::axpby(-1.0, &self.residual, 1.0, &mut self.other_residual);
         here.weights.weight(&mut self.other_residual);
         kernels::axpby(-2.0 / h, &self.image, 2.0 / (h * h), &mut self.other_residual);
-        let second = kernels::norm(&self.other_residual);
+        let second = space::of_residuals(|| kernels::norm(&self.other_residual));
         if !second.is_finite() {
             return Err(f64::NEG_INFINITY);
         }

@@ -1,0 +1,97 @@
+//! Descent: any metric under any control.
+//!
+//! A method is a metric, which the objective brings (Pierrot, Perrin-Gilbert & Sigaud, "First-order and second-order
+//! variants of the gradient descent in a unified framework", table 1), and a control of the steps in it. All pairs run in
+//! the loop of the other solvers; nothing is remembered between steps, so that the metric is the objective's alone.
+
+use std::ops::ControlFlow;
+
+use super::control::Control;
+use super::memory::Memory;
+use super::newton::{Settings, minimize};
+use crate::base::{Result, Scalar, check_range};
+use crate::control::{Progress, Report, Stopping};
+use crate::operator::{Objective, Shifted};
+use crate::step::Inner;
+
+/// Descends in the metric M + λI, M being the metric of the objective, with steps that the [`Control`] says.
+///
+/// For M of table 1 by name, [`fit`](crate::fit) with a [`Metric`](crate::Metric). [`TrustRegion`](crate::TrustRegion),
+/// [`NewtonCg`](crate::NewtonCg) and [`CubicRegularization`](crate::CubicRegularization) are the same controls, but learn the
+/// Hessian from the gradients beside it, unless their [`Memory`] is forgetful; [`NaturalGradient`](crate::NaturalGradient)
+/// has λ = 10⁻³ by default, and batches. A control that takes every step reports the best point, unless it converged.
+/// Cost of a step: a value, a gradient and the products of its inner solve, to a residual of 10⁻¹⁰ for steps that are
+/// taken whatever becomes of f.
+///
+/// ```
+/// use newton_krylov::{BernoulliCrossEntropy, Control, Descent, Metric, fit, model};
+///
+/// // Logistic regression on a line.
+/// let t = [-2.0, -1.0, -0.5, 0.3, 1.0, 2.5];
+/// let outcomes = vec![0.0, 0.0, 1.0, 0.0, 1.0, 1.0];
+/// let line = model(
+///     6,
+///     2,
+///     |x: &[f64], h: &mut [f64]| (0..6).for_each(|i| h[i] = x[0] + x[1] * t[i]),
+///     |_, v, jv| (0..6).for_each(|i| jv[i] = v[0] + v[1] * t[i]),
+///     |_, u, jtu| {
+///         jtu[0] = u.iter().sum();
+///         jtu[1] = (0..6).map(|i| u[i] * t[i]).sum();
+///     },
+/// );
+/// // Gradient descent and natural gradient descent, x − γg and x − γF⁻¹g.
+/// for (metric, rate, most) in [(Metric::Identity, 1.0, 200), (Metric::Fisher, 1.0, 10)] {
+///     let objective = fit(&line, BernoulliCrossEntropy::new(outcomes.clone(), 1)?, metric)?;
+///     let report = Descent::new(Control::FixedRate(rate)).minimize(&objective, &[0.0, 0.0])?;
+///     assert!(report.termination.converged() && report.iterations() < most);
+/// }
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct Descent {
+    /// How long a step is, and what happens when it fails.
+    pub control: Control,
+    /// λ ≥ 0, in units of M. Default 0: the metric as it is. In reports `shift` is what the control adds to it.
+    pub damping: f64,
+    /// When the run ends.
+    pub stopping: Stopping,
+    /// Which path answers: Krylov or dense.
+    pub inner: Inner,
+    /// Storage; nothing is remembered between iterations.
+    pub memory: Memory,
+}
+
+impl Descent {
+    /// This control, undamped.
+    pub fn new(control: Control) -> Self {
+        Descent { control, ..Descent::default() }
+    }
+
+    /// Minimises `objective` from `x0`.
+    ///
+    /// # Errors
+    /// For zero unknowns, a wrong length, NaN or ∞ in `x0` or in an option, a control's number that is not positive, a
+    /// negative damping, or where value or gradient at `x0` is not finite. Everything that happens later is a
+    /// [`Termination`](crate::Termination) in the report.
+    pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, x0: &[T]) -> Result<Report<T>> {
+        self.minimize_with(objective, x0, |_| ControlFlow::Continue(()))
+    }
+
+    /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
+    ///
+    /// # Errors
+    /// As [`minimize`](Self::minimize).
+    pub fn minimize_with<T: Scalar>(
+        &self,
+        objective: &impl Objective<T>,
+        x0: &[T],
+        observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+    ) -> Result<Report<T>> {
+        let (shift, rule) = (self.damping, self.control.rule()?);
+        check_range("damping", shift, shift >= 0.0 && shift.is_finite(), "at least 0 and finite")?;
+        let memory = Memory::Forgetful(self.memory.vectors(objective.dim().max(1), size_of::<T>()));
+        let settings = Settings { stopping: &self.stopping, inner: self.inner, memory };
+        minimize(&Shifted { operator: objective, shift }, x0, settings, rule, observer)
+    }
+}

@@ -1,0 +1,9 @@
+//! Floor 2: losses, metrics, exponential families and preconditioners, against dense matrices and differences.
+
+#[path = "../common/derivative.rs"]
+mod derivative;
+mod exponential_families;
+mod kronecker;
+mod losses;
+mod low_rank_preconditioners;
+mod metrics;

@@ -1,0 +1,6 @@
+//! The least-squares solvers, on problems with published answers and on everything that can go wrong.
+
+mod faults;
+mod nist_strd;
+mod pose_graph;
+mod problems;

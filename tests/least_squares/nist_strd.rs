@@ -1,0 +1,112 @@
+//! NIST's nonlinear regression problems: the certified answers from both starts, and the files' format.
+
+use newton_krylov::problems::NistStrd;
+use newton_krylov::{Difference, LeastSquaresReport, LevenbergMarquardt, check, least_squares_from_residuals};
+
+/// Digits and report of the 54 runs.
+fn runs(solver: &LevenbergMarquardt) -> Vec<(String, f64, LeastSquaresReport<f64>)> {
+    let mut runs = vec![];
+    for problem in NistStrd::all() {
+        for which in [1, 2] {
+            let report = solver.minimize(&problem.least_squares(), problem.start(which)).unwrap();
+            runs.push((format!("{problem} from start {which}"), problem.digits(&report.x), report));
+        }
+    }
+    runs
+}
+
+fn mean(runs: &[(String, f64, LeastSquaresReport<f64>)]) -> f64 {
+    runs.iter().map(|run| run.1).sum::<f64>() / runs.len() as f64
+}
+
+#[test]
+fn default_options_solve_all_54() {
+    let runs = runs(&LevenbergMarquardt::default());
+    assert_eq!(runs.len(), 54);
+    for (name, digits, report) in &runs {
+        assert!(*digits >= 9.0, "{name}: {digits:.2} digits\n{report}");
+        assert!(report.termination.converged(), "{name}\n{report}");
+    }
+    let mean = mean(&runs);
+    assert!(mean >= 10.3, "{mean}");
+    let totals = |count: fn(&LeastSquaresReport<f64>) -> usize| runs.iter().map(|run| count(&run.2)).sum::<usize>();
+    let (residuals, jacobians) = (totals(|r| r.counts.residuals), totals(|r| r.counts.linearizations));
+    println!("mean {mean:.2} digits, {residuals} residuals, {jacobians} Jacobians");
+    assert!(residuals <= 4200 && jacobians <= 4000, "{residuals} {jacobians}");
+}
+
+#[test]
+fn acceleration_saves_jacobians() {
+    let plain: usize = runs(&LevenbergMarquardt::default()).iter().map(|run| run.2.counts.linearizations).sum();
+    let runs = runs(&LevenbergMarquardt { acceleration: true, ..LevenbergMarquardt::default() });
+    let accelerated: usize = runs.iter().map(|run| run.2.counts.linearizations).sum();
+    assert!(accelerated * 3 < plain * 2, "{accelerated} of {plain}");
+    for (name, digits, report) in &runs {
+        assert!(*digits >= 6.0 || name == "MGH10 from start 1", "{name}: {digits}\n{report}");
+    }
+}
+
+#[test]
+fn the_sum_of_squares_is_the_certified_one() {
+    for problem in NistStrd::all() {
+        let mut r = vec![0.0; problem.observations()];
+        problem.residuals(problem.certified(), &mut r);
+        let sum: f64 = r.iter().map(|r| r * r).sum();
+        // Lanczos1's is 1.4e-25, far below what parameters of eleven digits can reach.
+        assert!((sum / problem.sum_of_squares() - 1.0).abs() < 1e-8 || sum < 1e-20, "{problem}: {sum}");
+    }
+}
+
+#[test]
+fn levels_of_difficulty_are_those_of_the_collection() {
+    let count = |level: &str| NistStrd::all().iter().filter(|problem| problem.difficulty() == level).count();
+    assert_eq!([count("lower"), count("average"), count("higher")], [8, 11, 8]);
+}
+
+#[test]
+fn jacobians_are_derivatives() {
+    for problem in NistStrd::all() {
+        let verdict = check::least_squares(&problem.least_squares::<f64>(), problem.certified(), 3).unwrap();
+        assert!(verdict.passed(), "{problem}\n{verdict}");
+    }
+}
+
+#[test]
+fn residuals_alone_are_enough() {
+    for problem in NistStrd::all() {
+        let r = |b: &[f64], r: &mut [f64]| problem.residuals(b, r);
+        let m = problem.observations();
+        let fit = least_squares_from_residuals(m, problem.certified().len(), r, Difference::Central);
+        let report = LevenbergMarquardt::default().minimize(&fit, problem.start(2)).unwrap();
+        assert!(problem.digits(&report.x) >= 6.0, "{problem}: {}\n{report}", problem.digits(&report.x));
+    }
+}
+
+#[test]
+fn single_precision_has_its_digits() {
+    for name in ["Misra1a", "Chwirut2", "DanWood", "Rat42", "Gauss1", "ENSO"] {
+        let problem = NistStrd::all().into_iter().find(|p| p.name() == name).unwrap();
+        let start: Vec<f32> = problem.start(2).iter().map(|&b| b as f32).collect();
+        let report = LevenbergMarquardt::default().minimize(&problem.least_squares::<f32>(), &start).unwrap();
+        assert!(problem.digits(&report.x) >= 3.0, "{name}: {}\n{report}", problem.digits(&report.x));
+    }
+}
+
+#[test]
+fn malformed_files_are_refused_with_their_line() {
+    let text = include_str!("../data/nist_strd/Misra1a.dat");
+    assert_eq!(NistStrd::parse(text).unwrap().name(), "Misra1a");
+    let refused = |text: &str, line: usize, words: &str| {
+        let error = NistStrd::parse(text).unwrap_err();
+        assert!(error.line == line && error.to_string().contains(words), "{error}");
+    };
+    refused(&text.replace("17.94E0", "17.94X0"), 63, "'17.94X0' is not a finite number");
+    refused(&text.replacen("114.9E0", "", 1), 62, "expected 2 numbers, found 1");
+    refused(&text.replace("(lines 61 to 74)", "(lines 61 to 90)"), 75, "ends before line 75");
+    refused(&text.replace("(lines 41 to 42)", "(lines x)"), 5, "no range of lines");
+    refused(&text.replace("Residual Sum of Squares", "Sum"), 1, "there is no line with 'Residual Sum of Squares:'");
+    refused(&text.replace("Dataset Name:  Misra1a", "Dataset Name:  Misra9z"), 2, "'Misra9z' is none");
+    refused(&text.replace("500         250", "500"), 41, "expected 4 numbers");
+    refused(&text.replace("Lower Level", "Lowest Level"), 28, "none of Lower, Average and Higher");
+    refused("", 1, "no line with 'Dataset Name:'");
+}

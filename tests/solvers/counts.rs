@@ -1,0 +1,168 @@
+//! Reported counts are the calls that were made, and a step that is rejected or lengthened costs no product.
+
+use std::cell::RefCell;
+use std::ops::ControlFlow;
+
+use crate::common::{METHODS, Method, Solver, Watched};
+use newton_krylov::problems::{ChainedRosenbrock, MoreGarbowHillstrom};
+use newton_krylov::{Counted, Inner, InnerStop, Memory, Objective};
+
+#[test]
+fn counts_are_exact_on_both_paths() {
+    for method in METHODS {
+        for inner in [Inner::Automatic, Inner::Krylov, Inner::Dense] {
+            for memory in [Memory::Automatic, Memory::Vectors(24), Memory::Forgetful(60)] {
+                let solver = Solver { inner, memory, ..Solver::new(method) };
+                for problem in MoreGarbowHillstrom::all().into_iter().step_by(3) {
+                    let watched = Watched::new(problem);
+                    let x0: Vec<f64> = problem.start();
+                    let mut seen = vec![];
+                    let report = solver
+                        .minimize_with(&watched, &x0, |progress| {
+                            assert_eq!(progress.counts, watched.calls());
+                            seen.push(progress.counts);
+                            if progress.iteration == 200 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                        })
+                        .unwrap();
+                    assert_eq!(report.counts, watched.calls(), "{problem} {solver:?}");
+                    assert!(seen.windows(2).all(|s| s[0].values < s[1].values && s[0].products <= s[1].products));
+                    // The library's own counter agrees when it is put around an objective.
+                    let counted = Counted::new(problem);
+                    let again = solver
+                        .minimize_with(&counted, &x0, |progress| {
+                            if progress.iteration == 200 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                        })
+                        .unwrap();
+                    assert_eq!(again.counts, counted.counts(), "{problem} {solver:?}");
+                    assert_eq!(again.counts, report.counts, "a run repeats itself: {problem} {solver:?}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_history_accounts_for_every_product() {
+    for method in METHODS {
+        for inner in [Inner::Krylov, Inner::Dense] {
+            for problem in [21, 14, 25, 18, 22].map(|number| MoreGarbowHillstrom::all()[number - 1]) {
+                let solver = Solver { inner, ..Solver::new(method) };
+                let report = solver.minimize(&problem, &problem.start::<f64>()).unwrap();
+                if report.termination.converged() && report.gradient_norm > 0.0 {
+                    let sum: usize = report.history.iter().map(|i| i.products).sum();
+                    assert_eq!(sum, report.counts.products, "{problem} {solver:?}");
+                    assert_eq!(report.counts.gradients, report.iterations() + 1, "{problem} {solver:?}");
+                }
+            }
+        }
+    }
+}
+
+/// Calls in the order in which they were made: f, g, or H.
+struct Order<O> {
+    inner: O,
+    calls: RefCell<String>,
+}
+
+struct OrderAt<'a, E> {
+    inner: E,
+    calls: &'a RefCell<String>,
+}
+
+impl<T, O: Objective<T>> Objective<T> for Order<O> {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+    fn value(&self, x: &[T]) -> f64 {
+        self.calls.borrow_mut().push('f');
+        self.inner.value(x)
+    }
+    fn expand<'a>(&'a self, x: &'a [T]) -> impl newton_krylov::Expansion<T> + 'a {
+        OrderAt { inner: self.inner.expand(x), calls: &self.calls }
+    }
+}
+
+impl<T, E: newton_krylov::SymmetricOperator<T>> newton_krylov::SymmetricOperator<T> for OrderAt<'_, E> {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        self.calls.borrow_mut().push('H');
+        self.inner.apply(v, out);
+    }
+}
+
+impl<T, E: newton_krylov::Expansion<T>> newton_krylov::Expansion<T> for OrderAt<'_, E> {
+    fn value(&self) -> f64 {
+        self.calls.borrow_mut().push('f');
+        self.inner.value()
+    }
+    fn gradient(&self, out: &mut [T]) {
+        self.calls.borrow_mut().push('g');
+        self.inner.gradient(out);
+    }
+}
+
+/// Where the space is the whole one, all products of a point come before its first value, whatever becomes of the steps.
+#[test]
+fn rejected_and_lengthened_steps_cost_no_product() {
+    for method in METHODS {
+        let (mut rejected, mut lengthened) = (0, 0);
+        for problem in MoreGarbowHillstrom::all().into_iter().filter(|p| p.unknowns() <= 4) {
+            for factor in [1.0, 10.0] {
+                for inner in [Inner::Krylov, Inner::Dense] {
+                    let f = Order { inner: problem, calls: RefCell::default() };
+                    let x0: Vec<f64> = problem.scaled_start(factor);
+                    // Nothing remembered: every step is taken from products at its own point.
+                    let mut solver = Solver { inner, memory: Memory::Forgetful(60), ..Solver::new(method) };
+                    solver.stopping.max_iterations = 300;
+                    let Ok(report) = solver.minimize(&f, &x0) else { continue };
+                    let n = problem.unknowns();
+                    for i in &report.history {
+                        assert!(
+                            i.inner != InnerStop::Remembered && i.products <= n,
+                            "{problem} {solver:?}\n{report:#}"
+                        );
+                    }
+                    rejected += report.history.iter().map(|i| i.rejected).sum::<usize>();
+                    for point in f.calls.into_inner().split('g').skip(1) {
+                        let products = point.matches('H').count();
+                        assert!(products <= n + 1, "{problem} {solver:?}: {point}");
+                        let values = point.matches('f').count();
+                        if products == n && values > 1 {
+                            lengthened += values - 1;
+                            let first = point.find('f').unwrap();
+                            let all_first = point[first..].matches('H').count();
+                            assert!(all_first == 0 || point[..first].matches('H').count() < n, "{problem}: {point}");
+                        }
+                    }
+                }
+            }
+        }
+        assert!(rejected >= 10, "{method:?}: only {rejected} rejected steps to look at");
+        assert!(lengthened >= 30, "{method:?}: only {lengthened} further values to look at");
+    }
+}
+
+/// A long way through rejected and lengthened steps; a shorter step asks the space for less, never for a product.
+#[test]
+fn a_rejection_in_a_large_space_costs_no_product() {
+    let problem = ChainedRosenbrock::new(40).unwrap();
+    for method in [Method::TrustRegion, Method::Cubic] {
+        let f = Order { inner: problem, calls: RefCell::default() };
+        let solver = Solver { inner: Inner::Krylov, memory: Memory::Forgetful(200), ..Solver::new(method) };
+        let report = solver.minimize(&f, &problem.start::<f64>()).unwrap();
+        assert!(report.termination.converged(), "{report}");
+        assert!(report.history.iter().any(|i| i.rejected > 0));
+        for (point, iteration) in f.calls.into_inner().split('g').skip(1).zip(&report.history) {
+            if iteration.rejected > 0 && !point.starts_with('f') {
+                // After rejections alone the step can only have become shorter.
+                let values = point.matches('f').count();
+                if values == iteration.rejected + 1 {
+                    let first = point.find('f').unwrap();
+                    assert!(!point[first..].contains('H'), "{point} {iteration:?}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Floors 4 and 5: the solvers for smooth functions, first-order and mirror descent, what they count, and checkpoints.
+
+mod checkpoint;
+#[path = "../common/mod.rs"]
+mod common;
+mod counts;
+#[path = "../common/derivative.rs"]
+mod derivative;
+mod descent;
+mod epsilon;
+mod faults;
+mod first_order;
+mod first_order_theory;
+mod mirror_descent;
+mod mirror_maps;
+mod observers;
+mod proximity;
+mod reference_runs;
+mod torch_optimizers;

@@ -1,0 +1,6 @@
+//! Floor 3: steps from products, against systems whose solutions are known.
+
+mod family;
+mod golub_kahan;
+mod linear_least_squares;
+mod minres;

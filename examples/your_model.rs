@@ -2,7 +2,7 @@
 //! this file and change the model.
 //!
 //! ```sh
-//! cargo run --release --example your_model
+//! cargo run --release --bin your_model
 //! ```
 //!
 //! A detector counts particles of a source that decays, over a constant background. In second t it expects

@@ -1,8 +1,8 @@
 //! Draws landscapes of two unknowns: level sets, the unit balls of metrics, and the paths of all methods; and what a metric
 //! is: two balls and the steps to them, and the same shift of a mean under two variances.
 //!
-//!     cargo run --release --example gallery                      # writes gallery and metrics, .svg and .png, and prints where
-//!     cargo run --release --example gallery -- --out pictures --json
+//!     cargo run --release --bin gallery                      # writes gallery and metrics, .svg and .png, and prints where
+//!     cargo run --release --bin gallery -- --out pictures --json
 //!
 //! The ball of a metric M at x is vᵀM(x)v = r² (Pierrot, Perrin-Gilbert & Sigaud, "First-order and second-order variants of
 //! the gradient descent in a unified framework", figure 1); r is the same all over a panel, and chosen for each metric so
@@ -22,6 +22,8 @@ mod drawing;
 mod figures;
 mod landscapes;
 mod methods;
+#[path = "../common/png.rs"]
+mod png;
 mod scene;
 
 use landscapes::Landscape;

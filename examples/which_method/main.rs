@@ -1,8 +1,8 @@
 //! Races every method on a problem, and prints what each spends until the gradient has fallen by a factor.
 //!
-//!     cargo run --release --example which_method                                    # Rosenbrock's valley
-//!     cargo run --release --example which_method -- --problem logistic --tolerance 1e-4
-//!     cargo run --release --example which_method -- --problem ginzburg-landau --size 20 --json
+//!     cargo run --release --bin which_method                                    # Rosenbrock's valley
+//!     cargo run --release --bin which_method -- --problem logistic --tolerance 1e-4
+//!     cargo run --release --bin which_method -- --problem ginzburg-landau --size 20 --json
 //!
 //! A method of a given rate has to be told one. Each is run with several, a factor of three apart, and its best run
 //! counts: what the search for the rate has cost is not in the table. The logistic regression brings a preconditioner

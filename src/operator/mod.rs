@@ -28,7 +28,6 @@ pub use blocks::{BlockModel, BlockStructure};
 pub use closures::{ClosureObjective, FnOperator, objective, operator};
 pub use compose::{DiagonalOperator, Scaled, Shifted, ShiftedDiagonal, Sum};
 pub use counted::{Counted, Counts};
-pub use counted_model::LeastSquaresCounts;
 pub use differences::{Around, Units};
 pub use divergence::{DivergenceObjective, with_divergence};
 pub use finite_difference::{Difference, GradientObjective, objective_from_gradient};

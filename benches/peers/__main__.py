@@ -93,6 +93,7 @@ def main():
     parser.add_argument("--environment", type=Path, default=ROOT / "target/peers")
     options = parser.parse_args()
     names = list(COMPARISONS) if "all" in options.names else options.names
+    os.environ.pop("CARGO_TARGET_DIR", None)  # the scripts look for programs in target/
     python = python_in(options.environment)
     call("cargo", "build", "--release", "-p", "benches", "-p", "examples")
     sections = []

@@ -38,7 +38,7 @@ pub fn conjugate_gradient_step<T: Scalar>(
     p: &mut [T],
 ) -> [f64; 2] {
     let factors = [alpha, beta, lambda].map(T::from_f64);
-    update_and_sum(0, [z, r, p], &|start, [z, r, p]| {
+    update_and_sum([z, r, p], &|start, [z, r, p]| {
         let mut sums = [0.0; 2];
         let q = &q[start..start + z.len()];
         vectorized(
@@ -238,7 +238,7 @@ fn lsmr_block<T: Scalar, const K: usize>(
 /// old. One pass, unless squares overflow or underflow.
 pub fn lanczos_update<T: Scalar>([a, b, c]: [f64; 3], v: &[T], u: &[T], q: &mut [T]) -> [f64; 3] {
     let factors = [a, b, c].map(T::from_f64);
-    let [squared, along, across] = update_and_sum(0, [&mut *q], &|start, [q]| {
+    let [squared, along, across] = update_and_sum([&mut *q], &|start, [q]| {
         let (v, u, mut sums) = (&v[start..start + q.len()], &u[start..start + q.len()], [0.0; 3]);
         vectorized(
             #[inline(always)]
@@ -281,7 +281,7 @@ fn lanczos_block<T: Scalar>([a, b, c]: [T; 3], v: &[T], u: &[T], q: &mut [T]) ->
 /// updates of MINRES.
 pub fn minres_updates<T: Scalar, const K: usize>(v: [&[T]; K], factors: [[f64; 6]; K], [w, w2, z, r]: [&mut [T]; 4]) {
     let factors = factors.map(|factors| factors.map(T::from_f64));
-    update_and_sum(0, [w, w2, z, r], &|start, [w, w2, z, r]| {
+    update_and_sum([w, w2, z, r], &|start, [w, w2, z, r]| {
         let v = v.map(|v| &v[start..start + z.len()]);
         vectorized(
             #[inline(always)]

@@ -1,6 +1,6 @@
 //! Nonlinear least squares with millions of parameters, from products alone.
 //!
-//!     cargo run --release --example sparse_fit -- [--parameters 1000000] [--readings 10] [--noise 0.001] [--json]
+//!     cargo run --release --bin sparse_fit -- [--parameters 1000000] [--readings 10] [--noise 0.001] [--json]
 //!
 //! Nodes on a ring have unknown states xᵢ. Each is read several times, every time disturbed by another node:
 //!
@@ -140,9 +140,9 @@ impl LinearMap<f64> for Here<'_> {
         };
         out.par_iter_mut().with_min_len(NODES).enumerate().for_each(one);
     }
-    fn column_norms_squared(&self, out: &mut [f64]) -> bool {
+    fn column_norms(&self, out: &mut [f64]) -> bool {
         let readings = self.ring.shifts.len() as f64;
-        out.par_iter_mut().zip(&self.slopes).for_each(|(out, slope)| *out = readings * (1.0 + slope * slope));
+        out.par_iter_mut().zip(&self.slopes).for_each(|(out, slope)| *out = (readings * (1.0 + slope * slope)).sqrt());
         true
     }
 }
@@ -177,7 +177,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             "outputs": m,
             "value": report.value,
             "products": counts.products + counts.transpose_products,
-            "residuals": counts.residuals,
+            "residuals": counts.values,
             "iterations": report.iterations(),
             "seconds": report.seconds,
             "error": error,

@@ -1,4 +1,5 @@
-//! Reads points from CSV: t, y and, if known, the standard deviation of y. A first row without numbers is a header.
+//! Reads points from CSV: t, y and, if known, the standard deviation of y. A first row without numbers is a header; where
+//! it names t and y the columns are found by name, otherwise they are the first two or three.
 
 use std::error::Error;
 
@@ -47,15 +48,49 @@ pub struct Point {
 pub struct Data {
     pub points: Vec<Point>,
     pub with_sigma: bool,
+    /// How the columns are taken.
+    pub columns: String,
 }
 
 const COLUMNS: [&str; 3] = ["t", "y", "sigma"];
+/// What headers call them.
+const NAMES: [&[&str]; 3] =
+    [&["t", "x", "time"], &["y", "value", "signal"], &["sigma", "s", "error", "err", "yerr", "std", "uncertainty"]];
+
+/// Which column is t, which y, and which sigma, if any.
+struct Taken {
+    at: [Option<usize>; 3],
+    by_name: bool,
+}
+
+impl Taken {
+    fn by_place(width: usize) -> Self {
+        Taken { at: [Some(0), Some(1), (width == 3).then_some(2)], by_name: false }
+    }
+
+    fn by_name(header: &csv::StringRecord) -> Option<Self> {
+        let find = |names: &[&str]| header.iter().position(|name| names.contains(&name.to_lowercase().as_str()));
+        let at = NAMES.map(find);
+        (at[0].is_some() && at[1].is_some()).then_some(Taken { at, by_name: true })
+    }
+
+    fn describe(&self, header: Option<&csv::StringRecord>) -> String {
+        let column = |j: usize| {
+            let at = self.at[j]?;
+            let name = header.and_then(|header| header.get(at)).map_or(String::new(), |name| format!(" '{name}'"));
+            Some(format!("{} from column {}{name}", COLUMNS[j], at + 1))
+        };
+        let how = if self.by_name { ", by name" } else { ", by place" };
+        (0..3).filter_map(column).collect::<Vec<_>>().join(", ") + how
+    }
+}
 
 /// Reads `text`, which errors call `name`.
 ///
 /// # Errors
 /// With name, line and column (counted from 1, of the table) for what is no finite number, a sigma that is not positive
-/// and rows of other lengths than 2 or 3 or than the rows above; without a line if there are no points.
+/// and rows of other lengths than 2 or 3, unless a header names t and y, or than the rows above; without a line if there
+/// are no points.
 pub fn read(name: &str, text: &str) -> Result<Data, Box<dyn Error>> {
     // Some spreadsheets begin a file with a byte order mark.
     let text = text.trim_start_matches('\u{feff}');
@@ -63,6 +98,7 @@ pub fn read(name: &str, text: &str) -> Result<Data, Box<dyn Error>> {
         csv::ReaderBuilder::new().has_headers(false).flexible(true).trim(csv::Trim::All).from_reader(text.as_bytes());
     let (mut points, mut width, mut first) = (Vec::<Point>::new(), 0, true);
     let (mut line, mut read_to) = (1, 0);
+    let (mut taken, mut names) = (None::<Taken>, None);
     for record in reader.records() {
         let record = record.map_err(|error| format!("{name}: {error}"))?;
         // A record's own position counts empty lines before it as part of it.
@@ -76,7 +112,11 @@ pub fn read(name: &str, text: &str) -> Result<Data, Box<dyn Error>> {
         }
         let header = std::mem::take(&mut first) && record.iter().all(|field| field.parse::<f64>().is_err());
         let error = |column: usize, problem: String| format!("{name}: line {line}, column {column}: {problem}");
-        if !(2..=3).contains(&record.len()) {
+        if header {
+            taken = Taken::by_name(&record);
+            names = Some(record.clone());
+        }
+        if taken.is_none() && !(2..=3).contains(&record.len()) {
             let problem = format!("expected t,y or t,y,sigma, found {} columns", record.len());
             return Err(error(record.len().clamp(1, 4), problem).into());
         }
@@ -88,20 +128,24 @@ pub fn read(name: &str, text: &str) -> Result<Data, Box<dyn Error>> {
         if header {
             continue;
         }
+        let taken = taken.get_or_insert_with(|| Taken::by_place(width));
         let mut numbers = [0.0, 0.0, 1.0];
-        for (j, field) in record.iter().enumerate() {
+        for (j, at) in taken.at.iter().enumerate() {
+            let Some(at) = *at else { continue };
+            let field = &record[at];
             let number = field.parse::<f64>().ok().filter(|number| number.is_finite());
             numbers[j] =
-                number.ok_or_else(|| error(j + 1, format!("{} '{field}' is not a finite number", COLUMNS[j])))?;
+                number.ok_or_else(|| error(at + 1, format!("{} '{field}' is not a finite number", COLUMNS[j])))?;
         }
         let [t, y, sigma] = numbers;
         if sigma <= 0.0 {
-            return Err(error(3, format!("sigma {sigma} is not positive")).into());
+            return Err(error(taken.at[2].map_or(3, |at| at + 1), format!("sigma {sigma} is not positive")).into());
         }
         points.push(Point { t, y, sigma, line });
     }
     if points.is_empty() {
         return Err(format!("{name}: there are no points").into());
     }
-    Ok(Data { points, with_sigma: width == 3 })
+    let taken = taken.unwrap_or(Taken::by_place(width));
+    Ok(Data { points, with_sigma: taken.at[2].is_some(), columns: taken.describe(names.as_ref()) })
 }

@@ -1,15 +1,19 @@
 //! Fits a curve to points and says how well its parameters are known.
 //!
-//!   cargo run --release --example curve_fit
-//!   cargo run --release --example curve_fit -- FILE.csv --curve gaussian --loss cauchy --scale 0.1 --picture fit.svg --json
+//!   cargo run --release --bin curve_fit
+//!   cargo run --release --bin curve_fit -- FILE.csv --curve gaussian --loss cauchy --scale 0.1 --picture fit.svg --json
 //!
-//! The file has the columns t,y or t,y,sigma, with or without a header; without a file it takes a decay with two outliers.
+//! The file has the columns t,y or t,y,sigma, with or without a header, or more columns and a header that names these (x
+//! or time for t); without a file it takes a decay with two outliers. A sigma is taken for the standard deviation of y, so
+//! that errors follow from it alone, unless --rescale says that only ratios of sigmas are known.
 //! Minimises ½ Σ ρ(rᵢ²) over rᵢ = (f(tᵢ; p) − yᵢ)/σᵢ, within bounds if wanted. With a robust loss standard errors are
 //! those of the reweighted problem, an approximation.
 
 mod curves;
 mod data;
 mod picture;
+#[path = "../common/png.rs"]
+mod png;
 
 use std::error::Error;
 use std::fs;
@@ -17,7 +21,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use newton_krylov::statistics::{Covariance, covariance};
+use newton_krylov::statistics::{Covariance, covariance, covariance_known};
 use newton_krylov::{
     Arctan, Cauchy, Huber, LeastSquaresReport, LevenbergMarquardt, RobustLoss, SoftL1, Squares, Tukey,
     least_squares_dense,
@@ -51,7 +55,10 @@ struct Arguments {
     /// Upper bounds of the parameters; inf for none.
     #[arg(long, value_delimiter = ',', value_name = "A,B,…", allow_hyphen_values = true)]
     upper: Option<Vec<f64>>,
-    /// Draws points, curve and confidence band to this file, as SVG.
+    /// Takes the residuals' size from the fit, though a sigma is given.
+    #[arg(long)]
+    rescale: bool,
+    /// Draws points, curve and confidence band to this file: SVG, or, without words, PNG, as its name says.
     #[arg(long)]
     picture: Option<PathBuf>,
     /// Prints the result as one line of JSON, last.
@@ -120,6 +127,17 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     }
 
     let (m, n) = (points.len(), curve.parameters());
+    let options = [("--start", &arguments.start), ("--lower", &arguments.lower), ("--upper", &arguments.upper)];
+    for (option, numbers) in options {
+        if let Some(numbers) = numbers
+            && numbers.len() != n
+        {
+            return Err(format!("{option}: y = {} has {n} parameters, not {}", curve.formula(), numbers.len()).into());
+        }
+    }
+    if let Some(p) = arguments.start.iter().flatten().find(|p| !p.is_finite()) {
+        return Err(format!("--start: {p} is not a finite number").into());
+    }
     let plain = least_squares_dense(
         m,
         n,
@@ -149,11 +167,17 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         return Err(format!("{name}: no start can be read off the points: move t towards 0, or give --start").into());
     }
     let start = arguments.start.as_ref().unwrap_or(&guess);
-    let report = LevenbergMarquardt::default().minimize(&fit, start)?;
-    let found = covariance(&fit, &report.x)?;
+    let outside = |error| match (error, &arguments.start) {
+        (error @ newton_krylov::Error::OutsideBounds { .. }, Some(_)) => format!("--start: {error}"),
+        (error, _) => error.to_string(),
+    };
+    let report = LevenbergMarquardt::default().minimize(&fit, start).map_err(outside)?;
+    let found = match data.with_sigma && !arguments.rescale {
+        true => covariance_known(&fit, &report.x, 1.0)?,
+        false => covariance(&fit, &report.x)?,
+    };
 
-    let kind = if data.with_sigma { "t,y,sigma" } else { "t,y" };
-    println!("{name}: {m} points ({kind})");
+    println!("{name}: {m} points; {}", data.columns);
     println!("y = {}\n", curve.formula());
     print(&report, &found)?;
     println!("\n{report}");
@@ -173,8 +197,8 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             "condition": found.condition,
             "residuals": m,
             "iterations": report.iterations(),
-            "evaluations": report.counts.residuals,
-            "products": report.counts.totals().products,
+            "evaluations": report.counts.values,
+            "products": report.counts.all_products(),
             "seconds": report.seconds,
             "termination": report.termination.to_string(),
         });
@@ -185,8 +209,9 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
 
 /// Prints parameters, what is known about them, and how they hang together.
 fn print(report: &LeastSquaresReport<f64>, found: &Covariance) -> newton_krylov::Result<()> {
-    // Without a degree of freedom there is no residual variance.
-    let half_widths = if found.degrees_of_freedom > 0 { Some(found.half_widths(LEVEL)?) } else { None };
+    // Without a degree of freedom there is no residual variance, unless it is known.
+    let half_widths =
+        if found.degrees_of_freedom > 0 || found.variance_known { Some(found.half_widths(LEVEL)?) } else { None };
     let level = format!("{:.0} % interval", 100.0 * LEVEL);
     println!("{:<9} {:>16}   {:<14} {level}", "parameter", "value", "standard error");
     let names = ["a", "b", "c", "d"];
@@ -205,7 +230,8 @@ fn print(report: &LeastSquaresReport<f64>, found: &Covariance) -> newton_krylov:
         println!("{:<9} {}", names[i], row.join(" "));
     }
     println!();
-    println!("residual standard deviation {:.9e}", found.residual_variance.sqrt());
+    let known = if found.variance_known { "  (given)" } else { "" };
+    println!("residual standard deviation {:.9e}{known}", found.residual_variance.sqrt());
     println!("degrees of freedom          {}", found.degrees_of_freedom);
     println!("condition                   {:.3e}  (columns of length 1)", found.condition);
     Ok(())

@@ -17,6 +17,9 @@ pub trait Pose<const N: usize>: Copy + Send + Sync {
     /// The numbers of the information matrix's upper triangle, by rows, in the order of this type's degrees of freedom.
     const INFORMATION: usize = N * (N + 1) / 2;
 
+    /// The degrees of freedom of its position; those of its rotation follow.
+    const POSITION: usize;
+
     /// From the numbers in a file.
     fn read(numbers: &[f64]) -> Result<Self, String>;
     /// The parameters of this pose, with which `at` gives it back.
@@ -37,12 +40,18 @@ pub trait Pose<const N: usize>: Copy + Send + Sync {
     fn is_far(parameters: &[f64]) -> bool;
     /// The tag and the numbers of a vertex in g2o's format.
     fn vertex(&self) -> (&'static str, Vec<f64>);
+    /// Its position and unit quaternion in space.
+    fn rigid(&self) -> (Vector, [f64; 4]);
+    /// The pose with these.
+    fn from_rigid(position: Vector, rotation: [f64; 4]) -> Self;
     /// Where it is.
-    fn position(&self) -> [f64; 3];
+    fn position(&self) -> Vector {
+        self.rigid().0
+    }
 }
 
 pub type Matrix<const N: usize> = [[f64; N]; N];
-type Vector = [f64; 3];
+pub type Vector = [f64; 3];
 
 /// A pose in the plane: x, y, θ.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,6 +59,7 @@ pub struct Plane(pub [f64; 3]);
 
 impl Pose<3> for Plane {
     const NUMBERS: usize = 3;
+    const POSITION: usize = 2;
 
     fn read(numbers: &[f64]) -> Result<Self, String> {
         Ok(Plane([numbers[0], numbers[1], numbers[2]]))
@@ -91,8 +101,12 @@ impl Pose<3> for Plane {
     fn vertex(&self) -> (&'static str, Vec<f64>) {
         ("VERTEX_SE2", self.0.to_vec())
     }
-    fn position(&self) -> [f64; 3] {
-        [self.0[0], self.0[1], 0.0]
+    fn rigid(&self) -> (Vector, [f64; 4]) {
+        let (sin, cos) = (0.5 * self.0[2]).sin_cos();
+        ([self.0[0], self.0[1], 0.0], [0.0, 0.0, sin, cos])
+    }
+    fn from_rigid(position: Vector, rotation: [f64; 4]) -> Self {
+        Plane([position[0], position[1], 2.0 * rotation[2].atan2(rotation[3])])
     }
 }
 
@@ -105,6 +119,7 @@ pub struct Space {
 
 impl Pose<6> for Space {
     const NUMBERS: usize = 7;
+    const POSITION: usize = 3;
 
     fn read(numbers: &[f64]) -> Result<Self, String> {
         let q: [f64; 4] = std::array::from_fn(|i| numbers[3 + i]);
@@ -169,8 +184,11 @@ impl Pose<6> for Space {
     fn vertex(&self) -> (&'static str, Vec<f64>) {
         ("VERTEX_SE3:QUAT", self.position.iter().chain(&self.rotation).copied().collect())
     }
-    fn position(&self) -> [f64; 3] {
-        self.position
+    fn rigid(&self) -> (Vector, [f64; 4]) {
+        (self.position, self.rotation)
+    }
+    fn from_rigid(position: Vector, rotation: [f64; 4]) -> Self {
+        Space { position, rotation }
     }
 }
 
@@ -224,16 +242,32 @@ fn cross([x, y, z]: Vector) -> Matrix<3> {
 }
 
 /// The rotation matrix of a unit quaternion.
-fn matrix(q: [f64; 4]) -> Matrix<3> {
+pub fn matrix(q: [f64; 4]) -> Matrix<3> {
     let columns = [rotate(q, [1.0, 0.0, 0.0]), rotate(q, [0.0, 1.0, 0.0]), rotate(q, [0.0, 0.0, 1.0])];
     transpose(columns)
 }
 
-fn transpose(a: Matrix<3>) -> Matrix<3> {
+/// The unit quaternion q of the rotation nearest to A in the Frobenius norm: it maximises tr(R(q)ᵀA) = qᵀKq, the largest
+/// eigenvector of a symmetric 4 × 4 matrix (Davenport's; Horn, J. Opt. Soc. Am. A 4 (1987), section 4).
+pub fn nearest_rotation(a: &Matrix<3>) -> [f64; 4] {
+    let trace = a[0][0] + a[1][1] + a[2][2];
+    let vector = [a[2][1] - a[1][2], a[0][2] - a[2][0], a[1][0] - a[0][1]];
+    let k = faer::Mat::from_fn(4, 4, |i, j| match (i, j) {
+        (3, 3) => trace,
+        (3, i) | (i, 3) => vector[i],
+        _ => a[i][j] + a[j][i] - if i == j { trace } else { 0.0 },
+    });
+    match k.self_adjoint_eigen(faer::Side::Lower) {
+        Ok(eigen) => std::array::from_fn(|i| eigen.U()[(i, 3)]),
+        Err(_) => [0.0, 0.0, 0.0, 1.0],
+    }
+}
+
+pub fn transpose(a: Matrix<3>) -> Matrix<3> {
     std::array::from_fn(|i| std::array::from_fn(|j| a[j][i]))
 }
 
-fn times(a: Matrix<3>, b: Matrix<3>) -> Matrix<3> {
+pub fn times(a: Matrix<3>, b: Matrix<3>) -> Matrix<3> {
     std::array::from_fn(|i| std::array::from_fn(|j| (0..3).map(|k| a[i][k] * b[k][j]).sum()))
 }
 

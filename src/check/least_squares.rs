@@ -11,7 +11,7 @@ use super::watch::Watch;
 use super::{Finding, Outcome, Property, check_point, tolerance};
 use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64};
 use crate::curvature::LeastSquares;
-use crate::operator::{LinearMap, Linearization, Model};
+use crate::operator::{Around, LinearMap, Linearization, Model};
 
 /// What was found about a least-squares problem.
 ///
@@ -72,7 +72,7 @@ where
     check_point(n, x)?;
     let random = &mut SplitMix64::new(seed);
     let mut verdict = LeastSquaresVerdict::skipped();
-    let at = model.linearize_within(x, fit.bound_slices());
+    let at = model.linearize_within(x, Around { bounds: fit.bound_slices(), units: None });
     let dimension = if at.rows() != m || at.outputs().len() != m {
         Outcome::DimensionDiffers { objective: m, expansion: at.rows() }
     } else if at.columns() != n {

@@ -20,7 +20,7 @@
 //! published, stable format, and there is no text to parse. Each step of FNV-1a is a bijection of the checksum for a given
 //! byte, so that any change of a single byte is found with certainty, and any other with probability 1 − 2⁻⁶⁴.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::{error, fmt};
@@ -107,11 +107,12 @@ impl error::Error for CheckpointError {
     }
 }
 
-/// Replaces the file at `path` by one that holds `state`, atomically.
+/// Replaces the file at `path` by one that holds `state`, atomically. The new file has the permissions of the old one.
 ///
 /// `kind` names what the state is, and [`load`] must be asked for the same; put into it whatever else makes two states
 /// incompatible. The temporary file has the name of the destination with `.partial` added; what a killed process left
-/// of it is overwritten by the next save. Two processes must not save to the same path at the same time.
+/// of it, or anybody else put there, is deleted by the next save and never written to. Two processes must not save to the
+/// same path at the same time.
 ///
 /// ```
 /// use newton_krylov::checkpoint;
@@ -125,24 +126,21 @@ impl error::Error for CheckpointError {
 /// ```
 ///
 /// # Errors
-/// If the file cannot be written or the state cannot be serialised. The file at `path` is then as it was before.
+/// If the file cannot be written, the state cannot be serialised, or what is at `path` is a link, a folder, a device or
+/// the like, of which none is replaced. All is then as it was before, and nothing is left behind.
 pub fn save<S: Serialize>(path: impl AsRef<Path>, kind: &str, state: &S) -> Result<(), CheckpointError> {
     let path = path.as_ref();
     let bytes = encode(path, kind, state)?;
+    let permissions = replaceable(path).map_err(at(path))?;
     let mut partial = path.as_os_str().to_owned();
     partial.push(".partial");
     let partial = PathBuf::from(partial);
-    let write = || {
-        let mut file = File::create(&partial)?;
-        file.write_all(&bytes)?;
-        file.sync_all()
-    };
-    write().map_err(|source| CheckpointError::Io { path: partial.clone(), source })?;
     let replace = || {
-        fs::rename(&partial, path)?;
-        sync_folder(path)
+        write_new(&partial, permissions, &bytes).map_err(at(&partial))?;
+        fs::rename(&partial, path).map_err(at(path))
     };
-    replace().map_err(|source| CheckpointError::Io { path: path.to_owned(), source })
+    replace().inspect_err(|_| drop(fs::remove_file(&partial)))?;
+    sync_folder(path).map_err(at(path))
 }
 
 /// The state that [`save`] wrote to `path`.
@@ -152,8 +150,49 @@ pub fn save<S: Serialize>(path: impl AsRef<Path>, kind: &str, state: &S) -> Resu
 /// state is not an `S`.
 pub fn load<S: DeserializeOwned>(path: impl AsRef<Path>, kind: &str) -> Result<S, CheckpointError> {
     let path = path.as_ref();
-    let bytes = fs::read(path).map_err(|source| CheckpointError::Io { path: path.to_owned(), source })?;
-    decode(path, kind, &bytes)
+    // What is no file might never end.
+    let is_file = fs::metadata(path).map_err(at(path))?.is_file();
+    if !is_file {
+        return Err(CheckpointError::Foreign { path: path.to_owned() });
+    }
+    decode(path, kind, &fs::read(path).map_err(at(path))?)
+}
+
+/// The error of the system about this file.
+fn at(path: &Path) -> impl Fn(io::Error) -> CheckpointError {
+    move |source| CheckpointError::Io { path: path.to_owned(), source }
+}
+
+/// The permissions of the file that is to be replaced, if there is one.
+fn replaceable(path: &Path) -> io::Result<Option<Permissions>> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => Ok(Some(found.permissions())),
+        Ok(found) => {
+            let what = match found.file_type() {
+                kind if kind.is_symlink() => "a link",
+                kind if kind.is_dir() => "a folder",
+                _ => "a device, pipe or socket",
+            };
+            Err(io::Error::other(format!("is {what}, and only files are replaced")))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a file that was not there; what has its name is deleted, not followed. Nobody reads it before it has the
+/// permissions.
+fn write_new(path: &Path, permissions: Option<Permissions>, bytes: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = File::options().write(true).create_new(true).open(path)?;
+    if let Some(permissions) = permissions {
+        file.set_permissions(permissions)?;
+    }
+    file.write_all(bytes)?;
+    file.sync_all()
 }
 
 /// Makes the system store the folder's entry as well.

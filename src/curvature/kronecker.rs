@@ -13,14 +13,12 @@
 use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use rayon::prelude::*;
-
 use super::fit::SampledModelObjective;
 use super::learned::{LearnedPreconditioner, LearningCost};
 use super::loss::Loss;
 use super::stacked::Stacked;
 use crate::base::native::{Matrix, MatrixMut, Scratch};
-use crate::base::parallel::over_parts;
+use crate::base::parallel::{for_each, join, over_parts};
 use crate::base::{Error, Result, Scalar, check_length};
 use crate::operator::{Counts, LayerShape, Linearization, Model, SampledModel};
 
@@ -103,16 +101,16 @@ impl<T: Scalar> KroneckerPreconditioner<T> {
             };
         // The moments of the batch are in the averages now: their memory takes the Cholesky factors.
         let Room { inputs: input_room, outputs: output_room, input_scratch, output_scratch, .. } = room;
-        let input_sides = (inverse_inputs, input_room, input_scratch).into_par_iter().enumerate();
-        let output_sides = (inverse_outputs, output_room, output_scratch).into_par_iter().enumerate();
-        rayon::join(
+        let input_sides = (&mut inverse_inputs[..], &mut input_room[..], &mut input_scratch[..]);
+        let output_sides = (&mut inverse_outputs[..], &mut output_room[..], &mut output_scratch[..]);
+        join(
             || {
-                input_sides.for_each(|(i, (out, cholesky, scratch))| {
+                for_each(input_sides, &|i, (out, cholesky, scratch)| {
                     damped(&inputs[i], layers[i].inputs + 1, nu * pi(i), out, cholesky, scratch);
                 });
             },
             || {
-                output_sides.for_each(|(i, (out, cholesky, scratch))| {
+                for_each(output_sides, &|i, (out, cholesky, scratch)| {
                     damped(&outputs[i], layers[i].outputs, nu / pi(i), out, cholesky, scratch);
                 });
             },
@@ -124,7 +122,7 @@ impl<T: Scalar> KroneckerPreconditioner<T> {
         let past = (1.0 - 1.0 / self.learned as f64).min(PAST);
         let (past, new) = (T::from_f64(past), T::from_f64((1.0 - past) / samples as f64));
         let pairs = |old: &mut [Vec<T>], add: &[Vec<T>]| {
-            old.par_iter_mut().zip(add).for_each(|(old, add)| {
+            for_each((old, add), &|_, (old, add)| {
                 old.iter_mut().zip(add).for_each(|(old, &add)| *old = past * *old + new * add);
             });
         };

@@ -2,9 +2,11 @@
 //!
 //!   minimise  ½ Σ_b ρ(‖r_b(x)‖²)   subject to   lower ≤ x ≤ upper
 
-use super::robust::{RobustLoss, Squares};
-use crate::base::{CallbackOutput, Error, Result, Scalar, check_length};
-use crate::operator::{ClosureModel, Difference, DifferenceModel, JacobianModel, Model, model};
+use super::robust::{Parts, RobustLoss, Squares};
+use crate::base::{CallbackOutput, Error, Result, Scalar, check_length, check_range};
+use crate::operator::{
+    ClosureModel, Difference, DifferenceModel, JacobianModel, Model, PriorModel, WeightedModel, model,
+};
 
 /// A least-squares problem: a [`Model`] whose outputs are the residuals, and, if wanted, a robust loss and bounds.
 ///
@@ -127,6 +129,46 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
         Ok(LeastSquares { bounds: Some(Bounds { lower: lower.to_vec(), upper: upper.to_vec() }), ..self })
     }
 
+    /// The same problem with wᵢrᵢ for rᵢ: with w = 1/σ for residuals of known accuracy, then of variance 1 (see
+    /// [`covariance_known`](crate::statistics::covariance_known)). A robust loss sees the weighted ones.
+    ///
+    /// # Errors
+    /// For a wrong length, and weights that are negative or not finite.
+    pub fn with_weights(self, weights: &[T]) -> Result<LeastSquares<T, WeightedModel<T, M>, L>> {
+        let LeastSquares { model, loss, block, bounds } = self;
+        Ok(LeastSquares { model: WeightedModel::new(model, weights)?, loss, block, bounds })
+    }
+
+    /// The same problem with a normal prior: ½ Σ (xⱼ − meanⱼ)²/deviationⱼ² is added, without the robust loss, for every
+    /// parameter whose deviation is finite. The residuals must be of variance 1.
+    ///
+    /// ```
+    /// use newton_krylov::{Huber, LevenbergMarquardt, least_squares_dense};
+    ///
+    /// // One reading, 3 ± 1, of what was known to be 1 ± 1.
+    /// let reading = least_squares_dense(1, 1, |x: &[f64], r| r[0] = x[0] - 3.0, |_, j| j[0] = 1.0);
+    /// let both = reading.with_loss(Huber::new(5.0)?, 1)?.with_prior(&[1.0], &[1.0])?;
+    /// let report = LevenbergMarquardt::default().minimize(&both, &[0.0])?;
+    /// assert!((report.x[0] - 2.0).abs() < 1e-12);
+    /// # Ok::<(), newton_krylov::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// For wrong lengths, a mean that is not finite, a deviation that is not positive, or if the number of finite ones is
+    /// zero or no multiple of the loss's block.
+    pub fn with_prior(
+        self,
+        mean: &[T],
+        deviation: &[T],
+    ) -> Result<LeastSquares<T, PriorModel<T, M>, Parts<L, Squares>>> {
+        let LeastSquares { model, loss, block, bounds } = self;
+        let loss = Parts::new(loss, model.output_dim() / block, Squares);
+        let model = PriorModel::new(model, mean, deviation)?;
+        let requirement = "a divisor of the number of residuals and of that of finite deviations";
+        check_range("block", block as f64, model.output_dim().is_multiple_of(block), requirement)?;
+        Ok(LeastSquares { model, loss, block, bounds })
+    }
+
     /// The model whose outputs are the residuals.
     pub fn model(&self) -> &M {
         &self.model
@@ -146,9 +188,19 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
         self.bounds.as_ref()
     }
 
-    /// The bounds as [`Model::linearize_within`] wants them.
+    /// The bounds as [`Around`](crate::Around) wants them.
     pub(crate) fn bound_slices(&self) -> Option<[&[T]; 2]> {
         self.bounds.as_ref().map(|Bounds { lower, upper }| [&lower[..], &upper[..]])
+    }
+}
+
+impl<T: Scalar, F, L> LeastSquares<T, DifferenceModel<T, F>, L> {
+    /// The same problem with a [typical size](DifferenceModel::with_typical) of each parameter for the differences.
+    ///
+    /// # Errors
+    /// For a wrong length, and a size that is not finite.
+    pub fn with_typical(self, typical: &[T]) -> Result<Self> {
+        Ok(LeastSquares { model: self.model.with_typical(typical)?, ..self })
     }
 }
 
@@ -214,11 +266,15 @@ where
 }
 
 /// The least-squares problem with m residuals and n parameters of which only the residuals are known: `residual(x, r)`
-/// writes them to `r`, the Jacobian is had by differences, column by column. For few parameters.
+/// writes them to `r`, the Jacobian is had by differences, column by column. For few parameters; for many, and a sparse
+/// Jacobian, see [`DifferenceModel::sparse`].
 ///
-/// A Jacobian counts as n products; each costs one further evaluation of the residuals with [`Difference::Forward`], two
-/// with [`Difference::Central`]. Forward differences limit the accuracy: where the residuals at the solution are not
-/// small, to about half of the digits.
+/// A Jacobian counts as n products, and its evaluations of the residuals as residuals: n with [`Difference::Forward`], 2n
+/// with [`Difference::Central`], and a few more where a step tells nothing (see [`DifferenceModel`]). Forward differences
+/// limit the accuracy: where the residuals at the solution are not small, to about half of the digits.
+///
+/// A parameter that is tied to others, or held, needs no more than a closure that fills in the whole vector from the
+/// free ones; equal [bounds](LeastSquares::with_bounds) hold one as well.
 ///
 /// ```
 /// use newton_krylov::{Difference, LevenbergMarquardt, least_squares_from_residuals};

@@ -32,7 +32,7 @@ pub use metric::Metric;
 pub use nystrom::NystromPreconditioner;
 pub use preconditioned::{Preconditioned, PreconditionedObjective, Preconditioner, with_preconditioner};
 pub use product_record::ProductRecord;
-pub use robust::{Arctan, Cauchy, Huber, RobustLoss, SoftL1, Squares, Tukey};
+pub use robust::{Arctan, Cauchy, Huber, Parts, RobustLoss, SoftL1, Squares, Tukey};
 
 pub(crate) use robust::LossSum;
 pub(crate) use weighted::{LeastCurvature, Weighted, Weights};

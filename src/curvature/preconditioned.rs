@@ -85,6 +85,12 @@ impl<T, M: SymmetricOperator<T>, P: Preconditioner<T>> SymmetricOperator<T> for 
         self.preconditioner.precondition(shift, r);
         true
     }
+    fn accuracy(&self) -> Option<f64> {
+        self.operator.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.operator.evaluations()
+    }
     fn take_error(&self) -> Option<CallbackError> {
         self.operator.take_error().or_else(|| self.preconditioner.take_error())
     }

@@ -4,7 +4,7 @@
 //! McLauchlan, Hartley & Fitzgibbon, "Bundle adjustment: a modern synthesis" (1999), section 3). How its model becomes a
 //! plain least-squares problem: [`weighted`](super::weighted).
 
-use crate::base::{Result, Scalar, check_range, kernels};
+use crate::base::{Result, Scalar, check_range, kernels, space};
 
 /// A robust loss ρ of the squared norm s ≥ 0 of a block of residuals, with ρ(0) = 0 and 0 ≤ ρ′ ≤ 1 or of that order.
 ///
@@ -20,6 +20,12 @@ use crate::base::{Result, Scalar, check_range, kernels};
 pub trait RobustLoss {
     /// ρ(s), ρ′(s) and ρ″(s).
     fn evaluate(&self, s: f64) -> [f64; 3];
+
+    /// The same for the block with this number, where blocks have losses of their own. Default: one for all.
+    fn evaluate_block(&self, block: usize, s: f64) -> [f64; 3] {
+        let _ = block;
+        self.evaluate(s)
+    }
 
     /// Whether ρ(s) = s for all s, so that nothing needs to be weighed. Default: no.
     fn is_identity(&self) -> bool {
@@ -44,6 +50,49 @@ impl RobustLoss for Squares {
 
     fn is_identity(&self) -> bool {
         true
+    }
+}
+
+/// Two losses in one problem: one for the first blocks of residuals, another for the rest.
+///
+/// ```
+/// use newton_krylov::{Difference, Huber, LevenbergMarquardt, Parts, Squares, least_squares_from_residuals};
+///
+/// // Three readings, one of them wrong, and the sum of both unknowns as it is known exactly enough for squares.
+/// let residual = |x: &[f64], r: &mut [f64]| {
+///     r.copy_from_slice(&[x[0] - 1.0, x[1] - 2.0, x[1] - 60.0, 10.0 * (x[0] + x[1] - 3.0)]);
+/// };
+/// let fit = least_squares_from_residuals(4, 2, residual, Difference::Central);
+/// let fit = fit.with_loss(Parts::new(Huber::new(0.1)?, 3, Squares), 1)?;
+/// let report = LevenbergMarquardt::default().minimize(&fit, &[0.0, 0.0])?;
+/// assert!((report.x[1] - 2.0).abs() < 0.2);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Parts<A, B> {
+    first: A,
+    count: usize,
+    rest: B,
+}
+
+impl<A, B> Parts<A, B> {
+    /// `first` for `count` blocks, `rest` for those after them; for more than two losses `rest` is again one with parts,
+    /// which counts all blocks.
+    pub fn new(first: A, count: usize, rest: B) -> Self {
+        Parts { first, count, rest }
+    }
+}
+
+impl<A: RobustLoss, B: RobustLoss> RobustLoss for Parts<A, B> {
+    /// Those of the first block.
+    fn evaluate(&self, s: f64) -> [f64; 3] {
+        self.evaluate_block(0, s)
+    }
+    fn evaluate_block(&self, block: usize, s: f64) -> [f64; 3] {
+        if block < self.count { self.first.evaluate_block(block, s) } else { self.rest.evaluate_block(block, s) }
+    }
+    fn is_identity(&self) -> bool {
+        self.first.is_identity() && self.rest.is_identity()
     }
 }
 
@@ -121,27 +170,27 @@ impl LossSum {
     /// ½ Σ ρ(‖r_b‖²).
     pub fn value<T: Scalar>(&mut self, loss: &impl RobustLoss, residual: &[T]) -> f64 {
         if loss.is_identity() {
-            return 0.5 * kernels::dot(residual, residual);
+            return 0.5 * space::of_residuals(|| kernels::dot(residual, residual));
         }
-        for (value, r) in self.values.iter_mut().zip(residual.chunks_exact(self.block)) {
-            *value = loss.evaluate(kernels::dot(r, r))[0];
+        for (b, (value, r)) in self.values.iter_mut().zip(residual.chunks_exact(self.block)).enumerate() {
+            *value = loss.evaluate_block(b, kernels::row_dot(r, r))[0];
         }
-        0.5 * kernels::sum(&self.values)
+        0.5 * space::of_residuals(|| kernels::sum(&self.values))
     }
 
     /// The value at `residual` minus that at `after`, summed block by block so that little is lost where they are close.
     pub fn decrease<T: Scalar>(&mut self, loss: &impl RobustLoss, residual: &[T], after: &[T]) -> f64 {
         if loss.is_identity() {
-            return 0.5 * kernels::square_difference(residual, after);
+            return 0.5 * space::of_residuals(|| kernels::square_difference(residual, after));
         }
         let blocks = residual.chunks_exact(self.block).zip(after.chunks_exact(self.block));
-        for (value, (r, after)) in self.values.iter_mut().zip(blocks) {
-            let (s, t) = (kernels::dot(r, r), kernels::dot(after, after));
-            let ([rho, first, _], [tau, then, _]) = (loss.evaluate(s), loss.evaluate(t));
+        for (b, (value, (r, after))) in self.values.iter_mut().zip(blocks).enumerate() {
+            let (s, t) = (kernels::row_dot(r, r), kernels::row_dot(after, after));
+            let ([rho, first, _], [tau, then, _]) = (loss.evaluate_block(b, s), loss.evaluate_block(b, t));
             // s − t = (r − r₊)ᵀ(r + r₊) exactly.
-            *value = if first == 1.0 && then == 1.0 { kernels::square_difference(r, after) } else { rho - tau };
+            *value = if first == 1.0 && then == 1.0 { kernels::row_square_difference(r, after) } else { rho - tau };
         }
-        0.5 * kernels::sum(&self.values)
+        0.5 * space::of_residuals(|| kernels::sum(&self.values))
     }
 }
 

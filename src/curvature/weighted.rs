@@ -83,8 +83,8 @@ impl<T: Scalar> Weights<T> {
         }
         self.residual.copy_from_slice(residual);
         for (b, r) in residual.chunks_exact(self.block).enumerate() {
-            let s = kernels::dot(r, r);
-            let [_, first, second] = loss.evaluate(s);
+            let s = kernels::row_dot(r, r);
+            let [_, first, second] = loss.evaluate_block(b, s);
             let kappa = (first + 2.0 * second * s).max(least.0 * first);
             let (outer, inner) = (first.max(0.0).sqrt(), kappa.max(0.0).sqrt());
             self.factors[b] = (outer, if s > 0.0 { (inner - outer) / s } else { 0.0 });
@@ -108,7 +108,7 @@ impl<T: Scalar> Weights<T> {
         }
         let blocks = u.chunks_exact_mut(self.block).zip(self.residual.chunks_exact(self.block));
         for ((u, r), &(outer, along)) in blocks.zip(&self.factors) {
-            let dot = if along != 0.0 { kernels::dot(u, r) } else { 0.0 };
+            let dot = if along != 0.0 { kernels::row_dot(u, r) } else { 0.0 };
             kernels::axpby(along * dot, r, outer, u);
         }
     }
@@ -154,8 +154,14 @@ impl<T: Scalar, J: LinearMap<T>> LinearMap<T> for Weighted<'_, T, J> {
     fn forming_cost(&self) -> usize {
         self.jacobian.forming_cost()
     }
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        !self.weights.active && self.jacobian.column_norms_squared(out)
+    fn column_norms(&self, out: &mut [T]) -> bool {
+        !self.weights.active && self.jacobian.column_norms(out)
+    }
+    fn accuracy(&self) -> Option<f64> {
+        self.jacobian.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.jacobian.evaluations()
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.jacobian.precondition(shift, r)

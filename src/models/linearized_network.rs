@@ -7,11 +7,10 @@ use std::cell::{RefCell, RefMut};
 use std::mem;
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::chunks::{Chunks, GROUP, transpose, transpose_back};
 use super::network::{Network, Shape, Values};
 use super::room::{Products, Room, Rooms, room};
+use crate::base::parallel::{Chunked, for_each, join};
 use crate::base::{Scalar, kernels};
 use crate::operator::{LinearMap, Linearization};
 
@@ -72,7 +71,7 @@ impl<N: Network<T>, T: Scalar> At<'_, N, T> {
     /// δ of all units for the chunks from `first` on whose room is given, for the derivatives `u` with respect to outputs.
     /// With a weight, the room has numbers for the hidden units, which times this weight are derivatives too.
     fn backward(&self, weights: &[T], first: usize, u: &[T], deltas: &mut [T], hidden: Option<f64>) {
-        deltas.par_chunks_mut(self.stride()).enumerate().for_each(|(i, deltas)| {
+        for_each(Chunked(deltas, self.stride()), &|i, deltas| {
             let i = first + i;
             if let Some(weight) = hidden {
                 let count = self.network.first_output() * self.chunks.size;
@@ -114,7 +113,7 @@ fn for_pieces<N: Network<T>, T: Scalar>(
     let middle = pieces.start + pieces.len() / 2;
     let (low, high) = (pieces.start..middle, middle..pieces.end);
     let (out_low, out_high) = out.split_at_mut(low.clone().map(|piece| network.piece_len(piece)).sum());
-    rayon::join(|| for_pieces(network, low, out_low, body), || for_pieces(network, high, out_high, body));
+    join(|| for_pieces(network, low, out_low, body), || for_pieces(network, high, out_high, body));
 }
 
 impl<N: Network<T>, T: Scalar> LinearizedNetwork<'_, N, T> {
@@ -144,8 +143,7 @@ impl<N: Network<T>, T: Scalar> LinearMap<T> for LinearizedNetwork<'_, N, T> {
         let group = &mut self.products.borrow_mut().group;
         let group = room(group, GROUP.min(at.chunks.count()) * stride);
         for (g, out) in out.chunks_mut(GROUP * size * network.outputs()).enumerate() {
-            let pairs = group.par_chunks_mut(stride).zip(out.par_chunks_mut(size * network.outputs()));
-            pairs.enumerate().for_each(|(i, (dots, out))| {
+            for_each((Chunked(group, stride), Chunked(out, size * network.outputs())), &|i, (dots, out)| {
                 let i = g * GROUP + i;
                 network.tangents(at.x, v, at.shape(i), at.values(i), dots, None);
                 transpose_back(at.outputs(dots), size, at.chunks.len(i), out);
@@ -189,8 +187,7 @@ impl<N: Network<T>, T: Scalar> Linearization<T> for LinearizedNetwork<'_, N, T> 
             at.backward(weights, first, u, deltas, None);
             for (i, deltas) in deltas.chunks_exact(stride).enumerate() {
                 let (shape, values) = (at.shape(first + i), at.values(first + i));
-                let pairs = inputs.par_iter_mut().zip(outputs.par_iter_mut()).enumerate();
-                pairs.for_each(|(layer, (inputs, outputs))| {
+                for_each((&mut *inputs, &mut *outputs), &|layer, (inputs, outputs)| {
                     at.network.add_moments(layer, shape, (deltas, values), inputs, outputs);
                 });
             }
@@ -208,24 +205,21 @@ impl<N: Network<T>, T: Scalar> Linearization<T> for LinearizedNetwork<'_, N, T> 
         let (deltas, dots) = (&deltas[..count * stride], room(dots, count * stride));
         let (outputs, image) = (room(outputs, self.rows()), room(image, self.rows()));
         let delta_tangents = room(delta_tangents, count * stride);
-        let both = dots.par_chunks_mut(stride).zip(delta_tangents.par_chunks_mut(stride));
-        both.zip(outputs.par_chunks_mut(size * network.outputs())).enumerate().for_each(
-            |(i, ((dots, bends), outputs))| {
-                let bend = Some((&deltas[i * stride..][..stride], bends));
-                network.tangents(at.x, v, at.shape(i), at.values(i), dots, bend);
-                transpose_back(at.outputs(dots), size, at.chunks.len(i), outputs);
-            },
-        );
+        let parts =
+            (Chunked(dots, stride), Chunked(delta_tangents, stride), Chunked(outputs, size * network.outputs()));
+        for_each(parts, &|i, (dots, bends, outputs)| {
+            let bend = Some((&deltas[i * stride..][..stride], bends));
+            network.tangents(at.x, v, at.shape(i), at.values(i), dots, bend);
+            transpose_back(at.outputs(dots), size, at.chunks.len(i), outputs);
+        });
         middle(outputs, image);
         let room_size = network.room() * size;
         let rooms = room(group, count * room_size);
-        delta_tangents.par_chunks_mut(stride).zip(rooms.par_chunks_mut(room_size)).enumerate().for_each(
-            |(i, (delta_tangents, room))| {
-                at.load_outputs(i, image, room);
-                let deltas = &deltas[i * stride..][..stride];
-                network.backward_tangents(both_weights, at.shape(i), at.values(i), deltas, delta_tangents, room);
-            },
-        );
+        for_each((Chunked(delta_tangents, stride), Chunked(rooms, room_size)), &|i, (delta_tangents, room)| {
+            at.load_outputs(i, image, room);
+            let deltas = &deltas[i * stride..][..stride];
+            network.backward_tangents(both_weights, at.shape(i), at.values(i), deltas, delta_tangents, room);
+        });
         at.sum(0, delta_tangents, Some((deltas, dots)), out);
         true
     }
@@ -239,8 +233,7 @@ impl<N: Network<T>, T: Scalar> Linearization<T> for LinearizedNetwork<'_, N, T> 
         let Products { weights, tangents: dots, outputs, image, .. } = &mut *self.products();
         let dots = room(dots, count * stride);
         let (outputs, image) = (room(outputs, self.rows()), room(image, self.rows()));
-        let both = dots.par_chunks_mut(stride).zip(outputs.par_chunks_mut(size * network.outputs()));
-        both.enumerate().for_each(|(i, (dots, outputs))| {
+        for_each((Chunked(dots, stride), Chunked(outputs, size * network.outputs())), &|i, (dots, outputs)| {
             network.tangents(at.x, v, at.shape(i), at.values(i), dots, None);
             transpose_back(at.outputs(dots), size, at.chunks.len(i), outputs);
         });

@@ -13,11 +13,10 @@
 //! with the indices − and + for the layers before and behind. A chunk's values are stored unit after unit, `size`
 //! samples for each.
 
-use rayon::prelude::*;
-
 use super::chunks::transpose;
 use crate::base::Scalar;
 use crate::base::native::{Matrix, MatrixMut, vectorized};
+use crate::base::parallel::{Chunked, for_each};
 use crate::base::random::SplitMix64;
 use crate::operator::LayerShape;
 
@@ -184,7 +183,7 @@ impl Connection {
     pub fn by_columns<T: Scalar>(&self, x: &[T], out: &mut [T]) {
         const INPUTS: usize = 64;
         let (weights, out) = (self.of(x), &mut out[self.first..self.end()]);
-        out.par_chunks_mut(INPUTS * self.outputs).enumerate().for_each(|(i, out)| {
+        for_each(Chunked(out, INPUTS * self.outputs), &|i, out| {
             let columns = i * INPUTS..((i + 1) * INPUTS).min(self.inputs);
             let row = |j: usize| &weights[j * self.inputs..][..self.inputs];
             transpose(row, self.outputs, columns, out, self.outputs);

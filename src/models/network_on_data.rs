@@ -1,12 +1,11 @@
 //! A network as a function of its parameters for a set of samples.
 
-use rayon::prelude::*;
-
 use super::chunks::{Chunks, GROUP, transpose, transpose_back};
 use super::linearized_network::{At, LinearizedNetwork};
 use super::network::{Network, Shape};
 use super::room::{Room, Rooms, room};
 use super::{ElmanNetwork, MultilayerPerceptron};
+use crate::base::parallel::{Chunked, for_each};
 use crate::base::{Error, Result, Scalar, check_positive_dimension};
 use crate::operator::{LayerShape, Linearization, Model, SampledModel};
 
@@ -105,8 +104,8 @@ impl<N: Network<T>, T: Scalar> NetworkOnData<'_, N, T> {
         outputs: &mut [T],
     ) {
         let (network, k) = (self.network, self.network.outputs());
-        let pairs = values.par_chunks_mut(self.stride(chunks)).zip(outputs.par_chunks_mut(chunks.size * k));
-        pairs.enumerate().for_each(|(i, (chunk, outputs))| {
+        let pairs = (Chunked(values, self.stride(chunks)), Chunked(outputs, chunks.size * k));
+        for_each(pairs, &|i, (chunk, outputs)| {
             let i = first + i;
             let shape = Shape { size: chunks.size, len: chunks.len(i) };
             self.load(samples, chunks, i, chunk);

@@ -2,12 +2,11 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::multilayer_perceptron::{Layer, MultilayerPerceptron, Piece};
 use super::network::{Bend, Network, Shape, Values, add_bias, sum, sum_columns};
 use crate::base::Scalar;
 use crate::base::native::MatrixMut;
+use crate::base::parallel::{Chunked, for_each, join};
 use crate::operator::LayerShape;
 
 /// Where the values of a layer's units are.
@@ -182,7 +181,7 @@ impl<T: Scalar> Network<T> for MultilayerPerceptron {
         let (a, delta) = (inputs_of(layer, values.inputs, values.units, size), &deltas[of(layer, size)]);
         let (n, m) = (layer.weights.inputs, layer.weights.outputs);
         let stride = n + 1;
-        rayon::join(|| add_gram(shape, a, n, stride, inputs), || add_gram(shape, delta, m, m, outputs));
+        join(|| add_gram(shape, a, n, stride, inputs), || add_gram(shape, delta, m, m, outputs));
         for (j, column) in shape.columns(a).enumerate() {
             let sum = sum(column);
             inputs[n * stride + j] += sum;
@@ -203,7 +202,7 @@ const COLUMNS: usize = 128;
 
 /// Adds VᵀV for the n columns of V: its part above the diagonal by blocks of columns, in parallel, then mirrored.
 fn add_gram<T: Scalar>(shape: Shape, v: &[T], n: usize, stride: usize, out: &mut [T]) {
-    out[..n * stride].par_chunks_mut(COLUMNS * stride).enumerate().for_each(|(i, out)| {
+    for_each(Chunked(&mut out[..n * stride], COLUMNS * stride), &|i, out| {
         let (first, last) = (i * COLUMNS, n.min((i + 1) * COLUMNS));
         let columns = shape.matrix(&v[first * shape.size..last * shape.size]);
         let above = shape.matrix(&v[..last * shape.size]);

@@ -7,10 +7,9 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
-use rayon::prelude::*;
-
 use super::block_layout::{BlockLayout, Chunk, NONE};
-use crate::base::{Scalar, parallel::over_parts, small};
+use crate::base::parallel::{for_each, over_parts};
+use crate::base::{Scalar, small};
 
 /// Elements of a result that one task computes at least.
 const GRAIN: usize = 4096;
@@ -125,7 +124,7 @@ impl<T: Scalar> BlockValues<T> {
     fn fill(&mut self, layout: &BlockLayout, fill: &(impl Fn(&Chunk, &mut ChunkValues<T>) + Sync)) {
         let BlockValues { chunks, outputs, gradient, norms, .. } = self;
         chunks.resize_with(layout.chunks.len(), ChunkValues::default);
-        chunks.par_iter_mut().zip(&layout.chunks).with_max_len(1).for_each(|(values, chunk)| {
+        for_each((&mut chunks[..], &layout.chunks[..]), &|_, (values, chunk)| {
             values.kept.resize(chunk.kept, T::zero());
             values.eliminated.resize(chunk.eliminated, T::zero());
             values.residuals.resize(chunk.rows, T::zero());
@@ -212,8 +211,8 @@ impl<T: Scalar> BlockJacobian<'_, T> {
         let layout = self.layout;
         let mut work = self.values.sums.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         work.resize_with(layout.chunks.len(), Vec::new);
-        let tasks = work.par_iter_mut().zip(&self.values.chunks).zip(&layout.chunks);
-        tasks.with_max_len(1).for_each(|((sums, values), chunk)| {
+        let tasks = (&mut work[..], &self.values.chunks[..], &layout.chunks[..]);
+        for_each(tasks, &|_, (sums, values, chunk)| {
             sums.resize(chunk.sums, 0.0);
             sums.fill(0.0);
             over_matrices(layout, chunk, |b, parameter, slot, range| {

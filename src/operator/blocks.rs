@@ -260,8 +260,8 @@ impl<T: Scalar> LinearMap<T> for BlockLinearization<'_, T> {
     fn take_error(&self) -> Option<CallbackError> {
         self.errors.take()
     }
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        out.copy_from_slice(&self.values.norms);
+    fn column_norms(&self, out: &mut [T]) -> bool {
+        out.iter_mut().zip(&self.values.norms).for_each(|(out, squared)| *out = squared.sqrt());
         true
     }
     fn blocks(&self) -> Option<BlockJacobian<'_, T>> {

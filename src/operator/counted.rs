@@ -7,16 +7,26 @@ use std::ops::Add;
 use super::{Expansion, Objective, SymmetricOperator};
 use crate::base::{CallbackError, Scalar};
 
-/// How often an objective or operator was called.
+/// How often an objective, a model or an operator was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Counts {
-    /// Values f(x).
+    /// Values f(x); in least squares residuals r(x), calls of [`Model::evaluate`](crate::Model::evaluate).
     pub values: usize,
-    /// Gradients ∇f(x).
+    /// Gradients ∇f(x), with those that differences make for products; in least squares Jacobians, calls of
+    /// [`Model::linearize`](crate::Model::linearize).
     pub gradients: usize,
     /// Products Mv. Forming a whole matrix counts as [`SymmetricOperator::forming_cost`] products (d by default).
     pub products: usize,
+    /// Products Jᵀu, in least squares.
+    pub transpose_products: usize,
+}
+
+impl Counts {
+    /// Products of both kinds.
+    pub fn all_products(&self) -> usize {
+        self.products.saturating_add(self.transpose_products)
+    }
 }
 
 impl Add for Counts {
@@ -26,13 +36,15 @@ impl Add for Counts {
             values: self.values + b.values,
             gradients: self.gradients + b.gradients,
             products: self.products + b.products,
+            transpose_products: self.transpose_products + b.transpose_products,
         }
     }
 }
 
 impl fmt::Display for Counts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} values, {} gradients, {} products", self.values, self.gradients, self.products)
+        write!(f, "{} values, {} gradients, {} products", self.values, self.gradients, self.products)?;
+        if self.transpose_products > 0 { write!(f, ", {} transposed", self.transpose_products) } else { Ok(()) }
     }
 }
 
@@ -57,9 +69,18 @@ impl<O> Counted<O> {
         Counted { inner, counts: Cell::default() }
     }
 
+    fn view(&self) -> CountedView<'_, &O> {
+        CountedView { inner: &self.inner, counts: &self.counts, known: Cell::new(0) }
+    }
+
     /// The calls so far.
     pub fn counts(&self) -> Counts {
         self.counts.get()
+    }
+
+    /// Continues these counts.
+    pub(crate) fn set_counts(&self, counts: Counts) {
+        self.counts.set(counts);
     }
 }
 
@@ -78,7 +99,7 @@ impl<T, O: Objective<T>> Objective<T> for Counted<O> {
         self.inner.value(x)
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
-        CountedView { inner: self.inner.expand(x), counts: &self.counts }
+        CountedView { inner: self.inner.expand(x), counts: &self.counts, known: Cell::new(0) }
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.inner.take_error()
@@ -90,22 +111,28 @@ impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
         self.inner.dim()
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
-        CountedView { inner: &self.inner, counts: &self.counts }.apply(v, out);
+        self.view().apply(v, out);
     }
     fn apply_block(&self, v: &[T], out: &mut [T]) {
-        CountedView { inner: &self.inner, counts: &self.counts }.apply_block(v, out);
+        self.view().apply_block(v, out);
     }
     fn form(&self, matrix: &mut [T])
     where
         T: Scalar,
     {
-        CountedView { inner: &self.inner, counts: &self.counts }.form(matrix);
+        self.view().form(matrix);
     }
     fn forming_cost(&self) -> usize {
         self.inner.forming_cost()
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
+    }
+    fn accuracy(&self) -> Option<f64> {
+        self.inner.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.inner.evaluations()
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.inner.take_error()
@@ -116,6 +143,18 @@ impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
 struct CountedView<'c, E> {
     inner: E,
     counts: &'c Cell<Counts>,
+    /// Gradients made for products that were counted.
+    known: Cell<usize>,
+}
+
+impl<E> CountedView<'_, E> {
+    fn record_evaluations<T>(&self)
+    where
+        E: SymmetricOperator<T>,
+    {
+        let now = self.inner.evaluations();
+        record(self.counts, |c| c.gradients += now - self.known.replace(now));
+    }
 }
 
 impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
@@ -125,10 +164,12 @@ impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
     fn apply(&self, v: &[T], out: &mut [T]) {
         record(self.counts, |c| c.products += 1);
         self.inner.apply(v, out);
+        self.record_evaluations();
     }
     fn apply_block(&self, v: &[T], out: &mut [T]) {
         record(self.counts, |c| c.products += v.len() / self.inner.dim().max(1));
         self.inner.apply_block(v, out);
+        self.record_evaluations();
     }
     fn form(&self, matrix: &mut [T])
     where
@@ -136,12 +177,19 @@ impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
     {
         record(self.counts, |c| c.products += self.inner.forming_cost());
         self.inner.form(matrix);
+        self.record_evaluations();
     }
     fn forming_cost(&self) -> usize {
         self.inner.forming_cost()
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
+    }
+    fn accuracy(&self) -> Option<f64> {
+        self.inner.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.inner.evaluations()
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.inner.take_error()
@@ -164,6 +212,7 @@ impl<T, E: Expansion<T>> Expansion<T> for CountedView<'_, E> {
     }
     fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
         let offered = self.inner.structural_product(damping, v, out);
+        self.record_evaluations();
         record(self.counts, |c| c.products += usize::from(offered));
         offered
     }

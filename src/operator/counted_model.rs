@@ -1,62 +1,33 @@
-//! Exact counts of residuals, Jacobians and their products.
+//! Exact counts of residuals (values), Jacobians (gradients) and their products.
 
 use std::cell::Cell;
-use std::fmt;
 
 use super::block_jacobian::BlockJacobian;
-use super::{Counts, LinearMap, Linearization, Model};
+use super::{Around, Counts, LinearMap, Linearization, Model, Units};
 use crate::base::{CallbackError, Scalar};
-
-/// How often a least-squares model was called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct LeastSquaresCounts {
-    /// Residuals r(x): calls of [`Model::evaluate`].
-    pub residuals: usize,
-    /// Points at which the model was linearised: calls of [`Model::linearize`].
-    pub linearizations: usize,
-    /// Products Jv. A Jacobian that is formed as a matrix counts as [`LinearMap::forming_cost`] of them, or of
-    /// `transpose_products` where it has fewer rows than columns.
-    pub products: usize,
-    /// Products Jᵀu.
-    pub transpose_products: usize,
-}
-
-impl LeastSquaresCounts {
-    /// The same in the words of [`Stopping`](crate::Stopping): values are residuals, gradients linearisations, products
-    /// those of both kinds.
-    pub fn totals(&self) -> Counts {
-        Counts {
-            values: self.residuals,
-            gradients: self.linearizations,
-            products: self.products + self.transpose_products,
-        }
-    }
-}
-
-impl fmt::Display for LeastSquaresCounts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LeastSquaresCounts { residuals, linearizations, products, transpose_products } = self;
-        write!(f, "{residuals} residuals, {linearizations} Jacobians, {products} products Jv, {transpose_products} Jᵀu")
-    }
-}
 
 /// A model that counts what is asked of it.
 pub(crate) struct CountedModel<'m, M> {
     model: &'m M,
-    counts: Cell<LeastSquaresCounts>,
+    counts: Cell<Counts>,
+    units: Units,
 }
 
 impl<'m, M> CountedModel<'m, M> {
     pub fn new(model: &'m M) -> Self {
-        CountedModel { model, counts: Cell::default() }
+        CountedModel { model, counts: Cell::default(), units: Units::default() }
     }
 
-    pub fn counts(&self) -> LeastSquaresCounts {
+    pub fn counts(&self) -> Counts {
         self.counts.get()
     }
 
-    fn record(&self, change: impl FnOnce(&mut LeastSquaresCounts)) {
+    /// Continues these counts.
+    pub fn set_counts(&self, counts: Counts) {
+        self.counts.set(counts);
+    }
+
+    fn record(&self, change: impl FnOnce(&mut Counts)) {
         let mut now = self.counts.get();
         change(&mut now);
         self.counts.set(now);
@@ -69,7 +40,7 @@ impl<'m, M> CountedModel<'m, M> {
     where
         M: Model<T>,
     {
-        self.record(|c| c.residuals += 1);
+        self.record(|c| c.values += 1);
         self.model.evaluate(x, out);
     }
 
@@ -82,8 +53,9 @@ impl<'m, M> CountedModel<'m, M> {
     where
         M: Model<T>,
     {
-        self.record(|c| c.linearizations += 1);
-        CountedMap { inner: self.model.linearize_within(x, bounds), counted: self }
+        self.record(|c| c.gradients += 1);
+        let around = Around { bounds, units: Some(&self.units) };
+        CountedMap { inner: self.model.linearize_within(x, around), counted: self, known: Cell::new(0) }
     }
 }
 
@@ -91,6 +63,19 @@ impl<'m, M> CountedModel<'m, M> {
 pub(crate) struct CountedMap<'a, J, M> {
     inner: J,
     counted: &'a CountedModel<'a, M>,
+    /// Evaluations of it that were counted.
+    known: Cell<usize>,
+}
+
+impl<J, M> CountedMap<'_, J, M> {
+    /// Counts the evaluations that a call has made, for differences.
+    fn record_evaluations<T>(&self)
+    where
+        J: LinearMap<T>,
+    {
+        let now = self.inner.evaluations();
+        self.counted.record(|c| c.values += now - self.known.replace(now));
+    }
 }
 
 impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
@@ -103,10 +88,12 @@ impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.counted.record(|c| c.products += 1);
         self.inner.apply(v, out);
+        self.record_evaluations();
     }
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
         self.counted.record(|c| c.transpose_products += 1);
         self.inner.apply_transpose(u, out);
+        self.record_evaluations();
     }
     fn form(&self, matrix: &mut [T])
     where
@@ -115,12 +102,18 @@ impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
         let (cost, wide) = (self.inner.forming_cost(), self.rows() < self.columns());
         self.counted.record(|c| *if wide { &mut c.transpose_products } else { &mut c.products } += cost);
         self.inner.form(matrix);
+        self.record_evaluations();
     }
     fn forming_cost(&self) -> usize {
         self.inner.forming_cost()
     }
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        self.inner.column_norms_squared(out)
+    fn column_norms(&self, out: &mut [T]) -> bool {
+        let known = self.inner.column_norms(out);
+        self.record_evaluations();
+        known
+    }
+    fn accuracy(&self) -> Option<f64> {
+        self.inner.accuracy()
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)

@@ -85,6 +85,12 @@ impl<T, E: SymmetricOperator<T>, O, D> SymmetricOperator<T> for At<'_, T, E, O, 
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)
     }
+    fn accuracy(&self) -> Option<f64> {
+        self.inner.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.inner.evaluations()
+    }
     fn take_error(&self) -> Option<CallbackError> {
         self.inner.take_error().or_else(|| self.objective.errors.take())
     }

@@ -3,17 +3,23 @@
 //! H v ≈ (∇f(x + hv) − ∇f(x)) / h                 forward: one gradient a product, ∇f(x) being kept
 //! H v ≈ (∇f(x + hv) − ∇f(x − hv)) / 2h           central: two gradients a product
 //!
-//! Steps: Nocedal & Wright, *Numerical Optimization* (2006), section 8.1. With a gradient that is accurate to ε
-//! relative, the error is O(h‖v‖) + O(ε/h‖v‖) forward, least near h‖v‖ = √ε (1 + ‖x‖∞) with a relative error of
-//! about √ε (1.5e-8 in f64, 3e-4 in f32); O(h²‖v‖²) + O(ε/h‖v‖) central, least near ∛ε (1 + ‖x‖∞) with about ε^⅔
-//! (4e-11 in f64, 2e-5 in f32). The step is measured in the unit of x: where |x| ≫ 1 or ≪ 1 the 1 is replaced by ‖x‖∞.
+//! Steps: Nocedal & Wright, *Numerical Optimization* (2006), section 8.1. With a gradient that is accurate to ε relative
+//! the error is O(t) + O(ε/t) forward, least near t = √ε with a relative error of about √ε (1.5e-8 in f64, 3e-4 in f32);
+//! O(t²) + O(ε/t) central, least near ∛ε with about ε^⅔ (4e-11 in f64, 2e-5 in f32). Here t is the length of hv in the
+//! units of x, each component in its own: t = h maxⱼ |vⱼ|/uⱼ, where uⱼ is the larger of |xⱼ| and the typical size that
+//! the user gave, and 1 where both are zero.
+//!
+//! A component that is near zero by chance (x at a solution) must not make h so short that the others do not move: h is
+//! at least ε^¾ ‖x∘v‖/‖v‖², where a displacement still has a quarter of its digits. Where the gradient is not finite on
+//! one side, the difference is taken on the other.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::marker::PhantomData;
 
 use super::callback::{ValueFn, WriteFn};
+use super::differences::{accuracy, relative};
 use super::{Expansion, Objective, SymmetricOperator};
-use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar, kernels};
+use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Result, Scalar, check_finite, check_length, kernels};
 
 /// Which difference quotient gives Hessian products.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +37,8 @@ pub struct GradientObjective<T, F, G> {
     value: F,
     gradient: G,
     difference: Difference,
+    /// Typical sizes of the unknowns, or nothing.
+    typical: Vec<f64>,
     errors: ErrorSlot,
     scalar: PhantomData<fn(T)>,
 }
@@ -38,7 +46,8 @@ pub struct GradientObjective<T, F, G> {
 /// The objective with value `value(x)` and gradient `gradient(x, g)`; Hessian products are differences of gradients.
 ///
 /// A product costs one further gradient with [`Difference::Forward`], two with [`Difference::Central`]; a report counts
-/// it as one product. The step and the error are described at [`Difference`].
+/// it as one product, and these gradients as gradients. Each unknown has a unit of its own, its size or its
+/// [typical size](GradientObjective::with_typical).
 ///
 /// ```
 /// use newton_krylov::{Difference, TrustRegion, objective_from_gradient};
@@ -65,7 +74,29 @@ where
     V: CallbackOutput<f64>,
     W: CallbackOutput<()>,
 {
-    GradientObjective { dim, value, gradient, difference, errors: ErrorSlot::new(), scalar: PhantomData }
+    GradientObjective {
+        dim,
+        value,
+        gradient,
+        difference,
+        typical: vec![],
+        errors: ErrorSlot::new(),
+        scalar: PhantomData,
+    }
+}
+
+impl<T: Scalar, F, G> GradientObjective<T, F, G> {
+    /// The same objective with a typical size of each unknown, where its value says little of it, as at or near 0; 0 where
+    /// none is known.
+    ///
+    /// # Errors
+    /// For a wrong length, and a size that is not finite.
+    pub fn with_typical(mut self, typical: &[T]) -> Result<Self> {
+        check_length("typical", typical, self.dim)?;
+        check_finite("typical", typical)?;
+        self.typical = typical.iter().map(|t| t.abs().into()).collect();
+        Ok(self)
+    }
 }
 
 impl<T: Scalar, F: ValueFn<T>, G: WriteFn<T>> Objective<T> for GradientObjective<T, F, G> {
@@ -77,7 +108,7 @@ impl<T: Scalar, F: ValueFn<T>, G: WriteFn<T>> Objective<T> for GradientObjective
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         let scratch = RefCell::new((vec![T::zero(); self.dim], vec![T::zero(); self.dim]));
-        GradientAt { objective: self, x, gradient: OnceCell::new(), scratch }
+        GradientAt { objective: self, x, gradient: OnceCell::new(), scratch, evaluations: Cell::new(0) }
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.errors.take()
@@ -90,6 +121,8 @@ struct GradientAt<'a, T, O> {
     x: &'a [T],
     gradient: OnceCell<Vec<T>>,
     scratch: RefCell<(Vec<T>, Vec<T>)>,
+    /// Gradients made for products.
+    evaluations: Cell<usize>,
 }
 
 impl<T: Scalar, F, G: WriteFn<T>> GradientAt<'_, T, GradientObjective<T, F, G>> {
@@ -104,6 +137,23 @@ impl<T: Scalar, F, G: WriteFn<T>> GradientAt<'_, T, GradientObjective<T, F, G>> 
             g
         })
     }
+
+    /// h for a product with v; `None` for v = 0.
+    fn step(&self, v: &[T]) -> Option<f64> {
+        let length = kernels::norm(v);
+        if length == 0.0 {
+            return None;
+        }
+        let (mut reach, mut size) = (0.0_f64, 0.0_f64);
+        for (j, (&x, &v)) in self.x.iter().zip(v).enumerate() {
+            let (x, v): (f64, f64) = (x.abs().into(), v.abs().into() / length);
+            let unit = x.max(self.objective.typical.get(j).copied().unwrap_or(0.0));
+            reach = reach.max(v / if unit > 0.0 { unit } else { 1.0 });
+            size = size.hypot(x * v);
+        }
+        let shortest = T::epsilon_f64().powf(0.75) * size;
+        Some((relative::<T>(self.objective.difference) / reach).max(shortest) / length)
+    }
 }
 
 impl<T: Scalar, F, G: WriteFn<T>> SymmetricOperator<T> for GradientAt<'_, T, GradientObjective<T, F, G>> {
@@ -112,33 +162,32 @@ impl<T: Scalar, F, G: WriteFn<T>> SymmetricOperator<T> for GradientAt<'_, T, Gra
     }
 
     fn apply(&self, v: &[T], out: &mut [T]) {
-        let length = kernels::norm(v);
-        if length == 0.0 {
-            out.fill(T::zero());
-            return;
-        }
+        let Some(h) = self.step(v) else { return out.fill(T::zero()) };
         let (displaced, other) = &mut *self.scratch.borrow_mut();
-        let size = kernels::max_abs(self.x);
-        let unit = if size > 0.0 { size } else { 1.0 };
-        let epsilon = T::epsilon_f64();
-        match self.objective.difference {
-            Difference::Forward => {
-                let h = epsilon.sqrt() * unit / length;
-                kernels::add_scaled(self.x, h, v, displaced);
-                self.gradient_at(displaced, out);
-                kernels::axpby(-1.0 / h, self.base_gradient(), 1.0 / h, out);
-            }
-            Difference::Central => {
-                let h = epsilon.cbrt() * unit / length;
-                kernels::add_scaled(self.x, h, v, displaced);
-                self.gradient_at(displaced, out);
-                kernels::add_scaled(self.x, -h, v, displaced);
-                self.gradient_at(displaced, other);
-                kernels::axpby(-0.5 / h, other, 0.5 / h, out);
+        let mut displaced_gradient = |h: f64, out: &mut [T]| {
+            self.evaluations.set(self.evaluations.get() + 1);
+            kernels::add_scaled(self.x, h, v, displaced);
+            self.gradient_at(displaced, out);
+            kernels::all_finite(out)
+        };
+        let ahead = displaced_gradient(h, out);
+        let behind = (!ahead || self.objective.difference == Difference::Central) && displaced_gradient(-h, other);
+        match (ahead, behind) {
+            (true, true) => kernels::axpby(-0.5 / h, other, 0.5 / h, out),
+            (_, false) => kernels::axpby(-1.0 / h, self.base_gradient(), 1.0 / h, out),
+            (false, true) => {
+                out.copy_from_slice(other);
+                kernels::axpby(1.0 / h, self.base_gradient(), -1.0 / h, out);
             }
         }
     }
 
+    fn accuracy(&self) -> Option<f64> {
+        Some(accuracy::<T>(self.objective.difference))
+    }
+    fn evaluations(&self) -> usize {
+        self.evaluations.get()
+    }
     fn take_error(&self) -> Option<CallbackError> {
         self.objective.errors.take()
     }

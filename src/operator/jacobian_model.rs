@@ -1,25 +1,21 @@
-//! Models whose Jacobian is a matrix, for few parameters: written by a closure, or by differences of the outputs.
-//!
-//! Differences go column by column, with Nocedal & Wright's steps (*Numerical Optimization* (2006), section 8.1):
-//!
-//!   ∂h/∂xⱼ ≈ (h(x + tⱼeⱼ) − h(x)) / tⱼ,                 tⱼ = √ε uⱼ
-//!   ∂h/∂xⱼ ≈ (h(x + tⱼeⱼ) − h(x − tⱼeⱼ)) / 2tⱼ,         tⱼ = ∛ε uⱼ
-//!
-//! in the unit uⱼ = max(|xⱼ|, √ε ‖x‖∞) of each component, since parameters may differ by orders of magnitude; of a
-//! component that is zero nothing is known, and uⱼ = ‖x‖∞, or 1 at the origin. Where a bound is nearer than tⱼ the
-//! difference is taken to the other side, one-sided.
+//! Models whose Jacobian is a matrix, dense or sparse: written by a closure, or by [`differences`](super::differences) of
+//! the outputs.
 
 use std::marker::PhantomData;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock};
 
 use super::callback::WriteFn;
-use super::{Difference, LinearMap, Linearization, Model};
-use crate::base::{CallbackError, ErrorSlot, Scalar, kernels};
+use super::differences::{Around, Differences, accuracy};
+use super::pattern::Shape;
+use super::{Difference, LinearMap, Linearization, Model, Pattern};
+use crate::base::{CallbackError, ErrorSlot, Result, Scalar, check_finite, check_length, kernels};
 
 /// A model whose Jacobian a closure writes as a matrix; see [`least_squares_dense`](crate::least_squares_dense).
 pub struct JacobianModel<T, F, J> {
     output_dim: usize,
     dim: usize,
+    pattern: Option<Pattern>,
     evaluate: F,
     jacobian: J,
     errors: ErrorSlot,
@@ -30,7 +26,38 @@ impl<T: Scalar, F: WriteFn<T>, J: WriteFn<T>> JacobianModel<T, F, J> {
     /// The model with m = `output_dim` and n = `dim` whose outputs `evaluate(x, h)` writes to `h`, and whose Jacobian
     /// `jacobian(x, j)` writes to `j`, m·n numbers by columns: `j[k * m + i]` is ∂hᵢ/∂xₖ.
     pub fn new(output_dim: usize, dim: usize, evaluate: F, jacobian: J) -> Self {
-        JacobianModel { output_dim, dim, evaluate, jacobian, errors: ErrorSlot::new(), scalar: PhantomData }
+        JacobianModel {
+            output_dim,
+            dim,
+            pattern: None,
+            evaluate,
+            jacobian,
+            errors: ErrorSlot::new(),
+            scalar: PhantomData,
+        }
+    }
+
+    /// The model with a sparse Jacobian: `jacobian(x, values)` writes one number for each entry that the pattern was made
+    /// from, in that order. Products cost two operations for each of them.
+    ///
+    /// ```
+    /// use newton_krylov::{JacobianModel, LeastSquares, LevenbergMarquardt, Pattern};
+    ///
+    /// // xᵢ² = i, each by itself: 10⁵ parameters
+    /// let n = 100_000;
+    /// let pattern = Pattern::new(n, n, &(0..n).map(|i| (i, i)).collect::<Vec<_>>())?;
+    /// let roots = JacobianModel::sparse(
+    ///     pattern,
+    ///     |x: &[f64], r: &mut [f64]| (0..n).for_each(|i| r[i] = x[i] * x[i] - 1.0 - i as f64),
+    ///     |x: &[f64], j: &mut [f64]| (0..n).for_each(|i| j[i] = 2.0 * x[i]),
+    /// );
+    /// let report = LevenbergMarquardt::default().minimize(&LeastSquares::new(roots), &vec![10.0; n])?;
+    /// assert!(report.termination.converged() && (report.x[8] - 3.0).abs() < 1e-6);
+    /// # Ok::<(), newton_krylov::Error>(())
+    /// ```
+    pub fn sparse(pattern: Pattern, evaluate: F, jacobian: J) -> Self {
+        let model = JacobianModel::new(pattern.rows(), pattern.columns(), evaluate, jacobian);
+        JacobianModel { pattern: Some(pattern), ..model }
     }
 }
 
@@ -45,8 +72,17 @@ impl<T: Scalar, F: WriteFn<T>, J: WriteFn<T>> Model<T> for JacobianModel<T, F, J
         self.evaluate.write(&self.errors, x, out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
-        let write = |_: &OnceLock<Vec<T>>, matrix: &mut [T]| self.jacobian.write(&self.errors, x, matrix);
-        MatrixAt { model: self, x, write, cost: 1, outputs: OnceLock::new(), matrix: OnceLock::new() }
+        let shape = Shape { rows: self.output_dim, columns: self.dim, pattern: self.pattern.as_ref() };
+        let write = move |_: &MatrixAt<'a, T>, matrix: &mut [T]| match &self.pattern {
+            None => self.jacobian.write(&self.errors, x, matrix),
+            Some(pattern) => {
+                let mut given = vec![T::zero(); pattern.given()];
+                self.jacobian.write(&self.errors, x, &mut given);
+                pattern.gather(&given, matrix);
+            }
+        };
+        let evaluate = move |out: &mut [T]| self.evaluate.write(&self.errors, x, out);
+        MatrixAt::new(shape, 1, None, &self.errors, Box::new(evaluate), Box::new(write))
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.errors.take()
@@ -55,70 +91,72 @@ impl<T: Scalar, F: WriteFn<T>, J: WriteFn<T>> Model<T> for JacobianModel<T, F, J
 
 /// A model whose Jacobian comes from differences of its outputs; see
 /// [`least_squares_from_residuals`](crate::least_squares_from_residuals).
+///
+/// Each parameter has a unit of its own: its size, or its [typical size](Self::with_typical) where that is larger. Where
+/// that step changes nothing, is lost in rounding, or leads to where the outputs are not finite, others are tried. It
+/// keeps the outputs of its last evaluation, so that a Jacobian at that point does not evaluate it again.
 pub struct DifferenceModel<T, F> {
     output_dim: usize,
     dim: usize,
+    pattern: Option<Pattern>,
+    typical: Vec<f64>,
     evaluate: F,
     difference: Difference,
+    /// The last point, and the outputs there.
+    last: Mutex<(Vec<T>, Vec<T>)>,
     errors: ErrorSlot,
-    scalar: PhantomData<fn(T)>,
 }
 
 impl<T: Scalar, F: WriteFn<T>> DifferenceModel<T, F> {
-    /// The model with m = `output_dim` and n = `dim` whose outputs `evaluate(x, h)` writes to `h`.
+    /// The model with m = `output_dim` and n = `dim` whose outputs `evaluate(x, h)` writes to `h`. A Jacobian costs n
+    /// evaluations with [`Difference::Forward`] and 2n with [`Difference::Central`], and a few more where steps fail.
     pub fn new(output_dim: usize, dim: usize, evaluate: F, difference: Difference) -> Self {
-        DifferenceModel { output_dim, dim, evaluate, difference, errors: ErrorSlot::new(), scalar: PhantomData }
+        let (pattern, typical, last) = (None, vec![], Mutex::default());
+        DifferenceModel { output_dim, dim, pattern, typical, evaluate, difference, last, errors: ErrorSlot::new() }
     }
 
-    /// The differences within the bounds, column by column.
-    fn differences(&self, x: &[T], bounds: Option<[&[T]; 2]>, outputs: &OnceLock<Vec<T>>, matrix: &mut [T]) {
-        let outputs = || outputs.get_or_init(|| self.outputs(x));
-        let (m, epsilon) = (self.output_dim, T::epsilon_f64());
-        let largest = kernels::max_abs(x);
-        let largest = if largest > 0.0 { largest } else { 1.0 };
-        let relative = if self.difference == Difference::Forward { epsilon.sqrt() } else { epsilon.cbrt() };
-        let mut displaced = x.to_vec();
-        let mut other = vec![T::zero(); m];
-        for (j, column) in matrix.chunks_exact_mut(m).enumerate() {
-            let size: f64 = x[j].abs().into();
-            let size = if size == 0.0 { largest } else { size.max(epsilon.sqrt() * largest) };
-            let step = T::from_f64(relative * size);
-            let [lower, upper] = bounds.map_or([T::neg_infinity(), T::infinity()], |bounds| bounds.map(|b| b[j]));
-            let (low, high) = (x[j] - step, x[j] + step);
-            let central = self.difference == Difference::Central && low >= lower && high <= upper;
-            // To the side with more room, where a bound is in the way.
-            let to = if high <= upper {
-                high
-            } else if low >= lower {
-                low
-            } else if upper - x[j] >= x[j] - lower {
-                upper
-            } else {
-                lower
-            };
-            displaced[j] = to;
-            self.evaluate(&displaced, column);
-            let from: &[T] = if central {
-                displaced[j] = low;
-                self.evaluate(&displaced, &mut other);
-                &other
-            } else {
-                outputs()
-            };
-            let width: f64 = (to - if central { low } else { x[j] }).into();
-            if width == 0.0 {
-                column.fill(T::zero()); // the bounds leave no room: xⱼ is fixed
-            } else {
-                kernels::axpby(-1.0 / width, from, 1.0 / width, column);
-            }
-            displaced[j] = x[j];
-        }
+    /// The model with a sparse Jacobian of the given pattern. A Jacobian costs as many evaluations as the pattern has
+    /// [groups](Pattern::groups), twice that with central differences.
+    ///
+    /// ```
+    /// use newton_krylov::{Difference, DifferenceModel, LeastSquares, LevenbergMarquardt, Pattern};
+    ///
+    /// // A chain of Rosenbrock's valleys: two entries in a row, and three evaluations for a Jacobian of any size.
+    /// let n = 1000;
+    /// let entries: Vec<_> = (0..n - 1).flat_map(|i| [(2 * i, i), (2 * i, i + 1), (2 * i + 1, i)]).collect();
+    /// let pattern = Pattern::new(2 * n - 2, n, &entries)?;
+    /// assert_eq!(pattern.groups(), 2);
+    /// let chain = |x: &[f64], r: &mut [f64]| {
+    ///     for i in 0..n - 1 {
+    ///         (r[2 * i], r[2 * i + 1]) = (10.0 * (x[i + 1] - x[i] * x[i]), 1.0 - x[i]);
+    ///     }
+    /// };
+    /// let model = DifferenceModel::sparse(pattern, chain, Difference::Forward);
+    /// let report = LevenbergMarquardt::default().minimize(&LeastSquares::new(model), &vec![0.5; n])?;
+    /// assert!(report.value < 1e-12);
+    /// # Ok::<(), newton_krylov::Error>(())
+    /// ```
+    pub fn sparse(pattern: Pattern, evaluate: F, difference: Difference) -> Self {
+        let model = DifferenceModel::new(pattern.rows(), pattern.columns(), evaluate, difference);
+        DifferenceModel { pattern: Some(pattern), ..model }
+    }
+}
+
+impl<T: Scalar, F> DifferenceModel<T, F> {
+    /// The same model with a typical size of each parameter, where its value says little of it, as at or near 0; 0 where
+    /// none is known.
+    ///
+    /// # Errors
+    /// For a wrong length, and a size that is not finite.
+    pub fn with_typical(mut self, typical: &[T]) -> Result<Self> {
+        check_length("typical", typical, self.dim)?;
+        check_finite("typical", typical)?;
+        self.typical = typical.iter().map(|t| t.abs().into()).collect();
+        Ok(self)
     }
 
-    fn outputs(&self, x: &[T]) -> Vec<T> {
-        let mut outputs = vec![T::zero(); self.output_dim];
-        self.evaluate(x, &mut outputs);
-        outputs
+    fn last(&self) -> std::sync::MutexGuard<'_, (Vec<T>, Vec<T>)> {
+        self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
@@ -131,84 +169,151 @@ impl<T: Scalar, F: WriteFn<T>> Model<T> for DifferenceModel<T, F> {
     }
     fn evaluate(&self, x: &[T], out: &mut [T]) {
         self.evaluate.write(&self.errors, x, out);
+        let (point, outputs) = &mut *self.last();
+        (point.clear(), outputs.clear());
+        (point.extend_from_slice(x), outputs.extend_from_slice(out));
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
-        self.linearize_within(x, None)
+        self.linearize_within(x, Around::default())
     }
-    fn linearize_within<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> impl Linearization<T> + 'a {
-        let write = move |outputs: &OnceLock<Vec<T>>, matrix: &mut [T]| self.differences(x, bounds, outputs, matrix);
-        MatrixAt { model: self, x, write, cost: self.dim, outputs: OnceLock::new(), matrix: OnceLock::new() }
+    fn linearize_within<'a>(&'a self, x: &'a [T], around: Around<'a, T>) -> impl Linearization<T> + 'a {
+        let shape = Shape { rows: self.output_dim, columns: self.dim, pattern: self.pattern.as_ref() };
+        let write = move |at: &MatrixAt<'a, T>, matrix: &mut [T]| {
+            let DifferenceModel { difference, typical, .. } = self;
+            let outputs = at.outputs();
+            let evaluate = &|x: &[T], out: &mut [T]| self.evaluate.write(&self.errors, x, out);
+            let differences = Differences { evaluate, shape, difference: *difference, typical, x, outputs, around };
+            at.evaluations.fetch_add(differences.write(matrix), Ordering::Relaxed);
+        };
+        let evaluate = move |out: &mut [T]| self.evaluate.write(&self.errors, x, out);
+        let at = MatrixAt::new(
+            shape,
+            shape.groups(),
+            Some(accuracy::<T>(self.difference)),
+            &self.errors,
+            Box::new(evaluate),
+            Box::new(write),
+        );
+        let (point, outputs) = &*self.last();
+        if point == x {
+            let _ = at.outputs.set(outputs.clone());
+        }
+        at
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.errors.take()
     }
 }
 
+type Write<'a, T> = Box<dyn Fn(&MatrixAt<'a, T>, &mut [T]) + 'a>;
+
 /// A model at a point, with its Jacobian as a matrix once that was needed.
-struct MatrixAt<'a, T, M, W> {
-    model: &'a M,
-    x: &'a [T],
-    /// Writes the matrix.
-    write: W,
+struct MatrixAt<'a, T> {
+    shape: Shape<'a>,
     cost: usize,
+    accuracy: Option<f64>,
+    errors: &'a ErrorSlot,
+    /// Writes the outputs.
+    evaluate: Box<dyn Fn(&mut [T]) + 'a>,
+    /// Writes the matrix, in the places of the shape; they are zero before.
+    write: Write<'a, T>,
     outputs: OnceLock<Vec<T>>,
     matrix: OnceLock<Vec<T>>,
+    evaluations: AtomicUsize,
 }
 
-impl<T: Scalar, M: Model<T>, W: Fn(&OnceLock<Vec<T>>, &mut [T])> MatrixAt<'_, T, M, W> {
+impl<'a, T: Scalar> MatrixAt<'a, T> {
+    fn new(
+        shape: Shape<'a>,
+        cost: usize,
+        accuracy: Option<f64>,
+        errors: &'a ErrorSlot,
+        evaluate: Box<dyn Fn(&mut [T]) + 'a>,
+        write: Write<'a, T>,
+    ) -> Self {
+        let (outputs, matrix, evaluations) = (OnceLock::new(), OnceLock::new(), AtomicUsize::new(0));
+        MatrixAt { shape, cost, accuracy, errors, evaluate, write, outputs, matrix, evaluations }
+    }
+
     fn matrix(&self) -> &[T] {
         self.matrix.get_or_init(|| {
-            let mut matrix = vec![T::zero(); self.rows() * self.columns()];
-            (self.write)(&self.outputs, &mut matrix);
+            let mut matrix = vec![T::zero(); self.shape.len()];
+            (self.write)(self, &mut matrix);
             matrix
         })
     }
+
+    fn outputs(&self) -> &[T] {
+        self.outputs.get_or_init(|| {
+            let mut outputs = vec![T::zero(); self.shape.rows];
+            (self.evaluate)(&mut outputs);
+            self.evaluations.fetch_add(1, Ordering::Relaxed);
+            outputs
+        })
+    }
+
+    /// The numbers of column j, and their rows if these are not all.
+    fn column(&self, j: usize) -> (&[T], Option<&[usize]>) {
+        let place = self.shape.column(j);
+        (&self.matrix()[place.clone()], self.shape.pattern.map(|p| &p.row_indices()[place]))
+    }
 }
 
-impl<T: Scalar, M: Model<T>, W: Fn(&OnceLock<Vec<T>>, &mut [T])> LinearMap<T> for MatrixAt<'_, T, M, W> {
+impl<T: Scalar> LinearMap<T> for MatrixAt<'_, T> {
     fn rows(&self) -> usize {
-        self.model.output_dim()
+        self.shape.rows
     }
     fn columns(&self) -> usize {
-        self.model.dim()
+        self.shape.columns
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
         out.fill(T::zero());
-        for (column, &v) in self.matrix().chunks_exact(self.rows()).zip(v) {
-            kernels::axpy(v.into(), column, out);
+        for (j, &v) in v.iter().enumerate() {
+            match self.column(j) {
+                (column, None) => kernels::axpy(v.into(), column, out),
+                (column, Some(rows)) => rows.iter().zip(column).for_each(|(&i, &a)| out[i] += a * v),
+            }
         }
     }
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
-        for (out, column) in out.iter_mut().zip(self.matrix().chunks_exact(self.rows())) {
-            *out = T::from_f64(kernels::dot(column, u));
+        for (j, out) in out.iter_mut().enumerate() {
+            *out = T::from_f64(match self.column(j) {
+                (column, None) => kernels::dot(column, u),
+                (column, Some(rows)) => rows.iter().zip(column).map(|(&i, &a)| a.into() * u[i].into()).sum(),
+            });
         }
     }
     fn take_error(&self) -> Option<CallbackError> {
-        self.model.take_error()
+        self.errors.take()
     }
     fn form(&self, matrix: &mut [T]) {
-        match self.matrix.get() {
-            Some(known) => matrix.copy_from_slice(known),
-            None => (self.write)(&self.outputs, matrix),
+        if self.shape.pattern.is_none() {
+            return matrix.copy_from_slice(self.matrix());
+        }
+        matrix.fill(T::zero());
+        for (j, out) in matrix.chunks_exact_mut(self.shape.rows).enumerate() {
+            if let (column, Some(rows)) = self.column(j) {
+                rows.iter().zip(column).for_each(|(&i, &a)| out[i] = a);
+            }
         }
     }
     fn forming_cost(&self) -> usize {
         self.cost
     }
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        for (out, column) in out.iter_mut().zip(self.matrix().chunks_exact(self.rows())) {
-            *out = T::from_f64(kernels::dot(column, column));
-        }
+    fn column_norms(&self, out: &mut [T]) -> bool {
+        out.iter_mut().enumerate().for_each(|(j, out)| *out = T::from_f64(kernels::norm(self.column(j).0)));
         true
+    }
+    fn accuracy(&self) -> Option<f64> {
+        self.accuracy
+    }
+    fn evaluations(&self) -> usize {
+        self.evaluations.load(Ordering::Relaxed)
     }
 }
 
-impl<T: Scalar, M: Model<T>, W: Fn(&OnceLock<Vec<T>>, &mut [T])> Linearization<T> for MatrixAt<'_, T, M, W> {
+impl<T: Scalar> Linearization<T> for MatrixAt<'_, T> {
     fn outputs(&self) -> &[T] {
-        self.outputs.get_or_init(|| {
-            let mut outputs = vec![T::zero(); self.rows()];
-            self.model.evaluate(self.x, &mut outputs);
-            outputs
-        })
+        self.outputs()
     }
 }

@@ -53,11 +53,22 @@ pub trait LinearMap<T> {
         self.rows().min(self.columns())
     }
 
-    /// out ← diag(JᵀJ), the squares of the columns' norms, if the map knows them; `false`, and `out` is as before, if
-    /// it does not (the default).
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
+    /// out ← ‖Jⱼ‖, the norms of the columns, if the map knows them; `false`, and `out` is as before, if it does not (the
+    /// default).
+    fn column_norms(&self, out: &mut [T]) -> bool {
         let _ = out;
         false
+    }
+
+    /// The relative error of a column, if it is more than rounding: √ε for a Jacobian by forward differences, ε^⅔ by
+    /// central ones. By default there is none. What is to tell a number from noise asks for it.
+    fn accuracy(&self) -> Option<f64> {
+        None
+    }
+
+    /// Evaluations of the model itself that this map has made until now, for differences; none by default.
+    fn evaluations(&self) -> usize {
+        0
     }
 
     /// r ← P⁻¹r with a symmetric positive definite P ≈ JᵀJ + shift·I, if the map knows one; `false`, and `r` is as
@@ -108,8 +119,14 @@ impl<T, J: LinearMap<T> + ?Sized> LinearMap<T> for &J {
     fn forming_cost(&self) -> usize {
         (**self).forming_cost()
     }
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        (**self).column_norms_squared(out)
+    fn column_norms(&self, out: &mut [T]) -> bool {
+        (**self).column_norms(out)
+    }
+    fn accuracy(&self) -> Option<f64> {
+        (**self).accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        (**self).evaluations()
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         (**self).precondition(shift, r)

@@ -3,8 +3,8 @@
 use std::marker::PhantomData;
 use std::sync::OnceLock;
 
-use super::LinearMap;
 use super::callback::{ProductFn, WriteFn};
+use super::{Around, LinearMap};
 use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar};
 
 /// A model h at parameters x: its outputs h(x) and, as a [`LinearMap`], its Jacobian J = ∂h/∂x, which share whatever was
@@ -121,10 +121,10 @@ pub trait Model<T> {
         false
     }
 
-    /// As [`linearize`](Self::linearize), for an x that stays in a box, lower ≤ x ≤ upper. A model that is evaluated around
-    /// x, for differences, keeps within it; all others need not know (the default).
-    fn linearize_within<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> impl Linearization<T> + 'a {
-        let _ = bounds;
+    /// As [`linearize`](Self::linearize), with what is known around x. A model that is evaluated there, for differences,
+    /// keeps within the bounds and goes by the units; all others need not know (the default).
+    fn linearize_within<'a>(&'a self, x: &'a [T], around: Around<'a, T>) -> impl Linearization<T> + 'a {
+        let _ = around;
         self.linearize(x)
     }
 
@@ -154,8 +154,8 @@ impl<T, M: Model<T>> Model<T> for &M {
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         (**self).linearize(x)
     }
-    fn linearize_within<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> impl Linearization<T> + 'a {
-        (**self).linearize_within(x, bounds)
+    fn linearize_within<'a>(&'a self, x: &'a [T], around: Around<'a, T>) -> impl Linearization<T> + 'a {
+        (**self).linearize_within(x, around)
     }
     fn in_blocks_of(&self, rows: usize) -> bool {
         (**self).in_blocks_of(rows)

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{BlockJacobian, LayerShape, LinearMap, Linearization, Model};
+use super::{Around, BlockJacobian, LayerShape, LinearMap, Linearization, Model};
 use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar, kernels};
 
 /// A model with second-order products from a closure; see [`with_second_order`].
@@ -63,11 +63,11 @@ where
         self.model.evaluate(x, out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
-        self.linearize_within(x, None)
+        self.linearize_within(x, Around::default())
     }
-    fn linearize_within<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> impl Linearization<T> + 'a {
+    fn linearize_within<'a>(&'a self, x: &'a [T], around: Around<'a, T>) -> impl Linearization<T> + 'a {
         let SecondOrderModel { model, product, errors } = self;
-        At { inner: model.linearize_within(x, bounds), product, errors, x, work: RefCell::default() }
+        At { inner: model.linearize_within(x, around), product, errors, x, work: RefCell::default() }
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.model.take_error().or_else(|| self.errors.take())
@@ -126,8 +126,14 @@ impl<T, L: LinearMap<T>, F> LinearMap<T> for At<'_, T, L, F> {
     fn forming_cost(&self) -> usize {
         self.inner.forming_cost()
     }
-    fn column_norms_squared(&self, out: &mut [T]) -> bool {
-        self.inner.column_norms_squared(out)
+    fn column_norms(&self, out: &mut [T]) -> bool {
+        self.inner.column_norms(out)
+    }
+    fn accuracy(&self) -> Option<f64> {
+        self.inner.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.inner.evaluations()
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.inner.precondition(shift, r)

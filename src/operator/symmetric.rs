@@ -74,6 +74,17 @@ pub trait SymmetricOperator<T> {
         false
     }
 
+    /// The relative error of a product, if it is more than rounding: √ε for forward differences of gradients, ε^⅔ for
+    /// central ones. By default there is none. What is to tell a product from noise asks for it.
+    fn accuracy(&self) -> Option<f64> {
+        None
+    }
+
+    /// Gradients that products have cost until now, by differences; none by default.
+    fn evaluations(&self) -> usize {
+        0
+    }
+
     /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
     /// [`ErrorSlot`](crate::ErrorSlot).
     fn take_error(&self) -> Option<CallbackError> {
@@ -105,6 +116,12 @@ impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         (**self).precondition(shift, r)
+    }
+    fn accuracy(&self) -> Option<f64> {
+        (**self).accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        (**self).evaluations()
     }
     fn take_error(&self) -> Option<CallbackError> {
         (**self).take_error()

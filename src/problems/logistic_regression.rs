@@ -15,10 +15,9 @@ use std::cell::{OnceCell, RefCell};
 use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
-use rayon::prelude::*;
-
 use super::sparse_rows::{add_row, row_times};
 use super::{LabeledRows, SparseRows};
+use crate::base::parallel::{Chunked, for_each, for_each_if};
 use crate::base::{Result, Scalar, check_finite, check_length, check_range, kernels};
 use crate::operator::{Expansion, Objective, SymmetricOperator};
 
@@ -69,9 +68,6 @@ struct RowTerms<T> {
     piece_losses: Vec<f64>,
 }
 
-/// Residuals, curvatures and loss of a piece of rows, to be written.
-type Piece<'a> = ((&'a mut [f64], &'a mut [f64]), &'a mut f64);
-
 impl<T: Scalar> LogisticRegression<T> {
     /// The problem for the rows of `features` with their `labels`, +1 or −1, and the weight `c` of the losses.
     ///
@@ -120,12 +116,15 @@ impl<T: Scalar> LogisticRegression<T> {
     /// # Panics
     /// If `w` is shorter than a row needs.
     pub fn accuracy(&self, w: &[T]) -> f64 {
-        let right = |i: &usize| {
-            let (columns, values) = self.features.row(*i);
-            let [side] = row_times(columns, values, |j| [w[j].into()]);
-            (side >= 0.0) == (self.labels[*i] > T::zero())
-        };
-        (0..self.features.rows()).into_par_iter().filter(right).count() as f64 / self.features.rows() as f64
+        let mut right = vec![0_u32; self.features.rows().div_ceil(ROWS)];
+        for_each(&mut right[..], &|piece, right| {
+            for i in piece * ROWS..self.features.rows().min((piece + 1) * ROWS) {
+                let (columns, values) = self.features.row(i);
+                let [side] = row_times(columns, values, |j| [w[j].into()]);
+                *right += ((side >= 0.0) == (self.labels[i] > T::zero())) as u32;
+            }
+        });
+        right.iter().map(|&n| f64::from(n)).sum::<f64>() / self.features.rows() as f64
     }
 
     /// out ← diag H(w) = 1 + C Σᵢ Dᵢ xᵢ∘xᵢ, the diagonal preconditioner. Costs a product and, unless w is the last point
@@ -172,7 +171,7 @@ impl<T: Scalar> LogisticRegression<T> {
             piece_losses: vec![0.0; rows.div_ceil(ROWS)],
         });
         terms.w.copy_from_slice(w);
-        let piece = |(piece, ((residual, curvature), loss)): (usize, Piece<'_>)| {
+        let piece = |piece: usize, (residual, curvature, loss): (&mut [f64], &mut [f64], &mut f64)| {
             *loss = 0.0;
             for (k, (residual, curvature)) in residual.iter_mut().zip(curvature).enumerate() {
                 let i = piece * ROWS + k;
@@ -188,14 +187,9 @@ impl<T: Scalar> LogisticRegression<T> {
                 *curvature = e / (total * total);
             }
         };
-        let residual = &mut terms.residual;
-        if self.features.is_long() {
-            let pieces = residual.par_chunks_mut(ROWS).zip(terms.curvature.par_chunks_mut(ROWS));
-            pieces.zip(&mut terms.piece_losses).enumerate().for_each(piece);
-        } else {
-            let pieces = residual.chunks_mut(ROWS).zip(terms.curvature.chunks_mut(ROWS));
-            pieces.zip(&mut terms.piece_losses).enumerate().for_each(piece);
-        }
+        let RowTerms { residual, curvature, piece_losses, .. } = &mut terms;
+        let pieces = (Chunked(residual, ROWS), Chunked(curvature, ROWS), &mut piece_losses[..]);
+        for_each_if(self.features.is_long(), pieces, &piece);
         terms.loss = terms.piece_losses.iter().sum();
         terms
     }

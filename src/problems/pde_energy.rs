@@ -23,8 +23,7 @@
 use std::f64::consts::PI;
 use std::ops::Range;
 
-use rayon::prelude::*;
-
+use crate::base::parallel::{Chunked, for_each, for_each_if, join};
 use crate::base::{Error, Result, Scalar};
 use crate::operator::{Expansion, Objective, SymmetricOperator};
 
@@ -126,10 +125,13 @@ impl<T: Scalar> GinzburgLandau<T> {
     fn sample(&self, f: impl Fn(f64, f64, f64) -> f64 + Sync) -> Vec<T> {
         let (n, h) = (self.points, self.spacing());
         let at = |index: usize| (index as f64 + 1.0) * h;
-        (0..n * n * n)
-            .into_par_iter()
-            .map(|index| T::from_f64(f(at(index % n), at(index / n % n), at(index / (n * n)))))
-            .collect()
+        let mut samples = vec![T::zero(); n * n * n];
+        for_each(Chunked(&mut samples, n * n), &|k, plane| {
+            for (i, sample) in plane.iter_mut().enumerate() {
+                *sample = T::from_f64(f(at(i % n), at(i / n), at(k)));
+            }
+        });
+        samples
     }
 
     /// Row j of plane k of `u`, counted from 1; rows 0 and N + 1 and planes 0 and N + 1 are the boundary.
@@ -183,7 +185,7 @@ impl<T: Scalar> GinzburgLandau<T> {
         let middle = planes.start + planes.len() / 2;
         let low = || self.tree_energy(u, planes.start..middle);
         let high = || self.tree_energy(u, middle..planes.end);
-        let (low, high) = if u.len() < PARALLEL { (low(), high()) } else { rayon::join(low, high) };
+        let (low, high) = if u.len() < PARALLEL { (low(), high()) } else { join(low, high) };
         low + high
     }
 
@@ -192,7 +194,7 @@ impl<T: Scalar> GinzburgLandau<T> {
         let n = self.points;
         let h = T::from_f64(self.spacing());
         let six = T::from_f64(6.0);
-        let plane = |(k, out): (usize, &mut [T])| {
+        for_each_if(v.len() >= PARALLEL, Chunked(out, n * n), &|k, out| {
             for (j, out) in out.chunks_exact_mut(n).enumerate() {
                 let row = self.row(v, k + 1, j + 1);
                 let (south, north) = (self.row(v, k + 1, j), self.row(v, k + 1, j + 2));
@@ -208,12 +210,7 @@ impl<T: Scalar> GinzburgLandau<T> {
                 }
                 complete((k * n + j) * n, row, out);
             }
-        };
-        if v.len() < PARALLEL {
-            out.chunks_exact_mut(n * n).enumerate().for_each(plane);
-        } else {
-            out.par_chunks_exact_mut(n * n).enumerate().for_each(plane);
-        }
+        });
     }
 }
 

@@ -6,8 +6,7 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
+use crate::base::parallel::{Chunked, for_each};
 use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension, check_range};
 
 /// Non-zeros below which everything runs on the calling thread.
@@ -162,22 +161,17 @@ impl<T: Scalar> SparseRows<T> {
     ) {
         accumulators.resize((blocks.len() * length * K).max(accumulators.len()), 0.0);
         let (accumulators, _) = accumulators[..blocks.len() * length * K].as_chunks_mut::<K>();
-        let one = |(rows, sum): (&Range<usize>, &mut [[f64; K]])| {
+        for_each((blocks, Chunked(accumulators, length)), &|_, (rows, sum)| {
             sum.fill([0.0; K]);
             for i in rows.clone() {
                 let (columns, values) = self.row(i);
                 add(i, columns, values, sum);
             }
-        };
-        if blocks.len() == 1 {
-            one((&blocks[0], accumulators));
-            return;
-        }
-        blocks.par_iter().zip(accumulators.par_chunks_mut(length)).for_each(one);
+        });
         // Add the accumulators up into the first.
         let (first, others) = accumulators.split_at_mut(length);
         let others = &*others;
-        let total = |(piece, sum): (usize, &mut [[f64; K]])| {
+        for_each(Chunked(first, COLUMNS), &|piece, sum| {
             for other in others.chunks_exact(length) {
                 for (sum, other) in sum.iter_mut().zip(&other[piece * COLUMNS..]) {
                     for k in 0..K {
@@ -185,12 +179,7 @@ impl<T: Scalar> SparseRows<T> {
                     }
                 }
             }
-        };
-        if length <= COLUMNS {
-            total((0, first));
-        } else {
-            first.par_chunks_mut(COLUMNS).enumerate().for_each(total);
-        }
+        });
     }
 
     /// Whether sums over the rows are worth a second thread.

@@ -8,9 +8,14 @@ use faer::MatRef;
 
 use super::at;
 use super::student_t::two_sided_quantile;
+use super::table::ParameterTable;
 use crate::base::{Error, Result, Scalar, check_finite, check_length, check_range, kernels};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::{LinearMap, Model};
+use crate::step::rank_noise;
+
+/// Degrees of freedom at which Student's distribution is the normal one to nine digits.
+const NORMAL: usize = 1_000_000_000;
 
 /// Covariance and standard errors of fitted parameters; see [`covariance`].
 #[derive(Clone, Debug, PartialEq)]
@@ -18,9 +23,13 @@ use crate::operator::{LinearMap, Model};
 pub struct Covariance {
     /// m − rank, the residuals that are left to estimate their variance from.
     pub degrees_of_freedom: usize,
-    /// s² = 2f/(m − rank) = ‖r‖²/(m − rank), in squared units of the residuals; NaN if no degree of freedom is left.
+    /// s² = 2f/(m − rank) = ‖r‖²/(m − rank), in squared units of the residuals; NaN if no degree of freedom is left. The
+    /// given one where it is known.
     pub residual_variance: f64,
-    /// The numerical rank of J: the number of singular values of JS above ε max(m, n) times the largest.
+    /// Whether the variance was given, and intervals are those of the normal distribution.
+    pub variance_known: bool,
+    /// The numerical rank of J: the number of singular values of JS above what its rounding, or the error of its
+    /// differences, makes of the largest.
     pub rank: usize,
     /// The largest over the smallest singular value of JS, whose columns have length 1: how far the parameters are from
     /// being determined by themselves. Infinite where the rank is not full.
@@ -69,15 +78,59 @@ impl Covariance {
     /// # Errors
     /// If the gradient has not n components, the level is not between 0 and 1, or no degree of freedom is left.
     pub fn half_width_of(&self, gradient: &[f64], level: f64) -> Result<f64> {
+        Ok(self.standard_error_of(gradient)? * self.quantile(level)?)
+    }
+
+    /// The standard error of a function of the parameters with the given gradient, to first order: √(∇ᵀ cov ∇).
+    ///
+    /// # Errors
+    /// If the gradient has not n components.
+    pub fn standard_error_of(&self, gradient: &[f64]) -> Result<f64> {
         let n = self.standard_errors.len();
         check_length("gradient", gradient, n)?;
         let variance: f64 =
             (0..n).map(|j| gradient[j] * kernels::dot(&self.matrix[j * n..(j + 1) * n], gradient)).sum();
-        Ok(self.quantile(level)? * variance.max(0.0).sqrt())
+        Ok(variance.max(0.0).sqrt())
+    }
+
+    /// The value and the standard error of a quantity derived from the parameters x, to first order. Its gradient is had
+    /// by central differences over ∛ε of the larger of each parameter and its standard error.
+    ///
+    /// # Errors
+    /// If x has not n components, or the quantity is not finite at x.
+    pub fn derived<T: Scalar>(&self, x: &[T], quantity: impl Fn(&[T]) -> f64) -> Result<(f64, f64)> {
+        check_length("x", x, self.standard_errors.len())?;
+        let value = quantity(x);
+        check_finite("the quantity at x", &[value])?;
+        let mut at = x.to_vec();
+        let gradient: Vec<f64> = (0..x.len())
+            .map(|j| {
+                let error = self.standard_errors[j];
+                let size = x[j].abs().into().max(if error.is_finite() { error } else { 0.0 });
+                let t = T::from_f64(T::epsilon_f64().cbrt() * if size > 0.0 { size } else { 1.0 });
+                at[j] = x[j] + t;
+                let (ahead, to) = (quantity(&at), at[j]);
+                at[j] = x[j] - t;
+                let (behind, from) = (quantity(&at), std::mem::replace(&mut at[j], x[j]));
+                (ahead - behind) / (to - from).into()
+            })
+            .collect();
+        Ok((value, self.standard_error_of(&gradient)?))
+    }
+
+    /// A table of the parameters x under their names, with their standard errors.
+    ///
+    /// # Errors
+    /// If there are not n names and numbers.
+    pub fn table<T: Scalar>(&self, names: &[&str], x: &[T]) -> Result<ParameterTable> {
+        ParameterTable::new(names, x, Some(&self.standard_errors))
     }
 
     fn quantile(&self, level: f64) -> Result<f64> {
         check_range("level", level, level > 0.0 && level < 1.0, "between 0 and 1")?;
+        if self.variance_known {
+            return Ok(two_sided_quantile(level, NORMAL));
+        }
         check_range(
             "degrees of freedom",
             self.degrees_of_freedom as f64,
@@ -116,7 +169,39 @@ impl Covariance {
 pub fn covariance<T: Scalar, M: Model<T>, L: RobustLoss>(fit: &LeastSquares<T, M, L>, x: &[T]) -> Result<Covariance> {
     at(fit, x, |jacobian, residual, value| {
         let held = |j: usize, slope: f64| fit.bounds().is_some_and(|b| b.holds(j, x[j], T::from_f64(slope)));
-        from_jacobian(jacobian, residual, value, held)
+        from_jacobian(jacobian, residual, value, held, None)
+    })
+}
+
+/// As [`covariance`], where the variance of the residuals is known and is not estimated from them: 1 where each was
+/// divided by its standard deviation ([`with_weights`](LeastSquares::with_weights)). The covariance is then not rescaled by
+/// how well the model fits, and needs no degree of freedom; intervals are those of the normal distribution.
+///
+/// ```
+/// use newton_krylov::{least_squares_dense, statistics::covariance_known};
+///
+/// // One reading of known accuracy, 0.5.
+/// let reading = least_squares_dense(1, 1, |x: &[f64], r| r[0] = x[0] - 3.0, |_, j| j[0] = 1.0).with_weights(&[2.0])?;
+/// let found = covariance_known(&reading, &[3.0], 1.0)?;
+/// assert_eq!(found.standard_errors, [0.5]);
+/// assert!((found.half_widths(0.95)?[0] / 0.5 - 1.959964).abs() < 1e-6);
+/// // And that of a quantity derived from it: the square, 9 ± 2·3·0.5.
+/// let (value, error) = found.derived(&[3.0], |x| x[0] * x[0])?;
+/// assert!(value == 9.0 && (error - 3.0).abs() < 1e-6);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+///
+/// # Errors
+/// As [`covariance`], and for a variance that is not positive and finite.
+pub fn covariance_known<T: Scalar, M: Model<T>, L: RobustLoss>(
+    fit: &LeastSquares<T, M, L>,
+    x: &[T],
+    variance: f64,
+) -> Result<Covariance> {
+    check_range("variance", variance, variance > 0.0 && variance.is_finite(), "positive and finite")?;
+    at(fit, x, |jacobian, residual, value| {
+        let held = |j: usize, slope: f64| fit.bounds().is_some_and(|b| b.holds(j, x[j], T::from_f64(slope)));
+        from_jacobian(jacobian, residual, value, held, Some(variance))
     })
 }
 
@@ -126,6 +211,7 @@ fn from_jacobian<T: Scalar>(
     residual: &[T],
     value: f64,
     held: impl Fn(usize, f64) -> bool,
+    known: Option<f64>,
 ) -> Result<Covariance> {
     let (m, n) = (jacobian.rows(), jacobian.columns());
     let mut entries = vec![T::zero(); m * n];
@@ -150,10 +236,11 @@ fn from_jacobian<T: Scalar>(
         |_| Error::NotFinite { argument: "the Jacobian's singular values at x", index: None, value: f64::NAN };
     let svd = decomposed.map_err(not_finite)?;
     let (sigma, v) = (svd.S().column_vector(), svd.V());
-    let least = T::epsilon_f64() * m.max(n) as f64 * sigma[0];
+    let least = rank_noise::<T>(m, n, sigma[0], 1.0, jacobian.accuracy());
     let rank = (0..m.min(n)).take_while(|&i| sigma[i] > least).count();
     let degrees_of_freedom = m - rank;
-    let residual_variance = if degrees_of_freedom > 0 { 2.0 * value / degrees_of_freedom as f64 } else { f64::NAN };
+    let estimated = if degrees_of_freedom > 0 { 2.0 * value / degrees_of_freedom as f64 } else { f64::NAN };
+    let residual_variance = known.unwrap_or(estimated);
 
     let mut matrix = vec![0.0; n * n];
     for j in 0..n {
@@ -175,6 +262,7 @@ fn from_jacobian<T: Scalar>(
     Ok(Covariance {
         degrees_of_freedom,
         residual_variance,
+        variance_known: known.is_some(),
         rank,
         condition: if rank == unknowns && rank > 0 { sigma[0] / sigma[rank - 1] } else { f64::INFINITY },
         standard_errors: standard_errors.collect(),

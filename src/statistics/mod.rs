@@ -8,13 +8,15 @@
 mod covariance;
 mod selected;
 mod student_t;
+mod table;
 
-pub use covariance::{Covariance, covariance};
+pub use covariance::{Covariance, covariance, covariance_known};
 pub use selected::{SelectedCovariance, covariance_of};
+pub use table::ParameterTable;
 
 use crate::base::{Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension};
 use crate::curvature::{LeastCurvature, LeastSquares, LossSum, RobustLoss, Weighted, Weights};
-use crate::operator::{LinearMap, Linearization, Model};
+use crate::operator::{Around, LinearMap, Linearization, Model};
 
 /// Calls `f` with the weighted Jacobian and residuals at x, and the value there.
 fn at<T: Scalar, M: Model<T>, L: RobustLoss, R>(
@@ -27,7 +29,7 @@ fn at<T: Scalar, M: Model<T>, L: RobustLoss, R>(
     check_positive_dimension("the number of residuals", m)?;
     check_length("x", x, n)?;
     check_finite("x", x)?;
-    let jacobian = fit.model().linearize_within(x, fit.bound_slices());
+    let jacobian = fit.model().linearize_within(x, Around { bounds: fit.bound_slices(), units: None });
     let residual = jacobian.outputs();
     check_callback(jacobian.take_error())?;
     check_finite("the residuals at x", residual)?;

@@ -107,9 +107,9 @@ fn by_solves<T: Scalar>(jacobian: &dyn LinearMap<T>, value: f64, chosen: &[usize
     let (m, n) = (jacobian.rows(), jacobian.columns());
     // Rows of Jᵀ of length 1, where their lengths are known: the solution is the same, sooner.
     let mut scaling = vec![T::one(); n];
-    if jacobian.column_norms_squared(&mut scaling) {
+    if jacobian.column_norms(&mut scaling) {
         for s in &mut scaling {
-            *s = if *s > T::zero() && s.is_finite() { T::one() / s.sqrt() } else { T::one() };
+            *s = if *s > T::zero() && s.is_finite() { T::one() / *s } else { T::one() };
         }
     }
     let scaled = RefCell::new(vec![T::zero(); n]);

@@ -24,10 +24,13 @@ use super::spectral::{self, Answer};
 /// Singular values below this share of the largest count as zero.
 const NEGLIGIBLE: f64 = 1e-40;
 
-/// B and β₁, and workspace for the answers.
+/// B and β₁, in units of their own so that no square overflows or vanishes, and workspace for the answers.
 pub struct Bidiagonal {
-    /// β₁.
+    /// β₁ in its unit, a power of 2 near it.
     first: f64,
+    /// The unit of β₁, and that of B: a power of 2 near α₁.
+    right_unit: f64,
+    unit: f64,
     /// α₁, …, αₖ.
     diagonal: Vec<f64>,
     /// β₂, …, βₖ₊₁.
@@ -48,6 +51,8 @@ impl Bidiagonal {
         let room = || Vec::with_capacity(capacity);
         Bidiagonal {
             first: 0.0,
+            right_unit: 1.0,
+            unit: 1.0,
             diagonal: room(),
             below: room(),
             rho: room(),
@@ -60,7 +65,8 @@ impl Bidiagonal {
 
     /// No columns, and the right-hand side β₁e₁.
     pub fn clear(&mut self, first: f64) {
-        self.first = first;
+        self.right_unit = power_of_2(first);
+        self.first = first / self.right_unit;
         self.diagonal.clear();
         self.below.clear();
         self.y.clear();
@@ -68,8 +74,11 @@ impl Bidiagonal {
 
     /// Adds column k: α on the diagonal and the next β below it.
     pub fn push(&mut self, alpha: f64, beta: f64) {
-        self.diagonal.push(alpha);
-        self.below.push(beta);
+        if self.diagonal.is_empty() {
+            self.unit = power_of_2(alpha);
+        }
+        self.diagonal.push(alpha / self.unit);
+        self.below.push(beta / self.unit);
     }
 
     /// k.
@@ -79,12 +88,12 @@ impl Bidiagonal {
 
     /// β₁.
     pub fn first(&self) -> f64 {
-        self.first
+        self.first * self.right_unit
     }
 
     /// αⱼ and the β below it.
     pub fn column(&self, j: usize) -> (f64, f64) {
-        (self.diagonal[j], self.below[j])
+        (self.diagonal[j] * self.unit, self.below[j] * self.unit)
     }
 
     /// y of the last answer.
@@ -92,18 +101,23 @@ impl Bidiagonal {
         &self.y
     }
 
+    /// The unit of y.
+    fn length_unit(&self) -> f64 {
+        self.right_unit / self.unit
+    }
+
     /// ‖Bᵀ(By − β₁e₁) + λy + αₖ₊₁βₖ₊₁yₖ eₖ₊₁‖, the residual of the normal equations in the space of one more dimension,
     /// when αₖ₊₁ is `alpha`. (Bᵀ(By − β₁e₁) + λy itself is zero.)
     pub fn residual(&self, alpha: f64) -> f64 {
         match (self.y.last(), self.below.last()) {
-            (Some(y), Some(beta)) => alpha * beta * y.abs(),
-            _ => alpha * self.first,
+            (Some(y), Some(beta)) => alpha * (beta * self.unit * y.abs()),
+            _ => alpha * self.first(),
         }
     }
 
     /// √(‖By − β₁e₁‖² + λ‖y‖²) for the last answer.
     pub fn left(&self) -> f64 {
-        if self.y.is_empty() { self.first } else { self.left.sqrt() }
+        if self.y.is_empty() { self.first() } else { self.left.sqrt() * self.right_unit }
     }
 
     /// R, φ and y for a damping; returns ‖y‖.
@@ -158,12 +172,14 @@ impl Bidiagonal {
 
     /// The damped step, λ ≥ 0.
     pub fn damped(&mut self, damping: f64) -> Answer {
+        let damping = damping / self.unit / self.unit;
         let norm = self.solve(damping);
         self.evaluate(damping, norm, false)
     }
 
     /// The step in the ball ‖y‖ ≤ Δ, Δ > 0.
     pub fn radius(&mut self, radius: f64) -> Answer {
+        let radius = radius / self.length_unit();
         let norm = self.solve(0.0);
         if norm <= radius {
             return self.evaluate(0.0, norm, false);
@@ -188,14 +204,18 @@ impl Bidiagonal {
     /// The λ after `shift` in Newton's method on 1/‖y‖ − 1/Δ, where ‖y‖ is `norm` there and its derivative that of this
     /// matrix.
     pub fn next_shift(&mut self, shift: f64, norm: f64, radius: f64) -> f64 {
-        let here = self.solve(shift);
-        shift + (norm / radius - 1.0) / self.rate(here)
+        let here = self.solve(shift / self.unit / self.unit);
+        shift + (norm / radius - 1.0) / self.rate(here) * self.unit * self.unit
     }
 
-    fn evaluate(&self, shift: f64, norm: f64, on_boundary: bool) -> Answer {
+    /// The answer, and y, out of their units.
+    fn evaluate(&mut self, shift: f64, norm: f64, on_boundary: bool) -> Answer {
         let slope = -self.phi.iter().map(|phi| phi * phi).sum::<f64>();
         let curvature = (-slope - shift * norm * norm).max(0.0);
-        Answer { shift, norm, slope, curvature, on_boundary, hard_case: false }
+        let (unit, right, length) = (self.unit, self.right_unit, self.length_unit());
+        self.y.iter_mut().for_each(|y| *y *= length);
+        let (slope, curvature) = (slope * right * right, curvature * right * right);
+        Answer { shift: shift * unit * unit, norm: norm * length, slope, curvature, on_boundary, hard_case: false }
     }
 
     /// How many singular values are below x > 0.
@@ -228,8 +248,15 @@ impl Bidiagonal {
             let middle = left * (right / left).sqrt();
             if self.count_below(middle) > j { right = middle } else { left = middle }
         }
-        left * (right / left).sqrt()
+        left * (right / left).sqrt() * self.unit
     }
+}
+
+/// A power of 2 within a factor of 2 of v > 0 (of a subnormal v: the smallest normal one), 1 for 0 and what is not finite.
+fn power_of_2(v: f64) -> f64 {
+    const EXPONENT: u64 = 0x7ff << 52;
+    let unit = f64::from_bits(v.max(f64::MIN_POSITIVE).to_bits() & EXPONENT);
+    if v > 0.0 && v.is_finite() { unit } else { 1.0 }
 }
 
 #[cfg(test)]
@@ -277,6 +304,32 @@ mod tests {
         }
         matrix.push(0.0, 0.0);
         assert_eq!(matrix.singular_value(0), 0.0);
+    }
+
+    #[test]
+    fn answers_have_the_units_of_their_problem() {
+        // B · 10ᵃ and β₁ · 10ᵇ: y · 10ᵇ⁻ᵃ, a gain · 10²ᵇ.
+        for (a, b) in [(-150, -100), (-120, 0), (100, 100), (150, 140), (0, -140)] {
+            let (size, right) = (10f64.powi(a), 10f64.powi(b));
+            let (mut plain, mut scaled) = (random(5, 0.3, 7), Bidiagonal::new(5));
+            scaled.clear(right * plain.first());
+            (0..5).for_each(|j| scaled.push(size * plain.column(j).0, size * plain.column(j).1));
+            let newton = plain.damped(0.0);
+            for share in [0.0, 2.0, 0.3] {
+                let (expected, found) = match share {
+                    0.0 => (newton, scaled.damped(0.0)),
+                    _ => (plain.radius(share * newton.norm), scaled.radius(share * newton.norm * (right / size))),
+                };
+                let close = |found: f64, expected: f64| assert!((found - expected).abs() <= 1e-9 * expected.abs());
+                close(found.norm / (right / size), expected.norm);
+                close(found.slope / right / right, expected.slope);
+                close(found.shift / size / size, expected.shift);
+                close(scaled.solution()[4] / (right / size), plain.solution()[4]);
+                close(scaled.left() / right, plain.left());
+                close(scaled.residual(size) / size / right, plain.residual(1.0));
+                close(scaled.singular_value(2) / size, plain.singular_value(2));
+            }
+        }
     }
 
     /// (BᵀB + λI)y = Bᵀβ₁e₁, the left-over, and the gain of the model.

@@ -8,15 +8,12 @@
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor::{LltParams, LltRegularization, cholesky_in_place, cholesky_in_place_scratch};
 use faer::linalg::cholesky::llt::solve::solve_in_place;
-use faer::{MatMut, MatRef, Par, Spec};
+use faer::{MatMut, MatRef, Spec};
 
 use super::spectral::{self, Answer, Indefinite, Question};
 use crate::base::native::clean_registers;
-use crate::base::{Eigen, Scalar};
+use crate::base::{Eigen, Scalar, parallel};
 use crate::operator::SymmetricOperator;
-
-/// Unknowns from which factorisations use all threads; below, one thread is faster.
-const PARALLEL: usize = 512;
 
 /// A formed matrix and its factors. Storage: 4d² numbers.
 pub struct DenseModel<T> {
@@ -45,7 +42,7 @@ impl<T: Scalar> DenseModel<T> {
             formed: vec![T::zero(); dim * dim],
             matrix: vec![0.0; dim * dim],
             factor: vec![0.0; dim * dim],
-            scratch: MemBuffer::new(cholesky_in_place_scratch::<f64>(dim, parallel(dim), params)),
+            scratch: MemBuffer::new(cholesky_in_place_scratch::<f64>(dim, parallel::dense(dim), params)),
             eigen: Eigen::new(dim),
             decomposed: false,
             gradient: vec![0.0; dim],
@@ -98,7 +95,7 @@ impl<T: Scalar> DenseModel<T> {
 
     fn decompose(&mut self) -> bool {
         if !self.decomposed {
-            self.decomposed = self.eigen.decompose(&self.matrix, self.dim, self.dim, parallel(self.dim));
+            self.decomposed = self.eigen.decompose(&self.matrix, self.dim, self.dim, parallel::dense(self.dim));
         }
         self.decomposed
     }
@@ -137,7 +134,7 @@ impl<T: Scalar> DenseModel<T> {
         (0..d).for_each(|i| self.factor[i * d + i] += damping);
         let stack = MemStack::new(&mut self.scratch);
         let factor = MatMut::from_column_major_slice_mut(&mut self.factor, d, d);
-        let done = cholesky_in_place(factor, LltRegularization::default(), parallel(d), stack, Spec::default());
+        let done = cholesky_in_place(factor, LltRegularization::default(), parallel::dense(d), stack, Spec::default());
         clean_registers();
         done.ok()?;
         let (least, largest) = (0..d).fold((f64::INFINITY, 0.0_f64), |(least, largest), i| {
@@ -150,7 +147,7 @@ impl<T: Scalar> DenseModel<T> {
         self.step.iter_mut().zip(&self.gradient).for_each(|(s, g)| *s = -g);
         let factor = MatRef::from_column_major_slice(&self.factor, d, d);
         let step = MatMut::from_column_major_slice_mut(&mut self.step, d, 1);
-        solve_in_place(factor, step, parallel(d), MemStack::new(&mut self.scratch));
+        solve_in_place(factor, step, parallel::dense(d), MemStack::new(&mut self.scratch));
         clean_registers();
         let norm = self.step.iter().map(|s| s * s).sum::<f64>().sqrt();
         if !norm.is_finite() {
@@ -183,8 +180,4 @@ impl<T: Scalar> DenseModel<T> {
         out.iter_mut().zip(self.eigen.vector(0)).for_each(|(out, &v)| *out = T::from_f64(v));
         Some(self.eigen.values()[0])
     }
-}
-
-fn parallel(dim: usize) -> Par {
-    if dim >= PARALLEL { Par::rayon(0) } else { Par::Seq }
 }

@@ -5,25 +5,22 @@
 //! A Householder QR factorisation carries r along, so Q is never formed; the singular value decomposition of the small
 //! R then answers any question in O(n) (Golub & Van Loan, *Matrix Computations* (2013), sections 5.3 and 5.5; both
 //! factorisations by faer). JᵀJ is never formed: its condition number would be the square. Moré (1978) factorises
-//! [R; √λD] anew for each λ; with Σ at hand no question costs a factorisation. Singular values below
-//! ε max(m, n) σ₁ count as zero, and steps have no component along their vectors: where J has no full rank, or m < n, it
-//! is the step of least ‖z‖ that is returned. All arithmetic is in f64, also for f32 vectors.
+//! [R; √λD] anew for each λ; with Σ at hand no question costs a factorisation. Singular values within
+//! [`rank_noise`] of zero count as zero, and steps have no component along their vectors: where J has no full rank, or
+//! m < n, it is the step of least ‖z‖ that is returned. All arithmetic is in f64, also for f32 vectors.
 
 use faer::diag::DiagMut;
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::linalg::qr::no_pivoting::factor::{QrParams, qr_in_place, qr_in_place_scratch, recommended_block_size};
 use faer::linalg::svd::{ComputeSvdVectors, SvdParams, svd, svd_scratch};
-use faer::{MatMut, MatRef, Par, Spec};
+use faer::{MatMut, MatRef, Spec};
 
 use super::family::{Accuracy, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::spectral::{self, Answer, Question};
 use crate::base::native::clean_registers;
-use crate::base::{Scalar, columns, kernels};
+use crate::base::{Scalar, columns, kernels, parallel};
 use crate::operator::LinearMap;
-
-/// Unknowns from which factorisations use all threads; below, one thread is faster.
-const PARALLEL: usize = 512;
 
 /// A formed Jacobian and its factors. Storage: (2m + 4n)·n numbers and some vectors.
 pub struct DenseLeastSquares<T> {
@@ -52,7 +49,17 @@ pub struct DenseLeastSquares<T> {
     correction: Vec<f64>,
     size: f64,
     rank: usize,
+    /// The relative error of J, if it is more than rounding.
+    accuracy: Option<f64>,
     factored: bool,
+}
+
+/// Up to where a singular value of an m × n matrix may be noise. The factorisation in f64 changes it by some
+/// ε max(m, n) σ₁ (Golub & Van Loan 2013, section 5.4.1); columns with the relative error e, that of `T` or `accuracy`, by
+/// at most e√n times their length, of which that of the shortest counts: one that is short by its scaling is no noise.
+pub(crate) fn rank_noise<T: Scalar>(m: usize, n: usize, largest: f64, shortest: f64, accuracy: Option<f64>) -> f64 {
+    let entries = accuracy.unwrap_or(0.0).max(T::epsilon_f64()) * (n as f64).sqrt() * shortest;
+    entries.max(f64::EPSILON * m.max(n) as f64 * largest)
 }
 
 impl<T: Scalar> DenseLeastSquares<T> {
@@ -62,8 +69,8 @@ impl<T: Scalar> DenseLeastSquares<T> {
         let (qr, values): (Spec<QrParams, f64>, Spec<SvdParams, f64>) = Default::default();
         let thin = ComputeSvdVectors::Thin;
         let scratch = StackReq::any_of(&[
-            qr_in_place_scratch::<f64>(m, wide, block, parallel(n), qr),
-            svd_scratch::<f64>(k, n, thin, thin, parallel(n), values),
+            qr_in_place_scratch::<f64>(m, wide, block, parallel::dense(n), qr),
+            svd_scratch::<f64>(k, n, thin, thin, parallel::dense(n), values),
         ]);
         DenseLeastSquares {
             m,
@@ -86,6 +93,7 @@ impl<T: Scalar> DenseLeastSquares<T> {
             correction: vec![0.0; n],
             size: 1.0,
             rank: 0,
+            accuracy: None,
             factored: false,
         }
     }
@@ -108,9 +116,12 @@ impl<T: Scalar> DenseLeastSquares<T> {
         if !kernels::all_finite(&self.work) {
             return false;
         }
+        let lengths = self.work[..m * n].chunks_exact(m).map(kernels::norm);
+        let shortest = lengths.filter(|&length| length > 0.0).fold(f64::INFINITY, f64::min);
+        let shortest = if shortest.is_finite() { shortest } else { 0.0 };
         let work = MatMut::from_column_major_slice_mut(&mut self.work, m, n + 1);
         let reflectors = MatMut::from_column_major_slice_mut(&mut self.reflectors, self.block, m.min(n + 1));
-        qr_in_place(work, reflectors, parallel(n), MemStack::new(&mut self.scratch), Spec::default());
+        qr_in_place(work, reflectors, parallel::dense(n), MemStack::new(&mut self.scratch), Spec::default());
         for j in 0..n {
             for i in 0..k {
                 self.r[j * k + i] = if i <= j { self.work[j * m + i] } else { 0.0 };
@@ -121,7 +132,7 @@ impl<T: Scalar> DenseLeastSquares<T> {
             DiagMut::from_slice_mut(&mut self.sigma),
             Some(MatMut::from_column_major_slice_mut(&mut self.u, k, k)),
             Some(MatMut::from_column_major_slice_mut(&mut self.v, n, k)),
-            parallel(n),
+            parallel::dense(n),
             MemStack::new(&mut self.scratch),
             Spec::default(),
         );
@@ -129,7 +140,7 @@ impl<T: Scalar> DenseLeastSquares<T> {
         if decomposed.is_err() || !kernels::all_finite(&self.sigma) {
             return false;
         }
-        let least = T::epsilon_f64() * m.max(n) as f64 * self.sigma[0];
+        let least = rank_noise::<T>(m, n, self.sigma[0], shortest, self.accuracy);
         self.rank = self.sigma.iter().filter(|&&sigma| sigma > least).count();
         let q = &self.work[m * n..m * n + k];
         for i in 0..k {
@@ -150,6 +161,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
 
     fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool {
         self.factored = false;
+        self.accuracy = jacobian.accuracy();
         jacobian.form(&mut self.jacobian);
         for (g, column) in gradient.iter_mut().zip(self.jacobian.chunks_exact(self.m)) {
             *g = T::from_f64(kernels::dot(column, residual));
@@ -243,8 +255,4 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
     fn numbers(&self) -> usize {
         self.jacobian.len() + self.work.len() + self.reflectors.len() + self.r.len() + self.u.len() + self.v.len()
     }
-}
-
-fn parallel(n: usize) -> Par {
-    if n >= PARALLEL { Par::rayon(0) } else { Par::Seq }
 }

@@ -13,11 +13,8 @@ use faer::{Conj, MatMut, MatRef, Par, Side, Spec};
 
 use super::reduced_pattern::{ReducedGraph, ReducedPattern};
 use super::reduced_system::ReducedSystem;
-use crate::base::{Scalar, native::clean_registers};
+use crate::base::{Scalar, native::clean_registers, parallel};
 use crate::operator::{BlockJacobian, BlockLayout};
-
-/// Unknowns from which dense factorisations use all threads; below, one thread is faster.
-const PARALLEL: usize = 512;
 
 /// A factor and its workspace.
 pub enum Factor {
@@ -52,7 +49,7 @@ impl Factor {
             matrix: vec![0.0; dim * dim],
             bounds: layout.kept_bounds.iter().map(|&start| start * dim).collect(),
             rows: (0..dim).collect(),
-            scratch: MemBuffer::new(llt::factor::cholesky_in_place_scratch::<f64>(dim, parallel(dim), params)),
+            scratch: MemBuffer::new(llt::factor::cholesky_in_place_scratch::<f64>(dim, parallel::dense(dim), params)),
         })
     }
 
@@ -98,7 +95,7 @@ impl Factor {
                 llt::factor::cholesky_in_place(
                     MatMut::from_column_major_slice_mut(matrix, dim, dim),
                     LltRegularization::default(),
-                    parallel(dim),
+                    parallel::dense(dim),
                     MemStack::new(scratch),
                     Spec::default(),
                 )
@@ -154,8 +151,4 @@ impl Factor {
 fn sparsity(pattern: &ReducedPattern) -> SymbolicSparseColMatRef<'_, usize> {
     let dim = pattern.order.len();
     SymbolicSparseColMatRef::new_checked(dim, dim, &pattern.columns, None, &pattern.rows)
-}
-
-fn parallel(dim: usize) -> Par {
-    if dim >= PARALLEL { Par::rayon(0) } else { Par::Seq }
 }

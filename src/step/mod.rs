@@ -37,10 +37,10 @@ pub use spectral::Question;
 pub use steps::{Step, StepOptions, StepOutcome, Steps, damped_step};
 
 pub(crate) use backtracking_cg::{BacktrackingCg, CgStop};
+pub(crate) use dense_least_squares::rank_noise;
 pub(crate) use family::{Accuracy, Resources, StepFamily};
 pub(crate) use gauss_newton::{GaussNewtonSteps, System};
 pub(crate) use gauss_newton_path::GaussNewtonPath;
 pub(crate) use krylov::{Growth, KrylovSpace};
 pub(crate) use remembered::RememberedModel;
-pub(crate) use schur::Schur;
 pub(crate) use spectral::{Answer, Indefinite};

@@ -14,9 +14,8 @@
 //! (2000), section 6.1; with orthogonal factors: Demmel, Sommer, Cremers & Usenko, "Square root bundle adjustment"
 //! (CVPR 2021), who multiply A by the factor and store the result, which takes more memory than A.)
 
-use rayon::prelude::*;
-
-use crate::base::{Scalar, kernels, parallel::over_parts, small};
+use crate::base::parallel::{for_each, over_parts};
+use crate::base::{Scalar, kernels, small};
 use crate::operator::{BlockJacobian, BlockLayout, Chunk, ChunkValues, NO_PARAMETER};
 
 /// Elements that one task sums at least.
@@ -90,8 +89,9 @@ impl<T: Scalar> ReducedSystem<T> {
             self.scaling[bounds[0]..bounds[1]].iter_mut().zip(from).for_each(|(to, &s)| *to = s.into());
         }
         let root = damping.sqrt();
-        self.tasks.par_iter_mut().zip(&jacobian.values.chunks).zip(&layout.chunks).with_max_len(1).for_each(
-            |((task, values), chunk)| {
+        for_each(
+            (&mut self.tasks[..], &jacobian.values.chunks[..], &layout.chunks[..]),
+            &|_, (task, values, chunk)| {
                 let (mut at, mut triangle) = (0, 0);
                 for group in &layout.groups[chunk.groups.clone()] {
                     let n = group.columns as usize;
@@ -142,12 +142,8 @@ impl<T: Scalar> ReducedSystem<T> {
     /// The sums of every task ← A_pᵀ(I − QQᵀ)u, without the scaling on the left.
     fn pass(&mut self, jacobian: BlockJacobian<'_, T>, source: Source<'_, T>) {
         let layout = jacobian.layout;
-        self.tasks
-            .par_iter_mut()
-            .zip(&jacobian.values.chunks)
-            .zip(&layout.chunks)
-            .with_max_len(1)
-            .for_each(|((task, values), chunk)| task.pass(layout, chunk, values, source));
+        let tasks = (&mut self.tasks[..], &jacobian.values.chunks[..], &layout.chunks[..]);
+        for_each(tasks, &|_, (task, values, chunk)| task.pass(layout, chunk, values, source));
     }
 
     /// out ← S Σ sums.
@@ -173,12 +169,8 @@ impl<T: Scalar> ReducedSystem<T> {
         self.scale(x);
         let layout = jacobian.layout;
         let scaled = &self.scaled;
-        self.tasks
-            .par_iter_mut()
-            .zip(&jacobian.values.chunks)
-            .zip(&layout.chunks)
-            .with_max_len(1)
-            .for_each(|((task, values), chunk)| task.complete(layout, chunk, values, residual, scaled));
+        let tasks = (&mut self.tasks[..], &jacobian.values.chunks[..], &layout.chunks[..]);
+        for_each(tasks, &|_, (task, values, chunk)| task.complete(layout, chunk, values, residual, scaled));
         // An eliminated block that nothing touches does not move.
         z.fill(T::zero());
         for (&parameter, bounds) in layout.kept.iter().zip(layout.kept_bounds.windows(2)) {

@@ -3,3 +3,4 @@
 mod abilities;
 mod blocks;
 mod callback_errors;
+mod differences;

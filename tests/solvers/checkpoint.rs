@@ -1,4 +1,5 @@
-//! A process that is killed while it saves leaves the old file or the new one.
+//! A save replaces a file, or leaves all as it was: when its process is killed, when there is no room, and when something
+//! else is in the way.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -59,18 +60,124 @@ fn a_killed_process_leaves_the_old_file_or_the_new_one() {
     // What was left of the killed save is overwritten by the next.
     checkpoint::save(&path, KIND, &(1_u64, vec![1.0_f32; COPIES])).unwrap();
     assert_eq!(load(&path), 1);
-    let files: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
-    assert_eq!(files, ["state"]);
+    assert_eq!(names(folder.path()), ["state"]);
+}
+
+/// What is in a folder, by name.
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// The words of the error of a save, which must be one of the system's.
+fn refused(path: &Path) -> String {
+    let error = checkpoint::save(path, KIND, &1).unwrap_err();
+    assert!(matches!(&error, CheckpointError::Io { .. }), "{error}");
+    error.to_string()
 }
 
 #[test]
-fn a_folder_that_is_not_there_is_an_error_and_nothing_is_left_behind() {
+fn what_cannot_be_replaced_stays_and_nothing_is_left_behind() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("missing").join("state");
-    assert!(matches!(checkpoint::save(&path, KIND, &1), Err(CheckpointError::Io { .. })));
-    // The destination is a folder: the old one stays, and so does its content.
+    refused(&folder.path().join("missing").join("state"));
     let path = folder.path().join("taken");
     std::fs::create_dir_all(path.join("inside")).unwrap();
-    assert!(matches!(checkpoint::save(&path, KIND, &1), Err(CheckpointError::Io { .. })));
+    assert!(refused(&path).contains("taken: is a folder"));
     assert!(path.join("inside").is_dir());
+    assert_eq!(names(folder.path()), ["taken"]);
+    // Here the file cannot be renamed after it was written.
+    refused(Path::new(""));
+    assert!(!Path::new(".partial").exists());
+}
+
+#[test]
+fn what_is_no_file_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = checkpoint::load::<u8>(folder.path(), KIND).unwrap_err();
+    assert!(matches!(error, CheckpointError::Foreign { .. }), "{error}");
+    #[cfg(unix)]
+    assert!(matches!(checkpoint::load::<u8>("/dev/zero", KIND), Err(CheckpointError::Foreign { .. })));
+}
+
+#[cfg(unix)]
+mod unix {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{FileTypeExt, PermissionsExt, symlink};
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn links_and_sockets_are_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link, loose, socket] = ["file", "link", "loose", "socket"].map(|name| folder.path().join(name));
+        fs::write(&file, "precious").unwrap();
+        symlink(&file, &link).unwrap();
+        symlink(folder.path().join("nowhere"), &loose).unwrap();
+        let _listener = UnixListener::bind(&socket).unwrap();
+        assert!(refused(&link).contains("is a link"));
+        assert!(refused(&loose).contains("is a link"));
+        assert!(refused(&socket).contains("socket"));
+        assert_eq!(fs::read(&file).unwrap(), b"precious");
+        assert!(link.is_symlink() && loose.is_symlink() && fs::metadata(&socket).unwrap().file_type().is_socket());
+        assert_eq!(names(folder.path()), ["file", "link", "loose", "socket"]);
+    }
+
+    #[test]
+    fn a_planted_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let [victim, path, planted] = ["victim", "state", "state.partial"].map(|name| folder.path().join(name));
+        fs::write(&victim, "precious").unwrap();
+        for plant in [|from: &Path, to: &Path| symlink(from, to), |from: &Path, to: &Path| fs::hard_link(from, to)] {
+            plant(&victim, &planted).unwrap();
+            checkpoint::save(&path, KIND, &7).unwrap();
+            assert_eq!(fs::read(&victim).unwrap(), b"precious");
+            assert_eq!(checkpoint::load::<i32>(&path, KIND).unwrap(), 7);
+            assert_eq!(names(folder.path()), ["state", "victim"]);
+        }
+        // A folder of that name is nothing that a save has left.
+        fs::create_dir(&planted).unwrap();
+        assert!(refused(&path).contains("state.partial"));
+        assert_eq!(checkpoint::load::<i32>(&path, KIND).unwrap(), 7);
+    }
+
+    #[test]
+    fn permissions_stay_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        for mode in [0o600, 0o640, 0o664, 0o400] {
+            checkpoint::save(&path, KIND, &1).unwrap();
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            checkpoint::save(&path, KIND, &2).unwrap();
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, mode, "{mode:o}");
+        }
+    }
+
+    /// The process that may write no more than a kibibyte.
+    #[test]
+    #[ignore = "the process that the test below starts"]
+    fn save_without_room() {
+        let Some(path) = std::env::var_os(PATH).map(PathBuf::from) else { return };
+        assert!(matches!(checkpoint::save(path, KIND, &vec![1.0_f32; COPIES]), Err(CheckpointError::Io { .. })));
+    }
+
+    #[test]
+    fn a_file_for_which_there_is_no_room_leaves_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        checkpoint::save(&path, KIND, &7).unwrap();
+        let limited = "trap '' XFSZ; ulimit -f 1; exec \"$0\" --exact checkpoint::unix::save_without_room --ignored";
+        let status = Command::new("sh")
+            .args(["-c", limited])
+            .arg(std::env::current_exe().unwrap())
+            .env(PATH, &path)
+            .stdout(Stdio::null())
+            .status()
+            .unwrap();
+        assert!(status.success());
+        assert_eq!(checkpoint::load::<i32>(&path, KIND).unwrap(), 7);
+        assert_eq!(names(folder.path()), ["state"]);
+    }
 }

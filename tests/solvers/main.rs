@@ -6,11 +6,15 @@ mod common;
 mod counts;
 #[path = "../common/derivative.rs"]
 mod derivative;
+mod descent;
 mod epsilon;
 mod faults;
 mod first_order;
 mod first_order_theory;
 mod mirror_descent;
 mod mirror_maps;
+mod observers;
+mod pinned_runs;
+mod proximity;
 mod reference_runs;
 mod torch_optimizers;

@@ -113,10 +113,10 @@ impl LinearMap<f64> for RingAt<'_> {
             (0..n).for_each(|j| out[j] += u[k * n + j] + self.slopes[j] * u[k * n + (j + n - s) % n]);
         }
     }
-    fn column_norms_squared(&self, out: &mut [f64]) -> bool {
+    fn column_norms(&self, out: &mut [f64]) -> bool {
         if self.ring.norms_known {
             let count = self.ring.shifts.len() as f64;
-            out.iter_mut().zip(&self.slopes).for_each(|(out, slope)| *out = count * (1.0 + slope * slope));
+            out.iter_mut().zip(&self.slopes).for_each(|(out, slope)| *out = (count * (1.0 + slope * slope)).sqrt());
         }
         self.ring.norms_known
     }
@@ -182,7 +182,7 @@ fn rejected_steps_cost_no_product() {
         .minimize_with(&fit, &vec![-1.2; n], |progress| {
             let counts = progress.counts;
             assert_eq!(counts.products + counts.transpose_products, products.get());
-            assert_eq!(counts.residuals, residuals.get());
+            assert_eq!(counts.values, residuals.get());
             rejected += progress.last.map_or(0, |last| last.rejected);
             std::ops::ControlFlow::Continue(())
         })

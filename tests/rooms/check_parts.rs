@@ -146,7 +146,7 @@ fn all_losses_pass<T: Scalar>() {
                     seed,
                 ),
                 check::loss(&PoissonLoss::new(c(&[1.0, 4.0, 0.0, 2.0]), 2).unwrap(), sample, &c(&[0.6, 1.1]), seed),
-                check::loss(&GaussianLoss::new(c(&[0.3, -0.4])).unwrap(), sample, &c(&[0.6, 0.3]), seed),
+                check::loss(&GaussianLoss::new(c(&[0.3, -0.4]), 1).unwrap(), sample, &c(&[0.6, 0.3]), seed),
             ];
             for (i, verdict) in verdicts.into_iter().enumerate() {
                 let verdict = verdict.unwrap();

@@ -272,6 +272,15 @@ fn what_becomes_of_bare_runs() {
     assert_eq!((report.termination, report.iterations()), (Termination::NotFinite(Evaluation::Product), 0));
 }
 
+/// Where f drowns in its rounding a rate goes on as before: nothing is judged by f.
+#[test]
+fn rounding_does_not_stop_a_rate() {
+    let raised =
+        objective(1, |x: &[f64]| 1e6 + 0.5 * x[0] * x[0], |x, g| g[0] = x[0], |_, v, mv| mv.copy_from_slice(v));
+    let report = path(&limited(Control::FixedRate(0.05), 0.0, 1000, Inner::Automatic), &raised, &[1.0]).0;
+    assert!(report.termination.converged() && report.x[0] <= 1e-6, "{report}");
+}
+
 /// Negative curvature is met by a λ beyond it, before anything is evaluated.
 #[test]
 fn levenberg_marquardt_leaves_saddles() {
@@ -307,11 +316,11 @@ fn mistakes_are_refused() {
 }
 
 /// All pairs: every run ends with numbers and a reason. Those that accept only what decreases f converge with the metrics
-/// that are near the Hessian, and with M = I; a ball of constant size does not.
+/// that are near the Hessian, and on the convex problem with M = I; a ball of constant size does not.
 #[test]
 fn every_metric_runs_under_every_control() {
     let (inputs, labels) = samples();
-    let near = [Metric::Identity, Metric::Hessian, Metric::GeneralizedGaussNewton, Metric::Fisher];
+    let near = [Metric::Hessian, Metric::GeneralizedGaussNewton, Metric::Fisher];
     for (name, network, x0) in networks() {
         for metric in METRICS {
             let f = problem(&network, &inputs, &labels, metric);
@@ -325,8 +334,9 @@ fn every_metric_runs_under_every_control() {
                 Control::Cubic,
             ] {
                 let bare = matches!(control, Control::FixedRate(_) | Control::Ball(_));
-                let must_converge = !bare && near.contains(&metric);
-                let most = if must_converge { 30000 } else { 200 };
+                let easy = near.contains(&metric) || (name, metric) == ("regression", Metric::Identity);
+                let must_converge = !bare && easy;
+                let most = if must_converge { 3000 } else { 200 };
                 let damping = if bare { 0.1 } else { 0.0 };
                 let report = limited(control, damping, most, Inner::Automatic).minimize(&f, &x0).unwrap();
                 let what = format!("{name}, {metric:?}, {control:?}: {report}");

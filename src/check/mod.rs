@@ -49,6 +49,7 @@ mod least_squares;
 mod line;
 mod linear_map;
 mod loss;
+mod numbers;
 mod objective;
 mod operator;
 mod preconditioner;

@@ -5,7 +5,7 @@ use std::fmt;
 use super::curvature::{self, Curvature};
 use super::evaluation::evaluate;
 use super::finding::{write_failures, write_table};
-use super::linear_map::normal;
+use super::numbers::{larger, normal, ratio};
 use super::watch::{Watch, Watched};
 use super::{Finding, Outcome, Property, tolerance};
 use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64};
@@ -110,15 +110,6 @@ fn combine<T: Scalar>(
 /// The error of linearity for a random pair.
 pub(super) fn nonlinearity<T: Scalar>(dim: usize, random: &mut SplitMix64, product: &dyn Fn(&[T]) -> Vec<T>) -> f64 {
     combine(dim, random, product).2
-}
-
-/// The larger, or NaN if either is.
-pub(super) fn larger(a: f64, b: f64) -> f64 {
-    if a.is_nan() || b <= a { a } else { b }
-}
-
-pub(super) fn ratio(numerator: f64, denominator: f64) -> f64 {
-    if numerator == 0.0 { 0.0 } else { numerator / denominator }
 }
 
 impl OperatorVerdict {

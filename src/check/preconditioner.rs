@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::finding::{write_failures, write_table};
-use super::linear_map::normal;
+use super::numbers::normal;
 use super::operator::{self, OperatorVerdict};
 use super::{Definiteness, Finding, Outcome, Property};
 use crate::base::{

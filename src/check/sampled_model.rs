@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::finding::{write_failures, write_table};
-use super::linear_map::normal;
-use super::operator::ratio;
+use super::numbers::{normal, ratio};
 use super::{Finding, LeastSquaresVerdict, Outcome, Property, check_point, least_squares, tolerance};
 use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64};
 use crate::curvature::LeastSquares;
@@ -67,7 +66,7 @@ pub fn sampled_model<T: Scalar>(model: &impl SampledModel<T>, x: &[T], seed: u64
         check_callback(single.take_error())?;
         let size = kernels::norm(&alone) + kernels::norm(together);
         kernels::axpy(-1.0, together, &mut alone);
-        error = super::operator::larger(error, ratio(kernels::norm(&alone), size));
+        error = super::numbers::larger(error, ratio(kernels::norm(&alone), size));
     }
     check_callback(batch.take_error())?;
     verdict.batches = Finding::measured(Property::Batches, error, tolerance::<T>(), Outcome::BatchDiffers);

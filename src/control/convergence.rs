@@ -16,6 +16,8 @@
 //!
 //! The first two do not know the start. δ must be accurate for them, not only in the directions that g is large in.
 //!
+//! Where no step helps any more, rounding having the say, ‖g‖ ≤ τ‖g₀‖ is enough.
+//!
 //! X is ‖x‖, but not less than √τ of the largest met: where the minimum lies at the origin ‖x‖ is no unit. τ counts as √ε
 //! for steps if it is below.
 
@@ -30,7 +32,7 @@ pub(crate) struct Promise {
     pub step: f64,
     /// Whether it was made from products at x, to a small residual.
     pub accurate: bool,
-    /// Whether no direction was left out.
+    /// Whether no direction was left out, and all curvatures are more than rounding.
     pub complete: bool,
 }
 

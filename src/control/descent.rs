@@ -576,10 +576,14 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
         self.seems_settled(answer, *inner, true)
     }
 
+    fn gradient_small(&self) -> bool {
+        let tolerance = self.limits.stopping().gradient_tolerance::<T>(self.track.reference_gradient_norm);
+        self.track.gradient_norm <= tolerance
+    }
+
     fn seems_settled(&mut self, answer: &Answer, inner: InnerStop, accurate: bool) -> bool {
         let (track, stopping) = (&*self.track, self.limits.stopping());
-        let tolerance = stopping.gradient_tolerance::<T>(track.reference_gradient_norm);
-        let gradient_small = track.gradient_norm <= tolerance;
+        let gradient_small = self.gradient_small();
         if inner == InnerStop::NotFinite {
             return gradient_small; // there is nothing else to go by
         }
@@ -601,8 +605,7 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
             farthest: track.farthest.max(position),
         };
         self.track.farthest = measures.farthest;
-        let complete = matches!(inner, InnerStop::Exhausted | InnerStop::Dense);
-        measures.settle(Promise { accurate, complete, ..promise })
+        measures.settle(Promise { accurate, ..promise })
     }
 
     /// Comes back to a trial that was better than the longer one after it; the model gives the step again for nothing.
@@ -627,6 +630,8 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
     /// The reason to give when no step is to be found.
     fn stalled(&self, otherwise: Termination) -> Termination {
         match self.track.stalled(self.place.asymmetry(self.state), otherwise) {
+            // A small gradient, and no step that helps: nothing tells this from a minimum.
+            Termination::Stalled if self.gradient_small() => Termination::GradientTolerance,
             // Of the rules for steps only bare ones go up.
             Termination::NotFinite(_) if self.track.value > self.track.initial_value && self.globalisation.bare() => {
                 Termination::Diverged

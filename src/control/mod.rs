@@ -1,6 +1,7 @@
 //! Floor 4: control. When a step is good, when a run ends, and what is reported of it.
 
 mod batches;
+mod cancellation;
 #[cfg(feature = "serde")]
 pub mod checkpoint;
 mod convergence;
@@ -20,8 +21,8 @@ mod termination;
 mod track;
 
 pub use batches::Batches;
+pub use cancellation::Cancellation;
 pub use least_squares_report::LeastSquaresReport;
-pub use limits::Cancellation;
 pub use report::{Iteration, Progress, Report};
 pub use run::Run;
 pub use stopping::Stopping;

@@ -27,9 +27,18 @@
 
 use std::sync::Mutex;
 
-use super::Difference;
 use super::pattern::Shape;
 use crate::base::Scalar;
+
+/// Which difference quotient gives Hessian products, or the columns of a Jacobian.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Difference {
+    /// (∇f(x + hv) − ∇f(x)) / h: one gradient a product, half the digits.
+    Forward,
+    /// (∇f(x + hv) − ∇f(x − hv)) / 2h: two gradients a product, two thirds of the digits.
+    #[default]
+    Central,
+}
 
 /// Rounds of other steps for one Jacobian. From 0 with the unit 1 to a unit of 1e-16 takes four.
 const ROUNDS: usize = 6;

@@ -17,19 +17,9 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::marker::PhantomData;
 
 use super::callback::{ValueFn, WriteFn};
-use super::differences::{accuracy, relative};
+use super::differences::{Difference, accuracy, relative};
 use super::{Expansion, Objective, SymmetricOperator};
 use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Result, Scalar, check_finite, check_length, kernels};
-
-/// Which difference quotient gives Hessian products.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Difference {
-    /// (∇f(x + hv) − ∇f(x)) / h: one gradient a product, half the digits.
-    Forward,
-    /// (∇f(x + hv) − ∇f(x − hv)) / 2h: two gradients a product, two thirds of the digits.
-    #[default]
-    Central,
-}
 
 /// An objective whose Hessian products come from its gradient; see [`objective_from_gradient`].
 pub struct GradientObjective<T, F, G> {

@@ -138,14 +138,16 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for N
     }
 
     fn promise(&self, source: &mut StepSource<T>, answer: &Answer, inner: InnerStop) -> Option<Promise> {
-        let convex =
-            inner == InnerStop::Remembered || source.family.ritz_values().first().is_none_or(|&lowest| lowest >= 0.0);
-        (self.curvature && convex && inner != InnerStop::Limit).then_some(Promise {
-            decrease: -0.5 * answer.slope,
-            step: answer.norm,
-            accurate: false,
-            complete: false,
-        })
+        let remembered = inner == InnerStop::Remembered;
+        let theta = if remembered { &[] } else { source.family.ritz_values() };
+        let (lowest, largest) = (theta.first().copied().unwrap_or(0.0), theta.last().copied().unwrap_or(0.0));
+        // Negative by no more than rounding is none.
+        let convex = lowest >= -T::epsilon_f64() * theta.len() as f64 * largest;
+        // Curvatures below that share of the largest may be its rounding.
+        let complete =
+            matches!(inner, InnerStop::Exhausted | InnerStop::Dense) && lowest >= T::epsilon_f64().sqrt() * largest;
+        let promise = Promise { decrease: -0.5 * answer.slope, step: answer.norm, accurate: false, complete };
+        (self.curvature && convex && inner != InnerStop::Limit).then_some(promise)
     }
 
     /// Where x is stationary to the last bit it is perhaps a saddle, with a way down that no gradient shows.

@@ -1,8 +1,8 @@
 //! Trains a linear classifier: L2-regularised logistic regression on a set in LIBSVM format.
 //!
-//!     cargo run --release --example logistic_regression                       # a small set that comes along
-//!     cargo run --release --example logistic_regression -- a9a --test a9a.t --solver trust-region
-//!     cargo run --release --example logistic_regression -- --generate --tolerance 1e-8
+//!     cargo run --release --bin logistic_regression                       # a small set that comes along
+//!     cargo run --release --bin logistic_regression -- a9a --test a9a.t --solver trust-region
+//!     cargo run --release --bin logistic_regression -- --generate --tolerance 1e-8
 //!
 //! Without `--solver` all three solvers run and are compared.
 

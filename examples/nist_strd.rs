@@ -1,6 +1,6 @@
 //! Fits the nonlinear regression problems of NIST's Statistical Reference Datasets and counts the correct digits.
 //!
-//!   cargo run --release --example nist_strd -- [PATH] --picture digits.svg --json
+//!   cargo run --release --bin nist_strd -- [PATH] --picture digits.svg --json
 //!
 //! Without a path it takes the 27 problems that come with the crate, with one a file in NIST's format or every `.dat` file
 //! of a directory. Each is fitted from both starts with default options. Digits are log relative errors,
@@ -84,8 +84,8 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
                 run.parameters,
                 run.deviations,
                 run.sum_of_squares,
-                run.report.counts.residuals,
-                run.report.counts.linearizations,
+                run.report.counts.values,
+                run.report.counts.gradients,
                 run.report.termination,
             );
             runs.push(run);
@@ -111,8 +111,8 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             "mean_digits": mean,
             "least_digits": least(|run| run.parameters),
             "least_standard_deviation_digits": least(|run| run.deviations),
-            "evaluations": total(|run| run.report.counts.residuals),
-            "products": total(|run| run.report.counts.totals().products),
+            "evaluations": total(|run| run.report.counts.values),
+            "products": total(|run| run.report.counts.all_products()),
             "seconds": runs.iter().map(|run| run.report.seconds).sum::<f64>(),
         });
         println!("{result}");

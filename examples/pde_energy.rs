@@ -1,9 +1,9 @@
 //! Minimises a Ginzburg–Landau energy on a cube: −Δu + κ(u³ − u) = f, for example with a million unknowns.
 //!
-//!     cargo run --release --example pde_energy                                # 20³ points
-//!     cargo run --release --example pde_energy -- --points 100
-//!     cargo run --release --example pde_energy -- --points 100 --memory 20    # little more than conjugate gradients
-//!     cargo run --release --example pde_energy -- --coupling 200              # several minima; the Hessian is indefinite
+//!     cargo run --release --bin pde_energy                                # 20³ points
+//!     cargo run --release --bin pde_energy -- --points 100
+//!     cargo run --release --bin pde_energy -- --points 100 --memory 20    # little more than conjugate gradients
+//!     cargo run --release --bin pde_energy -- --coupling 200              # several minima; the Hessian is indefinite
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
@@ -135,7 +135,7 @@ fn solve(options: &Options) -> newton_krylov::Result<bool> {
         "energy, time    {inside:.3} s in values, gradients and products, {:.3} s outside",
         report.seconds - inside
     );
-    println!("memory          {:.3} GB", gigabytes(report.memory_vectors));
+    println!("memory          {:.3} GB", gigabytes(report.memory_vectors()));
     let error = error_against_truth(&energy, &report);
     println!("error           {:.3e} of the solution's largest value, {:.6e} of energy", error.relative, error.energy);
     if options.json {
@@ -250,7 +250,7 @@ fn json(options: &Options, report: &Report<f64>, error: &Error, inside: f64) -> 
         "iterations": report.iterations(),
         "seconds": report.seconds,
         "seconds_inside": inside,
-        "memory_vectors": report.memory_vectors,
+        "memory_vectors": report.memory_vectors(),
         "error": error.relative,
         "termination": report.termination.to_string(),
     })

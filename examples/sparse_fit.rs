@@ -1,6 +1,6 @@
 //! Nonlinear least squares with millions of parameters, from products alone.
 //!
-//!     cargo run --release --example sparse_fit -- [--parameters 1000000] [--readings 10] [--noise 0.001] [--json]
+//!     cargo run --release --bin sparse_fit -- [--parameters 1000000] [--readings 10] [--noise 0.001] [--json]
 //!
 //! Nodes on a ring have unknown states xᵢ. Each is read several times, every time disturbed by another node:
 //!
@@ -177,7 +177,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             "outputs": m,
             "value": report.value,
             "products": counts.products + counts.transpose_products,
-            "residuals": counts.residuals,
+            "residuals": counts.values,
             "iterations": report.iterations(),
             "seconds": report.seconds,
             "error": error,

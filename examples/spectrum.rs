@@ -1,8 +1,8 @@
 //! The spectrum of a Hessian at a minimum: its ends, its density, and what a damping leaves free.
 //!
-//!     cargo run --release --example spectrum                                      # logistic regression, heart_scale
-//!     cargo run --release --example spectrum -- a9a --picture spectrum.svg
-//!     cargo run --release --example spectrum -- --pde 40 --picture spectrum.svg       # a Ginzburg-Landau energy, 64,000 unknowns
+//!     cargo run --release --bin spectrum                                      # logistic regression, heart_scale
+//!     cargo run --release --bin spectrum -- a9a --picture spectrum.svg
+//!     cargo run --release --bin spectrum -- --pde 40 --picture spectrum.svg       # a Ginzburg-Landau energy, 64,000 unknowns
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

@@ -6,8 +6,8 @@
 //! η ← (1 − α)η + α(η_prior + ∇_μ E_q[ln p(y | x, w)]) (Khan & Nielsen 2018; Khan & Rue, JMLR 24 (2023), section 1.3). The
 //! expectations are over one number per row, xᵀw ~ N(xᵀm, xᵀΣx), and are computed, not sampled.
 //!
-//!     cargo run --release --example variational_inference                 # the heart_scale set that comes along
-//!     cargo run --release --example variational_inference -- a.libsvm --precision 0.1 --rate 0.5
+//!     cargo run --release --bin variational_inference                 # the heart_scale set that comes along
+//!     cargo run --release --bin variational_inference -- a.libsvm --precision 0.1 --rate 0.5
 
 use std::cell::RefCell;
 use std::error::Error;

@@ -1,8 +1,8 @@
-//! A model of your own in five steps: outputs, products, check, loss and metric, training. Copy this file and change the
-//! model.
+//! A model of your own in six steps: outputs, products, check, loss and metric, training, and a step in every metric. Copy
+//! this file and change the model.
 //!
 //! ```sh
-//! cargo run --release --example your_model
+//! cargo run --release --bin your_model
 //! ```
 //!
 //! A detector counts particles of a source that decays, over a constant background. In second t it expects
@@ -17,8 +17,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use newton_krylov::{
-    Batches, Difference, DifferenceModel, GradientBatch, HessianFree, LeastSquares, Metric, Model, NaturalGradient,
-    PoissonLoss, Report, SampledModel, SplitMix64, Stopping, check, fit, fit_samples, model,
+    Batches, Control, Descent, Difference, DifferenceModel, GradientBatch, HessianFree, LeastSquares, Metric, Model,
+    NaturalGradient, PoissonLoss, Report, SampledModel, SplitMix64, Stopping, check, fit, fit_samples, model,
+    with_second_order,
 };
 
 /// Fit a decaying source.
@@ -87,6 +88,43 @@ fn poisson(rate: f64, random: &mut SplitMix64) -> f64 {
     count
 }
 
+/// Second derivatives, for the Hessian alone: out ← Σ uᵢ ∇²hᵢ v. With w = (1, −eᵏt, −1), the slope of ln source − ln background,
+/// ∇²h = share (1 − share) wwᵀ, and the curvature of the exponent, −share eᵏt, for k.
+fn bend(x: &[f64], u: &[f64], v: &[f64], out: &mut [f64]) {
+    out.fill(0.0);
+    for (t, u) in u.iter().enumerate() {
+        let [share, along, _] = output(x, t as f64).1;
+        let w = [1.0, -x[1].exp() * t as f64, -1.0];
+        let across: f64 = w.iter().zip(v).map(|(w, v)| w * v).sum();
+        (0..3).for_each(|i| out[i] += u * share * (1.0 - share) * w[i] * across);
+        out[1] += u * along * v[1];
+    }
+}
+
+/// Step 6: the step δ = −(M + λI)⁻¹g from x in a metric M, by name, and f after it; the step is shortened by a line search where
+/// f would not fall. This is all that gradient descent, Gauss–Newton, natural gradients and Newton's method differ in.
+fn step_in(
+    metric: Metric,
+    decay: &Decay,
+    loss: &PoissonLoss<'_, f64>,
+    x: &[f64],
+) -> newton_krylov::Result<Report<f64>> {
+    let all: Vec<usize> = (0..SECONDS).collect();
+    let objective = fit(with_second_order(decay.batch(&all), bend), loss, metric)?;
+    let stopping = Stopping { max_iterations: 1, ..Stopping::default() };
+    Descent { damping: 1e-6, stopping, ..Descent::new(Control::LineSearch) }.minimize(&objective, x)
+}
+
+/// M for each of the methods.
+const METRICS: [(&str, Metric); 6] = [
+    ("vanilla", Metric::Identity),
+    ("Gauss-Newton", Metric::GaussNewton),
+    ("generalised Gauss-Newton", Metric::GeneralizedGaussNewton),
+    ("natural", Metric::Fisher),
+    ("covariance", Metric::GradientCovariance),
+    ("Newton", Metric::Hessian),
+];
+
 fn main() -> ExitCode {
     match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
@@ -142,6 +180,17 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     tell("Hessian-free", &hessian_free);
     tell("natural gradient, batches", &natural);
     tell("natural gradient, all", &by_differences);
+
+    println!(
+        "\n{:<26} {:>8} {:>8} {:>8} {:>8}   from f = {:.4}",
+        "a step", "a", "k", "b", "f", hessian_free.initial_value
+    );
+    let mut steps = serde_json::Map::new();
+    for (name, metric) in METRICS {
+        let Report { x, value, initial_value, .. } = step_in(metric, &decay, &loss, &x0)?;
+        println!("{name:<26} {:>8.4} {:>8.4} {:>8.4} {value:>8.4}", x[0] - x0[0], x[1] - x0[1], x[2] - x0[2]);
+        steps.insert(name.into(), serde_json::json!({ "x": x, "value": value, "fell": value < initial_value }));
+    }
     if arguments.json {
         let row = |report: &Report<f64>| {
             serde_json::json!({ "x": report.x, "value": report.value, "iterations": report.iterations(),
@@ -151,7 +200,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         println!(
             "{}",
             serde_json::json!({ "passed": verdict.passed(), "truth": TRUTH, "hessian_free": row(&hessian_free),
-                "natural_gradient": row(&natural), "by_differences": row(&by_differences) })
+                "natural_gradient": row(&natural), "by_differences": row(&by_differences), "steps": steps })
         );
     }
     Ok(())

@@ -55,20 +55,21 @@
 //!
 //! | floor | what is there |
 //! | --- | --- |
-//! | 5 solver | of any objective: [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`]; their budget, [`Memory`] |
+//! | 5 solver | of any objective: [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`]; any metric under any [`Control`], [`Descent`]; their budget, [`Memory`] |
 //! | | of least squares: [`LevenbergMarquardt`], [`GaussNewton`] |
 //! | | of models that learn from samples: [`HessianFree`], [`NaturalGradient`] |
-//! | | over distributions, an [`exponential_family`]: [`MirrorDescent`] |
+//! | | on a set or over distributions, by a [`mirror_map`] or an [`exponential_family`]: [`MirrorDescent`] |
 //! | | of first order: [`FirstOrder`] runs a [`GradientMethod`] on an objective or on batches, [`GradientDescent`], [`HeavyBall`], [`Nesterov`], [`AdaGrad`], [`FullAdaGrad`], [`RmsProp`], [`Adam`]; with line searches, [`SteepestDescent`], [`Lbfgs`] |
-//! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`], [`LeastSquaresReport`], [`LeastSquaresProgress`]; which samples come next, [`Batches`] |
+//! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`], [`LeastSquaresReport`]; which samples come next, [`Batches`] |
 //! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; those of least squares, [`LeastSquaresSteps`]; linear least squares, [`LinearLeastSquares`], [`linear_least_squares`]; the path they take, [`Inner`] |
-//! | 2 curvature | model + loss + metric: [`fit`], [`fit_samples`], [`Metric`], [`Loss`], [`Likelihood`]; least-squares problems, [`LeastSquares`], from closures, [`least_squares`], [`least_squares_dense`], [`least_squares_from_residuals`]; [`RobustLoss`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`NystromPreconditioner`], [`LimitedMemoryPreconditioner`]; those that learn, [`LearnedPreconditioner`], [`KroneckerPreconditioner`], [`EmpiricalFisherDiagonal`]; [`exponential_family`] |
+//! | 2 curvature | model + loss + metric: [`fit`], [`fit_samples`], [`Metric`], [`Loss`], [`Likelihood`]; least-squares problems, [`LeastSquares`], from closures, [`least_squares`], [`least_squares_dense`], [`least_squares_from_residuals`]; [`RobustLoss`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`NystromPreconditioner`], [`LimitedMemoryPreconditioner`]; those that learn, [`LearnedPreconditioner`], [`KroneckerPreconditioner`], [`EmpiricalFisherDiagonal`]; [`exponential_family`], [`mirror_map`] |
 //! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; [`LinearMap`], [`Model`], [`BlockStructure`]; of samples, [`SampledModel`], [`SampledObjective`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
 //! | 0 base | [`Scalar`] (`f32` or `f64`), [`Error`] |
 //!
 //! Beside them [`check`] examines your callbacks, [`spectrum`] finds eigenvalues, traces and densities, [`statistics`] has
 //! covariances and standard errors; with the feature `models` there are networks, and with `problems` reference problems
-//! with known answers, both also as templates. [`choosing`] helps to choose a method.
+//! with known answers, both also as templates. [`choosing`] helps to choose a method,
+//! [`proximity`] says which call makes which step.
 //!
 //! # Guarantees
 //!
@@ -124,17 +125,22 @@ pub mod models;
 mod operator;
 #[cfg(feature = "problems")]
 pub mod problems;
+#[doc = include_str!("proximity.md")]
+pub mod proximity {}
 mod solver;
 pub mod spectrum;
 pub mod statistics;
 mod step;
 
-pub use base::{CallbackError, CallbackOutput, Error, ErrorSlot, Result, Scalar, SplitMix64};
+pub use base::{
+    CallbackError, CallbackOutput, Communicator, Error, ErrorSlot, Result, Scalar, Slices, SplitMix64, check_equal,
+    distributed, reductions,
+};
 #[cfg(feature = "serde")]
 pub use control::checkpoint;
 pub use control::observers;
 pub use control::{
-    Batches, Evaluation, Iteration, LeastSquaresProgress, LeastSquaresReport, Progress, Report, Stopping, Termination,
+    Batches, Cancellation, Evaluation, Iteration, LeastSquaresReport, Progress, Report, Run, Stopping, Termination,
 };
 pub use curvature::*;
 pub use operator::*;

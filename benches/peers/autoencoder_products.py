@@ -214,7 +214,7 @@ def run_jax(problem, threads, repetitions):
 
 
 def run_crate(layers, batch, threads, repetitions):
-    command = ["cargo", "run", "--quiet", "--release", "--example", "autoencoder_products", "--"]
+    command = ["cargo", "run", "--quiet", "--release", "--bin", "autoencoder_products", "--"]
     command += ["--layers", layers, "--batch", batch, "--threads", threads, "--repetitions", repetitions]
     output = subprocess.run([str(part) for part in command], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     return [{"program": "newton-krylov", **json.loads(output.splitlines()[-1])}]

@@ -1,7 +1,7 @@
 //! Seconds for the gradient, a Gauss–Newton product and a Hessian product of an autoencoder's mean cross-entropy, in `f32`,
 //! as one line of JSON for `autoencoder_products.py`:
 //!
-//!     cargo run --release --example autoencoder_products -- [--layers 784-1000-500-250-30] [--batch 1000]
+//!     cargo run --release --bin autoencoder_products -- [--layers 784-1000-500-250-30] [--batch 1000]
 //!         [--threads 2] [--repetitions 5]
 //!
 //! The decoder mirrors the encoder; hidden units are tanh, code and outputs linear. Inputs are uniform in [0, 1).

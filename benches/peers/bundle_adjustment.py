@@ -1,7 +1,7 @@
 """Bundle adjustment: this crate and Ceres on the same files in one run.
 
     apt install libceres-dev cmake
-    cargo build --release --example bundle_adjustment
+    cargo build --release --bin bundle_adjustment
     python benches/peers/bundle_adjustment.py problem-21-11315-pre.txt [...] [--generate 200,60000]
     ... [--rounds 3] [--threads 2] [--ceres iterative_schur,sparse_schur,cgnr]
     ... [--ours "automatic,implicit,no-eliminate"]
@@ -17,9 +17,9 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from ceres import EXAMPLES, build, run
+from ceres import PROGRAMS, build, run
 
-EXAMPLE = EXAMPLES / "bundle_adjustment"
+EXAMPLE = PROGRAMS / "bundle_adjustment"
 OURS = {
     "automatic": [],
     "explicit": ["--inner", "explicit"],

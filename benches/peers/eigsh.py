@@ -1,7 +1,7 @@
 """Products to both ends of a known spectrum: this crate's `Lanczos::extremes` and SciPy's `eigsh` in one run.
 
     pip install numpy scipy
-    cargo build --release --example eigsh_peer
+    cargo build --release --bin eigsh_peer
     python benches/peers/eigsh.py [--dimension 100000] [--cap 3] [--spectra geometric clustered]
 
 For either program the products are counted for every tolerance 1e-2, 3e-3, 1e-3, … and those of the loosest tolerance whose
@@ -79,7 +79,7 @@ def main():
     options = parser.parse_args()
     dim = options.dimension
 
-    program = ROOT / "target/release/examples/eigsh_peer"
+    program = ROOT / "target/release/eigsh_peer"
     lines = subprocess.run([program, str(dim), *options.spectra], check=True, capture_output=True, text=True).stdout.splitlines()
     runs = {}
     for line in map(json.loads, lines):

@@ -1,6 +1,6 @@
 //! The products that `Lanczos::extremes` makes on operators with known spectra; `eigsh.py` runs it and SciPy's `eigsh`.
 //!
-//!     cargo run --release --example eigsh_peer -- [DIMENSION [SPECTRUM…]]
+//!     cargo run --release --bin eigsh_peer -- [DIMENSION [SPECTRUM…]]
 //!
 //! Prints one JSON object for every spectrum and tolerance 1e-2, 3e-3, 1e-3, … until both ends are right to 1e-8.
 

@@ -161,7 +161,7 @@ def run_liblinear(x, y, c, tolerance):
 
 def run_crate(arguments):
     data = ["--generate"] if arguments.generate else [os.path.abspath(arguments.path)]
-    command = ["cargo", "run", "--quiet", "--release", "--example", "logistic_regression", "--"]
+    command = ["cargo", "run", "--quiet", "--release", "--bin", "logistic_regression", "--"]
     command += data + ["--c", repr(arguments.c), "--tolerance", repr(arguments.tolerance), "--json"]
     output = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True).stdout
     return [json.loads(line) for line in output.splitlines() if line.startswith("{")]

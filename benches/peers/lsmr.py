@@ -1,7 +1,7 @@
 """Linear least squares with a random sparse matrix: this crate's solver and SciPy's lsmr in one run.
 
     pip install numpy scipy
-    cargo build --release --example sparse_linear
+    cargo build --release --bin sparse_linear
     python benches/peers/lsmr.py [--rows 400000] [--columns 100000] [--iterations 100] [--rounds 5]
 
 First both solve a well-conditioned problem to 1e-14 and their answers are compared; then both make the given number of
@@ -28,7 +28,7 @@ from scipy.sparse import csr_array
 from scipy.sparse.linalg import LinearOperator, lsmr
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = ROOT / "target/release/examples/sparse_linear"
+PROGRAM = ROOT / "target/release/sparse_linear"
 PER_ROW = 6
 
 
@@ -91,7 +91,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()
     if not PROGRAM.exists():
-        sys.exit("first: cargo build --release --example sparse_linear")
+        sys.exit("first: cargo build --release --bin sparse_linear")
     size = ["--rows", options.rows, "--columns", options.columns]
     print(f"SciPy {scipy.__version__}, NumPy {np.__version__}, {options.rows} x {options.columns}")
 

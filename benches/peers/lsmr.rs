@@ -1,6 +1,6 @@
 //! Linear least squares with a random sparse matrix, one line of JSON, for `lsmr.py`:
 //!
-//!     cargo run --release --example sparse_linear -- [--rows 400000] [--columns 100000] [--spread 3]
+//!     cargo run --release --bin sparse_linear -- [--rows 400000] [--columns 100000] [--spread 3]
 //!         [--iterations 100] [--tolerance 0] [--output FILE]
 //!
 //! Row i has six entries in random columns, uniform in [−1, 1), and column j is scaled by 10^(−spread·uniform). All

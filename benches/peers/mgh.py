@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Counts what SciPy's solvers need on the Moré-Garbow-Hillstrom functions, beside this crate's solvers.
 
-    cargo build --release --features problems --example reference_problems_ffi
+    cargo build --release -p benches --lib
     python3 benches/peers/mgh.py [--starts 1 10 100] [--large] [--chained] [--crate 'COMMAND'] [--json FILE]
 
 Every solver gets the same functions, from the crate itself through a C ABI. Counted are calls of the value, of the
@@ -276,7 +276,7 @@ def library():
     """Where cargo puts the cdylib."""
     root = pathlib.Path(__file__).resolve().parents[2]
     name = {"darwin": "libreference_problems_ffi.dylib", "win32": "reference_problems_ffi.dll"}
-    return root / "target/release/examples" / name.get(sys.platform, "libreference_problems_ffi.so")
+    return root / "target/release" / name.get(sys.platform, "libreference_problems_ffi.so")
 
 
 def main():

@@ -41,7 +41,7 @@ class Energy:
 
     def __init__(self, points, coupling):
         prefix = "" if SUFFIX == "dll" else "lib"
-        lib = ctypes.CDLL(str(ROOT / f"target/release/examples/{prefix}reference_problems_ffi.{SUFFIX}"))
+        lib = ctypes.CDLL(str(ROOT / f"target/release/{prefix}reference_problems_ffi.{SUFFIX}"))
         handle, real = ctypes.c_void_p, ctypes.c_double
         vector = np.ctypeslib.ndpointer(dtype=np.float64, ndim=1, flags="C_CONTIGUOUS")
         lib.ginzburg_landau_new.restype, lib.ginzburg_landau_new.argtypes = handle, [ctypes.c_size_t, real]
@@ -135,7 +135,7 @@ def in_process(function, *arguments):
 
 
 def run_crate(arguments, solver, memory):
-    command = [str(ROOT / "target/release/examples/pde_energy"), "--json", "--solver", solver]
+    command = [str(ROOT / "target/release/pde_energy"), "--json", "--solver", solver]
     command += ["--points", str(arguments.points), "--coupling", repr(arguments.coupling)]
     command += ["--tolerance", repr(arguments.tolerance)]
     if memory != "automatic":
@@ -157,8 +157,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
 
-    build = ["cargo", "build", "--quiet", "--release", "--example", "pde_energy", "--example", "reference_problems_ffi"]
-    subprocess.run(build, cwd=ROOT, check=True)
+    for target in ["-p", "examples", "--bin", "pde_energy"], ["-p", "benches", "--lib"]:
+        subprocess.run(["cargo", "build", "--quiet", "--release", *target], cwd=ROOT, check=True)
     n = arguments.points**3
     scale = 1.0 if arguments.unscaled else 2.0 ** round(3 * math.log2(arguments.points + 1))
     scipy_arguments = arguments.points, arguments.coupling, arguments.tolerance, scale

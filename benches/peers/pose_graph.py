@@ -1,7 +1,7 @@
 """Pose graphs: this crate and Ceres on the same files in one run.
 
     apt install libceres-dev cmake
-    cargo build --release --example pose_graph
+    cargo build --release --bin pose_graph
     python benches/peers/pose_graph.py input_M3500_g2o.g2o sphere2500.g2o [--rounds 5] [--threads 2] [--tolerance 1e-9]
 
 Files are in g2o's format. Both begin at the poses in the file, keep the first, use the same errors, and stop when a step
@@ -17,9 +17,9 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from ceres import EXAMPLES, build, run
+from ceres import PROGRAMS, build, run
 
-EXAMPLE = EXAMPLES / "pose_graph"
+EXAMPLE = PROGRAMS / "pose_graph"
 
 
 def main():

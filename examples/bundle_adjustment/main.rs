@@ -4,9 +4,9 @@
 //! one, three cameras and seven points of the Dubrovnik set are adjusted, or a loop is made up.
 //!
 //! ```sh
-//! cargo run --release --example bundle_adjustment
-//! cargo run --release --example bundle_adjustment -- problem-21-11315-pre.txt --picture cameras.svg
-//! cargo run --release --example bundle_adjustment -- --generate 200,60000
+//! cargo run --release --bin bundle_adjustment
+//! cargo run --release --bin bundle_adjustment -- problem-21-11315-pre.txt --picture cameras.svg
+//! cargo run --release --bin bundle_adjustment -- --generate 200,60000
 //! ```
 //!
 //! The points are eliminated: given the cameras, each is found by itself, and what is solved for is nine numbers a camera.
@@ -184,8 +184,8 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             "products": counts.products + counts.transpose_products,
             // Without elimination as with it, an inner iteration is one product of either kind.
             "inner_iterations": counts.products,
-            "residuals": counts.residuals,
-            "jacobians": counts.linearizations,
+            "residuals": counts.values,
+            "jacobians": counts.gradients,
             "iterations": report.history.len(),
             "seconds": seconds,
             "termination": report.termination.to_string(),

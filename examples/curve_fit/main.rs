@@ -1,7 +1,7 @@
 //! Fits a curve to points and says how well its parameters are known.
 //!
-//!   cargo run --release --example curve_fit
-//!   cargo run --release --example curve_fit -- FILE.csv --curve gaussian --loss cauchy --scale 0.1 --picture fit.svg --json
+//!   cargo run --release --bin curve_fit
+//!   cargo run --release --bin curve_fit -- FILE.csv --curve gaussian --loss cauchy --scale 0.1 --picture fit.svg --json
 //!
 //! The file has the columns t,y or t,y,sigma, with or without a header, or more columns and a header that names these (x
 //! or time for t); without a file it takes a decay with two outliers. A sigma is taken for the standard deviation of y, so
@@ -12,6 +12,8 @@
 mod curves;
 mod data;
 mod picture;
+#[path = "../common/png.rs"]
+mod png;
 
 use std::error::Error;
 use std::fs;
@@ -195,8 +197,8 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
             "condition": found.condition,
             "residuals": m,
             "iterations": report.iterations(),
-            "evaluations": report.counts.residuals,
-            "products": report.counts.totals().products,
+            "evaluations": report.counts.values,
+            "products": report.counts.all_products(),
             "seconds": report.seconds,
             "termination": report.termination.to_string(),
         });

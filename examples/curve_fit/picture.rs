@@ -7,6 +7,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use crate::data::Data;
+use crate::png;
 
 /// A point of the curve: t, f(t) and half the width of the band, if there is one.
 pub type OnCurve = (f64, f64, Option<f64>);
@@ -25,7 +26,12 @@ pub fn draw(path: &Path, title: &str, data: &Data, curve: &[OnCurve], level: f64
     const SIZE: (u32, u32) = (900, 600);
     match path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase).as_deref() {
         Some("svg") => draw_on(SVGBackend::new(path, SIZE).into_drawing_area(), Some(title), data, curve, level),
-        Some("png") => draw_on(BitMapBackend::new(path, SIZE).into_drawing_area(), None, data, curve, level),
+        Some("png") => {
+            let (width, height) = (SIZE.0 as usize, SIZE.1 as usize);
+            let mut pixels = vec![0; 3 * width * height];
+            draw_on(BitMapBackend::with_buffer(&mut pixels, SIZE).into_drawing_area(), None, data, curve, level)?;
+            Ok(png::write(path, width, height, &pixels)?)
+        }
         _ => Err("pictures are .svg or .png".into()),
     }
 }

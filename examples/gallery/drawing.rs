@@ -7,9 +7,9 @@ use crate::methods::{METHODS, Run};
 use crate::scene::{Point, Rgb, Scene, Style};
 
 /// Pixels along a panel's side, and between panels.
-const SIDE: f64 = 400.0;
-const GAP: f64 = 16.0;
-const TITLE: f64 = 26.0;
+pub const SIDE: f64 = 400.0;
+pub const GAP: f64 = 16.0;
+pub const TITLE: f64 = 26.0;
 const LEGEND: f64 = 74.0;
 const COLUMNS: usize = 3;
 /// Cells along a side, for level sets.
@@ -21,7 +21,7 @@ const BALLS: [(&str, Rgb, bool); 3] = [
     ("Fisher", METHODS[8].1, true),
 ];
 
-fn style(color: Rgb, width: f64, opacity: f64) -> Style {
+pub fn style(color: Rgb, width: f64, opacity: f64) -> Style {
     Style { color, width, opacity, dashed: false }
 }
 
@@ -120,7 +120,7 @@ fn distance(a: Point, b: Point) -> f64 {
 
 /// The points with (x − center)ᵀM(x − center) = radius²: center + radius L⁻ᵀu with M = LLᵀ, ‖u‖ = 1. `None` where M is not
 /// positive definite, and its ball not bounded.
-fn ball(center: [f64; 2], [a, b, c]: Matrix, radius: f64) -> Option<Vec<[f64; 2]>> {
+pub fn ball(center: [f64; 2], [a, b, c]: Matrix, radius: f64) -> Option<Vec<[f64; 2]>> {
     let (l11, l21) = (a.sqrt(), b / a.sqrt());
     let l22 = (c - l21 * l21).sqrt();
     (l11 > 0.0 && l22 > 0.0).then(|| {

@@ -1,7 +1,8 @@
-//! Draws landscapes of two unknowns: level sets, the unit balls of metrics, and the paths of all methods.
+//! Draws landscapes of two unknowns: level sets, the unit balls of metrics, and the paths of all methods; and what a metric
+//! is: two balls and the steps to them, and the same shift of a mean under two variances.
 //!
-//!     cargo run --release --example gallery                      # writes gallery.svg and gallery.png, and prints where
-//!     cargo run --release --example gallery -- --out pictures --json
+//!     cargo run --release --bin gallery                      # writes gallery and metrics, .svg and .png, and prints where
+//!     cargo run --release --bin gallery -- --out pictures --json
 //!
 //! The ball of a metric M at x is vᵀM(x)v = r² (Pierrot, Perrin-Gilbert & Sigaud, "First-order and second-order variants of
 //! the gradient descent in a unified framework", figure 1); r is the same all over a panel, and chosen for each metric so
@@ -18,12 +19,16 @@ use clap::Parser;
 use serde_json::{Map, Value, json};
 
 mod drawing;
+mod figures;
 mod landscapes;
 mod methods;
+#[path = "../common/png.rs"]
+mod png;
 mod scene;
 
 use landscapes::Landscape;
 use methods::{METHODS, Run};
+use scene::Scene;
 
 /// Draws how the methods go about six landscapes of two unknowns.
 #[derive(Parser)]
@@ -57,15 +62,19 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         print(&landscape, &runs);
         panels.push((landscape, runs));
     }
-    let scene = drawing::draw(&panels);
-    let (svg, png) = (out.join("gallery.svg"), out.join("gallery.png"));
-    fs::write(&svg, scene.svg()).map_err(|error| failed(&svg, &error))?;
-    scene.png(&png).map_err(|error| failed(&png, &*error))?;
-    println!("{}\n{}", svg.display(), png.display());
+    let write = |name: &str, scene: &Scene| -> Result<[PathBuf; 2], Box<dyn Error>> {
+        let files = ["svg", "png"].map(|kind| out.join(name).with_extension(kind));
+        fs::write(&files[0], scene.svg()).map_err(|error| failed(&files[0], &error))?;
+        scene.png(&files[1]).map_err(|error| failed(&files[1], &*error))?;
+        files.iter().for_each(|file| println!("{}", file.display()));
+        Ok(files)
+    };
+    let [svg, png] = write("gallery", &drawing::draw(&panels))?;
+    let metrics = write("metrics", &figures::draw()?)?;
     if arguments.json {
         let landscapes: Map<_, _> =
             panels.iter().map(|(landscape, runs)| (landscape.name.into(), json_of(landscape, runs))).collect();
-        println!("{}", json!({ "svg": svg, "png": png, "landscapes": landscapes }));
+        println!("{}", json!({ "svg": svg, "png": png, "metrics": metrics, "landscapes": landscapes }));
     }
     Ok(())
 }

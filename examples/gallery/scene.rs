@@ -7,6 +7,8 @@ use std::path::Path;
 use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
+use crate::png;
+
 pub type Rgb = [u8; 3];
 /// In pixels, from the upper left.
 pub type Point = [f64; 2];
@@ -109,7 +111,8 @@ impl Scene {
     pub fn png(&self, path: &Path) -> Result<(), Box<dyn Error>> {
         let pixels = |[x, y]: Point| ((2.0 * x).round() as i32, (2.0 * y).round() as i32);
         let size = ((2.0 * self.width) as u32, (2.0 * self.height) as u32);
-        let root = BitMapBackend::new(path, size).into_drawing_area();
+        let mut buffer = vec![0; 3 * (size.0 * size.1) as usize];
+        let root = BitMapBackend::with_buffer(&mut buffer, size).into_drawing_area();
         root.fill(&WHITE)?;
         for shape in &self.shapes {
             match shape {
@@ -136,7 +139,8 @@ impl Scene {
             }
         }
         root.present()?;
-        Ok(())
+        drop(root);
+        Ok(png::write(path, size.0 as usize, size.1 as usize, &buffer)?)
     }
 }
 

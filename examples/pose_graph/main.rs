@@ -1,7 +1,7 @@
 //! Optimises a pose graph, the core of simultaneous localisation and mapping: where was the robot, given noisy
 //! measurements from pose to pose?
 //!
-//!   cargo run --release --example pose_graph -- [FILE.g2o] --picture graph.svg --json
+//!   cargo run --release --bin pose_graph -- [FILE.g2o] --picture graph.svg --json
 //!
 //! Without a file it takes a small graph of the plane from tests/data. The first pose is fixed. f = ½ Σ eᵀΩe over the
 //! edges; geometry.rs has e. The normal equations are solved by a sparse Cholesky factor, which the solver chooses by

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use newton_krylov::{
-    BlockStructure, LeastSquares, LeastSquaresProgress, LeastSquaresReport, LevenbergMarquardt, Model, Result,
-    Stopping, Termination,
+    BlockStructure, LeastSquares, LeastSquaresReport, LevenbergMarquardt, Model, Progress, Result, Stopping,
+    Termination,
 };
 
 use super::file::{Edge, Graph};
@@ -35,7 +35,7 @@ pub struct Outcome<P> {
 pub fn optimise<P: Pose<N>, const N: usize>(
     graph: &Graph<P, N>,
     stopping: &Stopping,
-    mut observer: impl FnMut(&LeastSquaresProgress<'_, f64>, usize),
+    mut observer: impl FnMut(&Progress<'_, f64>, usize),
 ) -> Result<Outcome<P>> {
     let mut poses = graph.poses.clone();
     let (mut initial_value, mut iterations, mut evaluations, mut products) = (None, 0, 0, 0);
@@ -60,7 +60,7 @@ pub fn optimise<P: Pose<N>, const N: usize>(
         poses[1..].iter_mut().zip(report.x.chunks_exact(N)).for_each(|(pose, x)| *pose = pose.at(x));
         initial_value = initial_value.or(Some(report.initial_value));
         iterations += report.iterations();
-        evaluations += report.counts.residuals;
+        evaluations += report.counts.values;
         products += report.counts.products + report.counts.transpose_products;
         seconds += report.seconds;
         if report.termination != Termination::Observer {

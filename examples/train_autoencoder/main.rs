@@ -33,6 +33,8 @@ mod idx;
 mod learning_curve;
 mod output;
 mod pictures;
+#[path = "../common/png.rs"]
+mod png;
 #[path = "../common/training/mod.rs"]
 mod training;
 

@@ -1,13 +1,15 @@
 //! Tables, the curve as CSV, and the line of JSON.
 
 use std::error::Error;
+use std::fs::File;
+use std::io::{BufWriter, Write};
 use std::path::Path;
 
 use newton_krylov::Counts;
 use serde_json::{Value, json};
 
 use crate::idx::Images;
-use crate::{Mark, Run};
+use crate::{Errors, Mark, Run};
 
 /// Rows of the table of times, at most.
 const ROWS: usize = 12;
@@ -43,7 +45,7 @@ pub fn tables(runs: &[Run], times: &[f64], reach: &[f64]) {
     }
     println!();
     for Run { method, trained, end, .. } in runs {
-        let Counts { values, gradients, products } = trained.counts;
+        let Counts { values, gradients, products, .. } = trained.counts;
         println!(
             "{}: squared error {:.4}, cross entropy {:.3} per image after {:.1} s; {} iterations, {values} values, \
              {gradients} gradients, {products} products ({})",
@@ -65,29 +67,15 @@ fn header(first: &str, runs: &[Run]) {
 
 /// All curves, a row for every evaluation.
 pub fn csv(path: &Path, runs: &[Run]) -> Result<(), Box<dyn Error>> {
-    let mut table = csv::Writer::from_path(path)?;
-    table.write_record([
-        "method",
-        "seconds",
-        "squared_error_per_image",
-        "cross_entropy_per_image",
-        "iterations",
-        "values",
-        "gradients",
-        "products",
-    ])?;
+    let mut table = BufWriter::new(File::create(path)?);
+    writeln!(
+        table,
+        "method,seconds,squared_error_per_image,cross_entropy_per_image,iterations,values,gradients,products"
+    )?;
     for run in runs {
-        for Mark { seconds, iterations, counts, errors } in &run.curve {
-            table.write_record([
-                run.method.name().to_string(),
-                seconds.to_string(),
-                errors.squared.to_string(),
-                errors.cross_entropy.to_string(),
-                iterations.to_string(),
-                counts.values.to_string(),
-                counts.gradients.to_string(),
-                counts.products.to_string(),
-            ])?;
+        for Mark { seconds, iterations, counts: Counts { values, gradients, products, .. }, errors } in &run.curve {
+            let (name, Errors { squared, cross_entropy }) = (run.method.name(), errors);
+            writeln!(table, "{name},{seconds},{squared},{cross_entropy},{iterations},{values},{gradients},{products}")?;
         }
     }
     Ok(table.flush()?)

@@ -5,9 +5,9 @@
 //! Fisher matrix of the classifier, so Hessian-free training and natural gradients share their curvature.
 //!
 //! ```sh
-//! cargo run --release --all-features --example train_classifier
-//! cargo run --release --all-features --example train_classifier -- --method adam --pictures digits.svg
-//! cargo run --release --all-features --example train_classifier -- train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz \
+//! cargo run --release --bin train_classifier
+//! cargo run --release --bin train_classifier -- --method adam --pictures digits.svg
+//! cargo run --release --bin train_classifier -- train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz \
 //!     --test t10k-images-idx3-ubyte.gz t10k-labels-idx1-ubyte.gz --layers 256-64 --seconds 60 --resume run.checkpoint
 //! ```
 //!

@@ -7,9 +7,9 @@
 //! of 1.
 //!
 //! ```sh
-//! cargo run --release --all-features --example train_rnn
-//! cargo run --release --all-features --example train_rnn -- --length 100 --seconds 600 --seeds 0..5 --curve curve.svg
-//! cargo run --release --all-features --example train_rnn -- --length 100 --seconds 600 --method adam --json
+//! cargo run --release --bin train_rnn
+//! cargo run --release --bin train_rnn -- --length 100 --seconds 600 --seeds 0..5 --curve curve.svg
+//! cargo run --release --bin train_rnn -- --length 100 --seconds 600 --method adam --json
 //! ```
 
 mod addition;

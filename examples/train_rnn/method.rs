@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use newton_krylov::{
     Adam, Batches, ConjugateGradients, CurvatureBatch, Expansion, GradientBatch, GradientMethod, HessianFree, Loss,
-    Objective, OneSpace, Recipe, SampledModel, SampledModelObjective, SampledObjective, Stopping, Termination,
+    Objective, OneSpace, Recipe, Run, SampledModel, SampledModelObjective, SampledObjective, Stopping, Termination,
 };
 
 use crate::Arguments;
@@ -105,7 +105,7 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
         if see(seen) {
             break Termination::Observer;
         }
-        if let Some(termination) = run.iterate() {
+        if let Some(termination) = run.iterate()? {
             break termination;
         }
     };

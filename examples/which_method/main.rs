@@ -1,8 +1,8 @@
 //! Races every method on a problem, and prints what each spends until the gradient has fallen by a factor.
 //!
-//!     cargo run --release --example which_method                                    # Rosenbrock's valley
-//!     cargo run --release --example which_method -- --problem logistic --tolerance 1e-4
-//!     cargo run --release --example which_method -- --problem ginzburg-landau --size 20 --json
+//!     cargo run --release --bin which_method                                    # Rosenbrock's valley
+//!     cargo run --release --bin which_method -- --problem logistic --tolerance 1e-4
+//!     cargo run --release --bin which_method -- --problem ginzburg-landau --size 20 --json
 //!
 //! A method of a given rate has to be told one. Each is run with several, a factor of three apart, and its best run
 //! counts: what the search for the rate has cost is not in the table. The logistic regression brings a preconditioner
@@ -20,6 +20,7 @@ use race::Row;
 
 mod networks;
 mod race;
+mod table;
 
 /// The data of `--problem logistic`: 270 patients, 13 features.
 const HEART: &str = include_str!("../../tests/data/heart_scale");
@@ -62,6 +63,8 @@ enum Problem {
     Network,
     /// A small network that is fitted to points by least squares, with each metric
     Curve,
+    /// Every metric under every control, on a softmax regression and a small network
+    Table,
 }
 
 fn fraction(text: &str) -> std::result::Result<f64, String> {
@@ -149,6 +152,7 @@ fn race_on(arguments: &Arguments) -> std::result::Result<(), Box<dyn std::error:
         }
         Problem::Network => networks::classifier(&goal, &parse_libsvm(HEART)?)?,
         Problem::Curve => networks::curve(&goal)?,
+        Problem::Table => return table(arguments, &goal),
     };
     println!("{name}, until |gradient| ≤ {:e} |gradient at the start|\n", arguments.tolerance);
     println!(
@@ -177,10 +181,35 @@ fn race_on(arguments: &Arguments) -> std::result::Result<(), Box<dyn std::error:
     Ok(())
 }
 
+fn table(arguments: &Arguments, goal: &Goal) -> std::result::Result<(), Box<dyn std::error::Error>> {
+    let lines = table::lines(goal)?;
+    println!(
+        "steps (cost) until |gradient| ≤ {:e} |gradient at the start|; – is a cost of {}",
+        goal.tolerance, goal.budget
+    );
+    table::print(&lines);
+    if arguments.json {
+        let of = |line: &table::Line| serde_json::json!({ "problem": line.problem, "metric": line.metric, "methods": methods(&line.cells) });
+        println!(
+            "{}",
+            serde_json::json!({ "tolerance": goal.tolerance, "lines": lines.iter().map(of).collect::<Vec<_>>() })
+        );
+    }
+    Ok(())
+}
+
 fn json(arguments: &Arguments, dim: usize, rows: &[Row]) -> serde_json::Value {
     let problem = arguments.problem.to_possible_value().expect("no problem is skipped");
-    let methods: Vec<_> = rows
-        .iter()
+    serde_json::json!({
+        "problem": problem.get_name(),
+        "unknowns": dim,
+        "tolerance": arguments.tolerance,
+        "methods": methods(rows),
+    })
+}
+
+fn methods(rows: &[Row]) -> Vec<serde_json::Value> {
+    rows.iter()
         .map(|row| {
             serde_json::json!({
                 "name": row.name,
@@ -197,11 +226,5 @@ fn json(arguments: &Arguments, dim: usize, rows: &[Row]) -> serde_json::Value {
                 "seconds": row.seconds,
             })
         })
-        .collect();
-    serde_json::json!({
-        "problem": problem.get_name(),
-        "unknowns": dim,
-        "tolerance": arguments.tolerance,
-        "methods": methods,
-    })
+        .collect()
 }

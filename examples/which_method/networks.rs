@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::problems::LabeledRows;
 use newton_krylov::{
-    BernoulliCrossEntropy, Counts, Inner, LeastSquaresCounts, LevenbergMarquardt, LinearMap, Loss, Metric, Model,
-    Result, SplitMix64, SquaredError, Termination, fit, least_squares,
+    BernoulliCrossEntropy, Counts, Inner, LevenbergMarquardt, LinearMap, Loss, Metric, Model, Result, SplitMix64,
+    SquaredError, Termination, fit, least_squares,
 };
 
 use crate::race::{Row, cost, one, race};
@@ -142,9 +142,9 @@ fn levenberg_marquardt(
 }
 
 /// Two products, Jv and Jᵀu, count as one with JᵀJ; the Jᵀr at a new point is part of its gradient.
-fn counts(counts: LeastSquaresCounts) -> Counts {
-    let products = (counts.products + counts.transpose_products).saturating_sub(counts.linearizations);
-    Counts { values: counts.residuals, gradients: counts.linearizations, products: products.div_ceil(2) }
+fn counts(counts: Counts) -> Counts {
+    let products = (counts.products + counts.transpose_products).saturating_sub(counts.gradients);
+    Counts { values: counts.values, gradients: counts.gradients, products: products.div_ceil(2), ..Counts::default() }
 }
 
 /// Rows of features, all numbers present, and labels 0 and 1.

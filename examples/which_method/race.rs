@@ -12,7 +12,7 @@ use newton_krylov::{
 /// Unknowns up to which the full matrix of AdaGrad takes part.
 const MOST_FOR_FULL_MATRIX: usize = 30;
 /// The rates that are tried.
-const RATES: [f64; 12] = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
+pub const RATES: [f64; 12] = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0];
 
 /// A method and its best run.
 pub struct Row {
@@ -29,7 +29,7 @@ pub struct Row {
 }
 
 impl Row {
-    fn new(name: &str, rate: Option<f64>, report: &Report<f64>) -> Self {
+    pub fn new(name: &str, rate: Option<f64>, report: &Report<f64>) -> Self {
         Row {
             name: name.into(),
             rate,
@@ -51,7 +51,7 @@ impl Row {
     }
 
     /// Runs that converge come before those that do not, then the cheaper, or the one with the lower value.
-    fn better(&self, other: &Row) -> bool {
+    pub fn better(&self, other: &Row) -> bool {
         match (self.converged, other.converged) {
             (true, true) => self.cost() < other.cost(),
             (false, false) => self.value < other.value,

@@ -2,8 +2,9 @@
 //! [kernels](super::kernels): the same for any number of threads.
 
 use super::Scalar;
-use super::kernels::{axpy, dot, for_blocks, tree_sum};
+use super::kernels::{axpy, for_blocks, row_dot, tree_sum};
 use super::native::vectorized;
+use super::space;
 
 /// Columns of length `dim`, one after the other: a basis, or its products.
 #[derive(Clone, Copy)]
@@ -22,7 +23,7 @@ impl<'a, T: Scalar> Columns<'a, T> {
         &self.data[j * self.dim..(j + 1) * self.dim]
     }
 
-    /// coefficients ← Bᵀx, four columns to a pass over x.
+    /// coefficients ← Bᵀx, four columns to a pass over x, and one reduction for all in a distributed run.
     pub fn transpose_times(&self, x: &[T], coefficients: &mut [f64]) {
         let count = coefficients.len();
         let mut j = 0;
@@ -37,8 +38,9 @@ impl<'a, T: Scalar> Columns<'a, T> {
             j += 4;
         }
         for (i, c) in coefficients.iter_mut().enumerate().skip(j) {
-            *c = dot(self.column(i), x);
+            *c = row_dot(self.column(i), x);
         }
+        space::add_up_all(coefficients);
     }
 
     /// y ← y + α B c, four columns to a pass over y.

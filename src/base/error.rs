@@ -58,6 +58,13 @@ pub enum Error {
         /// What it needs, in words.
         requirement: &'static str,
     },
+    /// In a distributed run an argument is not the same on all ranks.
+    Differs {
+        /// The argument.
+        argument: &'static str,
+        /// The first rank that has another one than rank 0.
+        rank: usize,
+    },
     /// A lower bound lies above the upper one, or one of them is NaN.
     EmptyBounds {
         /// Which component.
@@ -98,6 +105,7 @@ impl fmt::Display for Error {
             Error::NotFinite { argument, index: None, value } => {
                 write!(f, "{argument} is {value}, but must be finite")
             }
+            Error::Differs { argument, rank } => write!(f, "{argument} on rank {rank} is not what it is on rank 0"),
             Error::OutOfRange { argument, value, requirement } => {
                 write!(f, "{argument} is {value}, but must be {requirement}")
             }

@@ -12,12 +12,14 @@ pub(crate) mod parallel;
 pub(crate) mod random;
 mod scalar;
 pub(crate) mod small;
+pub(crate) mod space;
 mod update;
 
 pub use callback::{CallbackError, CallbackOutput, ErrorSlot};
 pub use error::{Error, Result};
 pub use random::SplitMix64;
 pub use scalar::Scalar;
+pub use space::{Communicator, Slices, check_equal, distributed, reductions};
 
 pub(crate) use cholesky::Cholesky;
 pub(crate) use eigen::Eigen;

@@ -3,6 +3,9 @@
 //! SplitMix64: Steele, Lea & Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014), figure 17. A counter
 //! with an odd increment, scrambled by two multiplications; period 2⁶⁴. Normal variates: Box & Muller (1958).
 
+/// The odd increment of the counter, ⌊2⁶⁴/φ⌋.
+const INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
+
 /// A generator with 64 bits of state, SplitMix64: the same numbers for the same seed on every machine.
 ///
 /// For sampling and for initial points, not for cryptography.
@@ -25,9 +28,14 @@ impl SplitMix64 {
         SplitMix64 { state: seed }
     }
 
+    /// Goes on as if so many numbers of 64 bits had been drawn.
+    pub(crate) fn skip(&mut self, count: u64) {
+        self.state = self.state.wrapping_add(count.wrapping_mul(INCREMENT));
+    }
+
     /// 64 independent bits.
     pub fn next_u64(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.state = self.state.wrapping_add(INCREMENT);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -12,12 +12,24 @@
 use super::Scalar;
 use super::kernels::{BLOCK, LANES, both, join_lanes};
 use super::native::vectorized;
+use super::space;
 
 /// For every component i: (δ, m′) ← rule(gᵢ, xᵢ, mᵢ), then xᵢ ← xᵢ + δ and mᵢ ← m′, with K remembered vectors m.
 ///
 /// With `from` the step starts there and `x`, whose contents are arbitrary then, is where it leads to. Returns ‖δ‖₂²
 /// of the steps as they were made, after rounding: 0 only if x did not move, and finite only if the new x is.
 pub fn update<T: Scalar, const K: usize>(
+    gradient: &[T],
+    from: Option<&[T]>,
+    x: &mut [T],
+    memory: [&mut [T]; K],
+    rule: &(impl Fn(T, T, [T; K]) -> (T, [T; K]) + Sync),
+) -> f64 {
+    space::add_up([part(gradient, from, x, memory, rule)])[0]
+}
+
+/// [`update`] of what this rank has.
+fn part<T: Scalar, const K: usize>(
     gradient: &[T],
     from: Option<&[T]>,
     x: &mut [T],
@@ -45,8 +57,8 @@ pub fn update<T: Scalar, const K: usize>(
         k += 1;
         low
     });
-    let low = || update(gradient, from, x, memory, rule);
-    let high = || update(other_gradient, other_from, other_x, other_memory, rule);
+    let low = || part(gradient, from, x, memory, rule);
+    let high = || part(other_gradient, other_from, other_x, other_memory, rule);
     let (a, b) = both(n, low, high);
     a + b
 }

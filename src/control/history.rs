@@ -8,7 +8,8 @@ use super::Iteration;
 use super::report::MOST;
 
 /// Every `stride`-th step, and the number of all.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct History {
     entries: Vec<Iteration>,
     stride: usize,

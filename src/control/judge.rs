@@ -17,6 +17,7 @@ pub(crate) fn rounding(epsilon: f64, before: f64, after: f64) -> f64 {
 
 /// What the values say of a trial step.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) enum Verdict {
     /// ρ, the values differ clearly. −∞ where f(x + δ) is not finite.
     Ratio(f64),

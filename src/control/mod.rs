@@ -3,23 +3,34 @@
 mod batches;
 #[cfg(feature = "serde")]
 pub mod checkpoint;
+mod descent;
 mod equal_ratios;
+mod globalisation;
 mod history;
 mod judge;
 mod least_squares_report;
+mod limits;
 mod line_search;
 pub mod observers;
 mod report;
+mod run;
 mod stopping;
 mod termination;
+mod track;
 
 pub use batches::Batches;
-pub use least_squares_report::{LeastSquaresProgress, LeastSquaresReport};
+pub use least_squares_report::LeastSquaresReport;
+pub use limits::Cancellation;
 pub use report::{Iteration, Progress, Report};
+pub use run::Run;
 pub use stopping::Stopping;
 pub use termination::{Evaluation, Termination};
 
+pub(crate) use descent::{Confirmation, DescentRun, Entry, Oracle, Outcome, Place, check_start};
 pub(crate) use equal_ratios::EqualRatios;
+pub(crate) use globalisation::{Globalisation, Scales, Trial};
 pub(crate) use history::History;
 pub(crate) use judge::{Verdict, judge, judge_decrease, rounding};
+pub(crate) use limits::Limits;
 pub(crate) use line_search::{Found, Line, Point, Rules, backtrack, strong_wolfe};
+pub(crate) use track::{Pending, Track};

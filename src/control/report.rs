@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::Termination;
-use crate::base::Scalar;
+use crate::base::{CallbackError, Scalar};
 use crate::operator::Counts;
 use crate::step::InnerStop;
 
@@ -49,6 +49,8 @@ pub struct Progress<'a, T> {
     pub gradient: &'a [T],
     /// ‖∇f(x)‖₂.
     pub gradient_norm: f64,
+    /// r(x), in least squares.
+    pub residual: Option<&'a [T]>,
     /// Values, gradients and products so far.
     pub counts: Counts,
     /// Seconds so far.
@@ -77,10 +79,13 @@ pub struct Report<T> {
     pub counts: Counts,
     /// Why the run ended.
     pub termination: Termination,
+    /// The error of a callback, where one ended the run.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub error: Option<CallbackError>,
     /// Wall time in seconds, callbacks included.
     pub seconds: f64,
-    /// Storage in vectors of length d, x included; multiply by d and the size of `T` for bytes.
-    pub memory_vectors: usize,
+    /// Storage in numbers of type `T`, x included, without that of the callbacks.
+    pub memory_numbers: usize,
     /// The largest relative difference between uᵀMv and vᵀMu met in passing.
     pub asymmetry: f64,
     /// Accepted steps.
@@ -91,6 +96,11 @@ pub struct Report<T> {
 }
 
 impl<T: Scalar> Report<T> {
+    /// Storage in vectors of length d.
+    pub fn memory_vectors(&self) -> usize {
+        self.memory_numbers.div_ceil(self.x.len().max(1))
+    }
+
     /// Accepted steps.
     pub fn iterations(&self) -> usize {
         self.steps
@@ -134,7 +144,7 @@ impl<T: Scalar> fmt::Display for Report<T> {
         }
         writeln!(f)?;
         writeln!(f, "{:<15} {}", "evaluations", self.counts)?;
-        writeln!(f, "{:<15} {} vectors of {} unknowns", "memory", self.memory_vectors, self.x.len())?;
+        writeln!(f, "{:<15} {} vectors of {} unknowns", "memory", self.memory_vectors(), self.x.len())?;
         writeln!(f, "{:<15} {:.3} s", "time", self.seconds)?;
         write!(f, "{:<15} {}", "advice", self.termination.advice())
     }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use super::Termination;
+use super::{Cancellation, Termination};
 use crate::base::{Result, Scalar, check_range, kernels};
-use crate::operator::Counts;
 
 /// When a run ends. Only the relative gradient test and a generous bound on iterations are on by default.
 ///
@@ -40,6 +39,9 @@ pub struct Stopping {
     pub max_products: usize,
     /// Most wall time; looked at between inner iterations. Default: no limit.
     pub max_time: Option<Duration>,
+    /// Ends the run from outside. Default: a flag of its own, which nobody raises.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    pub cancellation: Cancellation,
 }
 
 impl Default for Stopping {
@@ -55,6 +57,7 @@ impl Default for Stopping {
             max_gradients: usize::MAX,
             max_products: usize::MAX,
             max_time: None,
+            cancellation: Cancellation::default(),
         }
     }
 }
@@ -83,23 +86,6 @@ impl Stopping {
             Some(Termination::DecreaseTolerance)
         } else if self.step > 0.0 && norm <= self.step * kernels::norm(x) {
             Some(Termination::StepTolerance)
-        } else {
-            None
-        }
-    }
-
-    /// The limit that has been reached, if one has.
-    pub(crate) fn limit(&self, iterations: usize, counts: Counts, elapsed: Duration) -> Option<Termination> {
-        if iterations >= self.max_iterations {
-            Some(Termination::MaxIterations)
-        } else if counts.values >= self.max_values {
-            Some(Termination::MaxValues)
-        } else if counts.gradients >= self.max_gradients {
-            Some(Termination::MaxGradients)
-        } else if counts.products >= self.max_products {
-            Some(Termination::MaxProducts)
-        } else if self.max_time.is_some_and(|most| elapsed >= most) {
-            Some(Termination::MaxTime)
         } else {
             None
         }

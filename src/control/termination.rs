@@ -38,6 +38,10 @@ pub enum Termination {
     MaxTime,
     /// The observer stopped the run.
     Observer,
+    /// [`Stopping::cancellation`](crate::Stopping::cancellation) was raised.
+    Cancelled,
+    /// A callback returned an error, which is in the report.
+    CallbackFailed,
     /// f decreases without bound: it has become −∞, or x has left the range of numbers.
     Unbounded,
     /// The steps of a given rate have carried f up, out of the range of numbers.
@@ -71,6 +75,8 @@ impl Termination {
             Termination::MaxProducts => "Raise stopping.max_products, give a preconditioner, or start again from x.",
             Termination::MaxTime => "Raise stopping.max_time, or start again from x.",
             Termination::Observer => "The observer asked for it; x is the best point so far.",
+            Termination::Cancelled => "It was cancelled from outside; x is the best point so far.",
+            Termination::CallbackFailed => "See the error in the report; x is the best point before it.",
             Termination::Unbounded => {
                 "Check the sign of f, or add bounds or a regulariser: there is no minimum this way."
             }
@@ -106,6 +112,8 @@ impl fmt::Display for Termination {
             Termination::MaxProducts => "limit of products",
             Termination::MaxTime => "time limit",
             Termination::Observer => "stopped by the observer",
+            Termination::Cancelled => "cancelled",
+            Termination::CallbackFailed => "a callback failed",
             Termination::Unbounded => "unbounded below",
             Termination::Diverged => "diverged",
             Termination::Stalled => "stalled at rounding",

@@ -56,8 +56,9 @@ pub struct LearningCost {
 impl LearningCost {
     /// So many calls, each on a batch of `samples`.
     pub fn on(samples: usize, calls: Counts) -> Self {
-        let Counts { values, gradients, products } = calls;
-        let samples = Counts { values: values * samples, gradients: gradients * samples, products: products * samples };
+        let Counts { values, gradients, products, .. } = calls;
+        let samples =
+            Counts { values: values * samples, gradients: gradients * samples, products: products * samples, ..calls };
         LearningCost { calls, samples }
     }
 }

@@ -128,7 +128,7 @@ impl<T: Scalar> Middle<T> {
                 Middle::Outer(draws, scores) => {
                     out.fill(T::zero());
                     for s in scores[row * k * draws..(row + 1) * k * draws].chunks_exact(k) {
-                        let along = T::from_f64(kernels::dot(s, v) / *draws as f64);
+                        let along = T::from_f64(kernels::row_dot(s, v) / *draws as f64);
                         out.iter_mut().zip(s).for_each(|(out, &s)| *out += along * s);
                     }
                 }

@@ -14,7 +14,7 @@ use super::learned::{LearnedPreconditioner, LearningCost};
 use super::preconditioned::Preconditioner;
 use super::ritz::{scaled_eigenvectors, symmetric_products};
 use crate::base::{Eigen, Error, Result, Scalar, SplitMix64, check_callback, check_length};
-use crate::base::{columns, columns::Columns, kernels};
+use crate::base::{columns, columns::Columns, kernels, space};
 use crate::operator::{Counts, Objective, SampledObjective, SymmetricOperator};
 
 /// Iterations of a run that share a sketch: Rathore, Lei, Frangella, Lu & Udell, "Challenges in training PINNs: a loss
@@ -91,7 +91,8 @@ impl<T: Scalar> NystromPreconditioner<T> {
     /// show no positive curvature nothing is known: P = I.
     fn sketch(&mut self, operator: &impl SymmetricOperator<T>) -> usize {
         let dim = operator.dim();
-        let count = self.rank.min(dim);
+        let whole = space::whole(dim);
+        let count = self.rank.min(whole);
         self.eigenvalues.clear();
         self.vectors.clear();
         self.rest = 0.0;
@@ -99,12 +100,12 @@ impl<T: Scalar> NystromPreconditioner<T> {
             return 0;
         }
         let mut random = SplitMix64::new(self.seed.wrapping_add(self.iterations));
-        let scale = (dim as f64).sqrt().recip();
+        let scale = (whole as f64).sqrt().recip();
         let mut omega = vec![T::zero(); dim * count];
-        if count == dim {
+        if count == dim && !space::in_parts() {
             (0..dim).for_each(|i| omega[i * dim + i] = T::one());
         } else {
-            omega.iter_mut().for_each(|w| *w = T::from_f64(scale * random.normal()));
+            omega.chunks_exact_mut(dim).for_each(|column| space::normals(&mut random, scale, column));
         }
         self.vectors.resize(dim * count, T::zero());
         operator.apply_block(&omega, &mut self.vectors);

@@ -4,7 +4,7 @@
 //! McLauchlan, Hartley & Fitzgibbon, "Bundle adjustment: a modern synthesis" (1999), section 3). How its model becomes a
 //! plain least-squares problem: [`weighted`](super::weighted).
 
-use crate::base::{Result, Scalar, check_range, kernels};
+use crate::base::{Result, Scalar, check_range, kernels, space};
 
 /// A robust loss ρ of the squared norm s ≥ 0 of a block of residuals, with ρ(0) = 0 and 0 ≤ ρ′ ≤ 1 or of that order.
 ///
@@ -170,27 +170,27 @@ impl LossSum {
     /// ½ Σ ρ(‖r_b‖²).
     pub fn value<T: Scalar>(&mut self, loss: &impl RobustLoss, residual: &[T]) -> f64 {
         if loss.is_identity() {
-            return 0.5 * kernels::dot(residual, residual);
+            return 0.5 * space::of_residuals(|| kernels::dot(residual, residual));
         }
         for (b, (value, r)) in self.values.iter_mut().zip(residual.chunks_exact(self.block)).enumerate() {
-            *value = loss.evaluate_block(b, kernels::dot(r, r))[0];
+            *value = loss.evaluate_block(b, kernels::row_dot(r, r))[0];
         }
-        0.5 * kernels::sum(&self.values)
+        0.5 * space::of_residuals(|| kernels::sum(&self.values))
     }
 
     /// The value at `residual` minus that at `after`, summed block by block so that little is lost where they are close.
     pub fn decrease<T: Scalar>(&mut self, loss: &impl RobustLoss, residual: &[T], after: &[T]) -> f64 {
         if loss.is_identity() {
-            return 0.5 * kernels::square_difference(residual, after);
+            return 0.5 * space::of_residuals(|| kernels::square_difference(residual, after));
         }
         let blocks = residual.chunks_exact(self.block).zip(after.chunks_exact(self.block));
         for (b, (value, (r, after))) in self.values.iter_mut().zip(blocks).enumerate() {
-            let (s, t) = (kernels::dot(r, r), kernels::dot(after, after));
+            let (s, t) = (kernels::row_dot(r, r), kernels::row_dot(after, after));
             let ([rho, first, _], [tau, then, _]) = (loss.evaluate_block(b, s), loss.evaluate_block(b, t));
             // s − t = (r − r₊)ᵀ(r + r₊) exactly.
-            *value = if first == 1.0 && then == 1.0 { kernels::square_difference(r, after) } else { rho - tau };
+            *value = if first == 1.0 && then == 1.0 { kernels::row_square_difference(r, after) } else { rho - tau };
         }
-        0.5 * kernels::sum(&self.values)
+        0.5 * space::of_residuals(|| kernels::sum(&self.values))
     }
 }
 

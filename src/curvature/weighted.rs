@@ -83,7 +83,7 @@ impl<T: Scalar> Weights<T> {
         }
         self.residual.copy_from_slice(residual);
         for (b, r) in residual.chunks_exact(self.block).enumerate() {
-            let s = kernels::dot(r, r);
+            let s = kernels::row_dot(r, r);
             let [_, first, second] = loss.evaluate_block(b, s);
             let kappa = (first + 2.0 * second * s).max(least.0 * first);
             let (outer, inner) = (first.max(0.0).sqrt(), kappa.max(0.0).sqrt());
@@ -108,7 +108,7 @@ impl<T: Scalar> Weights<T> {
         }
         let blocks = u.chunks_exact_mut(self.block).zip(self.residual.chunks_exact(self.block));
         for ((u, r), &(outer, along)) in blocks.zip(&self.factors) {
-            let dot = if along != 0.0 { kernels::dot(u, r) } else { 0.0 };
+            let dot = if along != 0.0 { kernels::row_dot(u, r) } else { 0.0 };
             kernels::axpby(along * dot, r, outer, u);
         }
     }

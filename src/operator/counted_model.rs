@@ -1,50 +1,15 @@
-//! Exact counts of residuals, Jacobians and their products.
+//! Exact counts of residuals (values), Jacobians (gradients) and their products.
 
 use std::cell::Cell;
-use std::fmt;
 
 use super::block_jacobian::BlockJacobian;
 use super::{Around, Counts, LinearMap, Linearization, Model, Units};
 use crate::base::{CallbackError, Scalar};
 
-/// How often a least-squares model was called.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct LeastSquaresCounts {
-    /// Residuals r(x): calls of [`Model::evaluate`], and evaluations that differences make for a Jacobian.
-    pub residuals: usize,
-    /// Points at which the model was linearised: calls of [`Model::linearize`].
-    pub linearizations: usize,
-    /// Products Jv. A Jacobian that is formed as a matrix counts as [`LinearMap::forming_cost`] of them, or of
-    /// `transpose_products` where it has fewer rows than columns.
-    pub products: usize,
-    /// Products Jᵀu.
-    pub transpose_products: usize,
-}
-
-impl LeastSquaresCounts {
-    /// The same in the words of [`Stopping`](crate::Stopping): values are residuals, gradients linearisations, products
-    /// those of both kinds.
-    pub fn totals(&self) -> Counts {
-        Counts {
-            values: self.residuals,
-            gradients: self.linearizations,
-            products: self.products + self.transpose_products,
-        }
-    }
-}
-
-impl fmt::Display for LeastSquaresCounts {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LeastSquaresCounts { residuals, linearizations, products, transpose_products } = self;
-        write!(f, "{residuals} residuals, {linearizations} Jacobians, {products} products Jv, {transpose_products} Jᵀu")
-    }
-}
-
 /// A model that counts what is asked of it.
 pub(crate) struct CountedModel<'m, M> {
     model: &'m M,
-    counts: Cell<LeastSquaresCounts>,
+    counts: Cell<Counts>,
     units: Units,
 }
 
@@ -53,11 +18,16 @@ impl<'m, M> CountedModel<'m, M> {
         CountedModel { model, counts: Cell::default(), units: Units::default() }
     }
 
-    pub fn counts(&self) -> LeastSquaresCounts {
+    pub fn counts(&self) -> Counts {
         self.counts.get()
     }
 
-    fn record(&self, change: impl FnOnce(&mut LeastSquaresCounts)) {
+    /// Continues these counts.
+    pub fn set_counts(&self, counts: Counts) {
+        self.counts.set(counts);
+    }
+
+    fn record(&self, change: impl FnOnce(&mut Counts)) {
         let mut now = self.counts.get();
         change(&mut now);
         self.counts.set(now);
@@ -70,7 +40,7 @@ impl<'m, M> CountedModel<'m, M> {
     where
         M: Model<T>,
     {
-        self.record(|c| c.residuals += 1);
+        self.record(|c| c.values += 1);
         self.model.evaluate(x, out);
     }
 
@@ -83,7 +53,7 @@ impl<'m, M> CountedModel<'m, M> {
     where
         M: Model<T>,
     {
-        self.record(|c| c.linearizations += 1);
+        self.record(|c| c.gradients += 1);
         let around = Around { bounds, units: Some(&self.units) };
         CountedMap { inner: self.model.linearize_within(x, around), counted: self, known: Cell::new(0) }
     }
@@ -104,7 +74,7 @@ impl<J, M> CountedMap<'_, J, M> {
         J: LinearMap<T>,
     {
         let now = self.inner.evaluations();
-        self.counted.record(|c| c.residuals += now - self.known.replace(now));
+        self.counted.record(|c| c.values += now - self.known.replace(now));
     }
 }
 

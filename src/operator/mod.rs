@@ -19,6 +19,7 @@ mod observations;
 mod pattern;
 mod sampled;
 mod second_order;
+mod summed;
 mod symmetric;
 
 pub(crate) use block_jacobian::{BlockJacobian, BlockValues, ChunkValues, RowWeights};
@@ -27,7 +28,6 @@ pub use blocks::{BlockModel, BlockStructure};
 pub use closures::{ClosureObjective, FnOperator, objective, operator};
 pub use compose::{DiagonalOperator, Scaled, Shifted, ShiftedDiagonal, Sum};
 pub use counted::{Counted, Counts};
-pub use counted_model::LeastSquaresCounts;
 pub use differences::{Around, Units};
 pub use divergence::{DivergenceObjective, with_divergence};
 pub use finite_difference::{Difference, GradientObjective, objective_from_gradient};
@@ -39,6 +39,7 @@ pub use observations::{PriorModel, WeightedModel, complex};
 pub use pattern::Pattern;
 pub use sampled::{SampledModel, SampledObjective};
 pub use second_order::{SecondOrderModel, with_second_order};
+pub use summed::Summed;
 pub use symmetric::SymmetricOperator;
 
 pub(crate) use counted_model::CountedModel;

@@ -6,7 +6,7 @@
 //! (Pierrot, Perrin-Gilbert & Sigaud, "First-order and second-order variants of the gradient descent in a unified framework",
 //! sections 2 and 3.) Where M is indefinite |M| takes its place. Only a value that is not finite ends a run of them.
 
-use super::globalisation::{Globalisation, Scales, Trial};
+use crate::control::{Globalisation, Scales, Trial};
 use crate::step::{Answer, Question};
 
 /// γ or ε.

@@ -3,11 +3,11 @@
 use super::bare::{Bare, Size};
 use super::cubic_regularization::Weight;
 use super::damping::Damping;
-use super::globalisation::{Globalisation, Scales, Trial};
 use super::natural_gradient::Ball;
 use super::newton_cg::LineSearch;
 use super::trust_region::Radius;
 use crate::base::{Result, check_range};
+use crate::control::{Globalisation, Scales, Trial};
 use crate::step::{Answer, Question};
 
 /// How long the steps of a [`Descent`](crate::Descent) are, and what happens to those that fail.

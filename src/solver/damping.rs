@@ -8,7 +8,7 @@
 //! in Ceres, whose radius is 1/λ; it is not below 10⁻¹⁶, where it would be lost in rounding, and is what keeps the freedom
 //! of a bundle adjustment to move as a whole from making the system singular.
 
-use super::globalisation::{Globalisation, Scales, Trial};
+use crate::control::{Globalisation, Scales, Trial};
 use crate::step::Question;
 
 /// λ at the start.

@@ -6,11 +6,12 @@
 
 use std::ops::ControlFlow;
 
-use super::control::Control;
+use super::control::{Control, Rule};
+use super::entry_points::minimizes_objectives;
 use super::memory::Memory;
-use super::newton::{Settings, minimize};
+use super::newton::{SecondOrder, Settings, start};
 use crate::base::{Result, Scalar, check_range};
-use crate::control::{Progress, Report, Stopping};
+use crate::control::{DescentRun, Progress, Report, Run, Stopping};
 use crate::operator::{Objective, Shifted};
 use crate::step::Inner;
 
@@ -62,36 +63,23 @@ pub struct Descent {
     pub memory: Memory,
 }
 
+minimizes_objectives!(Descent);
+
 impl Descent {
     /// This control, undamped.
     pub fn new(control: Control) -> Self {
         Descent { control, ..Descent::default() }
     }
 
-    /// Minimises `objective` from `x0`.
-    ///
-    /// # Errors
-    /// For zero unknowns, a wrong length, NaN or ∞ in `x0` or in an option, a control's number that is not positive, a
-    /// negative damping, or where value or gradient at `x0` is not finite. Everything that happens later is a
-    /// [`Termination`](crate::Termination) in the report.
-    pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, x0: &[T]) -> Result<Report<T>> {
-        self.minimize_with(objective, x0, |_| ControlFlow::Continue(()))
-    }
-
-    /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
-    ///
-    /// # Errors
-    /// As [`minimize`](Self::minimize).
-    pub fn minimize_with<T: Scalar>(
-        &self,
-        objective: &impl Objective<T>,
+    fn descent<'r, T: Scalar, O: Objective<T>>(
+        &'r self,
+        objective: &'r O,
         x0: &[T],
-        observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
-    ) -> Result<Report<T>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<Shifted<&'r O>>, Rule>> {
         let (shift, rule) = (self.damping, self.control.rule()?);
         check_range("damping", shift, shift >= 0.0 && shift.is_finite(), "at least 0 and finite")?;
         let memory = Memory::Forgetful(self.memory.vectors(objective.dim().max(1), size_of::<T>()));
         let settings = Settings { stopping: &self.stopping, inner: self.inner, memory };
-        minimize(&Shifted { operator: objective, shift }, x0, settings, rule, observer)
+        start(Shifted { operator: objective, shift }, x0, settings, rule)
     }
 }

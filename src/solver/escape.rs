@@ -5,8 +5,8 @@
 //! lengths since a zero gradient gives no scale.
 
 use crate::base::random::SplitMix64;
-use crate::base::{Scalar, kernels};
-use crate::control::{Stopping, rounding};
+use crate::base::{Scalar, kernels, space};
+use crate::control::{Limits, rounding};
 use crate::operator::{Counted, Expansion, Objective};
 use crate::step::{Accuracy, Question, Resources, StepFamily};
 
@@ -22,14 +22,19 @@ pub(super) fn escape<T: Scalar>(
     expansion: &impl Expansion<T>,
     x: &[T],
     value: f64,
-    stopping: &Stopping,
+    limits: &Limits<'_>,
     family: &mut StepFamily<T>,
     lower: &mut [T],
 ) -> Option<f64> {
     let mut random = SplitMix64::new(0);
-    let start: Vec<T> = (0..x.len()).map(|_| T::from_f64(random.normal())).collect();
+    let mut start = vec![T::zero(); x.len()];
+    space::normals(&mut random, 1.0, &mut start);
     let (before, made) = (objective.counts().products, || objective.counts().products);
-    let more = || made() < stopping.max_products && made() - before < PRODUCTS;
+    let more = || {
+        !limits.note(Objective::<T>::take_error(objective))
+            && limits.allow_products(objective.counts(), 1)
+            && made() - before < PRODUCTS
+    };
     family.clear();
     if !family.start(expansion, &start, |_| false, &more) {
         return None;
@@ -52,7 +57,8 @@ pub(super) fn escape<T: Scalar>(
     let mut length = if norm > 0.0 { norm } else { 1.0 };
     for _ in 0..LENGTHS {
         for sign in [1.0, -1.0] {
-            if objective.counts().values >= stopping.max_values {
+            limits.note(Objective::<T>::take_error(objective));
+            if limits.reached(0, objective.counts()).is_some() {
                 return None;
             }
             kernels::add_scaled(x, sign * length, &direction, lower);

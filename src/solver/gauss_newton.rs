@@ -6,11 +6,12 @@
 
 use std::ops::ControlFlow;
 
-use super::least_squares::{Scaling, Settings, check, minimize};
+use super::entry_points::minimizes_least_squares;
+use super::least_squares::{Residuals, Scaling, Settings, start};
 use super::memory::Memory;
 use super::newton_cg::LineSearch;
 use crate::base::{Result, Scalar};
-use crate::control::{LeastSquaresProgress, LeastSquaresReport, Stopping};
+use crate::control::{DescentRun, LeastSquaresReport, Progress, Run, Stopping};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::Model;
 use crate::step::{GaussNewtonPath, Inner, Question};
@@ -55,33 +56,17 @@ pub struct GaussNewton {
     pub memory: Memory,
 }
 
-impl GaussNewton {
-    /// Minimises ½ Σ ρ(‖r_b‖²) from `x0`.
-    ///
-    /// # Errors
-    /// As [`LevenbergMarquardt::minimize`](crate::LevenbergMarquardt::minimize).
-    pub fn minimize<T: Scalar, M: Model<T>, L: RobustLoss>(
-        &self,
-        fit: &LeastSquares<T, M, L>,
-        x0: &[T],
-    ) -> Result<LeastSquaresReport<T>> {
-        self.minimize_with(fit, x0, |_| ControlFlow::Continue(()))
-    }
+minimizes_least_squares!(GaussNewton);
 
-    /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
-    ///
-    /// # Errors
-    /// As [`minimize`](Self::minimize).
-    pub fn minimize_with<T: Scalar, M: Model<T>, L: RobustLoss>(
-        &self,
-        fit: &LeastSquares<T, M, L>,
+impl GaussNewton {
+    fn descent<'r, T: Scalar, M: Model<T>, L: RobustLoss>(
+        &'r self,
+        fit: &'r LeastSquares<T, M, L>,
         x0: &[T],
-        observer: impl FnMut(&LeastSquaresProgress<'_, T>) -> ControlFlow<()>,
-    ) -> Result<LeastSquaresReport<T>> {
-        check(fit, x0)?;
+    ) -> Result<DescentRun<'r, T, Residuals<'r, T, M, L>, LineSearch>> {
         let (m, n) = (fit.model().output_dim(), fit.model().dim());
         let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
         let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: false };
-        minimize(fit, x0, settings, source, LineSearch::new(Question::Radius), observer)
+        start(fit, x0, settings, source, LineSearch::new(Question::Radius))
     }
 }

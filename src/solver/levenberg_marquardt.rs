@@ -10,15 +10,17 @@
 
 use std::ops::ControlFlow;
 
+use super::control::Rule;
 use super::damping::Damping;
-use super::least_squares::{Scaling, Settings, check, minimize};
+use super::entry_points::minimizes_least_squares;
+use super::least_squares::{Residuals, Scaling, Settings, start};
 use super::memory::Memory;
 use super::trust_region::Radius;
 use crate::base::{Result, Scalar};
-use crate::control::{LeastSquaresProgress, LeastSquaresReport, Stopping};
+use crate::control::{DescentRun, LeastSquaresReport, Progress, Run, Stopping};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::Model;
-use crate::step::{GaussNewtonPath, Inner, Schur};
+use crate::step::{GaussNewtonPath, Inner};
 
 /// Least squares by Levenberg and Marquardt's method: the default choice.
 ///
@@ -82,38 +84,20 @@ pub struct LevenbergMarquardt {
     pub memory: Memory,
 }
 
-impl LevenbergMarquardt {
-    /// Minimises ½ Σ ρ(‖r_b‖²) from `x0`.
-    ///
-    /// # Errors
-    /// For no parameters or no residuals, a wrong length, NaN or ∞ in `x0` or in an option, an `x0` outside the bounds,
-    /// or where residuals, value or Jacobian at `x0` are not finite. Everything that happens later is a
-    /// [`Termination`](crate::Termination) in the report.
-    pub fn minimize<T: Scalar, M: Model<T>, L: RobustLoss>(
-        &self,
-        fit: &LeastSquares<T, M, L>,
-        x0: &[T],
-    ) -> Result<LeastSquaresReport<T>> {
-        self.minimize_with(fit, x0, |_| ControlFlow::Continue(()))
-    }
+minimizes_least_squares!(LevenbergMarquardt);
 
-    /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
-    ///
-    /// # Errors
-    /// As [`minimize`](Self::minimize).
-    pub fn minimize_with<T: Scalar, M: Model<T>, L: RobustLoss>(
-        &self,
-        fit: &LeastSquares<T, M, L>,
+impl LevenbergMarquardt {
+    fn descent<'r, T: Scalar, M: Model<T>, L: RobustLoss>(
+        &'r self,
+        fit: &'r LeastSquares<T, M, L>,
         x0: &[T],
-        observer: impl FnMut(&LeastSquaresProgress<'_, T>) -> ControlFlow<()>,
-    ) -> Result<LeastSquaresReport<T>> {
-        check(fit, x0)?;
+    ) -> Result<DescentRun<'r, T, Residuals<'r, T, M, L>, Rule>> {
         let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: self.acceleration };
         let (m, n) = (fit.model().output_dim(), fit.model().dim());
         if fit.model().in_blocks_of(fit.block()) {
-            return minimize(fit, x0, settings, Schur::new(self.inner), Damping::new(), observer);
+            return start(fit, x0, settings, GaussNewtonPath::blocks(self.inner), Rule::Damping(Damping::new()));
         }
         let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
-        minimize(fit, x0, settings, source, Radius::new(), observer)
+        start(fit, x0, settings, source, Rule::Radius(Radius::new()))
     }
 }

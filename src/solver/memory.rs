@@ -1,5 +1,7 @@
 //! How many vectors a run may store, and for what.
 
+use crate::base::space;
+
 /// Vectors that a run needs besides basis and remembered curvature: x, the trial point, δ, Mδ, two gradients, nine in the
 /// workspaces, five for conjugate gradients and four for what they find.
 const FIXED: usize = 24;
@@ -35,8 +37,13 @@ pub(super) struct Plan {
 }
 
 impl Memory {
-    /// The vectors that a run with `dim` unknowns of `size` bytes may store.
-    pub(super) fn vectors(self, dim: usize, size: usize) -> usize {
+    /// The vectors that a run with `part` unknowns of `size` bytes at hand may store: as many on all ranks, and for any
+    /// number of them.
+    pub(super) fn vectors(self, part: usize, size: usize) -> usize {
+        self.of_whole(space::whole(part), size)
+    }
+
+    fn of_whole(self, dim: usize, size: usize) -> usize {
         match self {
             Memory::Automatic => (BYTES / (dim * size)).clamp(FIXED + 4, MOST),
             Memory::Vectors(most) | Memory::Forgetful(most) => most.max(FIXED + 4),
@@ -54,8 +61,9 @@ impl Memory {
         (self.vectors(dim.max(1), size) - FIXED).min(MOST_COLUMNS)
     }
 
-    pub(super) fn plan(self, dim: usize, size: usize) -> Plan {
-        let vectors = self.vectors(dim, size) - FIXED;
+    pub(super) fn plan(self, part: usize, size: usize) -> Plan {
+        let dim = space::whole(part);
+        let vectors = self.of_whole(dim, size) - FIXED;
         let remembered = match self {
             Memory::Forgetful(_) => 0,
             _ => (vectors.min(MOST) * 2 / 7).min(dim),

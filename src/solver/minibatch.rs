@@ -1,14 +1,14 @@
 //! The loop over batches: a step from each batch's own gradient and metric, judged on the same batch.
 
 use std::ops::ControlFlow;
-use std::time::Instant;
 
-use super::globalisation::{Globalisation, Trial};
 use super::newton::Settings;
-use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, kernels};
-use crate::control::{Batches, Evaluation, Iteration, Progress, Report, Termination};
+use crate::base::{Error, Result, Scalar, kernels};
+use crate::control::{
+    Batches, Evaluation, Globalisation, History, Iteration, Limits, Progress, Report, Termination, Trial, check_start,
+};
 use crate::operator::{Counted, Counts, Expansion, Objective, SampledObjective};
-use crate::step::{Accuracy, Answer, InnerStop, Resources, StepFamily};
+use crate::step::{Accuracy, Answer, Inner, InnerStop, Resources, StepFamily};
 
 /// ‖(M + λI)δ + g‖ ≤ this × ‖g‖: as loose as loops over whole sets begin, since the next batch has another g.
 const RESIDUAL: f64 = 0.1;
@@ -42,10 +42,7 @@ pub(super) fn minimize<T: Scalar, G: Globalisation>(
     mut observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
 ) -> Result<Report<T>> {
     let dim = objective.dim();
-    check_positive_dimension("the objective's dimension", dim)?;
-    check_length("x0", x0, dim)?;
-    check_finite("x0", x0)?;
-    settings.stopping.check()?;
+    check_start(dim, x0, settings.stopping)?;
     let (expected, found) = (objective.samples(), batches.samples());
     if expected != found {
         return Err(Error::Length { argument: "the set that batches are drawn from", expected, found });
@@ -54,15 +51,16 @@ pub(super) fn minimize<T: Scalar, G: Globalisation>(
     let plan = settings.memory.plan(dim, size_of::<T>());
     let zeros = || vec![T::zero(); dim];
     let mut run = Run {
-        settings,
+        inner: settings.inner,
         globalisation,
-        started: Instant::now(),
+        limits: Limits::new(settings.stopping, 0.0),
         counts: Counts::default(),
         gradient: zeros(),
         step: zeros(),
         trial_x: zeros(),
         family: StepFamily::new(dim, plan.columns),
-        history: Vec::new(),
+        history: History::default(),
+        last: None,
         asymmetry: 0.0,
     };
     let mut x = x0.to_vec();
@@ -85,20 +83,21 @@ pub(super) fn minimize<T: Scalar, G: Globalisation>(
         }
         let now = run.counts + batch.counts();
         let progress = Progress {
-            iteration: run.history.len(),
+            iteration: run.history.steps(),
             x: &x,
             value: before,
             gradient: &run.gradient,
             gradient_norm: size,
+            residual: None,
             counts: now,
-            seconds: run.started.elapsed().as_secs_f64(),
-            last: run.history.last(),
+            seconds: run.limits.seconds(),
+            last: run.last.as_ref(),
         };
         if observer(&progress).is_break() {
             run.counts = now;
             break Termination::Observer;
         }
-        if usable && before <= run.settings.stopping.target_value {
+        if usable && before <= run.limits.stopping().target_value {
             run.counts = now;
             break Termination::TargetValue;
         }
@@ -110,6 +109,7 @@ pub(super) fn minimize<T: Scalar, G: Globalisation>(
             run.step(&batch, &expansion, &x, before, size)
         };
         drop(expansion);
+        run.limits.note(Objective::<T>::take_error(&batch));
         run.counts = run.counts + batch.counts();
         match taken {
             Ok(taken) => {
@@ -139,32 +139,34 @@ pub(super) fn minimize<T: Scalar, G: Globalisation>(
         initial_gradient_norm,
         counts: run.counts,
         termination,
-        seconds: run.started.elapsed().as_secs_f64(),
-        memory_vectors: 4 + run.family.vectors(),
+        error: run.limits.error(),
+        seconds: run.limits.seconds(),
+        memory_numbers: dim * (4 + run.family.vectors()),
         asymmetry: run.asymmetry,
-        steps: run.history.len(),
-        history: run.history,
+        steps: run.history.steps(),
+        history: run.history.into_entries(),
     })
 }
 
 /// The state of a run, apart from x.
 struct Run<'s, T, G> {
-    settings: Settings<'s>,
+    inner: Inner,
     globalisation: G,
-    started: Instant,
+    limits: Limits<'s>,
     /// Of the batches before this one.
     counts: Counts,
     gradient: Vec<T>,
     step: Vec<T>,
     trial_x: Vec<T>,
     family: StepFamily<T>,
-    history: Vec<Iteration>,
+    history: History,
+    last: Option<Iteration>,
     asymmetry: f64,
 }
 
 impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
     fn limit(&self) -> Option<Termination> {
-        self.settings.stopping.limit(self.history.len(), self.counts, self.started.elapsed())
+        self.limits.reached(self.history.steps(), self.counts)
     }
 
     /// Takes a step on this batch to `trial_x`.
@@ -186,12 +188,13 @@ impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
         let first_length = self.globalisation.length(&answer);
         for rejected in 0..MOST_TRIALS {
             let now = self.counts + batch.counts();
-            if let Some(limit) = self.settings.stopping.limit(self.history.len(), now, self.started.elapsed()) {
+            self.limits.note(Objective::<T>::take_error(batch));
+            if let Some(limit) = self.limits.reached(self.history.steps(), now) {
                 return Err(Failure::Limit(limit));
             }
             let (length, predicted) = (self.globalisation.length(&answer), self.globalisation.predicted(&answer));
             kernels::add_scaled(x, length, &self.step, &mut self.trial_x);
-            if predicted.is_nan() || predicted <= 0.0 || self.trial_x == x {
+            if predicted.is_nan() || predicted <= 0.0 || kernels::same(&self.trial_x, x) {
                 return Err(Failure::NoDecrease);
             }
             let (after, divergence) = if !kernels::all_finite(&self.trial_x) {
@@ -222,13 +225,12 @@ impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
         batch: &Counted<O>,
         expansion: &impl Expansion<T>,
     ) -> std::result::Result<(Answer, InnerStop), Failure> {
-        let Run { settings, globalisation, started, counts, gradient, family, .. } = self;
-        let stopping = settings.stopping;
-        let made = || counts.products + batch.counts().products;
-        let more = || made() < stopping.max_products && stopping.max_time.is_none_or(|most| started.elapsed() < most);
+        let Run { inner, globalisation, limits, counts, gradient, family, .. } = self;
+        let made = || *counts + batch.counts();
+        let more = || !limits.note(Objective::<T>::take_error(batch)) && limits.allow_products(made(), 1);
         family.clear();
-        let fits = expansion.forming_cost() <= stopping.max_products.saturating_sub(made());
-        let entered = if fits && family.prefers_dense(settings.inner, expansion) {
+        let fits = limits.allow_products(made(), expansion.forming_cost());
+        let entered = if fits && family.prefers_dense(*inner, expansion) {
             family.form(expansion, gradient)
         } else {
             family.start(expansion, gradient, |_| false, &more)
@@ -244,7 +246,7 @@ impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
 
     fn record(&mut self, taken: &Taken, gradient_norm: f64) {
         let Taken { trial, inner, control, rejected } = *taken;
-        self.history.push(Iteration {
+        let iteration = Iteration {
             value: trial.after,
             gradient_norm,
             step_norm: trial.norm(),
@@ -255,6 +257,8 @@ impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
             products: self.family.products_made(),
             inner,
             lowest_ritz_value: self.family.ritz_values().first().copied().unwrap_or(f64::NAN),
-        });
+        };
+        self.history.push(iteration);
+        self.last = Some(iteration);
     }
 }

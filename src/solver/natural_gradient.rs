@@ -15,12 +15,12 @@
 
 use std::ops::ControlFlow;
 
-use super::globalisation::{Globalisation, Scales, Trial};
+use super::entry_points::minimizes_objectives;
 use super::memory::Memory;
 use super::minibatch;
-use super::newton::{Settings, minimize};
+use super::newton::{SecondOrder, Settings, start};
 use crate::base::{Result, Scalar, check_range};
-use crate::control::{Batches, Progress, Report, Stopping};
+use crate::control::{Batches, DescentRun, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
 use crate::operator::{Objective, SampledObjective};
 use crate::step::{Answer, Inner, Question};
 
@@ -35,7 +35,7 @@ const AIM: f64 = 0.99;
 /// For objectives whose expansions are a metric of the model's distribution: [`fit`](crate::fit) with a Fisher
 /// [`Metric`](crate::Metric), or any closures with a Fisher product and [`with_divergence`](crate::with_divergence), such as
 /// policies. The metric must be positive semidefinite; where products show another one the step is along −g. Without a
-/// divergence the bound holds for its second-order approximation alone.
+/// divergence the bound holds for its second-order approximation alone. In the report `control` is α and `shift` is λ.
 ///
 /// ```
 /// use newton_krylov::{BernoulliCrossEntropy, Metric, NaturalGradient, fit, model};
@@ -86,30 +86,16 @@ impl Default for NaturalGradient {
     }
 }
 
-impl NaturalGradient {
-    /// Minimises `objective` from `x0`.
-    ///
-    /// In the report `control` is α and `shift` is λ.
-    ///
-    /// # Errors
-    /// For zero unknowns, a wrong length, NaN or ∞ in `x0` or in an option, a divergence that is not positive, or where value
-    /// or gradient at `x0` is not finite. Everything that happens later is a [`Termination`](crate::Termination) in the report.
-    pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, x0: &[T]) -> Result<Report<T>> {
-        self.minimize_with(objective, x0, |_| ControlFlow::Continue(()))
-    }
+minimizes_objectives!(NaturalGradient);
 
-    /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
-    ///
-    /// # Errors
-    /// As [`minimize`](Self::minimize).
-    pub fn minimize_with<T: Scalar>(
-        &self,
-        objective: &impl Objective<T>,
+impl NaturalGradient {
+    fn descent<'r, T: Scalar, O: Objective<T>>(
+        &'r self,
+        objective: &'r O,
         x0: &[T],
-        observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
-    ) -> Result<Report<T>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<&'r O>, Ball>> {
         let ball = self.ball()?;
-        minimize(objective, x0, self.settings::<T>(objective.dim()), ball, observer)
+        start(objective, x0, self.settings::<T>(objective.dim()), ball)
     }
 
     /// Trains on one batch after another: gradient, metric, divergence and value of an iteration are those of its batch.

@@ -7,10 +7,9 @@
 //! until what is left is min(0.03, e²) of its decrease. This is Eisenstat & Walker's first choice (SIAM J. Sci. Comput.
 //! 17 (1996)), squared since it bounds an energy and not a residual.
 
-use super::globalisation::{Globalisation, Scales};
 use super::memory::Plan;
 use crate::base::{Scalar, kernels};
-use crate::control::{Evaluation, Termination};
+use crate::control::{Evaluation, Globalisation, Scales, Termination};
 use crate::operator::Expansion;
 use crate::step::{Accuracy, Answer, Indefinite, Inner, InnerStop, RememberedModel, Resources, StepFamily};
 
@@ -50,8 +49,6 @@ pub(super) struct StepSource<T> {
     inner: Inner,
     pub family: StepFamily<T>,
     remembered: RememberedModel<T>,
-    /// δ of the last proposal.
-    pub step: Vec<T>,
     /// Mδ of the last proposal.
     pub product: Vec<T>,
     /// Whether the globalisation knows its scale.
@@ -73,7 +70,6 @@ impl<T: Scalar> StepSource<T> {
             inner,
             family: StepFamily::new(dim, plan.columns),
             remembered: RememberedModel::new(dim, plan.remembered),
-            step: vec![T::zero(); dim],
             product: vec![T::zero(); dim],
             scaled: false,
             trust_memory: false,
@@ -90,9 +86,10 @@ impl<T: Scalar> StepSource<T> {
         here: &Here<'_, T, E>,
         globalisation: &mut impl Globalisation,
         grow: bool,
+        step: &mut [T],
     ) -> Proposal {
         if self.trust_memory && self.scaled {
-            if let Some(answer) = self.remembered_answer(here, globalisation) {
+            if let Some(answer) = self.remembered_answer(here, globalisation, step) {
                 return Ok((answer, InnerStop::Remembered));
             }
             self.trust_memory = false;
@@ -103,7 +100,7 @@ impl<T: Scalar> StepSource<T> {
         }
         if self.family.is_empty() && (self.failed_here || !self.enter(here, globalisation, fits)) {
             self.failed_here = true;
-            return self.without_products(here, globalisation);
+            return self.without_products(here, globalisation, step);
         }
         if !self.scaled {
             let curvature = self.family.first_curvature().abs();
@@ -131,19 +128,24 @@ impl<T: Scalar> StepSource<T> {
         };
         match answered {
             Ok(proposal) => {
-                self.family.step(&mut self.step);
+                self.family.step(step);
                 self.family.product(&mut self.product);
                 Ok(proposal)
             }
-            Err(_) => self.without_products(here, globalisation),
+            Err(_) => self.without_products(here, globalisation, step),
         }
     }
 
     /// The remembered model's step and its product with that model; `None` if it promises no decrease.
-    fn remembered_answer<E>(&mut self, here: &Here<'_, T, E>, globalisation: &impl Globalisation) -> Option<Answer> {
-        let answer = self.remembered.answer(globalisation.question(), here.gradient, &mut self.step)?;
+    fn remembered_answer<E>(
+        &mut self,
+        here: &Here<'_, T, E>,
+        globalisation: &impl Globalisation,
+        step: &mut [T],
+    ) -> Option<Answer> {
+        let answer = self.remembered.answer(globalisation.question(), here.gradient, step)?;
         (answer.decrease() > 0.0).then(|| {
-            self.remembered.product(&self.step, &mut self.product);
+            self.remembered.product(step, &mut self.product);
             answer
         })
     }
@@ -175,8 +177,14 @@ impl<T: Scalar> StepSource<T> {
     }
 
     /// The answer where products are not finite: remembered curvature, or else steepest descent.
-    fn without_products<E>(&mut self, here: &Here<'_, T, E>, globalisation: &mut impl Globalisation) -> Proposal {
-        if self.failures > MOST_FAILURES {
+    fn without_products<E>(
+        &mut self,
+        here: &Here<'_, T, E>,
+        globalisation: &mut impl Globalisation,
+        step: &mut [T],
+    ) -> Proposal {
+        // What is taken as its formula has it is not replaced by anything else.
+        if self.failures > MOST_FAILURES || globalisation.bare() {
             return Err(Termination::NotFinite(Evaluation::Product));
         }
         if !self.scaled {
@@ -185,7 +193,7 @@ impl<T: Scalar> StepSource<T> {
         if self.remembered.is_empty() {
             self.remembered.set_exterior(here.gradient_norm / norm_or_one(here.x));
         }
-        self.remembered_answer(here, globalisation)
+        self.remembered_answer(here, globalisation, step)
             .map(|answer| (answer, InnerStop::NotFinite))
             .ok_or(Termination::NotFinite(Evaluation::Product))
     }
@@ -195,16 +203,16 @@ impl<T: Scalar> StepSource<T> {
         self.trust_memory && self.family.is_empty()
     }
 
-    /// Learns from a step that was taken: `change` is g₊ − g, and the gradient norm went from `before` to `after`.
+    /// Learns from a `step` that was taken: `change` is g₊ − g, and the gradient norm went from `before` to `after`.
     /// Forgets the point.
-    pub fn learn(&mut self, change: &[T], inner: InnerStop, before: f64, after: f64) {
+    pub fn learn(&mut self, step: &[T], change: &[T], inner: InnerStop, before: f64, after: f64) {
         kernels::axpby(1.0, change, -1.0, &mut self.product);
         let error = kernels::norm(&self.product) / kernels::norm(change).max(f64::MIN_POSITIVE);
         // A preconditioner of the user's own knows more than what could be remembered.
         let remember = self.remembered.has_room() && !self.family.is_preconditioned();
         if remember {
             self.remembered.learn_space(self.family.krylov());
-            self.remembered.learn(&self.step, change);
+            self.remembered.learn(step, change);
         }
         if inner != InnerStop::Remembered {
             self.leave = (error * error).clamp(TIGHTEST, LOOSEST);
@@ -216,7 +224,12 @@ impl<T: Scalar> StepSource<T> {
 
     /// Storage in vectors of length d.
     pub fn vectors(&self) -> usize {
-        2 + self.family.vectors() + self.remembered.vectors()
+        1 + self.family.vectors() + self.remembered.vectors()
+    }
+
+    /// d.
+    pub fn dim(&self) -> usize {
+        self.product.len()
     }
 }
 

@@ -8,11 +8,11 @@
 
 use std::ops::ControlFlow;
 
-use super::globalisation::{Globalisation, Scales, Trial};
+use super::entry_points::minimizes_objectives;
 use super::memory::Memory;
-use super::newton::{Settings, minimize};
+use super::newton::{SecondOrder, Settings, start};
 use crate::base::{Result, Scalar};
-use crate::control::{Progress, Report, Stopping};
+use crate::control::{DescentRun, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
 use crate::operator::Objective;
 use crate::step::{Inner, Question};
 
@@ -59,28 +59,16 @@ pub struct TrustRegion {
     pub memory: Memory,
 }
 
-impl TrustRegion {
-    /// Minimises `objective` from `x0`.
-    ///
-    /// # Errors
-    /// For zero unknowns, a wrong length, NaN or ∞ in `x0` or in an option, or where value or gradient at `x0` is not
-    /// finite. Everything that happens later is a [`Termination`](crate::Termination) in the report.
-    pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, x0: &[T]) -> Result<Report<T>> {
-        self.minimize_with(objective, x0, |_| ControlFlow::Continue(()))
-    }
+minimizes_objectives!(TrustRegion);
 
-    /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
-    ///
-    /// # Errors
-    /// As [`minimize`](Self::minimize).
-    pub fn minimize_with<T: Scalar>(
-        &self,
-        objective: &impl Objective<T>,
+impl TrustRegion {
+    fn descent<'r, T: Scalar, O: Objective<T>>(
+        &'r self,
+        objective: &'r O,
         x0: &[T],
-        observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
-    ) -> Result<Report<T>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<&'r O>, Radius>> {
         let settings = Settings { stopping: &self.stopping, inner: self.inner, memory: self.memory };
-        minimize(objective, x0, settings, Radius::new(), observer)
+        start(objective, x0, settings, Radius::new())
     }
 
     /// The most vectors of length `dim` that a run on the Krylov path stores; times `dim` and the size of `T` in bytes.

@@ -15,7 +15,7 @@
 //! With the update of u comes uₖᵀAvₖ in the same pass, which must be αₖ: whether the products are adjoint is watched for
 //! nothing.
 
-use crate::base::{Scalar, columns::Columns, kernels};
+use crate::base::{Scalar, columns::Columns, kernels, space};
 use crate::operator::LinearMap;
 
 /// Factors that a vector may carry.
@@ -120,7 +120,7 @@ impl<T: Scalar> Bidiagonalization<T> {
     /// β₁u₁ = −r. Returns β₁.
     pub fn start(&mut self, residual: &[T]) -> f64 {
         self.u.numbers.copy_from_slice(residual);
-        self.start_in_place(kernels::norm(residual));
+        self.start_in_place(space::of_residuals(|| kernels::norm(residual)));
         self.beta
     }
 
@@ -155,7 +155,7 @@ impl<T: Scalar> Bidiagonalization<T> {
     pub fn look_ahead(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>) -> f64 {
         self.multiply(jacobian, scaling);
         self.has_product = true;
-        kernels::norm(&self.product) / self.v.factor.abs()
+        space::of_residuals(|| kernels::norm(&self.product)) / self.v.factor.abs()
     }
 
     /// product ← A times the numbers of vₖ.
@@ -178,8 +178,9 @@ impl<T: Scalar> Bidiagonalization<T> {
             self.multiply(jacobian, scaling);
         }
         let Self { u, v, product, .. } = self;
+        let factors = (v.factor.recip(), -self.alpha / u.factor);
         let (beta, across) =
-            kernels::golub_kahan_update(v.factor.recip(), product, -self.alpha / u.factor, &mut u.numbers);
+            space::of_residuals(|| kernels::golub_kahan_update(factors.0, product, factors.1, &mut u.numbers));
         if !beta.is_finite() {
             return Advance::NotFinite;
         }

@@ -7,7 +7,7 @@
 //!
 //! Storage: z, p, Mp and r, and one more with a preconditioner.
 
-use crate::base::{Scalar, kernels};
+use crate::base::{Scalar, kernels, space};
 use crate::operator::SymmetricOperator;
 
 /// Why the iteration stopped.
@@ -65,7 +65,7 @@ impl<T: Scalar> ConjugateGradient<T> {
         let mut rr = kernels::dot(residual, residual);
         let mut best = rr;
         let mut since_best = 0;
-        for _ in 0..2 * self.z.len() {
+        for _ in 0..2 * space::whole(self.z.len()) {
             if rr.sqrt() <= tolerance {
                 return Truncation::Accurate;
             }

@@ -9,7 +9,7 @@ use super::dense::DenseModel;
 use super::krylov::{Growth, KrylovSpace};
 use super::remembered::RememberedModel;
 use super::spectral::{Answer, Indefinite, Question};
-use crate::base::{CallbackError, Scalar, kernels};
+use crate::base::{CallbackError, Scalar, kernels, space};
 use crate::operator::SymmetricOperator;
 
 /// Unknowns up to which the dense path is considered: an eigendecomposition takes about 30 ms at 512 (`cargo bench`,
@@ -36,7 +36,8 @@ pub enum Inner {
     Automatic,
     /// A stored Krylov space, and conjugate gradients beyond its memory.
     Krylov,
-    /// The matrix is formed: d products or what `forming_cost` says, and 4d² numbers.
+    /// The matrix is formed: d products or what `forming_cost` says, and 4d² numbers. Not where x is spread over ranks
+    /// ([`distributed`](crate::distributed)).
     Dense,
 }
 
@@ -85,6 +86,8 @@ pub struct Resources<'r, T> {
 /// The paths and their workspaces.
 pub struct StepFamily<T> {
     dim: usize,
+    /// d, which is more than `dim` where that is one rank's part.
+    whole: usize,
     /// Columns the space may use before conjugate gradients take over.
     columns: usize,
     krylov: KrylovSpace<T>,
@@ -103,10 +106,12 @@ pub struct StepFamily<T> {
 impl<T: Scalar> StepFamily<T> {
     /// Room for `columns` basis vectors and their products.
     pub fn new(dim: usize, columns: usize) -> Self {
-        let capacity = if columns >= dim { dim } else { columns.max(1) + SPARE };
+        let whole = space::whole(dim);
+        let capacity = if columns >= whole { whole } else { (columns.max(1) + SPARE).min(whole) };
         StepFamily {
             dim,
-            columns: columns.clamp(1, dim),
+            whole,
+            columns: columns.clamp(1, whole),
             krylov: KrylovSpace::new(dim, capacity),
             dense: None,
             conjugate_gradient: None,
@@ -116,6 +121,11 @@ impl<T: Scalar> StepFamily<T> {
             expected: 8.0,
             made: 0,
         }
+    }
+
+    /// Whether the space is all there is.
+    pub fn is_whole(&self) -> bool {
+        self.on_dense || self.krylov.len() == self.whole
     }
 
     /// Forgets the point: call when x or g has changed.
@@ -141,6 +151,7 @@ impl<T: Scalar> StepFamily<T> {
     /// Whether the dense path is right for this operator.
     pub fn prefers_dense(&self, inner: Inner, operator: &impl SymmetricOperator<T>) -> bool {
         match inner {
+            _ if space::in_parts() => false,
             Inner::Krylov => false,
             Inner::Dense => true,
             Inner::Automatic => {
@@ -235,7 +246,7 @@ impl<T: Scalar> StepFamily<T> {
             let residual = self.krylov.residual(alpha, answer.shift, gradient);
             // Without a gradient the step is along the lowest eigenvector, and λδ is the scale.
             let size = if size > 0.0 { size } else { answer.shift * answer.norm };
-            if self.krylov.len() == self.dim || residual <= 4.0 * T::epsilon_f64() * size {
+            if self.krylov.len() == self.whole || residual <= 4.0 * T::epsilon_f64() * size {
                 return Ok((answer, InnerStop::Exhausted));
             }
             self.residual.copy_from_slice(self.krylov.direction());
@@ -405,7 +416,7 @@ impl<T: Scalar> StepFamily<T> {
 
     /// Storage in vectors of length d.
     pub fn vectors(&self) -> usize {
-        let capacity = if self.columns == self.dim { self.dim } else { self.columns + SPARE };
+        let capacity = if self.columns == self.whole { self.whole } else { self.columns + SPARE };
         let dense = if self.dense.is_some() { 4 * self.dim } else { 0 };
         2 * capacity + 2 + if self.conjugate_gradient.is_some() { 5 } else { 0 } + dense
     }

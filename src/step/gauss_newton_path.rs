@@ -4,8 +4,9 @@ use super::dense_least_squares::DenseLeastSquares;
 use super::family::{Accuracy, DENSE_LIMIT, Inner, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::golub_kahan::{ENTRY_COST, GolubKahan};
+use super::schur::Schur;
 use super::spectral::{Answer, Question};
-use crate::base::Scalar;
+use crate::base::{Scalar, space};
 use crate::operator::LinearMap;
 
 /// Products that forming J may cost: an accurate step on the Krylov path takes about so many where J is ill-conditioned.
@@ -16,6 +17,7 @@ const NUMBERS: usize = 1 << 23;
 enum Path<T> {
     Dense(DenseLeastSquares<T>),
     Krylov(GolubKahan<T>),
+    Blocks(Schur<T>),
 }
 
 /// Steps on the path that fits the first Jacobian.
@@ -33,9 +35,16 @@ impl<T: Scalar> GaussNewtonPath<T> {
         GaussNewtonPath { m, n, inner, columns, path: None }
     }
 
+    /// For a model of residual blocks.
+    pub fn blocks(inner: Inner) -> Self {
+        GaussNewtonPath { m: 0, n: 0, inner, columns: 0, path: Some(Path::Blocks(Schur::new(inner))) }
+    }
+
     fn prefers_dense(&self, jacobian: &impl LinearMap<T>) -> bool {
         match (&self.path, self.inner) {
             (Some(path), _) => matches!(path, Path::Dense(_)),
+            // Nobody has all rows.
+            (None, _) if space::residuals_in_parts() => false,
             (None, Inner::Dense) => true,
             (None, Inner::Krylov) => false,
             (None, Inner::Automatic) => {
@@ -52,6 +61,7 @@ macro_rules! on_path {
         match $path {
             Some(Path::Dense($one)) => $call,
             Some(Path::Krylov($one)) => $call,
+            Some(Path::Blocks($one)) => $call,
             None => $before,
         }
     };
@@ -59,7 +69,11 @@ macro_rules! on_path {
 
 impl<T: Scalar> GaussNewtonSteps<T> for GaussNewtonPath<T> {
     fn entry_cost<J: LinearMap<T>>(&self, jacobian: &J) -> usize {
-        if self.prefers_dense(jacobian) { jacobian.forming_cost() } else { ENTRY_COST }
+        match &self.path {
+            Some(Path::Blocks(blocks)) => blocks.entry_cost(jacobian),
+            _ if self.prefers_dense(jacobian) => jacobian.forming_cost(),
+            _ => ENTRY_COST,
+        }
     }
 
     fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool {

@@ -23,7 +23,7 @@ use super::family::{Accuracy, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::lsmr::Lsmr;
 use super::spectral::{Answer, Question};
-use crate::base::{Scalar, columns::Columns, kernels};
+use crate::base::{Scalar, columns::Columns, kernels, space};
 use crate::operator::LinearMap;
 
 /// Products made on entering a point, at most: the norms of the columns, or a J that is large along its gradient, save some.
@@ -67,6 +67,8 @@ pub struct GolubKahan<T> {
     capacity: usize,
     /// min(m, n).
     whole: usize,
+    /// m + n, iterations of LSMR at most.
+    most: usize,
     /// Vₖ, by columns.
     basis: Vec<T>,
     process: Bidiagonalization<T>,
@@ -92,11 +94,13 @@ pub struct GolubKahan<T> {
 impl<T: Scalar> GolubKahan<T> {
     /// Room for m residuals, n parameters, and `capacity` right vectors.
     pub fn new(m: usize, n: usize, capacity: usize) -> Self {
-        let whole = m.min(n).max(1);
+        let (rows, columns) = (space::of_residuals(|| space::whole(m)), space::whole(n));
+        let whole = rows.min(columns).max(1);
         let capacity = capacity.clamp(1, whole);
         GolubKahan {
             capacity,
             whole,
+            most: rows + columns,
             basis: Vec::with_capacity(n * capacity),
             process: Bidiagonalization::new(vec![T::zero(); m], n, capacity),
             matrix: Bidiagonal::new(capacity),
@@ -163,7 +167,8 @@ impl<T: Scalar> GolubKahan<T> {
         if let Some((vector, size)) = &self.large
             && kernels::norm(gradient) < UNLIKE * size * self.matrix.first()
         {
-            self.largest = kernels::norm(self.process.image(jacobian, None, vector));
+            let image = self.process.image(jacobian, None, vector);
+            self.largest = space::of_residuals(|| kernels::norm(image));
         }
         self.process.start_from_gradient(gradient, None);
         let ahead = self.process.look_ahead(jacobian, None);
@@ -251,7 +256,7 @@ impl<T: Scalar> GolubKahan<T> {
         tolerance: f64,
         truncated: bool,
     ) -> InnerStop {
-        let (m, n) = (system.residual.len(), self.n());
+        let (m, n, most) = (system.residual.len(), self.n(), self.most);
         let Self { process, basis, matrix, work, scaling, .. } = self;
         let scaling = Some(&scaling[..]);
         let beyond = self.beyond.get_or_insert_with(|| {
@@ -267,7 +272,7 @@ impl<T: Scalar> GolubKahan<T> {
             lsmr.replay(matrix, Columns::new(n, basis), shift, process.alpha, &process.v.numbers);
             let longest = if shift > 0.0 { OUTSIDE * radius } else { radius };
             stop = InnerStop::Limit;
-            for _ in 0..m + n {
+            for _ in 0..most {
                 if lsmr.gradient() <= tolerance {
                     stop = InnerStop::Accurate;
                     break;
@@ -316,7 +321,8 @@ impl<T: Scalar> GolubKahan<T> {
             return InnerStop::Limit;
         }
         // What the model says of z, from z itself.
-        let curvature = kernels::norm(further.image(system.jacobian, scaling, &lsmr.x)).powi(2);
+        let image = further.image(system.jacobian, scaling, &lsmr.x);
+        let curvature = space::of_residuals(|| kernels::norm(image)).powi(2);
         work.copy_from_slice(&lsmr.x);
         kernels::multiply(system.scaling, work);
         let slope = kernels::dot(system.gradient, work);

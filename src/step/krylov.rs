@@ -59,7 +59,7 @@ pub struct KrylovSpace<T> {
 
 impl<T: Scalar> KrylovSpace<T> {
     pub fn new(dim: usize, capacity: usize) -> Self {
-        let capacity = capacity.min(dim).max(1);
+        let capacity = capacity.max(1);
         KrylovSpace {
             dim,
             capacity,

@@ -15,7 +15,7 @@ use super::lsmr::Lsmr;
 use crate::base::columns::Columns;
 use crate::base::{
     CallbackError, Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension,
-    check_range, kernels,
+    check_range, kernels, space,
 };
 use crate::operator::LinearMap;
 
@@ -152,7 +152,7 @@ impl LinearLeastSquares {
     fn check<T: Scalar>(&self, map: &impl LinearMap<T>, b: &[T]) -> Result<f64> {
         check_positive_dimension("the map's number of columns", map.columns())?;
         check_length("b", b, map.rows())?;
-        let b_norm = kernels::norm(b);
+        let b_norm = space::of_residuals(|| kernels::norm(b));
         if !b_norm.is_finite() {
             check_finite("b", b)?;
             return Err(Error::NotFinite { argument: "the norm of b", index: None, value: f64::INFINITY });
@@ -188,10 +188,11 @@ pub fn linear_least_squares<T: Scalar>(map: &impl LinearMap<T>, b: &[T]) -> Resu
     LinearLeastSquares::default().solve(map, b)
 }
 
-/// [A; λI].
+/// [A; λI]. Where every rank has all of x, each has λI/√ranks.
 struct Damped<'a, J> {
     map: &'a J,
     damping: f64,
+    copies: f64,
 }
 
 impl<T: Scalar, J: LinearMap<T>> LinearMap<T> for Damped<'_, J> {
@@ -204,12 +205,12 @@ impl<T: Scalar, J: LinearMap<T>> LinearMap<T> for Damped<'_, J> {
     fn apply(&self, v: &[T], out: &mut [T]) {
         let (image, damped) = out.split_at_mut(self.map.rows());
         self.map.apply(v, image);
-        kernels::scale_into(self.damping, v, damped);
+        kernels::scale_into(self.damping / self.copies.sqrt(), v, damped);
     }
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
         let (image, damped) = u.split_at(self.map.rows());
         self.map.apply_transpose(image, out);
-        kernels::axpy(self.damping, damped, out);
+        kernels::axpy(self.damping * self.copies.sqrt(), damped, out);
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.map.take_error()
@@ -305,8 +306,9 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
                 // −λx below the residual.
                 self.residual.truncate(self.b.len());
                 self.residual.extend_from_slice(&self.x);
-                kernels::scale(-damping, &mut self.residual[self.b.len()..]);
-                self.cycle(&Damped { map: self.map, damping }, 0.0)
+                let copies = space::copies() as f64;
+                kernels::scale(-damping / copies.sqrt(), &mut self.residual[self.b.len()..]);
+                self.cycle(&Damped { map: self.map, damping, copies }, 0.0)
             } else {
                 self.cycle(self.map, damping * damping)
             };
@@ -352,7 +354,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
             self.products += 1;
             self.map.apply(&self.candidate, &mut self.residual);
             kernels::axpby(1.0, self.b, -1.0, &mut self.residual);
-            kernels::norm(&self.residual)
+            space::of_residuals(|| kernels::norm(&self.residual))
         } else {
             self.residual.clear();
             self.residual.extend_from_slice(self.b);
@@ -379,9 +381,10 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
 
     /// LSMR from the residual; leaves −z in `candidate`.
     fn cycle(&mut self, map: &impl LinearMap<T>, damping: f64) -> Leave {
-        let (m, n) = (map.rows(), map.columns());
-        let whole = m.min(n);
-        let automatic = if n.saturating_mul(whole) <= STORE_ALL { whole } else { 0 };
+        let n = map.columns();
+        let (rows, columns) = (space::of_residuals(|| space::whole(self.b.len())), space::whole(n));
+        let whole = if self.x_norm > 0.0 && self.options.damping > 0.0 { columns } else { rows.min(columns) };
+        let automatic = if columns.saturating_mul(whole) <= STORE_ALL { whole } else { 0 };
         let most = self.options.stored.unwrap_or(automatic).min(whole);
         let mut basis = vec![T::zero(); most * n];
         let mut stored = 0;
@@ -392,7 +395,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
         let alpha = process.start_from_gradient(&self.gradient, None);
         lsmr.start(&process.v.numbers, alpha, beta, damping);
         let max_iterations =
-            if self.options.max_iterations == 0 { self.b.len() + n } else { self.options.max_iterations };
+            if self.options.max_iterations == 0 { rows + columns } else { self.options.max_iterations };
         let leave = loop {
             if self.iterations >= max_iterations {
                 break Leave::Outcome(LinearOutcome::IterationLimit);

@@ -22,6 +22,7 @@ use std::mem::swap;
 
 use crate::base::{
     Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
+    space,
 };
 use crate::operator::SymmetricOperator;
 
@@ -139,7 +140,7 @@ pub fn minres<T: Scalar>(
     check_range("max_products", max_products as f64, max_products != 1, "0 (the default) or at least 2")?;
 
     let mut run = Run::new(operator, gradient, damping);
-    run.max_products = if max_products == 0 { dim.saturating_mul(5) } else { max_products };
+    run.max_products = if max_products == 0 { space::whole(dim).saturating_mul(5) } else { max_products };
     let goal = tolerance * run.residual_norm;
     let mut idle = 0;
     let outcome = loop {

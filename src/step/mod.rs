@@ -43,5 +43,4 @@ pub(crate) use gauss_newton::{GaussNewtonSteps, System};
 pub(crate) use gauss_newton_path::GaussNewtonPath;
 pub(crate) use krylov::{Growth, KrylovSpace};
 pub(crate) use remembered::RememberedModel;
-pub(crate) use schur::Schur;
 pub(crate) use spectral::{Answer, Indefinite};

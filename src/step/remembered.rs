@@ -21,7 +21,7 @@ use faer::Par;
 
 use super::krylov::KrylovSpace;
 use super::spectral::{self, Answer, Question};
-use crate::base::{Eigen, Scalar, columns::Columns, kernels};
+use crate::base::{Eigen, Scalar, columns::Columns, kernels, space};
 
 /// Least |zᵀs| / ‖z‖‖s‖ for the rank-one formula.
 const RANK_ONE: f64 = 0.05;
@@ -29,6 +29,8 @@ const RANK_ONE: f64 = 0.05;
 /// The model. Storage: capacity + 3 vectors of length d.
 pub struct RememberedModel<T> {
     dim: usize,
+    /// d, which is more than `dim` where that is one rank's part.
+    whole: usize,
     capacity: usize,
     len: usize,
     basis: Vec<T>,
@@ -54,9 +56,11 @@ const ROWS: usize = 64;
 
 impl<T: Scalar> RememberedModel<T> {
     pub fn new(dim: usize, capacity: usize) -> Self {
-        let capacity = capacity.min(dim);
+        let whole = space::whole(dim);
+        let capacity = capacity.min(whole);
         RememberedModel {
             dim,
+            whole,
             capacity,
             len: 0,
             basis: vec![T::zero(); dim * capacity],
@@ -143,11 +147,11 @@ impl<T: Scalar> RememberedModel<T> {
         let outside = kernels::norm(step);
         self.eigen.to_eigenbasis(&self.a[..m], &mut self.b[..m]);
         // What is rounding must not become a step along an eigenvector whose eigenvalue is rounding as well.
-        let rounding = 16.0 * f64::EPSILON * self.dim as f64 * kernels::norm(gradient);
+        let rounding = 16.0 * f64::EPSILON * self.whole as f64 * kernels::norm(gradient);
         self.b[..m].iter_mut().filter(|b| b.abs() <= rounding).for_each(|b| *b = 0.0);
         let theta = self.eigen.values();
         let place = theta.partition_point(|&t| t < self.exterior);
-        let total = if m < self.dim { m + 1 } else { m };
+        let total = if m < self.whole { m + 1 } else { m };
         if total > m {
             self.b.copy_within(place..m, place + 1);
             self.b[place] = outside;
@@ -178,7 +182,7 @@ impl<T: Scalar> RememberedModel<T> {
             let logarithms: f64 = theta.iter().map(|t| t.abs().max(f64::MIN_POSITIVE).ln()).sum();
             self.set_exterior((logarithms / theta.len() as f64).exp());
         }
-        if 4 * space.len() <= self.capacity || self.capacity == self.dim {
+        if 4 * space.len() <= self.capacity || self.capacity == self.whole {
             for j in 0..space.len() {
                 self.learn(space.basis().column(j), space.products().column(j));
             }
@@ -227,7 +231,7 @@ impl<T: Scalar> RememberedModel<T> {
         if self.capacity == 0 {
             return;
         }
-        if self.len + 2 > self.capacity && self.len < self.dim && self.capacity < self.dim {
+        if self.len + 2 > self.capacity && self.len < self.whole && self.capacity < self.whole {
             self.compress();
         }
         // z = y − Bs
@@ -272,7 +276,7 @@ impl<T: Scalar> RememberedModel<T> {
     fn adapt_exterior(&mut self, s: &[T], ss: f64, z: &mut [T]) {
         let m = self.len;
         let outside = ss - self.a[..m].iter().map(|a| a * a).sum::<f64>();
-        if m == self.dim || outside <= 0.01 * ss {
+        if m == self.whole || outside <= 0.01 * ss {
             return;
         }
         let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);

@@ -210,7 +210,7 @@ fn a_new_factor_needs_one_product() {
     model.evaluate(&x, &mut r);
     let (mut schur, mut g) = (Schur::new(Inner::Automatic), vec![0.0; n]);
     assert!(schur.enter(&at, &r, &mut g));
-    let before = counted.counts().totals().products;
+    let before = counted.counts().all_products();
     let asked = Cell::new(0);
     let more = |products: usize| {
         asked.set(asked.get().max(products));
@@ -220,7 +220,7 @@ fn a_new_factor_needs_one_product() {
     let accuracy = Accuracy { residual: 0.1, energy: 1e-10, enough: 0.0, truncated: true };
     let (_, stop) = schur.answer(&system, Question::Damped(1e-6), Some(accuracy)).unwrap();
     // It asked for the factor and one product, and that is what it took.
-    let made = counted.counts().totals().products - before;
+    let made = counted.counts().all_products() - before;
     assert_eq!((stop, made), (InnerStop::Accurate, asked.get()));
     let none = System { more: &|_| false, ..system };
     let (answer, stop) = schur.answer(&none, Question::Damped(1e-3), None).unwrap();

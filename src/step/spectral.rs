@@ -32,6 +32,7 @@ pub enum Question {
 
 /// The answer to a [`Question`]: which step it is and what the quadratic model says of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Answer {
     /// λ, with (M + λI)δ = −g in the space searched. For a metric ball 0: there δ is a multiple of the Newton step.
     pub shift: f64,

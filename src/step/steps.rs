@@ -5,6 +5,7 @@ use super::spectral::{Answer, Question};
 use crate::base::random::SplitMix64;
 use crate::base::{
     Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
+    space,
 };
 use crate::operator::SymmetricOperator;
 
@@ -179,9 +180,7 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
         let accurate = match question {
             Question::MetricBall(_) => true,
             // Where M is indefinite only the whole space has |M|⁻¹g.
-            Question::SaddleFree(_) => {
-                known.first().is_none_or(|&lowest| lowest >= 0.0) || known.len() == self.gradient.len()
-            }
+            Question::SaddleFree(_) => known.first().is_none_or(|&lowest| lowest >= 0.0) || self.family.is_whole(),
             _ => small,
         };
         let outcome = match stop {
@@ -223,7 +222,8 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
         }
         // Nothing shows the way: Lanczos' method from a random vector looks for negative curvature.
         let mut random = SplitMix64::new(0);
-        let start: Vec<T> = gradient.iter().map(|_| T::from_f64(random.normal())).collect();
+        let mut start = vec![T::zero(); gradient.len()];
+        space::normals(&mut random, 1.0, &mut start);
         if !family.start(*operator, &start, |_| false, &more) {
             return false;
         }

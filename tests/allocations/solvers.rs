@@ -185,7 +185,7 @@ fn reduced_products_allocate_nothing() {
         let solver = LevenbergMarquardt { stopping, inner: Inner::Krylov, ..LevenbergMarquardt::default() };
         // Inside the pool: calls from outside allocate a place in its queue now and then.
         let (report, made, _) = pool.install(|| allocations(|| solver.minimize(&fit, &x0).unwrap()));
-        assert_eq!((report.counts.residuals, report.history.len()), (6, 5));
+        assert_eq!((report.counts.values, report.history.len()), (6, 5));
         (report.counts.products, made)
     };
     for eliminate in [true, false] {

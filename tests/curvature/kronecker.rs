@@ -4,8 +4,8 @@
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{
     BernoulliCrossEntropy, CurvatureBatch, Error, GradientBatch, HessianFree, HessianFreeState,
-    KroneckerPreconditioner, LearnedPreconditioner, Metric, Objective, SampledModel, SampledObjective, SquaredError,
-    Stopping, SymmetricOperator, checkpoint, fit_samples,
+    KroneckerPreconditioner, LearnedPreconditioner, Metric, Objective, Run, SampledModel, SampledObjective,
+    SquaredError, Stopping, SymmetricOperator, checkpoint, fit_samples,
 };
 
 fn uniform(seed: u64) -> impl FnMut() -> f64 {
@@ -110,7 +110,7 @@ fn the_same_bits_for_any_number_of_threads_and_after_an_interruption() {
                             checkpoint::load(&path, "test").unwrap();
                         run = solver.resume(objective, state).unwrap();
                     }
-                    assert_eq!(run.iterate(), None);
+                    assert_eq!(run.iterate().unwrap(), None);
                 }
                 run.state().x().iter().map(|x| x.to_bits()).collect::<Vec<_>>()
             })
@@ -124,7 +124,7 @@ fn the_same_bits_for_any_number_of_threads_and_after_an_interruption() {
 fn other_shapes_and_models_without_layers_are_refused() {
     train(|solver, objective, x0| {
         let mut run = solver.start(objective, KroneckerPreconditioner::new(), x0).unwrap();
-        run.iterate();
+        run.iterate().unwrap();
         let images = vec![0.5_f32; 300 * 36];
         let network = MultilayerPerceptron::new(&[36, 36], &[Activation::Identity]).unwrap();
         let loss = BernoulliCrossEntropy::new(images.clone(), 36).unwrap();

@@ -16,7 +16,6 @@ use file::{Contents, Edge, Graph, read};
 use geometry::{Plane, Pose, Space};
 use newton_krylov::{SplitMix64, Stopping};
 use optimise::optimise;
-use proptest::prelude::*;
 
 fn derivatives_agree<P: Pose<N>, const N: usize>(from: P, to: P, measured: P, x: [f64; N], y: [f64; N]) {
     let (mut by_own, mut by_other) = ([[0.0; N]; N], [[0.0; N]; N]);
@@ -41,22 +40,29 @@ fn derivatives_agree<P: Pose<N>, const N: usize>(from: P, to: P, measured: P, x:
     }
 }
 
-fn numbers<const N: usize>() -> impl Strategy<Value = [f64; N]> {
-    prop::array::uniform(-1.0..1.0)
+/// Calls `check` with numbers between −1 and 1, many times.
+fn for_numbers<const N: usize>(check: impl Fn([f64; N])) {
+    for seed in 0..256 {
+        let mut random = SplitMix64::new(seed);
+        check([(); N].map(|()| 2.0 * random.uniform() - 1.0));
+    }
 }
 
-proptest! {
-    #[test]
-    fn derivatives_in_the_plane(own in numbers::<3>(), other in numbers::<3>(), measured in numbers::<3>()) {
+#[test]
+fn derivatives_in_the_plane() {
+    for_numbers(|[a, b, c, d, e, f, g, h, i]: [f64; 9]| {
         // The angle of the error stays away from π, where it jumps.
-        derivatives_agree(Plane(own), Plane(other), Plane(measured), own, other);
-    }
+        let (own, other) = ([a, b, c], [d, e, f]);
+        derivatives_agree(Plane(own), Plane(other), Plane([g, h, i]), own, other);
+    });
+}
 
-    #[test]
-    fn derivatives_in_space(
-        own in numbers::<6>(), other in numbers::<6>(), measured in numbers::<3>(), q in prop::array::uniform4(0.1..1.0),
-    ) {
-        let [x, y, z] = measured;
+#[test]
+fn derivatives_in_space() {
+    for_numbers(|numbers: [f64; 19]| {
+        let [x, y, z, ..] = numbers;
+        let (own, other) = (std::array::from_fn(|i| numbers[3 + i]), std::array::from_fn(|i| numbers[9 + i]));
+        let q: [f64; 4] = std::array::from_fn(|i| 0.55 + 0.45 * numbers[15 + i]);
         let pose = |q: [f64; 4]| {
             let norm = q.iter().map(|q| q * q).sum::<f64>().sqrt();
             Space { position: [x, y, z], rotation: q.map(|q| q / norm) }
@@ -64,9 +70,10 @@ proptest! {
         let (from, to, edge) = (pose(q), pose([q[1], -q[2], q[0], q[3]]), pose([0.1, -0.2, 0.1 * q[0], 1.0]));
         let turn = from.at(&own).error(&own, &to.at(&other), &other, &edge, None);
         // Away from half a turn, where the sign of the quaternion jumps.
-        prop_assume!(turn[3..].iter().map(|t| t * t).sum::<f64>() < 3.9);
-        derivatives_agree(from, to, edge, own, other);
-    }
+        if turn[3..].iter().map(|t| t * t).sum::<f64>() < 3.9 {
+            derivatives_agree(from, to, edge, own, other);
+        }
+    });
 }
 
 #[test]

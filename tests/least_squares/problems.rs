@@ -121,9 +121,9 @@ fn counts_are_exact_and_rejections_cost_no_jacobian() {
         );
         let stopping = Stopping { max_iterations: 100, ..Stopping::default() };
         let report = LevenbergMarquardt { stopping, ..Default::default() }.minimize(&fit, &p.start::<f64>()).unwrap();
-        assert_eq!(report.counts.residuals, residuals.get(), "{p}");
-        assert_eq!(report.counts.totals().products, products.get(), "{p}");
-        assert_eq!(products.get(), report.counts.linearizations * p.unknowns().min(p.terms()), "{p}");
+        assert_eq!(report.counts.values, residuals.get(), "{p}");
+        assert_eq!(report.counts.all_products(), products.get(), "{p}");
+        assert_eq!(products.get(), report.counts.gradients * p.unknowns().min(p.terms()), "{p}");
         let mut r = vec![0.0; p.terms()];
         p.residuals(&report.x, &mut r);
         assert_eq!(r, report.residual, "{p}");

@@ -128,10 +128,10 @@ fn reported_residuals_are_the_calls_and_the_base_point_is_evaluated_once() {
             let fit = least_squares_from_residuals(5, 3, decay, difference);
             let fit = if bounded { fit.with_bounds(&[0.0, 0.0, 0.1], &[9.0; 3]).unwrap() } else { fit };
             let report = LevenbergMarquardt::default().minimize(&fit, &[1.0, 1.0, 0.5]).unwrap();
-            assert_eq!(report.counts.residuals, calls.get(), "{difference:?} {bounded}");
+            assert_eq!(report.counts.values, calls.get(), "{difference:?} {bounded}");
             let each = if difference == Difference::Forward { 3 } else { 6 };
             let trials = 1 + report.history.iter().map(|i| 1 + i.rejected).sum::<usize>();
-            let jacobians = report.counts.linearizations * each;
+            let jacobians = report.counts.gradients * each;
             // A few further trials at the end belong to no accepted step.
             assert!(calls.get() >= jacobians && calls.get() <= jacobians + trials + 4, "{report:#} {}", calls.get());
         }
@@ -199,7 +199,7 @@ fn a_hundred_thousand_parameters_by_differences_and_by_triplets() {
     let sparse = LeastSquares::new(DifferenceModel::sparse(pattern.clone(), counted, Difference::Forward));
     let report = LevenbergMarquardt::default().minimize(&sparse, &x0).unwrap();
     assert!(report.termination.converged() && report.value < 1e-12, "{report}");
-    assert!(report.counts.residuals == calls.get() && calls.get() < 100, "{report}");
+    assert!(report.counts.values == calls.get() && calls.get() < 100, "{report}");
     // The same with the exact numbers, in the order of the triplets.
     let jacobian = |x: &[f64], values: &mut [f64]| {
         for (i, v) in values.chunks_exact_mut(3).enumerate() {

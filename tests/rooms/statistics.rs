@@ -85,7 +85,7 @@ fn chosen_parameters_have_the_covariance_of_all() {
             }
         },
     );
-    let x = LevenbergMarquardt::default().minimize(&fit, &vec![0.0; n]).unwrap().x;
+    let x = LevenbergMarquardt::default().minimize(&fit, &vec![0.0; n]).unwrap().run.x;
     let all = covariance(&fit, &x).unwrap();
     let chosen = [3, 17, 39];
     let some = covariance_of(&fit, &x, &chosen).unwrap();
@@ -114,7 +114,7 @@ fn what_is_not_determined_has_no_finite_error() {
             j[13..15].fill(1.0);
         },
     );
-    let x = LevenbergMarquardt::default().minimize(&fit, &[0.0; 4]).unwrap().x;
+    let x = LevenbergMarquardt::default().minimize(&fit, &[0.0; 4]).unwrap().run.x;
     let found = covariance(&fit, &x).unwrap();
     assert_eq!((found.rank, found.degrees_of_freedom), (2, 3));
     assert!(found.condition.is_infinite());
@@ -129,7 +129,7 @@ fn what_is_not_determined_has_no_finite_error() {
 #[test]
 fn bounds_make_known_and_few_residuals_leave_no_variance() {
     let held = line!(f64).with_bounds(&[f64::NEG_INFINITY, 0.0], &[f64::INFINITY, 1.5]).unwrap();
-    let x = LevenbergMarquardt::default().minimize(&held, &[0.0, 0.0]).unwrap().x;
+    let x = LevenbergMarquardt::default().minimize(&held, &[0.0, 0.0]).unwrap().run.x;
     assert_eq!(x[1], 1.5);
     let found = covariance(&held, &x).unwrap();
     assert_eq!((found.rank, found.standard_errors[1]), (1, 0.0));

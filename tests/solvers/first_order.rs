@@ -449,7 +449,7 @@ fn pairs_take_room_as_they_come() {
     let vectors = |memory| {
         let report = newton_krylov::Lbfgs { memory, ..Default::default() }.minimize(&f, &x0).unwrap();
         assert!(report.termination.converged() && report.iterations() > 20, "{memory}");
-        (report.memory_vectors, report.iterations())
+        (report.memory_vectors(), report.iterations())
     };
     assert_eq!(vectors(3).0, 6 + 2 * 3);
     let (all, steps) = vectors(usize::MAX);
@@ -715,7 +715,7 @@ fn storage_is_what_is_reported() {
     let f = bowl::<f64>(4);
     let vectors = |method: Method| {
         let stopping = Stopping { max_iterations: 3, ..Stopping::default() };
-        method.minimize(&f, &[0.0; 4], stopping).unwrap().memory_vectors
+        method.minimize(&f, &[0.0; 4], stopping).unwrap().memory_vectors()
     };
     // x, the next point and the gradient; moments; the direction and trial gradients of searches; the pairs of three steps.
     // The heavy ball has met a worse point, and keeps the best.

@@ -6,6 +6,7 @@ mod common;
 mod counts;
 #[path = "../common/derivative.rs"]
 mod derivative;
+mod descent;
 mod epsilon;
 mod faults;
 mod first_order;
@@ -13,5 +14,7 @@ mod first_order_theory;
 mod mirror_descent;
 mod mirror_maps;
 mod observers;
+mod pinned_runs;
+mod proximity;
 mod reference_runs;
 mod torch_optimizers;

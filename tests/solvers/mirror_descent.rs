@@ -88,7 +88,7 @@ fn compare(name: &str, family: impl ExponentialFamily, start: &[f64], target: &[
         })
         .unwrap();
     assert_eq!((report.termination, path.len()), (Termination::MaxIterations, steps + 1), "{name}");
-    assert_eq!(report.counts, Counts { values: steps + 1, gradients: steps + 1, products: 0 });
+    assert_eq!(report.counts, Counts { values: steps + 1, gradients: steps + 1, ..Counts::default() });
     assert!(report.value < report.initial_value, "{name}");
     assert!(report.history.iter().all(|step| step.rejected == 0 && step.control == rate), "{name}");
 

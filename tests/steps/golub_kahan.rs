@@ -182,7 +182,7 @@ fn rejected_steps_cost_no_product() {
         .minimize_with(&fit, &vec![-1.2; n], |progress| {
             let counts = progress.counts;
             assert_eq!(counts.products + counts.transpose_products, products.get());
-            assert_eq!(counts.residuals, residuals.get());
+            assert_eq!(counts.values, residuals.get());
             rejected += progress.last.map_or(0, |last| last.rejected);
             std::ops::ControlFlow::Continue(())
         })

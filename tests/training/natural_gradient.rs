@@ -223,7 +223,7 @@ fn check_runs<T: Scalar>(metrics: &[Metric], tolerance: f64, accuracy: f64) {
                 assert!(gap.abs() < accuracy, "{name} {metric:?}: {gap}");
                 let falls = report.history.windows(2).all(|h| h[1].value <= h[0].value + accuracy);
                 assert!(falls, "{name} {metric:?}");
-                assert!(report.memory_vectors <= solver.memory_vectors::<T>(6) + 4 * 6);
+                assert!(report.memory_vectors() <= solver.memory_vectors::<T>(6) + 4 * 6);
             }
         }
     }
@@ -445,7 +445,7 @@ fn counts_over_batches_are_exact() {
     let (report, _, _) = train::<f64>(20, Metric::Fisher, Inner::Krylov);
     let trials: usize = report.history.iter().map(|h| 1 + h.rejected).sum();
     let products: usize = report.history.iter().map(|h| h.products).sum();
-    let expected = Counts { values: 20 + trials, gradients: 20, products };
+    let expected = Counts { values: 20 + trials, gradients: 20, products, ..Counts::default() };
     assert_eq!(report.counts, expected);
     let (report, _, _) = train::<f64>(20, Metric::Fisher, Inner::Dense);
     assert_eq!(report.counts.products, 20 * 4);

@@ -6,7 +6,7 @@ use std::ops::{ControlFlow, Range};
 use newton_krylov::models::{Activation, ElmanNetwork, MultilayerPerceptron, Readout};
 use newton_krylov::{
     BernoulliCrossEntropy, ConjugateGradients, CurvatureBatch, DiagonalPreconditioner, Error, Expansion, GradientBatch,
-    HessianFree, HessianFreeState, Linearization, Metric, Model, Objective, OneSpace, Recipe, SampledModel,
+    HessianFree, HessianFreeState, Linearization, Metric, Model, Objective, OneSpace, Recipe, Run, SampledModel,
     SampledObjective, Scalar, SoftmaxCrossEntropy, SplitMix64, SquaredError, Stopping, SymmetricOperator, checkpoint,
     fit_samples, model, with_divergence, with_preconditioner, with_second_order,
 };
@@ -210,7 +210,7 @@ fn steps_are_damped_by_the_dense_matrix_and_judged_by_the_undamped_model() {
         at.gradient(&mut g);
         let solver = exactly(recipe, lambda);
         let mut run = solver.start(&fit, (), &x).unwrap();
-        assert_eq!(run.iterate(), None);
+        assert_eq!(run.iterate().unwrap(), None);
         let step: Vec<f64> = run.state().x().iter().zip(&x).map(|(after, before)| after - before).collect();
         let mut damped = structural(&at, lambda);
         (0..n).for_each(|i| damped[i * n + i] += lambda);
@@ -398,7 +398,7 @@ fn a_resumed_run_is_bitwise_the_same_for_any_number_of_threads() {
             let objective = fit();
             let mut run = solver.start(&objective, (), &x).unwrap();
             checkpoint::save(&path, "test", run.state()).unwrap();
-            (0..6).for_each(|_| assert_eq!(run.iterate(), None));
+            (0..6).for_each(|_| assert_eq!(run.iterate().unwrap(), None));
             bits(run.state())
         });
         let parts = pool(3).install(|| {
@@ -406,7 +406,7 @@ fn a_resumed_run_is_bitwise_the_same_for_any_number_of_threads() {
             for _ in 0..6 {
                 let state: HessianFreeState<f32> = checkpoint::load(&path, "test").unwrap();
                 let mut run = solver.resume(&objective, state).unwrap();
-                assert_eq!(run.iterate(), None);
+                assert_eq!(run.iterate().unwrap(), None);
                 checkpoint::save(&path, "test", run.state()).unwrap();
             }
             bits(&checkpoint::load(&path, "test").unwrap())

@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use newton_krylov::{
+use newton_krylov::{Run, 
     Adam, Batches, Counts, CurvatureBatch, FirstOrder, GradientBatch, GradientMethod, HessianFree, LeastSquares,
     Metric, Model, Objective, OneSpace, Recipe, SampledModel, SampledObjective, SoftmaxCrossEntropy, SplitMix64,
     Stopping, check, fit_samples,
@@ -159,7 +159,7 @@ fn run(seconds: f64) -> Result<(), Box<dyn std::error::Error>> {
     };
     let mut run = solver.start(&objective, (), &x0)?;
     let termination = loop {
-        if let Some(termination) = run.iterate() {
+        if let Some(termination) = run.iterate()? {
             break termination;
         }
         let (samples, progress) = (run.sample_counts(), run.progress());

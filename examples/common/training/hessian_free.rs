@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use newton_krylov::{
-    AcceptanceBatch, HessianFree, HessianFreeState, KroneckerPreconditioner, LearnedPreconditioner, Loss, Recipe,
+    AcceptanceBatch, HessianFree, HessianFreeState, KroneckerPreconditioner, LearnedPreconditioner, Loss, Recipe, Run,
     SampledModel, SampledModelObjective, Stopping,
 };
 use serde::Serialize;
@@ -70,7 +70,7 @@ where
             value: progress.value,
             seconds: progress.seconds,
         });
-        if let Some(termination) = run.iterate() {
+        if let Some(termination) = run.iterate().map_err(|e| e.to_string())? {
             break termination;
         }
         if let Some(file) = file.filter(|file| file.due()) {

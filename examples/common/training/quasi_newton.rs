@@ -47,6 +47,6 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
         other => other,
     };
     let Saved { iterations, seconds, counts, .. } = state;
-    let samples = Counts { values: counts.values * all.len(), gradients: counts.gradients * all.len(), products: 0 };
+    let samples = Counts { values: counts.values * all.len(), gradients: counts.gradients * all.len(), ..counts };
     Ok(Trained { x: report.x, seconds, iterations, counts, samples, termination })
 }

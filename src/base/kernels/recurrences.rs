@@ -1,6 +1,6 @@
 //! What one iteration of a Krylov method does to its vectors, in as few passes as it takes.
 
-use super::tree::{LANES, join_lanes, tree_sum, update_and_sum};
+use super::tree::{LANES, join_lanes, update_and_sum, whole_sum};
 use super::vectors::{SAFE_SQUARES, dot_block, norm};
 use crate::base::Scalar;
 use crate::base::native::vectorized;
@@ -16,7 +16,7 @@ pub fn conjugate_gradient_update<T: Scalar>(
 ) -> (f64, f64) {
     let (alpha, lambda) = (T::from_f64(alpha), T::from_f64(lambda));
     let n = z.len();
-    let [rr, zz] = update_and_sum(0, [z, &mut r[..n]], &|start, [z, r]| {
+    let [rr, zz] = update_and_sum([z, &mut r[..n]], &|start, [z, r]| {
         let n = z.len();
         let (p, q, r) = (&p[start..start + n], &q[start..start + n], &mut r[..n]);
         for i in 0..n {
@@ -34,7 +34,7 @@ const STREAMS: usize = 4;
 /// y ← αx + βy; returns ‖y‖ of the new y and xᵀy of the old. One pass, unless squares overflow or underflow.
 pub fn golub_kahan_update<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &mut [T]) -> (f64, f64) {
     let (a, b) = (T::from_f64(alpha), T::from_f64(beta));
-    let [squared, dot] = update_and_sum(0, [&mut *y], &|start, [y]| {
+    let [squared, dot] = update_and_sum([&mut *y], &|start, [y]| {
         let (mut squared, mut dot) = (0.0, 0.0);
         let x = &x[start..start + y.len()];
         vectorized(
@@ -85,7 +85,7 @@ pub fn lsmr_updates<T: Scalar, const K: usize>(
     x: &mut [T],
 ) -> f64 {
     let factors = factors.map(|factors| factors.map(T::from_f64));
-    let [squared] = update_and_sum(0, [h, h_bar, &mut *x], &|start, [h, h_bar, x]| {
+    let [squared] = update_and_sum([h, h_bar, &mut *x], &|start, [h, h_bar, x]| {
         let v = v.map(|v| &v[start..start + x.len()]);
         let mut squared = 0.0;
         vectorized(
@@ -136,7 +136,7 @@ fn lsmr_block<T: Scalar, const K: usize>(
 
 /// vᵀq, uᵀq and uᵀv, in one pass: the inner products of a Lanczos step, q being Mv and u the vector before v.
 pub fn lanczos_dots<T: Scalar>(u: &[T], v: &[T], q: &[T]) -> [f64; 3] {
-    tree_sum(v.len(), &|r| {
+    whole_sum(v.len(), &|r| {
         let (u, v, q) = (&u[r.clone()], &v[r.clone()], &q[r]);
         [dot_block(v, q), dot_block(u, q), dot_block(u, v)]
     })

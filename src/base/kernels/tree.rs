@@ -1,12 +1,13 @@
 //! The summation tree: how long sums and updates are cut into blocks and spread over threads.
 //!
 //! Blocks of fixed size are joined by a binary tree that depends on the length alone, so a result is bitwise the same for
-//! any number of threads. A distributed run would replace [`tree_sum`] and nothing else.
+//! any number of threads. [`whole_sum`] and [`update_and_sum`] are those of whole vectors, also where each rank of a
+//! distributed run has a part ([`space`]); [`tree_sum`] is that of the slice.
 
 use std::ops::Range;
 
-use crate::base::Scalar;
 use crate::base::parallel::{join, threads};
+use crate::base::{Scalar, space};
 
 /// Elements in a leaf of the summation tree (32 KiB of `f64`: one level-1 cache).
 pub(in crate::base) const BLOCK: usize = 4096;
@@ -56,6 +57,15 @@ pub(in crate::base) fn tree_sum<const N: usize>(
     if len <= BLOCK { leaf(0..len) } else { node(0..len.div_ceil(BLOCK), len, leaf) }
 }
 
+/// As [`tree_sum`], of all parts of a vector.
+#[inline]
+pub(in crate::base) fn whole_sum<const N: usize>(
+    len: usize,
+    leaf: &(impl Fn(Range<usize>) -> [f64; N] + Sync),
+) -> [f64; N] {
+    space::add_up(tree_sum(len, leaf))
+}
+
 /// Calls `body(start, block)` for every block of `y`, in parallel when `y` is long.
 #[inline]
 pub(in crate::base) fn for_blocks<T: Scalar>(y: &mut [T], body: &(impl Fn(usize, &mut [T]) + Sync)) {
@@ -74,27 +84,33 @@ pub(in crate::base) fn for_blocks<T: Scalar>(y: &mut [T], body: &(impl Fn(usize,
 }
 
 /// Calls `body(start, blocks)` for every block of `W` vectors of one length, which it may change, and sums the `N`
-/// quantities that it returns by the tree of [`tree_sum`]: an update and its sums in one pass.
+/// quantities that it returns by the tree of [`tree_sum`], over all parts: an update and its sums in one pass.
 #[inline]
 pub(super) fn update_and_sum<T: Scalar, const W: usize, const N: usize>(
-    start: usize,
     vectors: [&mut [T]; W],
     body: &(impl Fn(usize, [&mut [T]; W]) -> [f64; N] + Sync),
 ) -> [f64; N] {
-    let len = vectors[0].len();
-    if len <= BLOCK {
-        return body(start, vectors);
+    fn node<T: Scalar, const W: usize, const N: usize>(
+        start: usize,
+        vectors: [&mut [T]; W],
+        body: &(impl Fn(usize, [&mut [T]; W]) -> [f64; N] + Sync),
+    ) -> [f64; N] {
+        let len = vectors[0].len();
+        if len <= BLOCK {
+            return body(start, vectors);
+        }
+        let middle = len.div_ceil(BLOCK) / 2 * BLOCK;
+        let mut high: [&mut [T]; W] = std::array::from_fn(|_| &mut [][..]);
+        let mut low = vectors;
+        for (low, high) in low.iter_mut().zip(&mut high) {
+            (*low, *high) = std::mem::take(low).split_at_mut(middle);
+        }
+        let low = || node(start, low, body);
+        let high = || node(start + middle, high, body);
+        let (a, b) = both(len, low, high);
+        std::array::from_fn(|i| a[i] + b[i])
     }
-    let middle = len.div_ceil(BLOCK) / 2 * BLOCK;
-    let mut high: [&mut [T]; W] = std::array::from_fn(|_| &mut [][..]);
-    let mut low = vectors;
-    for (low, high) in low.iter_mut().zip(&mut high) {
-        (*low, *high) = std::mem::take(low).split_at_mut(middle);
-    }
-    let low = || update_and_sum(start, low, body);
-    let high = || update_and_sum(start + middle, high, body);
-    let (a, b) = both(len, low, high);
-    std::array::from_fn(|i| a[i] + b[i])
+    space::add_up(node(0, vectors, body))
 }
 
 /// Σ term(i) over a block, in `LANES` interleaved partial sums that are joined pairwise.

@@ -2,9 +2,9 @@
 
 use std::ops::Range;
 
-use super::tree::{LANES, for_blocks, join_lanes, lanes, tree_sum};
-use crate::base::Scalar;
+use super::tree::{LANES, for_blocks, join_lanes, lanes, tree_sum, whole_sum};
 use crate::base::native::vectorized;
+use crate::base::{Scalar, space};
 
 /// Sums of squares that neither overflowed nor lost digits to underflow.
 pub(super) const SAFE_SQUARES: Range<f64> = 1e-280..1e280;
@@ -37,12 +37,17 @@ pub(super) fn dot_block<T: Scalar>(a: &[T], b: &[T]) -> f64 {
 /// aᵀb.
 pub fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
     debug_assert_eq!(a.len(), b.len());
+    whole_sum(a.len(), &|r| [dot_block(&a[r.clone()], &b[r])])[0]
+}
+
+/// aᵀb of a short row that is at hand as a whole, also in a distributed run.
+pub fn row_dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
     tree_sum(a.len(), &|r| [dot_block(&a[r.clone()], &b[r])])[0]
 }
 
 /// Σ aᵢ.
 pub fn sum(a: &[f64]) -> f64 {
-    tree_sum(a.len(), &|r| {
+    whole_sum(a.len(), &|r| {
         let a = &a[r];
         [lanes(a.len(), |i| a[i])]
     })[0]
@@ -50,6 +55,11 @@ pub fn sum(a: &[f64]) -> f64 {
 
 /// ‖a‖² − ‖b‖² as (a − b)ᵀ(a + b), which loses nothing where they are close.
 pub fn square_difference<T: Scalar>(a: &[T], b: &[T]) -> f64 {
+    space::add_up([row_square_difference(a, b)])[0]
+}
+
+/// [`square_difference`] of a short row that is at hand as a whole.
+pub fn row_square_difference<T: Scalar>(a: &[T], b: &[T]) -> f64 {
     debug_assert_eq!(a.len(), b.len());
     tree_sum(a.len(), &|r| {
         let (a, b) = (&a[r.clone()], &b[r]);
@@ -75,7 +85,7 @@ pub fn norm<T: Scalar>(a: &[T]) -> f64 {
         // Every component is subnormal; their squares are far below any tolerance.
         return largest;
     }
-    let scaled = tree_sum(a.len(), &|r| {
+    let scaled = whole_sum(a.len(), &|r| {
         let a = &a[r];
         [lanes(a.len(), |i| {
             let v: f64 = a[i].into() * scale;
@@ -87,15 +97,20 @@ pub fn norm<T: Scalar>(a: &[T]) -> f64 {
 
 /// maxᵢ |aᵢ|; NaN if any component is NaN.
 pub fn max_abs<T: Scalar>(a: &[T]) -> f64 {
-    a.iter().fold(0.0, |m, &v| {
+    space::largest(a.iter().fold(0.0, |m, &v| {
         let v: f64 = v.into();
         if v.abs() > m || v.is_nan() { v.abs() } else { m }
-    })
+    }))
+}
+
+/// Whether a and b are the same in all components.
+pub fn same<T: Scalar>(a: &[T], b: &[T]) -> bool {
+    !space::anywhere(a != b)
 }
 
 /// Whether every component is finite.
 pub fn all_finite<T: Scalar>(a: &[T]) -> bool {
-    a.iter().all(|v| v.is_finite())
+    !space::anywhere(a.iter().any(|v| !v.is_finite()))
 }
 
 /// y ← y + αx.
@@ -165,7 +180,7 @@ pub fn combine<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &[T], gamma: f64, z
 
 /// pᵀp and pᵀq, in one pass.
 pub fn norm_and_dot<T: Scalar>(p: &[T], q: &[T]) -> (f64, f64) {
-    let [pp, pq] = tree_sum(p.len(), &|r| {
+    let [pp, pq] = whole_sum(p.len(), &|r| {
         let (p, q) = (&p[r.clone()], &q[r]);
         [dot_block(p, p), dot_block(p, q)]
     });

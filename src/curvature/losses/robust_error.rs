@@ -87,7 +87,7 @@ impl<T: Scalar, R: RobustLoss + Sync> Loss<T> for RobustError<'_, T, R> {
     }
     fn multiply(&self, curvature: &[T], v: &[T], out: &mut [T]) {
         let direction = &curvature[2..];
-        let along = curvature[1] * T::from_f64(kernels::dot(direction, v));
+        let along = curvature[1] * T::from_f64(kernels::row_dot(direction, v));
         for ((out, &v), &r) in out.iter_mut().zip(v).zip(direction) {
             *out = curvature[0] * v + along * r;
         }

@@ -83,7 +83,7 @@ impl<T: Scalar> Loss<T> for SoftmaxCrossEntropy<'_> {
     }
     fn multiply(&self, p: &[T], v: &[T], out: &mut [T]) {
         // pⱼ(vⱼ − pᵀv): no digits are lost where v is nearly constant.
-        let mean = T::from_f64(kernels::dot(p, v));
+        let mean = T::from_f64(kernels::row_dot(p, v));
         for ((out, &p), &v) in out.iter_mut().zip(p).zip(v) {
             *out = p * (v - mean);
         }

@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 
 use super::oracle::Exact;
 use super::search::{Search, Searcher};
-use super::walk::{check_start, walk};
+use super::walk::walk;
 use crate::base::{Result, Scalar, check_positive_dimension};
-use crate::control::{Progress, Report, Stopping};
+use crate::control::{Progress, Report, Stopping, check_start};
 use crate::operator::Objective;
 
 /// c₂ of the Wolfe conditions for quasi-Newton directions (Nocedal & Wright, section 3.1).

@@ -15,9 +15,9 @@ use std::ops::ControlFlow;
 
 use super::method::check_rate;
 use super::oracle::{Exact, Oracle, Preconditioned};
-use super::walk::{Limits, Moved, Mover, Place, check_start, walk};
-use crate::base::{Error, Result, Scalar, check_finite, check_length, kernels};
-use crate::control::{Progress, Report, Stopping, Termination};
+use super::walk::{Limits, Moved, Mover, Place, walk};
+use crate::base::{CallbackError, Error, Result, Scalar, check_finite, check_length, kernels};
+use crate::control::{Progress, Report, Stopping, Termination, check_start};
 use crate::curvature::mirror_map::MirrorMap;
 use crate::operator::{Counts, Objective};
 
@@ -216,6 +216,10 @@ impl<T: Scalar, M: MirrorMap, O: Objective<T>> Oracle<T> for InDual<'_, M, O, T>
         Oracle::<T>::counts(&self.objective)
     }
 
+    fn take_error(&self) -> Option<CallbackError> {
+        Oracle::<T>::take_error(&self.objective)
+    }
+
     fn stationarity(&self, _gradient: &[T]) -> f64 {
         self.stationarity
     }
@@ -257,7 +261,7 @@ impl<T: Scalar, M: MirrorMap, O> Mover<T, InDual<'_, M, O, T>> for Additive {
     }
 
     fn vectors(&self, _dim: usize) -> usize {
-        // x
-        1
+        // x, and y, x and g in f64
+        1 + 3 * size_of::<f64>() / size_of::<T>()
     }
 }

@@ -1,6 +1,6 @@
 //! Where values and gradients come from: the whole objective, or a batch at a time.
 
-use crate::base::{Scalar, kernels};
+use crate::base::{CallbackError, Scalar, kernels};
 use crate::control::Batches;
 use crate::operator::{Counted, Counts, Expansion, Objective, SampledObjective};
 
@@ -56,6 +56,9 @@ pub(super) trait Oracle<T> {
 
     /// What has been asked so far.
     fn counts(&self) -> Counts;
+
+    /// The error of a callback, if one has failed.
+    fn take_error(&self) -> Option<CallbackError>;
 
     /// How far the point of the last evaluation is from stationary: ‖∇f‖₂, but on a set with an edge.
     fn stationarity(&self, gradient: &[T]) -> f64
@@ -113,6 +116,10 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for Exact<'_, O> {
     fn counts(&self) -> Counts {
         self.objective.counts()
     }
+
+    fn take_error(&self) -> Option<CallbackError> {
+        Objective::<T>::take_error(&self.objective)
+    }
 }
 
 /// The next batch, every time.
@@ -123,6 +130,8 @@ pub(super) struct Sampled<'o, S, W> {
     pub batches: &'o mut Batches,
     /// What has been asked of batches.
     pub counts: Counts,
+    /// The error of the last batch.
+    pub error: Option<CallbackError>,
 }
 
 impl<T: Scalar, S: SampledObjective<T>, W: Objective<T>> Oracle<T> for Sampled<'_, S, W> {
@@ -132,7 +141,9 @@ impl<T: Scalar, S: SampledObjective<T>, W: Objective<T>> Oracle<T> for Sampled<'
         self.counts.values += 1;
         self.counts.gradients += 1;
         let batch = self.objective.batch(self.batches.draw());
-        Exact::new(&batch).evaluate(x, gradient, preconditioned)
+        let value = Exact::new(&batch).evaluate(x, gradient, preconditioned);
+        self.error = self.error.take().or(batch.take_error());
+        value
     }
 
     fn whole(&mut self, x: &[T], gradient: &mut [T]) -> f64 {
@@ -141,7 +152,10 @@ impl<T: Scalar, S: SampledObjective<T>, W: Objective<T>> Oracle<T> for Sampled<'
 
     fn counts(&self) -> Counts {
         let whole = self.whole.objective.counts();
-        let Counts { values, gradients, products } = self.counts;
-        Counts { values: values + whole.values, gradients: gradients + whole.gradients, products }
+        self.counts + Counts { products: 0, ..whole }
+    }
+
+    fn take_error(&self) -> Option<CallbackError> {
+        self.error.clone().or_else(|| Oracle::<T>::take_error(&self.whole))
     }
 }

@@ -5,9 +5,9 @@ use std::ops::ControlFlow;
 use super::method::{GradientMethod, Moments, check_moments};
 use super::oracle::{Exact, Sampled};
 use super::schedule::Schedule;
-use super::walk::{Limits, Moved, Mover, Place, check_start, walk};
+use super::walk::{Limits, Moved, Mover, Place, walk};
 use crate::base::{Error, Result, Scalar};
-use crate::control::{Batches, Evaluation, Progress, Report, Stopping, Termination};
+use crate::control::{Batches, Evaluation, Progress, Report, Stopping, Termination, check_start};
 use crate::operator::{Counts, Objective, SampledObjective};
 
 /// Minimises by a first-order method of a given rate: [`GradientDescent`](crate::GradientDescent),
@@ -131,7 +131,8 @@ impl<M: GradientMethod> FirstOrder<M> {
         check_batches(batches, objective.samples())?;
         let all: Vec<usize> = (0..objective.samples()).collect();
         let whole = objective.batch(&all);
-        let mut oracle = Sampled { objective, whole: Exact::new(&whole), batches, counts: Counts::default() };
+        let mut oracle =
+            Sampled { objective, whole: Exact::new(&whole), batches, counts: Counts::default(), error: None };
         walk(&mut oracle, x0, &mut self.mover(moments), &self.stopping, observer)
     }
 

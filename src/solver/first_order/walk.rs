@@ -5,11 +5,11 @@
 //! point is met, so it costs no copy.
 
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 use super::oracle::{Oracle, Preconditioned};
-use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension, kernels};
-use crate::control::{Evaluation, History, Iteration, Progress, Report, Stopping, Termination};
+use crate::base::{Error, Result, Scalar, check_finite, kernels};
+use crate::control::{self, Evaluation, History, Iteration, Progress, Report, Stopping, Termination};
+use crate::operator::Counts;
 use crate::step::InnerStop;
 
 /// Steps in a row that do not change x, after which it never will.
@@ -38,14 +38,16 @@ pub(super) struct Moved {
 
 /// When a step may no longer be made.
 pub(super) struct Limits<'s> {
-    pub stopping: &'s Stopping,
-    pub started: Instant,
+    pub run: control::Limits<'s>,
     pub iterations: usize,
+    /// Values and gradients that are kept for the end of the run.
+    pub reserve: Counts,
 }
 
 impl Limits<'_> {
     pub fn reached<T>(&self, oracle: &impl Oracle<T>) -> Option<Termination> {
-        self.stopping.limit(self.iterations, oracle.counts(), self.started.elapsed())
+        self.run.note(oracle.take_error());
+        self.run.reached(self.iterations, oracle.counts() + self.reserve)
     }
 }
 
@@ -64,14 +66,6 @@ pub(super) trait Mover<T, O> {
 
     /// Its storage in vectors of length d.
     fn vectors(&self, dim: usize) -> usize;
-}
-
-/// Refuses what no run can start from.
-pub(super) fn check_start<T: Scalar>(dim: usize, x0: &[T], stopping: &Stopping) -> Result<()> {
-    check_positive_dimension("the objective's dimension", dim)?;
-    check_length("x0", x0, dim)?;
-    check_finite("x0", x0)?;
-    stopping.check()
 }
 
 /// Refuses a start at which f cannot be evaluated.
@@ -96,7 +90,9 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
     mut observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
 ) -> Result<Report<T>> {
     let dim = x0.len();
-    let mut limits = Limits { stopping, started: Instant::now(), iterations: 0 };
+    let one = usize::from(!O::EXACT);
+    let reserve = Counts { values: one, gradients: one, ..Counts::default() };
+    let mut limits = Limits { run: control::Limits::new(stopping, 0.0), iterations: 0, reserve };
     let zeros = || vec![T::zero(); dim];
     let mut place = Place {
         x: x0.to_vec(),
@@ -139,6 +135,9 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
             if pending.take().is_some() {
                 std::mem::swap(&mut place.x, &mut place.next);
             }
+            if limits.run.note(oracle.take_error()) {
+                break Termination::CallbackFailed;
+            }
             break match value {
                 f64::NEG_INFINITY => Termination::Unbounded,
                 _ if place.value > initial_value => Termination::Diverged,
@@ -163,8 +162,9 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
             value: place.value,
             gradient: &place.gradient,
             gradient_norm: place.gradient_norm,
+            residual: None,
             counts: oracle.counts(),
-            seconds: limits.started.elapsed().as_secs_f64(),
+            seconds: limits.run.seconds(),
             last: last.as_ref(),
         };
         let stop = observer(&progress).is_break();
@@ -204,7 +204,8 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
         counts: oracle.counts(),
         termination,
         seconds: 0.0,
-        memory_vectors: vectors,
+        error: None,
+        memory_numbers: vectors * dim,
         asymmetry: 0.0,
         steps: 0,
         history: Vec::new(),
@@ -224,9 +225,10 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
         (report.x, report.value, report.gradient_norm) = (best.x, best.value, best.gradient_norm);
     }
     report.counts = oracle.counts();
+    report.error = limits.run.error();
     report.steps = history.steps();
     report.history = history.into_entries();
-    report.seconds = limits.started.elapsed().as_secs_f64();
+    report.seconds = limits.run.seconds();
     Ok(report)
 }
 

@@ -98,7 +98,7 @@ pub fn propose<T: Scalar, M: SymmetricOperator<T>>(
         return Err(if no_product { Failure::NotFinite(Evaluation::Product) } else { Failure::NoDecrease });
     }
     kernels::add_scaled(here.x, alpha, z, trial);
-    if trial == here.x {
+    if kernels::same(trial, here.x) {
         return Err(Failure::NoDecrease);
     }
     Ok(Accepted {

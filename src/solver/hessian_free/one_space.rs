@@ -234,7 +234,7 @@ impl<T: Scalar> OneSpaceStep<T> {
         let answer = self.space.answer(Question::Damped(damping)).unwrap_or(nothing);
         self.space.step(step);
         kernels::add_scaled(here.x, 1.0, step, trial);
-        let moved = answer.norm > 0.0 && trial != here.x;
+        let moved = answer.norm > 0.0 && !kernels::same(trial, here.x);
         let value = if kernels::all_finite(trial) { (here.value_at)(trial) } else { f64::NAN };
         let verdict = judge(T::epsilon_f64(), here.value, value, answer.decrease());
         Point { damping, answer, value, verdict, moved }

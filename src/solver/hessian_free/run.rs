@@ -5,7 +5,6 @@
 //! costs one iteration.
 
 use std::cell::{Cell, RefCell};
-use std::time::Instant;
 
 use super::conjugate_gradients;
 use super::drawn::Drawn;
@@ -14,8 +13,8 @@ use super::options::{AcceptanceBatch, HessianFree, Recipe};
 use super::proposal::{Accepted, Failure, Here};
 use super::state::HessianFreeState;
 use super::tally::{Metered, Tally};
-use crate::base::{Scalar, kernels};
-use crate::control::{Evaluation, Iteration, Progress, Report, Termination};
+use crate::base::{CallbackError, Result, Scalar, kernels};
+use crate::control::{Evaluation, Iteration, Limits, Progress, Report, Run, Termination};
 use crate::curvature::{LearnedPreconditioner, ProductRecord};
 use crate::operator::{Counts, Expansion, Objective, SampledObjective};
 use crate::step::BacktrackingCg;
@@ -45,7 +44,7 @@ const PART: usize = 1000;
 /// #         )
 /// #     }
 /// # }
-/// use newton_krylov::{HessianFree, HessianFreeState, checkpoint};
+/// use newton_krylov::{HessianFree, HessianFreeState, Run, checkpoint};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("mean.checkpoint");
@@ -53,14 +52,14 @@ const PART: usize = 1000;
 /// let solver = HessianFree::default();
 /// let mut run = solver.start(&mean, (), &[0.0])?;
 /// for _ in 0..3 {
-///     run.iterate();
+///     run.iterate()?;
 ///     checkpoint::save(&path, "mean", run.state())?;
 /// }
 /// // Later, perhaps in another process: the same trajectory, to the bit.
 /// let state: HessianFreeState<f64> = checkpoint::load(&path, "mean")?;
 /// let mut run = solver.resume(&mean, state)?;
 /// let termination = loop {
-///     if let Some(termination) = run.iterate() {
+///     if let Some(termination) = run.iterate()? {
 ///         break termination;
 ///     }
 /// };
@@ -79,6 +78,8 @@ pub struct HessianFreeRun<'r, T, S, P = ()> {
     /// Mδ, where it is needed.
     pub(super) product: RefCell<Vec<T>>,
     pub(super) drawn: Drawn,
+    /// Of a callback, where one ended the run.
+    pub(super) error: Option<CallbackError>,
     /// Of the solve that goes on.
     pub(super) record: Option<RefCell<ProductRecord<T>>>,
 }
@@ -89,15 +90,7 @@ pub(super) enum InnerSolver<T> {
     ConjugateGradients(BacktrackingCg<T>),
 }
 
-impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianFreeRun<'_, T, S, P> {
-    /// One iteration; the reason if the run is over. Calls after that say so again, or go on where a limit was raised.
-    pub fn iterate(&mut self) -> Option<Termination> {
-        let started = Instant::now();
-        let termination = self.limit(started).or_else(|| self.attempt(started));
-        self.end_part(started);
-        termination
-    }
-
+impl<'r, T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianFreeRun<'r, T, S, P> {
     /// Everything that fixes how the run goes on: to be saved.
     pub fn state(&self) -> &HessianFreeState<T, P> {
         &self.state
@@ -108,69 +101,27 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         self.state.sample_counts
     }
 
-    /// What an observer sees.
-    pub fn progress(&self) -> Progress<'_, T> {
-        let state = &self.state;
-        Progress {
-            iteration: state.iterations,
-            x: &state.x,
-            value: state.history.last().map_or(state.initial_value, |last| last.value),
-            gradient: &self.gradient,
-            gradient_norm: state.gradient_norm,
-            counts: state.counts,
-            seconds: state.seconds,
-            last: state.history.last(),
-        }
+    /// The limits of the part of the run that begins now.
+    pub(super) fn limits(&self) -> Limits<'r> {
+        let limits = Limits::new(&self.options.stopping, self.state.seconds);
+        limits.note(self.error.clone());
+        limits
     }
 
-    /// Ends the run: computes f(x) on the whole set, unless it is known, and reports the best point, or where the run
-    /// converged the last one.
-    pub fn finish(mut self, termination: Termination) -> Report<T> {
-        let started = Instant::now();
-        if self.state.value.is_none() {
-            let value = whole_value(self.objective, &self.tally, &self.state.x);
-            self.know_value(value);
-        }
-        self.end_part(started);
-        let inner = match &self.inner {
-            InnerSolver::OneSpace(space) => space.vectors(),
-            InnerSolver::ConjugateGradients(cg) => cg.vectors(),
-        };
-        let state = self.state;
-        let (x, value) = match state.value {
-            // What has converged is x, also where another point had a lower value.
-            Some(value) if termination.converged() => (state.x, value),
-            _ => (state.best, if state.best_value.is_finite() { state.best_value } else { state.initial_value }),
-        };
-        Report {
-            x,
-            value,
-            gradient_norm: state.gradient_norm,
-            initial_value: state.initial_value,
-            initial_gradient_norm: state.initial_gradient_norm.unwrap_or(f64::NAN),
-            counts: state.counts,
-            termination,
-            seconds: state.seconds,
-            memory_vectors: 5 + inner + usize::from(!self.product.borrow().is_empty()),
-            asymmetry: state.asymmetry,
-            steps: state.history.len(),
-            history: state.history,
-        }
-    }
-
-    pub(super) fn end_part(&mut self, started: Instant) {
+    pub(super) fn end_part(&mut self, limits: &Limits<'_>) {
         self.state.counts = self.tally.calls.get();
         self.state.sample_counts = self.tally.samples.get();
-        self.state.seconds += started.elapsed().as_secs_f64();
+        self.state.seconds = limits.seconds();
+        self.error = limits.error();
     }
 
-    fn limit(&self, started: Instant) -> Option<Termination> {
-        let state = &self.state;
-        if state.best_value == f64::INFINITY {
+    fn limit(&self, limits: &Limits<'_>) -> Option<Termination> {
+        if self.state.best_value == f64::INFINITY {
             return Some(Termination::NotFinite(Evaluation::Value)); // f(x₀)
         }
-        let elapsed = std::time::Duration::from_secs_f64(state.seconds) + started.elapsed();
-        self.options.stopping.limit(state.iterations, self.tally.calls.get(), elapsed)
+        // One value is kept for the end.
+        let spent = self.tally.calls.get() + Counts { values: 1, ..Counts::default() };
+        limits.reached(self.state.iterations, spent)
     }
 
     /// f(x) on the whole set is known: x may be the best point.
@@ -185,34 +136,34 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
     }
 
     /// One iteration within the limits.
-    fn attempt(&mut self, started: Instant) -> Option<Termination> {
+    fn attempt(&mut self, limits: &Limits<'_>) -> Option<Termination> {
         let everything = self.state.failures + 1 == MOST_FAILURES;
         let (mut drawn, x) = (std::mem::take(&mut self.drawn), std::mem::take(&mut self.state.x));
         drawn.draw(self.options, &mut self.state.batches, self.state.iterations, everything);
         self.state.iterations += 1;
-        let outcome = self.step_from(&x, &drawn, started);
+        let outcome = self.step_from(&x, &drawn, limits);
         (self.drawn, self.state.x) = (drawn, x);
         match outcome {
-            Ok(accepted) => self.arrive(accepted),
+            Ok(accepted) => self.arrive(accepted, limits),
             Err(Outcome::End(termination)) => Some(termination),
             Err(Outcome::NoStep(failure)) => self.fail(failure),
         }
     }
 
     /// Gradient, products, step: writes x + δ to `trial`.
-    fn step_from(&mut self, x: &[T], drawn: &Drawn, started: Instant) -> Result<Accepted, Outcome> {
+    fn step_from(&mut self, x: &[T], drawn: &Drawn, limits: &Limits<'_>) -> std::result::Result<Accepted, Outcome> {
         let (objective, options) = (self.objective, self.options);
         let batch = objective.batch(&drawn.gradient);
         let at = batch.expand(x);
         let value = at.value();
         self.tally.value(drawn.gradient.len());
-        if !value.is_finite() {
+        if limits.note(batch.take_error()) || !value.is_finite() {
             return Err(Outcome::NoStep(Failure::NotFinite(Evaluation::Value)));
         }
         at.gradient(&mut self.gradient);
         self.tally.gradient(drawn.gradient.len());
         let norm = kernels::norm(&self.gradient);
-        if !norm.is_finite() {
+        if limits.note(batch.take_error()) || !norm.is_finite() {
             return Err(Outcome::NoStep(Failure::NotFinite(Evaluation::Gradient)));
         }
         self.state.gradient_norm = norm;
@@ -235,7 +186,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
             self.tally.learning(self.state.preconditioner.learn(objective, x, &drawn.curvature, damping));
         }
         if drawn.curvature.len() == drawn.gradient.len() {
-            return self.solve(&at, &batch, &batch, Point { x, drawn, value, curvature_value: value, started });
+            return self.solve(&at, &batch, &batch, Point { x, drawn, value, curvature_value: value, limits });
         }
         let curvature_batch = objective.batch(&drawn.curvature);
         let curvature_at = curvature_batch.expand(x);
@@ -245,7 +196,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         } else {
             value
         };
-        self.solve(&curvature_at, &batch, &curvature_batch, Point { x, drawn, value, curvature_value, started })
+        self.solve(&curvature_at, &batch, &curvature_batch, Point { x, drawn, value, curvature_value, limits })
     }
 
     /// Has the recipe find a step.
@@ -254,15 +205,21 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         at: &impl Expansion<T>,
         batch: &impl Objective<T>,
         curvature_batch: &impl Objective<T>,
-        Point { x, drawn, value, curvature_value, started }: Point<'_, T>,
-    ) -> Result<Accepted, Outcome> {
+        Point { x, drawn, value, curvature_value, limits }: Point<'_, T>,
+    ) -> std::result::Result<Accepted, Outcome> {
         let (objective, options, tally) = (self.objective, self.options, &self.tally);
         let before = match options.acceptance_batch {
             AcceptanceBatch::Gradient => value,
             AcceptanceBatch::Curvature => curvature_value,
-            AcceptanceBatch::All => self.state.value.unwrap_or_else(|| whole_value(objective, tally, x)),
+            AcceptanceBatch::All => self.state.value.unwrap_or_else(|| whole_value(objective, tally, limits, x)),
+        };
+        // Where no further value is allowed a trial counts as not finite; one is kept for the end of the run.
+        let allowed = || {
+            limits.note(batch.take_error().or_else(|| curvature_batch.take_error()));
+            limits.allow_value(tally.calls.get() + Counts { values: 1, ..Counts::default() })
         };
         let value_at = |x: &[T]| match options.acceptance_batch {
+            _ if !allowed() => f64::NAN,
             AcceptanceBatch::Gradient => {
                 tally.value(drawn.gradient.len());
                 batch.value(x)
@@ -275,12 +232,11 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
                 tally.value(drawn.gradient.len());
                 batch.value(x)
             }
-            AcceptanceBatch::All => whole_value(objective, tally, x),
+            AcceptanceBatch::All => whole_value(objective, tally, limits, x),
         };
-        let (stopping, seconds) = (&options.stopping, self.state.seconds);
         let more = || {
-            tally.calls.get().products < stopping.max_products
-                && stopping.max_time.is_none_or(|most| seconds + started.elapsed().as_secs_f64() < most.as_secs_f64())
+            limits.note(batch.take_error().or_else(|| curvature_batch.take_error()));
+            limits.allow_products(tally.calls.get(), 1)
         };
         let learned = &self.state.preconditioner;
         let operator = Metered {
@@ -346,7 +302,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
     }
 
     /// Moves to the point that was found.
-    fn arrive(&mut self, accepted: Accepted) -> Option<Termination> {
+    fn arrive(&mut self, accepted: Accepted, limits: &Limits<'_>) -> Option<Termination> {
         let state = &mut self.state;
         std::mem::swap(&mut state.x, &mut self.trial);
         let before = state.value.take();
@@ -372,8 +328,8 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         };
         if exact {
             self.know_value(accepted.value);
-        } else if state.since_value >= EPOCHS * self.drawn.all {
-            let value = whole_value(self.objective, &self.tally, &self.state.x);
+        } else if state.since_value >= EPOCHS * self.drawn.all && limits.allow_value(self.tally.calls.get()) {
+            let value = whole_value(self.objective, &self.tally, limits, &self.state.x);
             self.know_value(value);
         }
         let (stopping, state) = (&self.options.stopping, &self.state);
@@ -403,12 +359,81 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
     }
 }
 
+impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Run<T> for HessianFreeRun<'_, T, S, P> {
+    type Report = Report<T>;
+
+    /// One iteration. Calls after the end say so again, or go on where a limit was raised.
+    fn iterate(&mut self) -> Result<Option<Termination>> {
+        let limits = self.limits();
+        let termination = self.limit(&limits).or_else(|| self.attempt(&limits));
+        self.end_part(&limits);
+        Ok(if self.error.is_some() { Some(Termination::CallbackFailed) } else { termination })
+    }
+
+    fn progress(&self) -> Progress<'_, T> {
+        let state = &self.state;
+        Progress {
+            iteration: state.iterations,
+            x: &state.x,
+            value: state.history.last().map_or(state.initial_value, |last| last.value),
+            gradient: &self.gradient,
+            gradient_norm: state.gradient_norm,
+            residual: None,
+            counts: state.counts,
+            seconds: state.seconds,
+            last: state.history.last(),
+        }
+    }
+
+    /// Ends the run: computes f(x) on the whole set, unless it is known, and reports the best point, or where the run
+    /// converged the last one.
+    fn finish(mut self, termination: Termination) -> Report<T> {
+        let limits = self.limits();
+        if self.state.value.is_none() && limits.allow_value(self.tally.calls.get()) {
+            let value = whole_value(self.objective, &self.tally, &limits, &self.state.x);
+            self.know_value(value);
+        }
+        self.end_part(&limits);
+        let inner = match &self.inner {
+            InnerSolver::OneSpace(space) => space.vectors(),
+            InnerSolver::ConjugateGradients(cg) => cg.vectors(),
+        };
+        let (state, dim) = (self.state, self.gradient.len());
+        let (x, value) = match state.value {
+            // What has converged is x, also where another point had a lower value.
+            Some(value) if termination.converged() => (state.x, value),
+            _ => (state.best, if state.best_value.is_finite() { state.best_value } else { state.initial_value }),
+        };
+        Report {
+            x,
+            value,
+            gradient_norm: state.gradient_norm,
+            initial_value: state.initial_value,
+            initial_gradient_norm: state.initial_gradient_norm.unwrap_or(f64::NAN),
+            counts: state.counts,
+            termination,
+            seconds: state.seconds,
+            error: limits.error(),
+            memory_numbers: dim * (5 + inner + usize::from(!self.product.borrow().is_empty())),
+            asymmetry: state.asymmetry,
+            steps: state.history.len(),
+            history: state.history,
+        }
+    }
+}
+
 /// f on the whole set, by parts: Σ |B| f_B / N, the regulariser being the same in each.
-pub(super) fn whole_value<T>(objective: &impl SampledObjective<T>, tally: &Tally, x: &[T]) -> f64 {
+pub(super) fn whole_value<T>(objective: &impl SampledObjective<T>, tally: &Tally, limits: &Limits<'_>, x: &[T]) -> f64 {
     let samples = objective.samples();
     let all: Vec<usize> = (0..samples).collect();
     tally.value(samples);
-    all.chunks(PART).map(|part| objective.batch(part).value(x) * part.len() as f64).sum::<f64>() / samples as f64
+    let value = |part: &[usize]| {
+        let batch = objective.batch(part);
+        let value = batch.value(x) * part.len() as f64;
+        limits.note(batch.take_error());
+        value
+    };
+    all.chunks(PART).map(value).sum::<f64>() / samples as f64
 }
 
 /// Where an iteration starts.
@@ -418,7 +443,7 @@ struct Point<'a, T> {
     /// f(x) on the gradient batch, and on the curvature batch if steps are judged there.
     value: f64,
     curvature_value: f64,
-    started: Instant,
+    limits: &'a Limits<'a>,
 }
 
 /// What else an iteration can come to.

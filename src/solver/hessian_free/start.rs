@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::ops::ControlFlow;
-use std::time::Instant;
 
 use super::drawn::Drawn;
 use super::one_space::OneSpaceStep;
@@ -11,7 +10,7 @@ use super::run::{HessianFreeRun, InnerSolver, whole_value};
 use super::state::HessianFreeState;
 use super::tally::Tally;
 use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension};
-use crate::control::{Batches, Progress, Report, Termination};
+use crate::control::{Batches, Progress, Report, Run, Termination};
 use crate::curvature::{LearnedPreconditioner, ProductRecord};
 use crate::operator::{Counts, SampledObjective};
 use crate::step::BacktrackingCg;
@@ -45,11 +44,11 @@ impl HessianFree {
     {
         let mut run = self.start(objective, preconditioner, x0)?;
         let termination = loop {
-            if let Some(termination) = run.iterate() {
-                break termination;
-            }
             if observer(&run.progress()).is_break() {
                 break Termination::Observer;
+            }
+            if let Some(termination) = run.iterate()? {
+                break termination;
             }
         };
         Ok(run.finish(termination))
@@ -99,12 +98,14 @@ impl HessianFree {
             asymmetry: 0.0,
             history: vec![],
         };
-        let started = Instant::now();
         let mut run = self.resume(objective, state)?;
-        let value = whole_value(objective, &run.tally, &run.state.x);
-        run.state.initial_value = value;
-        run.know_value(value);
-        run.end_part(started);
+        let limits = run.limits();
+        if limits.allow_value(run.tally.calls.get()) {
+            let value = whole_value(objective, &run.tally, &limits, &run.state.x);
+            run.state.initial_value = value;
+            run.know_value(value);
+        }
+        run.end_part(&limits);
         Ok(run)
     }
 
@@ -148,6 +149,7 @@ impl HessianFree {
             trial: zeros(),
             product: RefCell::default(),
             drawn: Drawn::default(),
+            error: None,
             record,
         })
     }

@@ -80,7 +80,7 @@ impl<T: Scalar, P> HessianFreeState<T, P> {
         check_range("the state's damping", damping, holds, "positive and finite")?;
         let holds = Duration::try_from_secs_f64(seconds).is_ok();
         check_range("the state's seconds", seconds, holds, "at least 0 and the length of a run")?;
-        for Counts { values, gradients, products } in [self.counts, self.sample_counts] {
+        for Counts { values, gradients, products, .. } in [self.counts, self.sample_counts] {
             let most = values.max(gradients).max(products);
             check_range(
                 "a count of the state",

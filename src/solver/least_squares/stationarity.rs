@@ -14,16 +14,13 @@
 //!
 //! A gradient of exactly zero is believed only where further products do not contradict it.
 
-use super::super::globalisation::Globalisation;
-use super::{Here, Run, Scaling};
-use crate::base::{Scalar, kernels};
-use crate::control::Termination;
+use super::{FitPlace, FitState, Scaling};
+use crate::base::{Scalar, kernels, space};
+use crate::control::{Limits, Track};
 use crate::curvature::RobustLoss;
 use crate::operator::{LinearMap, Model};
 use crate::step::GaussNewtonSteps;
 
-/// Steps in a row, within rounding of the value, that do not lower the gradient.
-pub(super) const MOST_ROUNDING_STEPS: usize = 4;
 /// Products with Jᵀ from which the norms of its columns are estimated.
 const PROBES: usize = 4;
 /// Multiples of εt that count as rounding of residuals.
@@ -33,144 +30,106 @@ const CONFIRMATION: usize = 3;
 /// The share of the value below which a further decrease is of no interest: the square of a cosine of 1e-10.
 pub(super) const POLISHED: f64 = 1e-20;
 
-impl<T, M, L, S, G> Run<'_, T, M, L, S, G>
-where
-    T: Scalar,
-    M: Model<T>,
-    L: RobustLoss,
-    S: GaussNewtonSteps<T>,
-    G: Globalisation,
-{
+impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, L, J> {
     /// The scaling, the components that bounds hold, the gradient's norm and cosine, from the new Jacobian.
-    pub(super) fn rescale<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>) {
-        let known = self.source.column_norms(here.jacobian, &mut self.norms);
-        let size = kernels::norm(here.residual);
+    pub(super) fn rescale(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) {
+        let problem = self.residuals;
+        let known = fit.source.column_norms(&self.jacobian, &mut fit.norms);
+        let size = space::of_residuals(|| kernels::norm(self.residual()));
         let (mut largest, mut squares) = (0.0_f64, 0.0);
         let (mut terms, mut met) = (0.0, 0.0);
-        for j in 0..self.gradient.len() {
-            let x: f64 = here.x[j].into();
-            self.met[j] = self.met[j].max(x.abs());
-            let norm = if known { self.norms[j] } else { 1.0 };
-            (terms, met) = (f64::hypot(terms, norm * x), f64::hypot(met, norm * self.met[j]));
+        for j in 0..track.gradient.len() {
+            let x: f64 = self.x[j].into();
+            fit.met[j] = fit.met[j].max(x.abs());
+            let norm = if known { fit.norms[j] } else { 1.0 };
+            (terms, met) = (f64::hypot(terms, norm * x), f64::hypot(met, norm * fit.met[j]));
             if known {
-                self.columns[j] = self.columns[j].max(norm);
+                fit.columns[j] = fit.columns[j].max(norm);
             }
-            let scale = match self.settings.scaling {
-                Scaling::Columns if self.columns[j] > 0.0 => 1.0 / self.columns[j],
+            let scale = match problem.scaling {
+                Scaling::Columns if fit.columns[j] > 0.0 => 1.0 / fit.columns[j],
                 _ => 1.0,
             };
-            let held = self.fit.bounds().is_some_and(|bounds| bounds.holds(j, here.x[j], self.gradient[j]));
-            self.scaling[j] = if held { T::zero() } else { T::from_f64(scale) };
+            let held = problem.fit.bounds().is_some_and(|bounds| bounds.holds(j, self.x[j], track.gradient[j]));
+            fit.scaling[j] = if held { T::zero() } else { T::from_f64(scale) };
             if held {
                 continue;
             }
-            let g: f64 = self.gradient[j].into();
+            let g: f64 = track.gradient[j].into();
             squares = f64::hypot(squares, g);
             if known && g != 0.0 {
                 largest = largest.max(g.abs() / norm);
             }
         }
-        self.gradient_norm = squares;
-        let tolerance = self.settings.stopping.gradient_relative.max(ROUNDING * T::epsilon_f64());
+        largest = space::largest(largest);
+        (terms, met, squares) = (space::norm(terms), space::norm(met), space::norm(squares));
+        track.gradient_norm = squares;
+        let tolerance = limits.stopping().gradient_relative.max(ROUNDING * T::epsilon_f64());
         let mut verified = true;
         if !known {
-            let bound = self.source.largest_singular_value();
+            let bound = fit.source.largest_singular_value();
             (terms, met) = (bound * terms, bound * met);
-            if self.gradient_norm > 0.0 {
-                largest = self.gradient_norm / bound.max(self.gradient_norm / size);
+            if track.gradient_norm > 0.0 {
+                largest = track.gradient_norm / bound.max(track.gradient_norm / size);
             }
             if largest > 0.0 && largest <= tolerance * size {
-                let probed = self.probe(here);
+                let probed = self.probe(fit, track, limits);
                 verified = probed.is_some();
                 largest = probed.unwrap_or(largest);
             }
         }
-        self.terms = terms.max(met.min(self.initial_size));
-        self.cosine = if largest == 0.0 { 0.0 } else { largest / size };
-        self.orthogonal = verified && largest <= tolerance * size;
-        self.stationary = self.orthogonal || largest <= ROUNDING * T::epsilon_f64() * self.terms;
+        fit.terms = terms.max(met.min(fit.initial_size));
+        track.measure = if largest == 0.0 { 0.0 } else { largest / size };
+        fit.orthogonal = verified && largest <= tolerance * size;
+        track.stationary = fit.orthogonal || largest <= ROUNDING * T::epsilon_f64() * fit.terms;
     }
 
     /// The largest |gⱼ|/‖Jⱼ‖ with estimates of ‖Jⱼ‖, for [`PROBES`] products; `None` if these are not
     /// allowed or not finite.
-    fn probe<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>) -> Option<f64> {
-        let products = self.model.counts().totals().products;
-        if products.saturating_add(PROBES) > self.settings.stopping.max_products {
+    fn probe(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) -> Option<f64> {
+        if !self.allows(limits, PROBES) {
             return None;
         }
-        self.norms.fill(0.0);
+        fit.norms.fill(0.0);
         for _ in 0..PROBES {
-            self.image.iter_mut().for_each(|s| *s = T::from_f64(self.random.normal()));
-            here.jacobian.apply_transpose(&self.image, &mut self.new_gradient);
-            if !kernels::all_finite(&self.new_gradient) {
+            space::of_residuals(|| space::normals(&mut fit.random, 1.0, &mut fit.image));
+            self.jacobian.apply_transpose(&fit.image, &mut track.new_gradient);
+            if !kernels::all_finite(&track.new_gradient) {
                 return None;
             }
-            for (norm, &v) in self.norms.iter_mut().zip(&self.new_gradient) {
+            for (norm, &v) in fit.norms.iter_mut().zip(&track.new_gradient) {
                 *norm = norm.max(v.into().abs());
             }
         }
         let mut largest = 0.0_f64;
-        for ((&g, &norm), &s) in self.gradient.iter().zip(&self.norms).zip(&self.scaling) {
+        for ((&g, &norm), &s) in track.gradient.iter().zip(&fit.norms).zip(&fit.scaling) {
             if s > T::zero() && g != T::zero() {
                 largest = largest.max(g.into().abs() / norm);
             }
         }
-        Some(largest)
+        Some(space::largest(largest))
     }
 
     /// Whether Jᵀr is not zero although the gradient is, for three products: Jᵀr itself and, with a normal s and a normal
     /// v, Jᵀs for its size and rᵀJv. A product with J or Jᵀ that wrongly says zero would pass for a minimum otherwise.
-    pub(super) fn contradicted<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>) -> bool {
-        let size = kernels::norm(here.residual);
-        let products = self.model.counts().totals().products;
-        let allowed = products.saturating_add(CONFIRMATION) <= self.settings.stopping.max_products;
-        if size == 0.0 || !allowed || self.gradient.iter().any(|&g| g != T::zero()) {
+    pub(super) fn contradicted(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) -> bool {
+        let size = space::of_residuals(|| kernels::norm(self.residual()));
+        if size == 0.0 || !self.allows(limits, CONFIRMATION) || kernels::max_abs(&track.gradient) != 0.0 {
             return false;
         }
         let tolerance = T::epsilon_f64().powf(0.375);
-        let random = &mut self.random;
-        let mut draw = |v: &mut [T]| v.iter_mut().for_each(|v| *v = T::from_f64(random.normal()));
-        here.jacobian.apply_transpose(here.residual, &mut self.new_gradient);
-        let found = kernels::norm(&self.new_gradient);
-        draw(&mut self.image);
-        here.jacobian.apply_transpose(&self.image, &mut self.new_gradient);
-        let largest = kernels::norm(&self.new_gradient) / kernels::norm(&self.image) * size;
-        draw(&mut self.new_gradient);
+        let random = &mut fit.random;
+        self.jacobian.apply_transpose(self.residual(), &mut track.new_gradient);
+        let found = kernels::norm(&track.new_gradient);
+        space::of_residuals(|| space::normals(random, 1.0, &mut fit.image));
+        self.jacobian.apply_transpose(&fit.image, &mut track.new_gradient);
+        let largest = kernels::norm(&track.new_gradient) / space::of_residuals(|| kernels::norm(&fit.image)) * size;
+        space::normals(random, 1.0, &mut track.new_gradient);
         // A gradient below this is zero to the vectors' numbers.
-        let least = T::min_positive_value().into() * kernels::norm(&self.new_gradient);
-        here.jacobian.apply(&self.new_gradient, &mut self.image);
-        let along = kernels::dot(here.residual, &self.image).abs();
-        found > tolerance * largest || along > least.max(tolerance * size * kernels::norm(&self.image))
-    }
-
-    /// Whether the run is over at x.
-    pub(super) fn finished(&self, x: &[T]) -> Option<Termination> {
-        let stopping = self.settings.stopping;
-        if self.gradient_norm <= stopping.gradient_absolute || self.orthogonal && !self.source.exact() {
-            return Some(Termination::GradientTolerance);
-        }
-        if self.value <= stopping.target_value {
-            return Some(Termination::TargetValue);
-        }
-        if let Some(last) = self.history.last() {
-            let before = self.history.len().checked_sub(2).map_or(self.initial_value, |i| self.history[i].value);
-            let small = stopping.small_step(before - last.value, last.value, last.step_norm, x);
-            if small.is_some() {
-                return small;
-            }
-        }
-        if self.rounding_steps >= if self.stationary { 1 } else { MOST_ROUNDING_STEPS } {
-            return Some(self.stalled(Termination::Stalled));
-        }
-        self.limit().map(|limit| if self.stationary { Termination::GradientTolerance } else { limit })
-    }
-
-    /// The reason to give when no step is to be found.
-    pub(super) fn stalled(&self, otherwise: Termination) -> Termination {
-        match self.not_finite {
-            _ if self.stationary => Termination::GradientTolerance,
-            Some(evaluation) => Termination::NotFinite(evaluation),
-            None => otherwise,
-        }
+        let least = T::min_positive_value().into() * kernels::norm(&track.new_gradient);
+        self.jacobian.apply(&track.new_gradient, &mut fit.image);
+        let (along, image) =
+            space::of_residuals(|| (kernels::dot(self.residual(), &fit.image).abs(), kernels::norm(&fit.image)));
+        found > tolerance * largest || along > least.max(tolerance * size * image)
     }
 }

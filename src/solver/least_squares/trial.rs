@@ -8,17 +8,17 @@
 //! an active one in the limit only; projection reaches it exactly, after which the method is the unbounded one in the
 //! other components, with its speed and its last digits.
 
-use super::super::globalisation::{Globalisation, Scales, Trial};
-use super::stationarity::{MOST_ROUNDING_STEPS, POLISHED, ROUNDING};
-use super::{Here, LOOSEST, Outcome, Pending, Run};
-use crate::base::{Scalar, kernels};
-use crate::control::{EqualRatios, Evaluation, Termination, Verdict, judge_decrease, rounding};
+use super::stationarity::{POLISHED, ROUNDING};
+use super::{FitPlace, FitState, LOOSEST, Residuals, TIGHTEST};
+use crate::base::{Scalar, kernels, space};
+use crate::control::{
+    Confirmation, Entry, Globalisation, Limits, Outcome, Pending, Place, Scales, Stopping, Termination, Track, Trial,
+    Verdict, judge_decrease, rounding,
+};
 use crate::curvature::RobustLoss;
 use crate::operator::{LinearMap, Model};
 use crate::step::{Accuracy, Answer, GaussNewtonSteps, InnerStop, System};
 
-/// Rejections of one step, each at least halving it, after which it is given up.
-const MOST_REJECTIONS: usize = 200;
 /// The largest share of the decrease to be had that an inexact step may forgo, where a preconditioner tells how much that is.
 const LOOSEST_ENERGY: f64 = 0.03;
 /// The length at which the second derivative along a step is probed, as a fraction of the step (Transtrum & Sethna).
@@ -28,197 +28,219 @@ const LARGEST_ACCELERATION: f64 = 0.75;
 /// Steps that promise less than this share of the value are not accelerated.
 const ACCELERATED: f64 = 1e-6;
 
-impl<T, M, L, S, G> Run<'_, T, M, L, S, G>
+impl<'f, T, M, L, J> Place<T, Residuals<'f, T, M, L>> for FitPlace<'_, T, M, L, J>
 where
     T: Scalar,
     M: Model<T>,
     L: RobustLoss,
-    S: GaussNewtonSteps<T>,
-    G: Globalisation,
+    J: LinearMap<T>,
 {
-    /// Parts 1 and 2: finds a step that decreases the value, or says why there is none.
-    pub(super) fn find_step<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>) -> Outcome<()> {
-        if self.rounding_steps >= MOST_ROUNDING_STEPS || self.rejected >= MOST_REJECTIONS {
-            return Err(self.stalled(Termination::Stalled));
+    fn entry_cost(&self, fit: &FitState<T>) -> usize {
+        fit.source.entry_cost(&self.jacobian)
+    }
+
+    /// Takes up the Jacobian at x, also where the run came back: its factors are gone.
+    fn enter(&self, fit: &mut FitState<T>, track: &mut Track<T>, _: bool) -> Entry {
+        let finite = fit.source.enter(&self.jacobian, self.residual(), &mut track.new_gradient);
+        if finite { Entry::Finite } else { Entry::NotFinite }
+    }
+
+    fn assess(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) {
+        self.rescale(fit, track, limits);
+    }
+
+    fn value(&self, fit: &mut FitState<T>, _: &Trial) -> f64 {
+        fit.sum.value(self.residuals.fit.loss(), &fit.residual)
+    }
+
+    fn learn(
+        &self,
+        fit: &mut FitState<T>,
+        _: &mut Track<T>,
+        Pending { trial, verdict, .. }: &Pending,
+        rejected: usize,
+    ) {
+        if matches!(verdict, Verdict::Ratio(_)) {
+            fit.least_curvature.learn(if rejected > 0 { f64::NEG_INFINITY } else { trial.ratio });
         }
-        let mut ratios = EqualRatios::new();
-        let mut grow = true;
-        loop {
-            if let Some(limit) = self.limit() {
-                return Err(limit);
-            }
-            let (trial, verdict, inner) = self.try_step(here, grow)?;
-            grow = false;
-            if verdict == Verdict::Rounding || self.globalisation.acceptable(&trial) {
-                let control = self.globalisation.control(&trial);
-                self.pending = Some(Pending { trial, verdict, inner, control });
-                return Ok(());
-            }
-            if ratios.reject(trial.ratio, trial.norm()) {
-                return Err(self.stalled(Termination::InconsistentGradient));
-            }
-            self.reject(&trial, Evaluation::Value);
-            if self.rejected >= MOST_REJECTIONS
-                || kernels::norm(&self.step) <= T::epsilon_f64() * 0.01 * kernels::norm(here.x)
-            {
-                return Err(self.stalled(Termination::Stalled));
-            }
+        fit.forcing = match verdict {
+            Verdict::Ratio(ratio) => (1.0 - ratio).powi(2).clamp(TIGHTEST, LOOSEST),
+            Verdict::Rounding => TIGHTEST,
+        };
+    }
+
+    fn converged(&self, fit: &FitState<T>, track: &Track<T>, stopping: &Stopping) -> bool {
+        track.gradient_norm <= stopping.gradient_absolute || fit.orthogonal && !fit.source.exact()
+    }
+
+    fn confirm(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) -> Confirmation {
+        if self.contradicted(fit, track, limits) {
+            Confirmation::End(Termination::InconsistentGradient)
+        } else {
+            Confirmation::Minimum
         }
     }
 
-    /// Asks for a step, scales it to the globalisation's length and into the box, and moves `other_x` to its end.
-    fn propose<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>, grow: bool) -> Outcome<(Answer, InnerStop)> {
-        let (model, stopping, started) = (self.model, self.settings.stopping, self.started);
+    /// Scales the step to the globalisation's length and into the box.
+    fn propose(
+        &self,
+        fit: &mut FitState<T>,
+        track: &mut Track<T>,
+        globalisation: &mut impl Globalisation,
+        limits: &Limits<'_>,
+        grow: bool,
+    ) -> Outcome<(Answer, InnerStop)> {
+        let bounds = self.residuals.fit.bounds();
         // For the next point, and the image of a projected step.
-        let reserve = self.source.entry_cost(here.jacobian) + usize::from(self.fit.bounds().is_some());
-        let more = |further: usize| {
-            model.counts().totals().products.saturating_add(reserve + further) <= stopping.max_products
-                && stopping.max_time.is_none_or(|most| started.elapsed() < most)
-        };
-        if !self.scaled {
-            self.scaled = true;
+        let reserve = fit.source.entry_cost(&self.jacobian) + usize::from(bounds.is_some());
+        let more = |further: usize| self.allows(limits, reserve + further);
+        if !fit.scaled {
+            fit.scaled = true;
             let weighted = |v: &[T]| {
-                let squares =
-                    v.iter().zip(&self.scaling).map(|(&v, &s)| (v / s).into()).filter(|v: &f64| v.is_finite());
-                squares.fold(0.0, f64::hypot)
+                let squares = v.iter().zip(&fit.scaling).map(|(&v, &s)| (v / s).into()).filter(|v: &f64| v.is_finite());
+                space::norm(squares.fold(0.0, f64::hypot))
             };
-            let (point, size) = (weighted(here.x), kernels::norm(here.residual));
+            let (point, size) = (weighted(self.x), space::of_residuals(|| kernels::norm(self.residual())));
             let point = if point > 0.0 { point } else { size };
-            self.globalisation.start(Scales { gradient_norm: self.gradient_norm, curvature: 0.0, point });
+            globalisation.start(Scales { gradient_norm: track.gradient_norm, curvature: 0.0, point });
         }
         let system = System {
-            jacobian: here.jacobian,
-            residual: here.residual,
-            gradient: &self.gradient,
-            scaling: &self.scaling,
+            jacobian: &self.jacobian,
+            residual: self.residual(),
+            gradient: &track.gradient,
+            scaling: &fit.scaling,
             more: &more,
         };
         // A tenth of what the test at the end asks for is enough.
-        let last = 0.1 * self.settings.stopping.gradient_relative / self.cosine;
-        let residual = if last > self.forcing { last.min(LOOSEST) } else { self.forcing };
+        let last = 0.1 * limits.stopping().gradient_relative / track.measure;
+        let residual = if last > fit.forcing { last.min(LOOSEST) } else { fit.forcing };
         let energy = residual.min(LOOSEST_ENERGY);
         let accuracy = grow.then_some(Accuracy { residual, energy, enough: 0.0, truncated: true });
-        let answered = self.source.answer(&system, self.globalisation.question(), accuracy);
+        let answered = fit.source.answer(&system, globalisation.question(), accuracy);
         let (mut answer, inner) = answered.ok_or_else(|| match more(1) {
-            true => Termination::NotFinite(Evaluation::Product),
-            false => self.limit().unwrap_or(Termination::MaxProducts),
+            true => Termination::NotFinite(crate::control::Evaluation::Product),
+            false => Termination::MaxProducts,
         })?;
-        self.source.step(&mut self.step);
-        let length = self.globalisation.length(&answer);
-        kernels::scale(length, &mut self.step);
-        kernels::add_scaled(here.x, 1.0, &self.step, &mut self.other_x);
-        self.projected = self.fit.bounds().is_some_and(|bounds| bounds.project(&mut self.other_x));
-        if self.projected {
+        fit.source.step(&mut track.step);
+        let length = globalisation.length(&answer);
+        kernels::scale(length, &mut track.step);
+        kernels::add_scaled(self.x, 1.0, &track.step, &mut track.other_x);
+        fit.projected = bounds.is_some_and(|bounds| space::anywhere(bounds.project(&mut track.other_x)));
+        if fit.projected {
             // What the model says of the projected step, as if it were `length` times an answer.
-            kernels::add_scaled(&self.other_x, -1.0, here.x, &mut self.step);
-            here.jacobian.apply(&self.step, &mut self.image);
-            let scaled = self.step.iter().zip(&self.scaling).filter(|(_, s)| **s > T::zero());
-            answer.norm = scaled.fold(0.0, |norm: f64, (&v, &s)| norm.hypot((v / s).into())) / length;
-            answer.slope = kernels::dot(&self.gradient, &self.step) / length;
-            answer.curvature = kernels::dot(&self.image, &self.image) / (length * length);
+            kernels::add_scaled(&track.other_x, -1.0, self.x, &mut track.step);
+            self.jacobian.apply(&track.step, &mut fit.image);
+            let scaled = track.step.iter().zip(&fit.scaling).filter(|(_, s)| **s > T::zero());
+            let norm = scaled.fold(0.0, |norm: f64, (&v, &s)| norm.hypot((v / s).into()));
+            answer.norm = space::norm(norm) / length;
+            answer.slope = kernels::dot(&track.gradient, &track.step) / length;
+            answer.curvature = space::of_residuals(|| kernels::dot(&fit.image, &fit.image)) / (length * length);
             answer.on_boundary = false;
         }
         Ok((answer, inner))
     }
 
-    /// Makes a step and evaluates the residuals at its end.
-    fn try_step<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>, grow: bool) -> Outcome<(Trial, Verdict, InnerStop)> {
-        let (answer, inner) = self.propose(here, grow)?;
-        let predicted = self.globalisation.predicted(&answer);
-        if self.stationary && predicted <= POLISHED * self.value {
+    fn judge(
+        &self,
+        fit: &mut FitState<T>,
+        track: &mut Track<T>,
+        globalisation: &impl Globalisation,
+        limits: &Limits<'_>,
+        answer: Answer,
+    ) -> Outcome<(Trial, Verdict)> {
+        let problem = self.residuals;
+        let predicted = globalisation.predicted(&answer);
+        if track.stationary && predicted <= POLISHED * track.value {
             // Where r is not orthogonal to J either, the rank that J has to rounding hides what there is to gain.
-            return Err(if self.orthogonal { Termination::GradientTolerance } else { Termination::Stalled });
+            return Err(if fit.orthogonal { Termination::GradientTolerance } else { Termination::Stalled });
         }
-        let inside = answer.norm.is_finite() && kernels::all_finite(&self.other_x);
-        if !answer.norm.is_finite() || self.other_x == here.x {
-            return Err(self.stalled(Termination::Stalled));
+        let inside = answer.norm.is_finite() && kernels::all_finite(&track.other_x);
+        if !answer.norm.is_finite() || kernels::same(&track.other_x, self.x) {
+            return Err(track.stalled(0.0, Termination::Stalled));
         }
-        let length = self.globalisation.length(&answer);
-        let mut trial = Trial {
-            answer,
-            length,
-            before: self.value,
-            after: f64::NAN,
-            predicted,
-            ratio: f64::NEG_INFINITY,
-            divergence: 0.0,
-        };
+        let length = globalisation.length(&answer);
+        let (before, after, ratio) = (track.value, f64::NAN, f64::NEG_INFINITY);
+        let mut trial = Trial { answer, length, before, after, predicted, ratio, divergence: 0.0 };
         let promising = predicted > 0.0;
         if !promising {
             // A projected step that the model does not trust; a shorter one it will.
-            return if trial.norm() > 0.0 && self.fit.bounds().is_some() {
+            return if trial.norm() > 0.0 && problem.fit.bounds().is_some() {
                 trial.ratio = 0.0;
-                Ok((trial, Verdict::Ratio(0.0), inner))
+                Ok((trial, Verdict::Ratio(0.0)))
             } else {
-                Err(self.stalled(Termination::Stalled))
+                Err(track.stalled(0.0, Termination::Stalled))
             };
         }
-        if self.settings.acceleration
+        if problem.acceleration
             && inside
-            && !self.stationary
-            && predicted > ACCELERATED * self.value
-            && !self.projected
-            && self.model.counts().residuals + 1 < self.settings.stopping.max_values
-            && self.source.image(&mut self.image)
-            && let Err(ratio) = self.accelerate(here, &trial)
+            && !track.stationary
+            && predicted > ACCELERATED * track.value
+            && !fit.projected
+            && problem.model.counts().values + 1 < limits.stopping().max_values
+            && fit.source.image(&mut fit.image)
+            && let Err(ratio) = self.accelerate(fit, track, &trial)
         {
             trial.ratio = ratio;
-            return Ok((trial, Verdict::Ratio(ratio), inner));
+            return Ok((trial, Verdict::Ratio(ratio)));
         }
         let mut actual = f64::NAN;
         if inside {
-            self.model.evaluate(&self.other_x, &mut self.other_residual);
+            problem.model.evaluate(&track.other_x, &mut fit.other_residual);
             // A bounded loss takes NaN for an outlier.
-            if self.fit.loss().is_identity() || kernels::all_finite(&self.other_residual) {
-                actual = self.sum.decrease(self.fit.loss(), &self.residual, &self.other_residual);
+            if problem.fit.loss().is_identity() || space::of_residuals(|| kernels::all_finite(&fit.other_residual)) {
+                actual = fit.sum.decrease(problem.fit.loss(), &fit.residual, &fit.other_residual);
             }
         }
-        trial.after = self.value - actual;
-        let noise = rounding(T::epsilon_f64(), self.value, trial.after)
-            + T::epsilon_f64() * (2.0 * self.value).sqrt() * self.terms;
+        trial.after = track.value - actual;
+        let noise = rounding(T::epsilon_f64(), track.value, trial.after)
+            + T::epsilon_f64() * (2.0 * track.value).sqrt() * fit.terms;
         let verdict = judge_decrease(noise, actual, predicted);
         trial.ratio = match verdict {
             Verdict::Ratio(ratio) => ratio,
             Verdict::Rounding => actual / predicted,
         };
-        Ok((trial, verdict, inner))
+        Ok((trial, verdict))
     }
 
+    fn elastic(&self) -> bool {
+        false
+    }
+
+    fn leave_best(&self, fit: &mut FitState<T>) {
+        fit.best_residual.clone_from(&fit.other_residual);
+    }
+
+    fn leave(&self, fit: &mut FitState<T>) {
+        std::mem::swap(&mut fit.residual, &mut fit.other_residual);
+    }
+}
+
+impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, L, J> {
     /// Adds the second-order correction of Transtrum & Sethna to the step. The ratio with which to reject it, where the
     /// correction is not small beside it, or where the residuals on the way are not finite.
-    fn accelerate<J: LinearMap<T>>(&mut self, here: &Here<'_, T, J>, trial: &Trial) -> std::result::Result<(), f64> {
+    fn accelerate(&self, fit: &mut FitState<T>, track: &mut Track<T>, trial: &Trial) -> std::result::Result<(), f64> {
+        let problem = self.residuals;
         let h = PROBE;
-        kernels::add_scaled(here.x, h, &self.step, &mut self.other_x);
-        self.model.evaluate(&self.other_x, &mut self.other_residual);
+        kernels::add_scaled(self.x, h, &track.step, &mut track.other_x);
+        problem.model.evaluate(&track.other_x, &mut fit.other_residual);
         // Wr″ = (2/h) (W(r(x + hδ) − r)/h − WJδ)
-        kernels::axpby(-1.0, &self.residual, 1.0, &mut self.other_residual);
-        here.weights.weight(&mut self.other_residual);
-        kernels::axpby(-2.0 / h, &self.image, 2.0 / (h * h), &mut self.other_residual);
-        let second = kernels::norm(&self.other_residual);
+        kernels::axpby(-1.0, &fit.residual, 1.0, &mut fit.other_residual);
+        self.weights.weight(&mut fit.other_residual);
+        kernels::axpby(-2.0 / h, &fit.image, 2.0 / (h * h), &mut fit.other_residual);
+        let second = space::of_residuals(|| kernels::norm(&fit.other_residual));
         if !second.is_finite() {
             return Err(f64::NEG_INFINITY);
         }
-        let noise = ROUNDING * T::epsilon_f64() * self.terms * 2.0 / (h * h);
+        let noise = ROUNDING * T::epsilon_f64() * fit.terms * 2.0 / (h * h);
         let mut small = true;
         if second > noise {
-            let size = self.source.accelerate(&self.other_residual, trial.answer.shift, &mut self.step);
+            let size = fit.source.accelerate(&fit.other_residual, trial.answer.shift, &mut track.step);
             small = size.is_none_or(|size| 2.0 * size <= LARGEST_ACCELERATION * trial.norm());
         }
-        kernels::add_scaled(here.x, 1.0, &self.step, &mut self.other_x);
-        if self.fit.bounds().is_some_and(|bounds| bounds.project(&mut self.other_x)) {
-            kernels::add_scaled(&self.other_x, -1.0, here.x, &mut self.step);
+        kernels::add_scaled(self.x, 1.0, &track.step, &mut track.other_x);
+        if problem.fit.bounds().is_some_and(|bounds| bounds.project(&mut track.other_x)) {
+            kernels::add_scaled(&track.other_x, -1.0, self.x, &mut track.step);
         }
         if small { Ok(()) } else { Err(0.0) }
-    }
-
-    /// Counts a step that failed and shortens the next.
-    pub(super) fn reject(&mut self, trial: &Trial, evaluation: Evaluation) {
-        if trial.ratio != f64::NEG_INFINITY {
-            self.not_finite = None;
-        } else if self.rejected == 0 || self.not_finite.is_some() {
-            self.not_finite = Some(evaluation);
-        }
-        self.rejected += 1;
-        self.globalisation.shorten(trial);
     }
 }

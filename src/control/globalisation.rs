@@ -5,7 +5,7 @@ use crate::step::{Answer, Question};
 /// The scales at the start, from which the first radius, weight or length comes. Nothing here depends on the units of
 /// f, and on those of x only where there is nothing else to go by.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Scales {
+pub(crate) struct Scales {
     /// ‖g‖.
     pub gradient_norm: f64,
     /// |vᵀMv| for the first direction v of the space; 0 if nothing is known.
@@ -24,7 +24,8 @@ impl Scales {
 
 /// A trial step and what became of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Trial {
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) struct Trial {
     /// The model's answer.
     pub answer: Answer,
     /// The factor on its step.
@@ -61,7 +62,7 @@ impl Trial {
 }
 
 /// A rule for the length of steps.
-pub(super) trait Globalisation {
+pub(crate) trait Globalisation {
     /// Sets the first radius, weight or length.
     fn start(&mut self, scales: Scales);
     /// What to ask of the model.

@@ -118,6 +118,8 @@ mod base;
 pub mod check;
 #[doc = include_str!("choosing.md")]
 pub mod choosing {}
+#[doc = include_str!("distributed.md")]
+pub mod ranks {}
 mod control;
 mod curvature;
 #[cfg(feature = "models")]

@@ -26,16 +26,16 @@ impl Eigen {
             scratch: MemBuffer::new(faer::dyn_stack::StackReq::EMPTY),
             scratch_bytes: 0,
         };
-        eigen.reserve(capacity);
+        eigen.reserve(capacity, Par::Seq);
         eigen
     }
 
-    fn reserve(&mut self, len: usize) {
+    fn reserve(&mut self, len: usize, parallel: Par) {
         if len == 0 {
             return;
         }
         let params: Spec<SelfAdjointEvdParams, f64> = Spec::default();
-        let request = self_adjoint_evd_scratch::<f64>(len, ComputeEigenvectors::Yes, Par::Seq, params);
+        let request = self_adjoint_evd_scratch::<f64>(len, ComputeEigenvectors::Yes, parallel, params);
         if request.unaligned_bytes_required() > self.scratch_bytes {
             self.scratch_bytes = request.unaligned_bytes_required();
             self.scratch = MemBuffer::new(request);
@@ -49,7 +49,7 @@ impl Eigen {
     /// Decomposes the leading `len × len` block of a symmetric matrix stored by columns with the given stride; only its
     /// lower triangle is read. Returns false if it is not finite or the iteration fails, and leaves no decomposition.
     pub fn decompose(&mut self, matrix: &[f64], stride: usize, len: usize, parallel: Par) -> bool {
-        self.reserve(len);
+        self.reserve(len, parallel);
         self.len = 0;
         if len == 0 || (0..len).any(|j| matrix[j * stride + j..j * stride + len].iter().any(|v| !v.is_finite())) {
             return false;
@@ -80,12 +80,10 @@ impl Eigen {
             return;
         }
         let (a, b, d) = (matrix[0], matrix[1], matrix[stride + 1]);
-        let t = if b == 0.0 {
-            0.0
-        } else {
-            let tau = 0.5 * (d / b - a / b);
-            tau.signum() / (tau.abs() + 1.0_f64.hypot(tau))
-        };
+        // tan φ = 2b / (d − a ± √((d − a)² + 4b²)), with no quotient by b, which may be tiny, and halved against overflow.
+        let half = 0.5 * d - 0.5 * a;
+        let denominator = 0.5 * half.abs() + 0.5 * half.hypot(b);
+        let t = if b == 0.0 { 0.0 } else { half.signum() * (0.5 * b / denominator) };
         let c = 1.0 / 1.0_f64.hypot(t);
         let s = t * c;
         let (first, second) = (a - t * b, d + t * b);
@@ -152,6 +150,9 @@ mod tests {
             [1e8, -2.0, 1e-8],
             [0.0, 0.0, 0.0],
             [0.0, -1e200, 0.0],
+            [1.0, 1e-300, 2.0],
+            [2.0, -5e-324, 1.0],
+            [1e308, 5e-324, -1e308],
         ] {
             assert!(eigen.decompose(&[a, b, b, d], 2, 2, Par::Seq));
             assert!(eigen.values()[0] <= eigen.values()[1]);

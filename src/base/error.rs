@@ -51,6 +51,13 @@ pub enum Error {
         /// The range, in words.
         requirement: &'static str,
     },
+    /// What is asked for takes more memory than there is.
+    Memory {
+        /// The argument or option that asks.
+        argument: &'static str,
+        /// The bytes that it takes.
+        bytes: f64,
+    },
     /// Two arguments do not go together: one asks for what the other does not offer.
     Unsupported {
         /// The argument that asks.
@@ -112,6 +119,7 @@ impl fmt::Display for Error {
             Error::EntryOutOfRange { argument, index, value, requirement } => {
                 write!(f, "{argument}[{index}] is {value}, but must be {requirement}")
             }
+            Error::Memory { argument, bytes } => write!(f, "{argument} needs {bytes:.3e} bytes, more than there are"),
             Error::Unsupported { argument, requirement } => write!(f, "{argument} needs {requirement}"),
             Error::EmptyBounds { index, lower, upper } => {
                 write!(f, "component {index} has the bounds {lower} and {upper}, between which there is no number")

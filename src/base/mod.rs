@@ -1,7 +1,7 @@
 //! Floor 0: the scalar type, vector kernels and errors. Everything above imports from here; it imports nothing.
 
 mod callback;
-mod cholesky;
+pub(crate) mod cholesky;
 pub(crate) mod columns;
 mod eigen;
 mod error;

@@ -99,7 +99,8 @@ pub fn distributed<R>(ranks: Rc<dyn Communicator>, slices: Slices, run: impl FnO
     run()
 }
 
-/// Sums and maxima over ranks that this thread has taken part in so far.
+/// Sums and maxima over ranks in which the library has taken part on this thread so far; what closures add up is not among
+/// them.
 pub fn reductions() -> usize {
     REDUCTIONS.get()
 }
@@ -125,9 +126,14 @@ pub fn check_equal(ranks: &dyn Communicator, argument: &'static str, numbers: &[
     }
 }
 
+/// Counts a sum or maximum over ranks.
+pub(crate) fn count_reduction() {
+    REDUCTIONS.set(REDUCTIONS.get() + 1);
+}
+
 fn with<R>(ask: impl FnOnce(&dyn Communicator) -> R) -> Option<R> {
     let ranks = SPACE.with_borrow(|space| space.as_ref().map(|space| space.ranks.clone()))?;
-    REDUCTIONS.set(REDUCTIONS.get() + 1);
+    count_reduction();
     Some(ask(&*ranks))
 }
 

@@ -64,7 +64,8 @@ impl PartialEq for Cancellation {
 #[derive(Debug)]
 pub(crate) struct Limits<'s> {
     stopping: &'s Stopping,
-    started: Instant,
+    /// `None` where there is no clock: WebAssembly without a host. Time stands still there.
+    started: Option<Instant>,
     /// The time that earlier parts of the run took.
     before: Duration,
     error: RefCell<Option<CallbackError>>,
@@ -74,7 +75,8 @@ impl<'s> Limits<'s> {
     /// From now on, after `seconds` in earlier parts of the run.
     pub fn new(stopping: &'s Stopping, seconds: f64) -> Self {
         let before = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        Limits { stopping, started: Instant::now(), before, error: RefCell::new(None) }
+        let clock = !cfg!(all(target_family = "wasm", target_os = "unknown"));
+        Limits { stopping, started: clock.then(Instant::now), before, error: RefCell::new(None) }
     }
 
     pub fn stopping(&self) -> &'s Stopping {
@@ -83,7 +85,11 @@ impl<'s> Limits<'s> {
 
     /// The time that the run has taken.
     pub fn seconds(&self) -> f64 {
-        (self.before + self.started.elapsed()).as_secs_f64()
+        self.time().as_secs_f64()
+    }
+
+    fn time(&self) -> Duration {
+        self.before + self.started.map_or(Duration::ZERO, |started| started.elapsed())
     }
 
     /// Takes note of a callback's error; the first is kept. Whether there is one.
@@ -140,7 +146,7 @@ impl<'s> Limits<'s> {
 
     /// Whether the time is used up, by rank 0's clock.
     fn out_of_time(&self) -> bool {
-        let out = |most| space::agreed(self.before + self.started.elapsed() >= most);
+        let out = |most| space::agreed(self.time() >= most);
         self.stopping.max_time.is_some_and(out)
     }
 }

@@ -36,7 +36,7 @@ use super::Progress;
 ///
 /// Per line: iteration, seconds so far, f(x), ‖∇f(x)‖₂; ‖δ‖₂, the ratio of the actual to the predicted decrease and the
 /// trial points that were rejected, of the step that led here (empty or `null` at the start); and values, gradients and
-/// products so far. Numbers have as many digits as restore them exactly.
+/// products (of both kinds, in least squares) so far. Numbers have as many digits as restore them exactly.
 #[derive(Debug)]
 pub struct Log<W> {
     writer: W,
@@ -137,7 +137,7 @@ fn columns<T>(progress: &Progress<'_, T>) -> [Column; 10] {
         ("rejected", last.map_or(Number(None), |last| Count(last.rejected))),
         ("values", Count(counts.values)),
         ("gradients", Count(counts.gradients)),
-        ("products", Count(counts.products)),
+        ("products", Count(counts.all_products())),
     ]
 }
 

@@ -12,7 +12,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::{Around, Expansion, LinearMap, Linearization, Model, Objective, SampledObjective, SymmetricOperator};
-use crate::base::{CallbackError, Communicator, ErrorSlot, Scalar};
+use crate::base::{CallbackError, Communicator, ErrorSlot, Scalar, space};
 
 /// The ranks, room to add up in, and the error that ended their work.
 struct Ranks {
@@ -33,6 +33,7 @@ impl Ranks {
         room.extend(numbers.iter().map(|&number| weight * number.into()));
         room.push(f64::from(error.is_some()));
         self.all.sum(&mut room);
+        space::count_reduction();
         let failed = room.pop() != Some(0.0);
         numbers.iter_mut().zip(&*room).for_each(|(number, &sum)| *number = T::from_f64(sum));
         if failed {
@@ -46,6 +47,7 @@ impl Ranks {
         let mut largest: Vec<f64> = norms.iter().map(|&norm| norm.into()).collect();
         largest.iter_mut().for_each(|norm| *norm = if norm.is_nan() { f64::INFINITY } else { *norm });
         self.all.largest(&mut largest);
+        space::count_reduction();
         largest.iter_mut().for_each(|size| *size = if *size > 0.0 && size.is_finite() { *size } else { 1.0 });
         for (norm, &size) in norms.iter_mut().zip(&largest) {
             *norm = T::from_f64((Into::<f64>::into(*norm) / size).powi(2));
@@ -60,6 +62,7 @@ impl Ranks {
     fn accuracy(&self, accuracy: Option<f64>) -> Option<f64> {
         let mut worst = [accuracy.unwrap_or(0.0)];
         self.all.largest(&mut worst);
+        space::count_reduction();
         (worst[0] > 0.0).then_some(worst[0])
     }
 

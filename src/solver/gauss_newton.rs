@@ -49,7 +49,7 @@ pub struct GaussNewton {
     pub stopping: Stopping,
     /// In which norm the step is the shortest where J has no full rank.
     pub scaling: Scaling,
-    /// How steps are computed: from a formed Jacobian where n ≤ 512, m·n ≤ 2²³ and forming it costs at most 100 products,
+    /// How steps are computed: from a formed Jacobian where m·n and n² ≤ 2²³ and forming it costs at most 100 products,
     /// from a Golub–Kahan space otherwise. [Residual blocks](crate::BlockStructure) are seen through their products only.
     pub inner: Inner,
     /// Vectors of n numbers that the Golub–Kahan space may store.

@@ -71,7 +71,7 @@ pub struct LevenbergMarquardt {
     /// residuals, on Bennett5 21 Jacobians instead of some 900; but MGH10 is lost from its far start. Only
     /// where J is formed; the Golub–Kahan path takes plain steps. Default: off.
     pub acceleration: bool,
-    /// How steps are computed: from a formed Jacobian where n ≤ 512, m·n ≤ 2²³ and forming it costs at most 100 products,
+    /// How steps are computed: from a formed Jacobian where m·n and n² ≤ 2²³ and forming it costs at most 100 products,
     /// from a Golub–Kahan space otherwise. For [residual blocks](crate::BlockStructure) where parameter blocks are
     /// eliminated, or n > 512, from the reduced system by preconditioned conjugate gradients. [`Inner::Automatic`] forms its
     /// matrix and factorises it, by a dense or a sparse Cholesky, whichever is cheaper, where that is expected to cost

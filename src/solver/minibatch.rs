@@ -256,7 +256,7 @@ impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
             rejected,
             products: self.family.products_made(),
             inner,
-            lowest_ritz_value: self.family.ritz_values().first().copied().unwrap_or(f64::NAN),
+            lowest_ritz_value: self.family.lowest_ritz_value(),
         };
         self.history.push(iteration);
         self.last = Some(iteration);

@@ -14,7 +14,7 @@ use crate::control::{
     Termination, Track, Trial, Verdict, check_start, judge,
 };
 use crate::operator::{Counted, Counts, Expansion, Objective};
-use crate::step::{Answer, Inner, InnerStop};
+use crate::step::{Answer, Inner, InnerStop, check_memory};
 
 /// What the solvers have in common.
 pub(super) struct Settings<'s> {
@@ -32,6 +32,9 @@ pub(super) fn start<'r, T: Scalar, O: Objective<T>, G: Globalisation>(
 ) -> Result<DescentRun<'r, T, SecondOrder<O>, G>> {
     let dim = objective.dim();
     check_start(dim, x0, settings.stopping)?;
+    if settings.inner == Inner::Dense {
+        check_memory(dim)?;
+    }
     let plan = settings.memory.plan(dim, size_of::<T>());
     let source = StepSource::new(settings.inner, plan, dim);
     let oracle = SecondOrder { objective: Counted::new(objective) };
@@ -118,7 +121,7 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for N
     }
 
     fn lowest_ritz_value(&self, source: &mut StepSource<T>) -> f64 {
-        source.family.ritz_values().first().copied().unwrap_or(f64::NAN)
+        source.family.lowest_ritz_value()
     }
 
     fn learn(&self, source: &mut StepSource<T>, track: &mut Track<T>, pending: &Pending, _: usize) {

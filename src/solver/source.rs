@@ -4,8 +4,9 @@
 //! regression, each is worth more alone than both together.
 //!
 //! The forcing term follows the nonlinearity that was met: with e = ‖g₊ − g − Mδ‖ / ‖g₊ − g‖ the next model is minimised
-//! until what is left is min(0.03, e²) of its decrease. This is Eisenstat & Walker's first choice (SIAM J. Sci. Comput.
-//! 17 (1996)), squared since it bounds an energy and not a residual.
+//! until what is left is min(0.03, e²) of its decrease; where e is rounding, until the gradient's tolerance is reached. This
+//! is Eisenstat & Walker's first choice (SIAM J. Sci. Comput. 17 (1996)), squared since it bounds an energy and not a
+//! residual.
 
 use super::memory::Plan;
 use crate::base::{Scalar, kernels};
@@ -106,12 +107,17 @@ impl<T: Scalar> StepSource<T> {
             let curvature = self.family.first_curvature().abs();
             self.scale(here, globalisation, curvature);
         }
+        self.family.allow(self.family.products_made().saturating_add(here.products_left));
         let accuracy = if globalisation.bare() {
             let residual = BARE_RESIDUAL.max(4.0 * T::epsilon_f64());
             Accuracy { residual, energy: 0.0, enough: 0.0, truncated: false }
         } else {
-            let (residual, enough) = (RESIDUAL.min(self.leave.sqrt()), ENOUGH * here.tolerance);
-            Accuracy { residual, energy: self.leave, enough, truncated: true }
+            let enough = ENOUGH * here.tolerance;
+            // As on a quadratic, where what is left undone has to be done again at the next point.
+            let exact = self.leave <= TIGHTEST;
+            let residual = if exact { enough / here.gradient_norm } else { self.leave.sqrt() };
+            let energy = if exact { 0.0 } else { self.leave };
+            Accuracy { residual: RESIDUAL.min(residual), energy, enough, truncated: true }
         };
         let answered = loop {
             let question = globalisation.question();
@@ -211,7 +217,10 @@ impl<T: Scalar> StepSource<T> {
         // A preconditioner of the user's own knows more than what could be remembered.
         let remember = self.remembered.has_room() && !self.family.is_preconditioned();
         if remember {
-            self.remembered.learn_space(self.family.krylov());
+            match self.family.matrix() {
+                Some((matrix, unit)) => self.remembered.learn_matrix(matrix, unit),
+                None => self.remembered.learn_space(self.family.krylov()),
+            }
             self.remembered.learn(step, change);
         }
         if inner != InnerStop::Remembered {

@@ -43,6 +43,11 @@ impl End {
             End::LargestMagnitude => order.sort_by(|&a, &b| values[b].abs().total_cmp(&values[a].abs())),
         }
     }
+
+    /// What makes an eigenvalue wanted: of two with the same measure either may come first.
+    fn measure(self, value: f64) -> f64 {
+        if self == End::LargestMagnitude { value.abs() } else { value }
+    }
 }
 
 /// Approximate eigenpairs.
@@ -253,7 +258,8 @@ impl<T: Scalar> Space<T> {
     fn is_confirming(&self, options: &Lanczos) -> bool {
         let values = self.eigen.values();
         let same = |(&i, &kept): (&usize, &f64)| {
-            (values[i] - kept).abs() <= options.allowed::<T>(kept).max(16.0 * T::epsilon_f64() * self.scale)
+            let change = (self.end.measure(values[i]) - self.end.measure(kept)).abs();
+            change <= options.allowed::<T>(kept).max(16.0 * T::epsilon_f64() * self.scale)
         };
         self.kept.len() == self.count && self.order.iter().zip(&self.kept).all(same)
     }
@@ -264,10 +270,7 @@ impl<T: Scalar> Space<T> {
             return false;
         }
         let [last, next] = [self.order[self.count - 1], self.order[self.count]];
-        let [wanted, other] = [last, next].map(|i| match self.end {
-            End::LargestMagnitude => self.eigen.values()[i].abs(),
-            _ => self.eigen.values()[i],
-        });
+        let [wanted, other] = [last, next].map(|i| self.end.measure(self.eigen.values()[i]));
         let residual = self.residual(next);
         residual <= options.allowed::<T>(other).max(self.rounding()) || residual <= APART * (wanted - other).abs()
     }

@@ -1,37 +1,68 @@
 //! The dense path: the matrix is formed once, and the same questions are answered from its factors.
 //!
-//! An interior step (λ = 0, or a given damping) comes from faer's Cholesky factorisation M + λI = LLᵀ. Where that fails
-//! because the matrix is not positive definite, and for every question whose λ must be searched, the
-//! eigendecomposition is computed, once for a point: then each further λ, Δ, σ or ε costs O(d²). All arithmetic is in
-//! f64, also for f32 vectors.
+//! Where M + λI is positive definite an answer comes from faer's Cholesky factorisation M + λI = LLᵀ, by
+//! [`secular`](super::secular) where λ must be searched. Where it is not, the eigendecomposition is computed, once for a
+//! point: then each further λ, Δ, σ or ε costs O(d²). All arithmetic is in f64, also for f32 vectors, and in units in which
+//! the matrix and the gradient are of size 1.
 
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor::{LltParams, LltRegularization, cholesky_in_place, cholesky_in_place_scratch};
 use faer::linalg::cholesky::llt::solve::solve_in_place;
-use faer::{MatMut, MatRef, Spec};
+use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
+use faer::{MatMut, MatRef, Par, Spec};
 
+use super::completion;
+use super::krylov::KrylovSpace;
+use super::projected::INVERSE_ITERATIONS;
+use super::secular::{self, Shifted};
 use super::spectral::{self, Answer, Indefinite, Question};
+use super::units::{Units, binade};
 use crate::base::native::clean_registers;
-use crate::base::{Eigen, Scalar, parallel};
+use crate::base::{Eigen, Error, Result, Scalar, kernels, parallel};
 use crate::operator::SymmetricOperator;
+
+/// Numbers per entry of the matrix: as formed, its symmetric part, its factor, and the eigenvectors.
+const COPIES: usize = 4;
 
 /// A formed matrix and its factors. Storage: 4d² numbers.
 pub struct DenseModel<T> {
     dim: usize,
     /// The matrix as the operator forms it.
     formed: Vec<T>,
-    /// Its symmetric part.
+    /// Its symmetric part, in its unit.
     matrix: Vec<f64>,
+    unit: f64,
+    units: Units,
+    /// L below the diagonal, and its λ if it is one.
     factor: Vec<f64>,
+    factored: Option<f64>,
     scratch: MemBuffer,
+    /// The shift of the last answer.
+    hint: f64,
     eigen: Eigen,
     decomposed: bool,
-    gradient: Vec<f64>,
+    /// The gradient in units.
+    linear: Vec<f64>,
     step: Vec<f64>,
     c: Vec<f64>,
     y: Vec<f64>,
     /// maxᵢⱼ |Mᵢⱼ − Mⱼᵢ| / 2 max |M|.
     pub asymmetry: f64,
+}
+
+/// The bytes of a [`DenseModel`]; infinite beyond the range of numbers.
+pub fn bytes(dim: usize) -> f64 {
+    (COPIES * size_of::<f64>()) as f64 * dim as f64 * dim as f64
+}
+
+/// Whether the dense path may have its memory.
+///
+/// # Errors
+/// If it may not: with the number of bytes.
+pub fn check_memory(dim: usize) -> Result<()> {
+    let refused = || Error::Memory { argument: "Inner::Dense", bytes: bytes(dim) };
+    let numbers = dim.checked_mul(dim).and_then(|n| n.checked_mul(COPIES)).ok_or_else(refused)?;
+    Vec::<f64>::new().try_reserve_exact(numbers).map_err(|_| refused())
 }
 
 impl<T: Scalar> DenseModel<T> {
@@ -41,11 +72,15 @@ impl<T: Scalar> DenseModel<T> {
             dim,
             formed: vec![T::zero(); dim * dim],
             matrix: vec![0.0; dim * dim],
+            unit: 0.0,
+            units: Units::new(0.0, 0.0),
             factor: vec![0.0; dim * dim],
+            factored: None,
             scratch: MemBuffer::new(cholesky_in_place_scratch::<f64>(dim, parallel::dense(dim), params)),
-            eigen: Eigen::new(dim),
+            hint: 0.0,
+            eigen: Eigen::new(0),
             decomposed: false,
-            gradient: vec![0.0; dim],
+            linear: vec![0.0; dim],
             step: vec![0.0; dim],
             c: vec![0.0; dim],
             y: vec![0.0; dim],
@@ -55,42 +90,84 @@ impl<T: Scalar> DenseModel<T> {
 
     /// Forms the matrix; false if it is not finite.
     pub fn form(&mut self, operator: &impl SymmetricOperator<T>, gradient: &[T]) -> bool {
-        let d = self.dim;
         operator.form(&mut self.formed);
-        let (mut largest, mut difference) = (0.0_f64, 0.0_f64);
+        self.asymmetry = 0.0;
+        self.take(gradient)
+    }
+
+    /// Forms the matrix from a space and d − k products; false if it is not finite.
+    pub fn complete(&mut self, operator: &impl SymmetricOperator<T>, space: &KrylovSpace<T>, gradient: &[T]) -> bool {
+        let mut columns = vec![T::zero(); self.dim * (self.dim - space.len())];
+        completion::complete(operator, space, &mut columns, &mut self.formed, &mut self.asymmetry)
+            && self.take(gradient)
+    }
+
+    /// Takes over what was formed: its symmetric part and its unit.
+    fn take(&mut self, gradient: &[T]) -> bool {
+        let d = self.dim;
+        let largest = kernels::max_abs(&self.formed);
+        if !largest.is_finite() {
+            return false;
+        }
+        self.unit = if largest > 0.0 { binade(largest) } else { 1.0 };
+        let mut difference = 0.0_f64;
         for j in 0..d {
             for i in j..d {
                 let (a, b): (f64, f64) = (self.formed[j * d + i].into(), self.formed[i * d + j].into());
+                let (a, b) = (a / self.unit, b / self.unit);
                 let mean = 0.5 * (a + b);
                 self.matrix[j * d + i] = mean;
                 self.matrix[i * d + j] = mean;
-                if !mean.is_finite() {
-                    return false;
-                }
-                largest = largest.max(mean.abs());
                 difference = difference.max((a - b).abs());
             }
         }
-        self.asymmetry = if difference > 0.0 { 0.5 * difference / largest.max(0.5 * difference) } else { 0.0 };
-        self.gradient.iter_mut().zip(gradient).for_each(|(out, &g)| *out = g.into());
-        self.decomposed = false;
+        let largest = largest / self.unit;
+        if difference > 0.0 {
+            self.asymmetry = self.asymmetry.max(0.5 * difference / largest.max(0.5 * difference));
+        }
+        self.units = Units::new(self.unit, kernels::norm(gradient));
+        self.linear.iter_mut().zip(gradient).for_each(|(out, &g)| *out = g.into() * self.units.linear);
+        (self.decomposed, self.factored, self.hint) = (false, None, 0.0);
         true
     }
 
-    /// Eigenvalues of M in rising order.
+    /// The symmetric part of M, and the unit of its entries.
+    pub fn matrix(&self) -> (&[f64], f64) {
+        (&self.matrix, self.unit)
+    }
+
+    /// Eigenvalues of M in rising order, in `self.c`.
     pub fn eigenvalues(&mut self) -> &[f64] {
-        self.decompose();
-        self.eigen.values()
+        if !self.decompose() {
+            return &[];
+        }
+        self.c.iter_mut().zip(self.eigen.values()).for_each(|(value, theta)| *value = theta * self.unit);
+        &self.c
+    }
+
+    /// The lowest eigenvalue; where a factor is at hand an estimate from above by inverse iteration, which costs O(d²).
+    pub fn lowest_eigenvalue(&mut self) -> Option<f64> {
+        let Some(shift) = self.factored.filter(|_| !self.decomposed) else {
+            return self.eigenvalues().first().copied();
+        };
+        let mut inverse = 0.0;
+        self.y.iter_mut().enumerate().for_each(|(i, y)| *y = 1.0 + 0.1 * (i % 7) as f64);
+        for _ in 0..INVERSE_ITERATIONS {
+            self.substitute();
+            inverse = spectral::length(self.y.iter().copied());
+            self.y.iter_mut().for_each(|y| *y /= inverse);
+        }
+        Some((inverse.recip() - shift) * self.unit)
     }
 
     /// gᵀMg / gᵀg.
     pub fn curvature(&self) -> f64 {
         let (mut along, mut size) = (0.0, 0.0);
-        for (column, g) in self.matrix.chunks_exact(self.dim).zip(&self.gradient) {
-            along += g * column.iter().zip(&self.gradient).map(|(m, g)| m * g).sum::<f64>();
+        for (column, g) in self.matrix.chunks_exact(self.dim).zip(&self.linear) {
+            along += g * column.iter().zip(&self.linear).map(|(m, g)| m * g).sum::<f64>();
             size += g * g;
         }
-        along / size
+        along / size * self.unit
     }
 
     fn decompose(&mut self) -> bool {
@@ -101,62 +178,52 @@ impl<T: Scalar> DenseModel<T> {
     }
 
     /// Answers `question`; the step is then had from [`step`](Self::step).
-    pub fn answer(&mut self, question: Question) -> Result<Answer, Indefinite> {
-        let damping = match question {
-            Question::Damped(damping) => Some((damping, f64::INFINITY)),
-            Question::Radius(radius) => Some((0.0, radius)),
-            Question::SaddleFree(longest) => Some((0.0, longest)),
-            Question::Cubic(_) | Question::MetricBall(_) => None,
+    pub fn answer(&mut self, question: Question) -> std::result::Result<Answer, Indefinite> {
+        let asked = self.units.of_question(question);
+        let definite = if self.decomposed { None } else { secular::answer(asked, self.hint, self) };
+        let answer = match definite {
+            Some(answer) => {
+                self.step.copy_from_slice(&self.y);
+                answer
+            }
+            None => {
+                if !self.decompose() {
+                    return Err(Indefinite { lowest: f64::NAN });
+                }
+                self.eigen.to_eigenbasis(&self.linear, &mut self.c);
+                spectral::drop_rounding(self.eigen.values(), &mut self.c);
+                let answer = spectral::answer(asked, self.eigen.values(), &self.c, &mut self.y)
+                    .map_err(|indefinite| Indefinite { lowest: indefinite.lowest * self.unit })?;
+                self.eigen.from_eigenbasis(&self.y, &mut self.step);
+                answer
+            }
         };
-        if let Some((damping, longest)) = damping.filter(|_| !self.decomposed)
-            && let Some(answer) = self.solve(damping)
-            && answer.norm <= longest
-        {
-            return Ok(answer);
-        }
-        if !self.decompose() {
-            return Err(Indefinite { lowest: f64::NAN });
-        }
-        self.eigen.to_eigenbasis(&self.gradient, &mut self.c);
-        // What is rounding of the eigenvectors must not become a step along one whose eigenvalue is rounding as well.
-        let size = spectral::length(self.c.iter().copied());
-        let rounding = 16.0 * f64::EPSILON * self.dim as f64 * size;
-        self.c.iter_mut().filter(|c| c.abs() <= rounding).for_each(|c| *c = 0.0);
-        let answer = spectral::answer(question, self.eigen.values(), &self.c, &mut self.y)?;
-        self.eigen.from_eigenbasis(&self.y, &mut self.step);
-        Ok(answer)
+        self.hint = answer.shift;
+        self.step.iter_mut().for_each(|s| *s = self.units.back(*s));
+        Ok(self.units.of_answer(answer))
     }
 
-    /// δ = −(M + λI)⁻¹g by Cholesky; `None` if M + λI is not positive definite to working precision.
-    fn solve(&mut self, damping: f64) -> Option<Answer> {
+    /// Corrects the last answer, whose δ was rounded to `step`, by one step of iterative refinement: `residual` is
+    /// (M + λI)δ + g by products. Nothing where there is no factor.
+    pub fn correct(&mut self, step: &[T], residual: &[T]) {
+        if self.decomposed {
+            return;
+        }
+        let factor = self.units.linear;
+        self.y.iter_mut().zip(residual).for_each(|(y, &r)| *y = -r.into() * factor);
+        self.substitute();
+        for ((to, &from), y) in self.step.iter_mut().zip(step).zip(&self.y) {
+            *to = from.into() + self.units.back(*y);
+        }
+    }
+
+    /// y ← (M + λI)⁻¹y.
+    fn substitute(&mut self) {
         let d = self.dim;
-        self.factor.copy_from_slice(&self.matrix);
-        (0..d).for_each(|i| self.factor[i * d + i] += damping);
-        let stack = MemStack::new(&mut self.scratch);
-        let factor = MatMut::from_column_major_slice_mut(&mut self.factor, d, d);
-        let done = cholesky_in_place(factor, LltRegularization::default(), parallel::dense(d), stack, Spec::default());
-        clean_registers();
-        done.ok()?;
-        let (least, largest) = (0..d).fold((f64::INFINITY, 0.0_f64), |(least, largest), i| {
-            let pivot = self.factor[i * d + i];
-            (least.min(pivot), largest.max(pivot))
-        });
-        if least * least <= f64::EPSILON * d as f64 * largest * largest {
-            return None; // singular to working precision
-        }
-        self.step.iter_mut().zip(&self.gradient).for_each(|(s, g)| *s = -g);
         let factor = MatRef::from_column_major_slice(&self.factor, d, d);
-        let step = MatMut::from_column_major_slice_mut(&mut self.step, d, 1);
-        solve_in_place(factor, step, parallel::dense(d), MemStack::new(&mut self.scratch));
+        let y = MatMut::from_column_major_slice_mut(&mut self.y, d, 1);
+        solve_in_place(factor, y, Par::Seq, MemStack::new(&mut self.scratch));
         clean_registers();
-        let norm = self.step.iter().map(|s| s * s).sum::<f64>().sqrt();
-        if !norm.is_finite() {
-            return None;
-        }
-        let slope: f64 = self.step.iter().zip(&self.gradient).map(|(s, g)| s * g).sum();
-        // (M + λI)δ = −g gives δᵀMδ without a product.
-        let curvature = -slope - damping * norm * norm;
-        Some(Answer { shift: damping, norm, slope, curvature, on_boundary: false, hard_case: false })
     }
 
     /// δ for the last answer.
@@ -168,7 +235,8 @@ impl<T: Scalar> DenseModel<T> {
     pub fn product(&self, out: &mut [T]) {
         for (i, out) in out.iter_mut().enumerate() {
             let row = &self.matrix[i * self.dim..(i + 1) * self.dim];
-            *out = T::from_f64(row.iter().zip(&self.step).map(|(m, s)| m * s).sum());
+            let sum: f64 = row.iter().zip(&self.step).map(|(m, s)| m * s).sum();
+            *out = T::from_f64(sum * self.unit);
         }
     }
 
@@ -178,6 +246,53 @@ impl<T: Scalar> DenseModel<T> {
             return None;
         }
         out.iter_mut().zip(self.eigen.vector(0)).for_each(|(out, &v)| *out = T::from_f64(v));
-        Some(self.eigen.values()[0])
+        Some(self.eigen.values()[0] * self.unit)
+    }
+}
+
+impl<T: Scalar> Shifted for DenseModel<T> {
+    fn factor(&mut self, shift: f64) -> bool {
+        if self.factored == Some(shift) {
+            return true;
+        }
+        let d = self.dim;
+        self.factor.copy_from_slice(&self.matrix);
+        (0..d).for_each(|i| self.factor[i * d + i] += shift);
+        let stack = MemStack::new(&mut self.scratch);
+        let factor = MatMut::from_column_major_slice_mut(&mut self.factor, d, d);
+        let done = cholesky_in_place(factor, LltRegularization::default(), parallel::dense(d), stack, Spec::default());
+        clean_registers();
+        let (least, largest) = (0..d).fold((f64::INFINITY, 0.0_f64), |(least, largest), i| {
+            let pivot = self.factor[i * d + i];
+            (least.min(pivot), largest.max(pivot))
+        });
+        // Otherwise singular to working precision.
+        let definite = done.is_ok() && least * least > f64::EPSILON * d as f64 * largest * largest;
+        self.factored = definite.then_some(shift);
+        definite
+    }
+
+    fn solve(&mut self) -> f64 {
+        self.y.iter_mut().zip(&self.linear).for_each(|(y, g)| *y = -g);
+        self.substitute();
+        spectral::length(self.y.iter().copied())
+    }
+
+    fn rate(&mut self) -> f64 {
+        let d = self.dim;
+        self.c.copy_from_slice(&self.y);
+        let factor = MatRef::from_column_major_slice(&self.factor, d, d);
+        solve_lower_triangular_in_place(factor, MatMut::from_column_major_slice_mut(&mut self.c, d, 1), Par::Seq);
+        clean_registers();
+        let squares = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>();
+        squares(&self.c) / squares(&self.y)
+    }
+
+    fn slope(&self) -> f64 {
+        self.linear.iter().zip(&self.y).map(|(b, y)| b * y).sum()
+    }
+
+    fn scale(&mut self, factor: f64) {
+        self.y.iter_mut().for_each(|y| *y *= factor);
     }
 }

@@ -249,7 +249,8 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
         true
     }
 
-    fn rank(&self) -> Option<usize> {
+    fn rank(&mut self, residual: &[T], scaling: &[T]) -> Option<usize> {
+        self.factored = self.factored || self.factor(residual, scaling);
         self.factored.then_some(self.rank)
     }
 

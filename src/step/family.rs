@@ -4,17 +4,25 @@
 //! gradients go on from there and hand their result back to the space. The dense path forms the matrix. Either way an
 //! answer to another question costs no product, unless it is not accurate enough: then the space grows further.
 
+use super::completion::Trend;
 use super::conjugate_gradient::{ConjugateGradient, Truncation};
-use super::dense::DenseModel;
+use super::dense::{self, DenseModel};
+pub use super::inner::{Accuracy, Inner, InnerStop, Resources};
 use super::krylov::{Growth, KrylovSpace};
-use super::remembered::RememberedModel;
 use super::spectral::{Answer, Indefinite, Question};
+use super::units::binade;
 use crate::base::{CallbackError, Scalar, kernels, space};
 use crate::operator::SymmetricOperator;
 
-/// Unknowns up to which the dense path is considered: an eigendecomposition takes about 30 ms at 512 (`cargo bench`,
-/// group `dense`), and 0.25 s at 1024.
-pub const DENSE_LIMIT: usize = 512;
+/// Bytes that the automatic choice may spend on the dense path: d ≤ 2048.
+const DENSE_BYTES: f64 = (1_u32 << 27) as f64;
+/// The share of d that products lately made must reach before a matrix that costs d of them is formed at once; and what is
+/// left of that memory after each such point, which tells nothing of what the space would have taken.
+const NEARLY: f64 = 0.9;
+/// Unknowns below which it is not: there such products are made one by one as fast.
+const FEW: usize = 8;
+/// The share of its decrease that a model of an outer loop may leave undone where the last one was right to 1 %.
+const NEARLY_EXACT: f64 = 1e-4;
 /// The residual, relative to ‖g‖, that no estimate by a preconditioner excuses: it may be a bad one. (Dembo & Steihaug,
 /// Math. Program. 26 (1983), take the same bound on their forcing terms.)
 const LARGEST_RESIDUAL: f64 = 0.5;
@@ -24,64 +32,14 @@ const CONTINUATIONS: usize = 20;
 const LOOK: usize = 16;
 /// Columns that the space keeps free for conjugate gradients, where memory is shorter than d.
 const SPARE: usize = 2;
-
-/// Which path answers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Inner {
-    /// Dense where d ≤ 512 and forming the matrix costs less than the products that the Krylov path lately took
-    /// ([`forming_cost`](crate::SymmetricOperator::forming_cost)); Krylov otherwise. For least squares see
-    /// [`LevenbergMarquardt::inner`](crate::LevenbergMarquardt::inner).
-    #[default]
-    Automatic,
-    /// A stored Krylov space, and conjugate gradients beyond its memory.
-    Krylov,
-    /// The matrix is formed: d products or what `forming_cost` says, and 4d² numbers. Not where x is spread over ranks
-    /// ([`distributed`](crate::distributed)).
-    Dense,
-}
-
-/// How an inner solve ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum InnerStop {
-    /// The residual or the model's remaining decrease is small enough.
-    Accurate,
-    /// The space is invariant or as large as it can be: nothing more can be gained.
-    Exhausted,
-    /// The matrix was formed and factored.
-    Dense,
-    /// The step was taken from remembered curvature; no product.
-    Remembered,
-    /// There was nothing to solve: the inverse of the metric is at hand.
-    ClosedForm,
-    /// No more products were allowed.
-    Limit,
-    /// A product was not finite; the answer is the best without it.
-    NotFinite,
-}
-
-/// When an answer is accurate enough.
-#[derive(Clone, Copy, Debug)]
-pub struct Accuracy {
-    /// ‖r‖ ≤ `residual` ‖g‖, with r = (M + λI)δ + g.
-    pub residual: f64,
-    /// With a preconditioner P, instead: rᵀP⁻¹r ≤ 2 `energy` × the model's decrease, an estimate of what a larger space
-    /// would add to it, and ‖r‖ ≤ ½‖g‖. 0 leaves only the residual test.
-    pub energy: f64,
-    /// Accurate in any case: ‖r‖ ≤ this.
-    pub enough: f64,
-    /// Whether what conjugate gradients bring home is good enough where they leave the trust region or meet negative
-    /// curvature (Steihaug), as it is in an outer loop.
-    pub truncated: bool,
-}
-
-/// What an inner solve needs from outside: remembered curvature, and how many products it may make.
-pub struct Resources<'r, T> {
-    pub remembered: Option<&'r mut RememberedModel<T>>,
-    /// Whether another product is allowed; asked before each.
-    pub more: &'r dyn Fn() -> bool,
-}
+/// A residual of so many units of roundoff of (‖M‖ + λ)‖δ‖ is as small as it can be …
+const ROUNDINGS: f64 = 4.0;
+/// … unless that is more than this share of ‖g‖: then M + λI is singular to rounding.
+const MOST_ROUNDING: f64 = 1e-3;
+/// The units of M in which conjugate gradients need no scaling: four of its squares stay in range.
+const SAFE: std::ops::Range<f64> = 1e-70..1e70;
+/// Vectors whose recurrences are too inexact for a product: it is made anew.
+const COARSE: f64 = 1e-10;
 
 /// The paths and their workspaces.
 pub struct StepFamily<T> {
@@ -98,9 +56,14 @@ pub struct StepFamily<T> {
     preconditioned: bool,
     /// Whether the answers come from `dense` at this point.
     on_dense: bool,
+    /// Whether a space may be completed to the matrix.
+    may_complete: bool,
+    trend: Trend,
     /// Products that the last inner solves took, a moving average.
     expected: f64,
     made: usize,
+    /// Products that may be made at this point.
+    allowed: usize,
 }
 
 impl<T: Scalar> StepFamily<T> {
@@ -118,8 +81,11 @@ impl<T: Scalar> StepFamily<T> {
             residual: vec![T::zero(); dim],
             preconditioned: false,
             on_dense: false,
+            may_complete: false,
+            trend: Trend::new(capacity),
             expected: 8.0,
             made: 0,
+            allowed: usize::MAX,
         }
     }
 
@@ -130,12 +96,21 @@ impl<T: Scalar> StepFamily<T> {
 
     /// Forgets the point: call when x or g has changed.
     pub fn clear(&mut self) {
-        if self.made > 0 && !self.on_dense {
+        if self.krylov.len() > 0 {
             self.expected = 0.5 * (self.expected + self.made as f64);
+        } else if self.on_dense && self.made >= self.dim {
+            self.expected *= NEARLY;
         }
         self.krylov.clear();
+        self.trend.clear();
         self.on_dense = false;
         self.made = 0;
+        self.allowed = usize::MAX;
+    }
+
+    /// Says how many products may be made at this point, those made included.
+    pub fn allow(&mut self, products: usize) {
+        self.allowed = products;
     }
 
     /// Whether anything is known of M at this point.
@@ -149,14 +124,17 @@ impl<T: Scalar> StepFamily<T> {
     }
 
     /// Whether the dense path is right for this operator.
-    pub fn prefers_dense(&self, inner: Inner, operator: &impl SymmetricOperator<T>) -> bool {
+    pub fn prefers_dense(&mut self, inner: Inner, operator: &impl SymmetricOperator<T>) -> bool {
+        self.may_complete = inner == Inner::Automatic && dense::bytes(self.dim) <= DENSE_BYTES && !space::in_parts();
         match inner {
             _ if space::in_parts() => false,
             Inner::Krylov => false,
             Inner::Dense => true,
             Inner::Automatic => {
                 let cost = operator.forming_cost();
-                self.dim <= DENSE_LIMIT && cost < self.dim && cost as f64 <= self.expected
+                let limit = if cost < self.dim { 1.0 } else { NEARLY };
+                let many = cost < self.dim || self.dim >= FEW;
+                self.may_complete && many && limit * cost as f64 <= self.expected
             }
         }
     }
@@ -167,6 +145,37 @@ impl<T: Scalar> StepFamily<T> {
         self.made += operator.forming_cost();
         self.on_dense = self.dense.get_or_insert_with(|| DenseModel::new(dim)).form(operator, gradient);
         self.on_dense
+    }
+
+    /// Completes the space to the matrix and answers; `None` if that is not finite.
+    fn complete(
+        &mut self,
+        operator: &impl SymmetricOperator<T>,
+        gradient: &[T],
+        question: Question,
+    ) -> Option<Result<Answer, Indefinite>> {
+        let dim = self.dim;
+        self.made += dim - self.krylov.len();
+        let dense = self.dense.get_or_insert_with(|| DenseModel::new(dim));
+        self.on_dense = dense.complete(operator, &self.krylov, gradient);
+        if !self.on_dense {
+            return None;
+        }
+        let answer = dense.answer(question);
+        if let (Ok(answer), Question::Damped(_)) = (answer, question)
+            && T::epsilon_f64() > COARSE
+            && self.made < self.allowed
+        {
+            // In f32 the parts of the matrix that the space tells have lost digits.
+            let (step, residual) = (self.krylov.direction(), &mut self.residual);
+            dense.step(step);
+            operator.apply(step, residual);
+            self.made += 1;
+            kernels::axpy(answer.shift, step, residual);
+            kernels::axpy(1.0, gradient, residual);
+            dense.correct(step, residual);
+        }
+        Some(answer)
     }
 
     /// Makes the space of one dimension. Its direction is P⁻¹g where the operator has a preconditioner, otherwise what
@@ -193,6 +202,9 @@ impl<T: Scalar> StepFamily<T> {
     }
 
     fn grow(&mut self, operator: &impl SymmetricOperator<T>, gradient: &[T]) -> Growth {
+        if self.krylov.is_full() {
+            self.krylov.reserve(2 * self.krylov.len());
+        }
         let growth = self.krylov.grow(operator, gradient);
         self.made += usize::from(growth != Growth::Dependent);
         growth
@@ -212,13 +224,17 @@ impl<T: Scalar> StepFamily<T> {
             return Ok((self.answer(question)?, InnerStop::Dense));
         }
         let size = kernels::norm(gradient);
+        // What a whole matrix costs pays for an accurate answer, or where M will be the same at the next point; then the space
+        // may also grow to so many columns.
+        let exact = accuracy.energy <= NEARLY_EXACT;
+        let columns = if self.may_complete && exact { self.dim } else { self.columns };
         let mut shift = 0.0;
         let mut next_look = 0;
         let mut continuations = 0;
         loop {
             // An answer costs O(k³): large spaces grow by several dimensions between two looks.
             let k = self.krylov.len();
-            if k < next_look && k < self.columns {
+            if k < next_look && k < columns {
                 if !(resources.more)() {
                     next_look = k;
                     continue;
@@ -233,8 +249,9 @@ impl<T: Scalar> StepFamily<T> {
             next_look = k + 1 + k / LOOK;
             let answer = self.krylov.answer(question)?;
             shift = answer.shift;
-            let negative = self.krylov.ritz_values()[0] < 0.0;
-            if negative && matches!(question, Question::SaddleFree(_)) {
+            if matches!(question, Question::SaddleFree(_))
+                && self.krylov.lowest_ritz_value().is_some_and(|low| low < 0.0)
+            {
                 return Ok((answer, InnerStop::Accurate));
             }
             let alpha = match question {
@@ -246,17 +263,21 @@ impl<T: Scalar> StepFamily<T> {
             let residual = self.krylov.residual(alpha, answer.shift, gradient);
             // Without a gradient the step is along the lowest eigenvector, and λδ is the scale.
             let size = if size > 0.0 { size } else { answer.shift * answer.norm };
-            if self.krylov.len() == self.whole || residual <= 4.0 * T::epsilon_f64() * size {
+            let rounding =
+                ROUNDINGS * T::epsilon_f64() * (size + (self.krylov.size + answer.shift) * answer.norm / alpha);
+            let rounding = rounding.min(MOST_ROUNDING * size);
+            if self.krylov.len() == self.whole || residual <= rounding {
                 return Ok((answer, InnerStop::Exhausted));
             }
             self.residual.copy_from_slice(self.krylov.direction());
             let preconditioned = precondition(operator, &mut resources, answer.shift, self.krylov.direction());
-            let accurate = if preconditioned && accuracy.energy > 0.0 {
+            let excess = if preconditioned && accuracy.energy > 0.0 {
                 let left = kernels::dot(&self.residual, self.krylov.direction());
-                residual <= LARGEST_RESIDUAL * size && left <= 2.0 * accuracy.energy * answer.decrease()
+                (left / (2.0 * accuracy.energy * answer.decrease())).max(residual / (LARGEST_RESIDUAL * size))
             } else {
-                residual <= accuracy.residual * size
+                residual / (accuracy.residual * size)
             };
+            let accurate = excess <= 1.0;
             let close = continuations > 0 && residual <= accuracy.residual * size;
             if accurate || close || residual <= accuracy.enough {
                 return Ok((answer, InnerStop::Accurate));
@@ -264,12 +285,22 @@ impl<T: Scalar> StepFamily<T> {
             if !(resources.more)() {
                 return Ok((answer, InnerStop::Limit));
             }
-            if self.krylov.len() >= self.columns {
+            if self.may_complete && self.trend.is_hopeless(self.made, excess, self.dim) {
+                let (known, missing) = (self.krylov.len(), self.dim - self.krylov.len());
+                let pays = exact || known >= columns && missing <= known;
+                if pays && missing <= self.allowed.saturating_sub(self.made) {
+                    return match self.complete(operator, gradient, question) {
+                        Some(answer) => Ok((answer?, InnerStop::Dense)),
+                        None => Ok((answer, InnerStop::NotFinite)),
+                    };
+                }
+            }
+            if self.krylov.len() >= columns {
                 if continuations == CONTINUATIONS {
                     return Ok((answer, InnerStop::Limit));
                 }
                 continuations += 1;
-                let tolerance = (0.5 * accuracy.residual * size).max(accuracy.enough);
+                let tolerance = (0.5 * accuracy.residual * size).max(accuracy.enough).max(0.5 * rounding);
                 match self.go_on(operator, gradient, question, answer, tolerance, resources.more) {
                     Truncation::Accurate => continue,
                     Truncation::NegativeCurvature | Truncation::Outside if !accuracy.truncated => continue,
@@ -317,18 +348,31 @@ impl<T: Scalar> StepFamily<T> {
             self.krylov.truncate(self.columns);
             self.krylov.adopt(&mut cg.z, &mut cg.product, gradient);
         }
-        let shift = answer.shift;
+        // In units in which r is of size 1 and so is M where its squares would leave the range of numbers.
+        let unit = if SAFE.contains(&self.krylov.size) { 1.0 } else { binade(self.krylov.size) };
+        let size = binade(kernels::norm(&self.residual));
+        kernels::scale(size.recip(), &mut self.residual);
+        let shift = answer.shift / unit;
         let made = std::cell::Cell::new(self.made);
-        let counted = CountingView { operator, made: &made };
-        let truncation =
-            cg.solve(&counted, shift, &self.residual, tolerance, radius, |r| operator.precondition(shift, r), more);
+        let scaled = InUnits { operator, made: &made, unit };
+        let precondition = |r: &mut [T]| operator.precondition(answer.shift, r);
+        let radius = radius / size * unit;
+        let truncation = cg.solve(&scaled, shift, &self.residual, tolerance / size, radius, precondition, more);
         self.made = made.get();
+        if truncation == Truncation::NotFinite {
+            return truncation;
+        }
         // Mz = (r − r₀) − λz
         kernels::axpby(-1.0, &self.residual, 1.0, &mut cg.r);
         kernels::axpy(-shift, &cg.z, &mut cg.r);
-        if truncation != Truncation::NotFinite {
-            self.krylov.adopt(&mut cg.z, &mut cg.r, gradient);
-            self.krylov.adopt(&mut cg.p, &mut cg.product, gradient);
+        for (direction, product) in [(&mut cg.z, &mut cg.r), (&mut cg.p, &mut cg.product)] {
+            if T::epsilon_f64() < COARSE {
+                kernels::scale(unit, product);
+                self.krylov.adopt(direction, product, gradient);
+            } else if !self.krylov.is_full() && more() {
+                self.krylov.direction().copy_from_slice(direction);
+                self.made += usize::from(self.krylov.grow(operator, gradient) != Growth::Dependent);
+            }
         }
         truncation
     }
@@ -380,6 +424,20 @@ impl<T: Scalar> StepFamily<T> {
         }
     }
 
+    /// The lowest Ritz value, or an estimate of it from above that costs less; NaN where nothing is known.
+    pub fn lowest_ritz_value(&mut self) -> f64 {
+        match &mut self.dense {
+            Some(dense) if self.on_dense => dense.lowest_eigenvalue(),
+            _ => self.krylov.lowest_ritz_value(),
+        }
+        .unwrap_or(f64::NAN)
+    }
+
+    /// The symmetric matrix and the unit of its entries, where it was formed.
+    pub fn matrix(&self) -> Option<(&[f64], f64)> {
+        self.dense.as_ref().filter(|_| self.on_dense).map(DenseModel::matrix)
+    }
+
     /// The curvature along the first direction of the space, on the dense path along g.
     pub fn first_curvature(&mut self) -> f64 {
         match &self.dense {
@@ -416,9 +474,8 @@ impl<T: Scalar> StepFamily<T> {
 
     /// Storage in vectors of length d.
     pub fn vectors(&self) -> usize {
-        let capacity = if self.columns == self.whole { self.whole } else { self.columns + SPARE };
         let dense = if self.dense.is_some() { 4 * self.dim } else { 0 };
-        2 * capacity + 2 + if self.conjugate_gradient.is_some() { 5 } else { 0 } + dense
+        self.krylov.vectors() + 1 + if self.conjugate_gradient.is_some() { 5 } else { 0 } + dense
     }
 }
 
@@ -441,19 +498,23 @@ fn precondition<T: Scalar>(
     }
 }
 
-/// Counts the products of one inner solve.
-struct CountingView<'c, M> {
+/// An operator in units, whose products are counted.
+struct InUnits<'c, M> {
     operator: &'c M,
     made: &'c std::cell::Cell<usize>,
+    unit: f64,
 }
 
-impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for CountingView<'_, M> {
+impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for InUnits<'_, M> {
     fn dim(&self) -> usize {
         self.operator.dim()
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.made.set(self.made.get() + 1);
         self.operator.apply(v, out);
+        if self.unit != 1.0 {
+            kernels::scale(self.unit.recip(), out);
+        }
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.operator.take_error()

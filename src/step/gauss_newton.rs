@@ -88,7 +88,7 @@ pub trait GaussNewtonSteps<T: Scalar> {
     }
 
     /// The numerical rank of JS at this point, where the whole of it is known.
-    fn rank(&self) -> Option<usize>;
+    fn rank(&mut self, residual: &[T], scaling: &[T]) -> Option<usize>;
 
     /// Storage in numbers.
     fn numbers(&self) -> usize;

@@ -1,7 +1,7 @@
 //! Which path answers a least-squares loop: dense factors or a Golub–Kahan space, chosen at the first point.
 
 use super::dense_least_squares::DenseLeastSquares;
-use super::family::{Accuracy, DENSE_LIMIT, Inner, InnerStop};
+use super::family::{Accuracy, Inner, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::golub_kahan::{ENTRY_COST, GolubKahan};
 use super::schur::Schur;
@@ -11,7 +11,7 @@ use crate::operator::LinearMap;
 
 /// Products that forming J may cost: an accurate step on the Krylov path takes about so many where J is ill-conditioned.
 const FORMING_LIMIT: usize = 100;
-/// Numbers that a formed J may have (64 MiB in `f64`).
+/// Numbers that a formed J, and JᵀJ, may have (64 MiB in `f64`).
 const NUMBERS: usize = 1 << 23;
 
 enum Path<T> {
@@ -48,7 +48,7 @@ impl<T: Scalar> GaussNewtonPath<T> {
             (None, Inner::Dense) => true,
             (None, Inner::Krylov) => false,
             (None, Inner::Automatic) => {
-                let fits = self.n <= DENSE_LIMIT && self.m.saturating_mul(self.n) <= NUMBERS;
+                let fits = self.m.max(self.n).saturating_mul(self.n) <= NUMBERS;
                 fits && jacobian.forming_cost() <= FORMING_LIMIT
             }
         }
@@ -120,8 +120,8 @@ impl<T: Scalar> GaussNewtonSteps<T> for GaussNewtonPath<T> {
         on_path!(&mut self.path, false, path => path.image(out))
     }
 
-    fn rank(&self) -> Option<usize> {
-        on_path!(&self.path, None, path => path.rank())
+    fn rank(&mut self, residual: &[T], scaling: &[T]) -> Option<usize> {
+        on_path!(&mut self.path, None, path => path.rank(residual, scaling))
     }
 
     fn numbers(&self) -> usize {

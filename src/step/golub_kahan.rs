@@ -447,7 +447,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
         false
     }
 
-    fn rank(&self) -> Option<usize> {
+    fn rank(&mut self, _: &[T], _: &[T]) -> Option<usize> {
         None
     }
 

@@ -15,10 +15,10 @@
 //! or an operator that is not quite symmetric make it so; radius and shift are measured in the Euclidean norm also with
 //! a preconditioner, which therefore changes the number of products but never the answer.
 
-use faer::Par;
-
-use super::spectral::{self, Answer, Indefinite, Question};
-use crate::base::{Eigen, Scalar, columns::Columns, kernels};
+use super::projected::Projected;
+use super::spectral::{Answer, Indefinite, Question};
+use super::units::binade;
+use crate::base::{Scalar, columns::Columns, kernels};
 use crate::operator::SymmetricOperator;
 
 /// What became of an attempt to enlarge the space.
@@ -43,16 +43,11 @@ pub struct KrylovSpace<T> {
     products: Vec<T>,
     /// r, and the next direction.
     work: Vec<T>,
-    /// G = VᵀMV by columns with stride `capacity`; both triangles.
-    projected: Vec<f64>,
-    /// Vᵀg.
-    linear: Vec<f64>,
-    eigen: Eigen,
-    /// Whether `eigen` is that of the present G.
-    decomposed: bool,
-    coefficients: Vec<f64>,
+    /// G = VᵀMV and Vᵀg.
+    projected: Projected,
     scratch: Vec<f64>,
-    scratch2: Vec<f64>,
+    /// The largest ‖Mvⱼ‖ met: ‖M‖ from below.
+    pub size: f64,
     /// The largest |vᵢᵀMvⱼ − vⱼᵀMvᵢ| / (‖Mvᵢ‖ + ‖Mvⱼ‖) met.
     pub asymmetry: f64,
 }
@@ -67,13 +62,9 @@ impl<T: Scalar> KrylovSpace<T> {
             basis: vec![T::zero(); dim * capacity],
             products: vec![T::zero(); dim * capacity],
             work: vec![T::zero(); dim],
-            projected: vec![0.0; capacity * capacity],
-            linear: vec![0.0; capacity],
-            eigen: Eigen::new(capacity),
-            decomposed: false,
-            coefficients: vec![0.0; capacity],
+            projected: Projected::new(capacity),
             scratch: vec![0.0; capacity],
-            scratch2: vec![0.0; capacity],
+            size: 0.0,
             asymmetry: 0.0,
         }
     }
@@ -85,8 +76,20 @@ impl<T: Scalar> KrylovSpace<T> {
 
     pub fn clear(&mut self) {
         self.len = 0;
-        self.decomposed = false;
-        self.asymmetry = 0.0;
+        self.projected.clear();
+        (self.size, self.asymmetry) = (0.0, 0.0);
+    }
+
+    /// Makes room for so many directions.
+    pub fn reserve(&mut self, capacity: usize) {
+        let capacity = capacity.min(self.dim);
+        if capacity > self.capacity {
+            self.basis.resize(self.dim * capacity, T::zero());
+            self.products.resize(self.dim * capacity, T::zero());
+            self.projected.reserve(capacity);
+            self.scratch.resize(capacity, 0.0);
+            self.capacity = capacity;
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -100,12 +103,12 @@ impl<T: Scalar> KrylovSpace<T> {
     /// Keeps the first `len` directions.
     pub fn truncate(&mut self, len: usize) {
         self.len = len.min(self.len);
-        self.decomposed = false;
+        self.projected.truncate(len);
     }
 
     /// Keeps the space for the gradient 0.
     pub fn forget_gradient(&mut self) {
-        self.linear.fill(0.0);
+        self.projected.set_linear(std::iter::repeat(0.0));
     }
 
     /// V.
@@ -134,9 +137,11 @@ impl<T: Scalar> KrylovSpace<T> {
         let v = &self.basis[k * dim..(k + 1) * dim];
         let product = &mut self.products[k * dim..(k + 1) * dim];
         operator.apply(v, product);
-        if !kernels::norm(product).is_finite() {
+        let size = kernels::norm(product);
+        if !size.is_finite() {
             return Growth::NotFinite;
         }
+        self.size = self.size.max(size);
         self.project(gradient);
         Growth::Grown
     }
@@ -168,7 +173,7 @@ impl<T: Scalar> KrylovSpace<T> {
 
     /// Extends G and Vᵀg by the column that has been written behind the basis.
     fn project(&mut self, gradient: &[T]) {
-        let (dim, k, capacity) = (self.dim, self.len, self.capacity);
+        let (dim, k) = (self.dim, self.len);
         let basis = Columns::new(dim, &self.basis[..(k + 1) * dim]);
         let products = Columns::new(dim, &self.products[..(k + 1) * dim]);
         let (v, product) = (basis.column(k), products.column(k));
@@ -183,13 +188,8 @@ impl<T: Scalar> KrylovSpace<T> {
                 self.asymmetry = self.asymmetry.max(difference / scale);
             }
         }
-        for (i, &value) in column.iter().enumerate() {
-            self.projected[k * capacity + i] = value;
-            self.projected[i * capacity + k] = value;
-        }
-        self.linear[k] = kernels::dot(v, gradient);
+        self.projected.push(column, kernels::dot(v, gradient));
         self.len += 1;
-        self.decomposed = false;
     }
 
     /// work ← work / ‖work‖ after removing its part in V. False if nothing is left.
@@ -198,7 +198,7 @@ impl<T: Scalar> KrylovSpace<T> {
         if !(original > 0.0 && original.is_finite()) {
             return false;
         }
-        kernels::scale(original.recip(), &mut self.work);
+        scale_to_one(original, &mut self.work);
         let basis = Columns::new(self.dim, &self.basis[..self.len * self.dim]);
         let mut size = 1.0;
         if self.len > 0 {
@@ -224,33 +224,22 @@ impl<T: Scalar> KrylovSpace<T> {
 
     /// Eigenvalues of G (Ritz values of M) in rising order; empty if there is none.
     pub fn ritz_values(&mut self) -> &[f64] {
-        self.decompose();
-        self.eigen.values()
+        self.projected.eigenvalues()
     }
 
-    fn decompose(&mut self) -> bool {
-        if !self.decomposed {
-            self.decomposed = self.eigen.decompose(&self.projected, self.capacity, self.len, Par::Seq);
-        }
-        self.decomposed
+    /// The lowest Ritz value, or an estimate of it from above that costs less.
+    pub fn lowest_ritz_value(&mut self) -> Option<f64> {
+        self.projected.lowest_eigenvalue()
     }
 
     /// Answers `question` in the space; the step is then had from [`step`](Self::step).
     pub fn answer(&mut self, question: Question) -> Result<Answer, Indefinite> {
-        let k = self.len;
-        if !self.decompose() {
-            return Err(Indefinite { lowest: f64::NAN });
-        }
-        let (c, y) = (&mut self.scratch[..k], &mut self.scratch2[..k]);
-        self.eigen.to_eigenbasis(&self.linear[..k], c);
-        let answer = spectral::answer(question, self.eigen.values(), c, y)?;
-        self.eigen.from_eigenbasis(y, &mut self.coefficients[..k]);
-        Ok(answer)
+        self.projected.answer(question)
     }
 
     /// The `j`-th lowest Ritz vector and its product. Expects Ritz values to have been asked for.
     pub fn ritz_pair(&self, j: usize, vector: &mut [T], product: &mut [T]) {
-        let q = self.eigen.vector(j);
+        let q = self.projected.eigenvector(j);
         self.basis().times(q, vector);
         self.products().times(q, product);
     }
@@ -266,29 +255,26 @@ impl<T: Scalar> KrylovSpace<T> {
     /// out ← the unit vector in the space along which the curvature is lowest; returns that curvature. `None` for an
     /// empty space.
     pub fn lowest_direction(&mut self, out: &mut [T]) -> Option<f64> {
-        if !self.decompose() {
-            return None;
-        }
-        let basis = Columns::new(self.dim, &self.basis[..self.len * self.dim]);
-        basis.times(self.eigen.vector(0), out);
-        Some(self.eigen.values()[0])
+        let lowest = self.projected.eigenvalues().first().copied()?;
+        self.basis().times(self.projected.eigenvector(0), out);
+        Some(lowest)
     }
 
     /// δ ← Vy for the last answer.
     pub fn step(&self, step: &mut [T]) {
-        self.basis().times(&self.coefficients[..self.len], step);
+        self.basis().times(self.projected.coefficients(), step);
     }
 
     /// out ← Mδ for the last answer.
     pub fn product(&self, out: &mut [T]) {
-        self.products().times(&self.coefficients[..self.len], out);
+        self.products().times(self.projected.coefficients(), out);
     }
 
     /// Computes r = (M + λI)δ/α + g for the last answer, leaves it in [`direction`](Self::direction), returns ‖r‖. α = 1
     /// but for questions whose answer is a multiple of the Newton step.
     pub fn residual(&mut self, alpha: f64, shift: f64, gradient: &[T]) -> f64 {
         let (k, dim) = (self.len, self.dim);
-        let y = &self.coefficients[..k];
+        let y = self.projected.coefficients();
         self.work.copy_from_slice(gradient);
         Columns::new(dim, &self.products[..k * dim]).add_times(alpha.recip(), y, &mut self.work);
         if shift != 0.0 {
@@ -296,4 +282,14 @@ impl<T: Scalar> KrylovSpace<T> {
         }
         kernels::norm(&self.work)
     }
+}
+
+/// v ← v / ‖v‖, given ‖v‖, in two steps: its inverse may be out of the range of T.
+pub fn scale_to_one<T: Scalar>(norm: f64, v: &mut [T]) {
+    let least: f64 = T::min_positive_value().into();
+    let root = if (1e3 * least..1e-3 / least).contains(&norm) { 1.0 } else { binade(norm).sqrt() };
+    if root != 1.0 {
+        kernels::scale(root.recip(), v);
+    }
+    kernels::scale(root / norm, v);
 }

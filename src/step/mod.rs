@@ -3,6 +3,7 @@
 mod backtracking_cg;
 mod bidiagonal;
 mod bidiagonalization;
+mod completion;
 mod conjugate_gradient;
 mod deflation;
 mod dense;
@@ -15,19 +16,25 @@ mod gauss_newton_path;
 mod golub_kahan;
 #[cfg(test)]
 mod golub_kahan_tests;
+mod inner;
 mod krylov;
 mod least_squares_steps;
 mod linear_least_squares;
 mod lsmr;
 mod minres;
+mod projected;
 mod reduced_pattern;
 mod reduced_system;
 mod remembered;
+#[cfg(test)]
+mod remembered_tests;
 mod schur;
 #[cfg(test)]
 mod schur_tests;
+mod secular;
 mod spectral;
 mod steps;
+mod units;
 
 pub use family::{Inner, InnerStop};
 pub use least_squares_steps::{LeastSquaresStep, LeastSquaresSteps};
@@ -37,6 +44,7 @@ pub use spectral::Question;
 pub use steps::{Step, StepOptions, StepOutcome, Steps, damped_step};
 
 pub(crate) use backtracking_cg::{BacktrackingCg, CgStop};
+pub(crate) use dense::check_memory;
 pub(crate) use dense_least_squares::rank_noise;
 pub(crate) use family::{Accuracy, Resources, StepFamily};
 pub(crate) use gauss_newton::{GaussNewtonSteps, System};

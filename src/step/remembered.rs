@@ -25,6 +25,8 @@ use crate::base::{Eigen, Scalar, columns::Columns, kernels, space};
 
 /// Least |zᵀs| / ‖z‖‖s‖ for the rank-one formula.
 const RANK_ONE: f64 = 0.05;
+/// Unknowns up to which a formed matrix is remembered whole: its spectrum takes about 30 ms.
+const WHOLE: usize = 512;
 
 /// The model. Storage: capacity + 3 vectors of length d.
 pub struct RememberedModel<T> {
@@ -150,6 +152,9 @@ impl<T: Scalar> RememberedModel<T> {
         let rounding = 16.0 * f64::EPSILON * self.whole as f64 * kernels::norm(gradient);
         self.b[..m].iter_mut().filter(|b| b.abs() <= rounding).for_each(|b| *b = 0.0);
         let theta = self.eigen.values();
+        if theta.len() < m {
+            return None;
+        }
         let place = theta.partition_point(|&t| t < self.exterior);
         let total = if m < self.whole { m + 1 } else { m };
         if total > m {
@@ -170,6 +175,22 @@ impl<T: Scalar> RememberedModel<T> {
         kernels::scale(along, step);
         basis.add_times(1.0, &self.b[..m], step);
         Some(answer)
+    }
+
+    /// Learns the whole matrix, given in a unit, where it is small enough or would be learnt whole in any case.
+    pub fn learn_matrix(&mut self, matrix: &[f64], unit: f64) {
+        let d = self.dim;
+        if self.capacity == 0 || d > WHOLE && self.capacity < d {
+            return;
+        }
+        if self.capacity < d {
+            *self = RememberedModel::new(d, d);
+        }
+        self.basis.fill(T::zero());
+        (0..d).for_each(|i| self.basis[i * d + i] = T::one());
+        self.core.iter_mut().zip(matrix).for_each(|(core, m)| *core = m * unit);
+        (self.len, self.decomposed) = (d, false);
+        self.set_exterior(unit);
     }
 
     /// Learns every product of a Krylov space. The first one met sets γ, to the geometric mean of its Ritz values.

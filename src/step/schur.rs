@@ -362,7 +362,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for Schur<T> {
         false
     }
 
-    fn rank(&self) -> Option<usize> {
+    fn rank(&mut self, _: &[T], _: &[T]) -> Option<usize> {
         None
     }
 

@@ -98,8 +98,25 @@ fn step(theta: &[f64], c: &[f64], mu: f64, y: &mut [f64]) -> f64 {
     length(y.iter().copied())
 }
 
+/// c ← 0 where it is rounding of the eigenvectors and its eigenvalue is rounding as well, or negative: neither must make a
+/// step.
+pub(super) fn drop_rounding(theta: &[f64], c: &mut [f64]) {
+    let relative = 16.0 * f64::EPSILON * theta.len() as f64;
+    let largest = theta.iter().fold(0.0, |l: f64, t| l.max(t.abs()));
+    let size = length(c.iter().copied());
+    for (c, &theta) in c.iter_mut().zip(theta) {
+        if theta <= relative * largest && c.abs() <= relative * size {
+            *c = 0.0;
+        }
+    }
+}
+
 /// √Σv², scaled against overflow.
 pub(super) fn length(values: impl Iterator<Item = f64> + Clone) -> f64 {
+    let squares: f64 = values.clone().map(|v| v * v).sum();
+    if (1e-280..1e280).contains(&squares) {
+        return squares.sqrt();
+    }
     let largest = values.clone().fold(0.0, |m: f64, v| m.max(v.abs()));
     if largest == 0.0 || !largest.is_finite() {
         return largest;

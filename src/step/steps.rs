@@ -1,5 +1,6 @@
 //! The step family for people with their own loop.
 
+use super::dense::check_memory;
 use super::family::{Accuracy, Inner, InnerStop, Resources, StepFamily};
 use super::spectral::{Answer, Question};
 use crate::base::random::SplitMix64;
@@ -104,7 +105,8 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
     /// Prepares; makes no product yet.
     ///
     /// # Errors
-    /// For zero dimension, a gradient of another length or with NaN or ∞, a negative tolerance, zero `max_products`.
+    /// For zero dimension, a gradient of another length or with NaN or ∞, a negative tolerance, zero `max_products`, a dense
+    /// path for which there is no memory.
     pub fn new(operator: &'a M, gradient: &'a [T], options: StepOptions) -> Result<Self> {
         let dim = operator.dim();
         check_positive_dimension("the operator's dimension", dim)?;
@@ -112,6 +114,9 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
         check_finite("gradient", gradient)?;
         check_range("tolerance", options.tolerance, options.tolerance >= 0.0, "at least 0")?;
         check_range("max_products", options.max_products as f64, options.max_products > 0, "at least 1")?;
+        if options.inner == Inner::Dense {
+            check_memory(dim)?;
+        }
         Ok(Steps { operator, gradient, options, family: StepFamily::new(dim, options.basis.min(MOST_BASIS)) })
     }
 
@@ -135,6 +140,7 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
             Question::SaddleFree(longest) => check_range("longest", longest, longest > 0.0, "positive")?,
         }
         let before = self.family.products_made();
+        self.family.allow(self.options.max_products);
         let zero = vec![T::zero(); self.gradient.len()];
         let trivial = !matches!(question, Question::Radius(_) | Question::Cubic(_));
         if kernels::norm(self.gradient) == 0.0 && self.family.is_empty() && trivial {
@@ -176,11 +182,13 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
         let scale = kernels::norm(self.gradient);
         let scale = if scale > 0.0 { scale } else { shift * norm };
         let small = residual_norm <= 1.01 * accuracy.residual * scale;
-        let known = self.family.ritz_values();
         let accurate = match question {
             Question::MetricBall(_) => true,
             // Where M is indefinite only the whole space has |M|⁻¹g.
-            Question::SaddleFree(_) => known.first().is_none_or(|&lowest| lowest >= 0.0) || self.family.is_whole(),
+            Question::SaddleFree(_) => {
+                let known = self.family.ritz_values();
+                known.first().is_none_or(|&lowest| lowest >= 0.0) || self.family.is_whole()
+            }
             _ => small,
         };
         let outcome = match stop {

@@ -272,6 +272,15 @@ fn what_becomes_of_bare_runs() {
     assert_eq!((report.termination, report.iterations()), (Termination::NotFinite(Evaluation::Product), 0));
 }
 
+/// Where f drowns in its rounding a rate goes on as before: nothing is judged by f.
+#[test]
+fn rounding_does_not_stop_a_rate() {
+    let raised =
+        objective(1, |x: &[f64]| 1e6 + 0.5 * x[0] * x[0], |x, g| g[0] = x[0], |_, v, mv| mv.copy_from_slice(v));
+    let report = path(&limited(Control::FixedRate(0.05), 0.0, 1000, Inner::Automatic), &raised, &[1.0]).0;
+    assert!(report.termination.converged() && report.x[0] <= 1e-6, "{report}");
+}
+
 /// Negative curvature is met by a λ beyond it, before anything is evaluated.
 #[test]
 fn levenberg_marquardt_leaves_saddles() {

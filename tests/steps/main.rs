@@ -1,6 +1,8 @@
 //! Floor 3: steps from products, against systems whose solutions are known.
 
+mod dense;
 mod family;
 mod golub_kahan;
 mod linear_least_squares;
+mod magnitude;
 mod minres;

@@ -188,10 +188,11 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss> Oracle<T> for Residuals<'_, T, M, L>
         4 * state.norms.len() + 3 * state.image.len() + weights.numbers() + state.source.numbers()
     }
 
-    fn report(state: FitState<T>, cosine: f64, elsewhere: bool, run: Report<T>) -> LeastSquaresReport<T> {
+    fn report(mut state: FitState<T>, cosine: f64, elsewhere: bool, run: Report<T>) -> LeastSquaresReport<T> {
         let held = (0..state.scaling.len()).filter(|&j| state.scaling[j] == T::zero()).collect();
+        let rank = state.source.rank(&state.residual, &state.scaling);
         let residual = if elsewhere { state.best_residual } else { state.residual };
-        LeastSquaresReport { rank: state.source.rank(), residual, cosine, held, run }
+        LeastSquaresReport { rank, residual, cosine, held, run }
     }
 }
 

@@ -1,0 +1,276 @@
+//! A small quadratic model bᵀy + ½ yᵀAy, k × k, and the answers to all questions about it.
+//!
+//! Where A + λI is positive definite, and that is nearly always, an answer comes from Cholesky factors by
+//! [`secular`](super::secular): k³/3 operations for a new λ, and O(k²) where a known factor gains the rows by which A has
+//! grown. Where it is not, and for the spectrum itself, the eigendecomposition is computed, once for an A, and answers by
+//! [`spectral`](super::spectral) whatever is asked.
+//!
+//! A and b are held in units (powers of two) in which the first curvature met and ‖b‖ are about 1, so that no square
+//! overflows or vanishes whatever the units of f and x.
+
+use faer::Par;
+
+use super::secular::{self, Shifted};
+use super::spectral::{self, Answer, Indefinite, Question};
+use super::units::{Units, binade};
+use crate::base::Eigen;
+use crate::base::cholesky::{cholesky_rows, lower_rows_solve, lower_rows_transpose_solve};
+
+/// The units of A follow its entries beyond this ratio.
+const SPREAD: f64 = 1e100;
+/// Steps of inverse iteration for the lowest eigenvalue.
+pub const INVERSE_ITERATIONS: usize = 8;
+/// Rows up to which the eigendecomposition has its memory from the beginning.
+const EAGER: usize = 256;
+
+/// The model, its factor and its spectrum.
+pub struct Projected {
+    capacity: usize,
+    len: usize,
+    /// A by rows with stride `capacity`, both triangles, in units.
+    matrix: Vec<f64>,
+    /// b as it is.
+    linear: Vec<f64>,
+    /// The unit of A.
+    unit: f64,
+    factors: Factors,
+    /// The shift of the last answer: where the next search begins.
+    hint: f64,
+    eigen: Eigen,
+    decomposed: bool,
+    /// Eigenvalues as they are.
+    values: Vec<f64>,
+    /// The last answer's y.
+    y: Vec<f64>,
+    c: Vec<f64>,
+}
+
+impl Projected {
+    pub fn new(capacity: usize) -> Self {
+        let zeros = || vec![0.0; capacity];
+        Projected {
+            capacity,
+            len: 0,
+            matrix: vec![0.0; capacity * capacity],
+            linear: zeros(),
+            unit: 0.0,
+            factors: Factors::new(capacity),
+            hint: 0.0,
+            eigen: Eigen::new(if capacity <= EAGER { capacity } else { 0 }),
+            decomposed: false,
+            values: zeros(),
+            y: zeros(),
+            c: zeros(),
+        }
+    }
+
+    pub fn clear(&mut self) {
+        (self.unit, self.hint) = (0.0, 0.0);
+        self.truncate(0);
+    }
+
+    /// Keeps the leading block.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = len.min(self.len);
+        self.factors.rows = self.factors.rows.min(self.len);
+        self.decomposed = false;
+    }
+
+    /// Room for `capacity` rows.
+    pub fn reserve(&mut self, capacity: usize) {
+        if capacity <= self.capacity {
+            return;
+        }
+        let (mut larger, k) = (Projected::new(capacity), self.len);
+        for i in 0..k {
+            larger.matrix[i * capacity..i * capacity + k]
+                .copy_from_slice(&self.matrix[i * self.capacity..i * self.capacity + k]);
+        }
+        larger.linear[..k].copy_from_slice(&self.linear[..k]);
+        larger.y[..k].copy_from_slice(&self.y[..k]);
+        (larger.len, larger.unit, larger.hint) = (k, self.unit, self.hint);
+        *self = larger;
+    }
+
+    /// Adds the last row (and column) of A, without its unit, and the last component of b.
+    pub fn push(&mut self, row: &[f64], linear: f64) {
+        let (k, n) = (self.len, self.capacity);
+        let largest = row.iter().fold(0.0, |l: f64, a| l.max(a.abs()));
+        if largest > 0.0 && (self.unit == 0.0 || largest > SPREAD * self.unit) {
+            self.change_unit(binade(largest));
+        }
+        for (i, &a) in row.iter().enumerate() {
+            let a = if a == 0.0 { 0.0 } else { a / self.unit };
+            self.matrix[k * n + i] = a;
+            self.matrix[i * n + k] = a;
+        }
+        self.linear[k] = linear;
+        self.len += 1;
+        self.decomposed = false;
+    }
+
+    fn change_unit(&mut self, unit: f64) {
+        let factor = if self.unit == 0.0 { 1.0 } else { self.unit / unit };
+        self.matrix.iter_mut().for_each(|a| *a *= factor);
+        self.hint *= factor;
+        self.unit = unit;
+        self.factors.rows = 0;
+    }
+
+    /// Replaces b.
+    pub fn set_linear(&mut self, linear: impl Iterator<Item = f64>) {
+        self.linear.iter_mut().zip(linear).for_each(|(b, value)| *b = value);
+    }
+
+    fn decompose(&mut self) -> bool {
+        if !self.decomposed {
+            self.decomposed = self.eigen.decompose(&self.matrix, self.capacity, self.len, Par::Seq);
+            let unit = if self.unit == 0.0 { 1.0 } else { self.unit };
+            self.values.iter_mut().zip(self.eigen.values()).for_each(|(value, &theta)| *value = theta * unit);
+        }
+        self.decomposed
+    }
+
+    /// Eigenvalues in rising order; empty if there is none.
+    pub fn eigenvalues(&mut self) -> &[f64] {
+        let known = if self.decompose() { self.len } else { 0 };
+        &self.values[..known]
+    }
+
+    /// The eigenvector of the `j`-th lowest eigenvalue. Expects the eigenvalues to have been asked for.
+    pub fn eigenvector(&self, j: usize) -> &[f64] {
+        self.eigen.vector(j)
+    }
+
+    /// The lowest eigenvalue; where a factor is at hand an estimate from above by inverse iteration, which costs O(k²).
+    pub fn lowest_eigenvalue(&mut self) -> Option<f64> {
+        let k = self.len;
+        if self.decomposed || k <= 2 || self.factors.rows < k {
+            return self.eigenvalues().first().copied();
+        }
+        let mut inverse = 0.0;
+        let x = &mut self.c[..k];
+        x.iter_mut().enumerate().for_each(|(i, x)| *x = 1.0 + 0.1 * (i % 7) as f64);
+        for _ in 0..INVERSE_ITERATIONS {
+            lower_rows_solve(&self.factors.lower, self.capacity, x);
+            lower_rows_transpose_solve(&self.factors.lower, self.capacity, x);
+            inverse = spectral::length(x.iter().copied());
+            x.iter_mut().for_each(|x| *x /= inverse);
+        }
+        Some((inverse.recip() - self.factors.shift) * self.unit)
+    }
+
+    /// Answers `question`; y is then had from [`coefficients`](Self::coefficients).
+    pub fn answer(&mut self, question: Question) -> Result<Answer, Indefinite> {
+        if let Some(answer) = self.definite_answer(question) {
+            return Ok(answer);
+        }
+        let (k, units) = (self.len, self.units());
+        if !self.decompose() {
+            return Err(Indefinite { lowest: f64::NAN });
+        }
+        self.c[..k].iter_mut().zip(&self.linear).for_each(|(c, &b)| *c = b * units.linear);
+        self.eigen.to_eigenbasis(&self.c[..k], &mut self.factors.work);
+        let asked = units.of_question(question);
+        let answer = spectral::answer(asked, self.eigen.values(), &self.factors.work[..k], &mut self.c[..k])
+            .map_err(|indefinite| Indefinite { lowest: indefinite.lowest * self.unit })?;
+        self.eigen.from_eigenbasis(&self.c[..k], &mut self.y[..k]);
+        self.hint = answer.shift;
+        Ok(self.finish(&units, answer))
+    }
+
+    /// The answer where Cholesky factors can give it.
+    fn definite_answer(&mut self, question: Question) -> Option<Answer> {
+        if self.decomposed {
+            return None;
+        }
+        let (k, units) = (self.len, self.units());
+        self.c[..k].iter_mut().zip(&self.linear).for_each(|(c, &b)| *c = b * units.linear);
+        let mut shifted = Model {
+            matrix: &self.matrix,
+            stride: self.capacity,
+            linear: &self.c[..k],
+            factors: &mut self.factors,
+            y: &mut self.y[..k],
+        };
+        let answer = secular::answer(units.of_question(question), self.hint, &mut shifted)?;
+        self.hint = answer.shift;
+        Some(self.finish(&units, answer))
+    }
+
+    fn units(&self) -> Units {
+        Units::new(self.unit, spectral::length(self.linear[..self.len].iter().copied()))
+    }
+
+    fn finish(&mut self, units: &Units, answer: Answer) -> Answer {
+        self.y[..self.len].iter_mut().for_each(|y| *y = units.back(*y));
+        units.of_answer(answer)
+    }
+
+    /// y of the last answer.
+    pub fn coefficients(&self) -> &[f64] {
+        &self.y[..self.len]
+    }
+}
+
+/// A Cholesky factor of A + λI that may lack the last rows.
+struct Factors {
+    /// L by rows, with 1/Lᵢᵢ on the diagonal.
+    lower: Vec<f64>,
+    shift: f64,
+    rows: usize,
+    work: Vec<f64>,
+}
+
+impl Factors {
+    fn new(capacity: usize) -> Self {
+        Factors { lower: vec![0.0; capacity * capacity], shift: 0.0, rows: 0, work: vec![0.0; capacity] }
+    }
+
+    /// Makes the factor of `k` rows, or what is missing of it.
+    fn make(&mut self, matrix: &[f64], stride: usize, shift: f64, k: usize) -> bool {
+        if self.shift != shift {
+            (self.shift, self.rows) = (shift, 0);
+        }
+        self.rows = cholesky_rows(matrix, stride, shift, &mut self.lower, self.rows.min(k)..k);
+        self.rows == k
+    }
+}
+
+/// The model in units, as the secular equation sees it.
+struct Model<'a> {
+    matrix: &'a [f64],
+    stride: usize,
+    linear: &'a [f64],
+    factors: &'a mut Factors,
+    y: &'a mut [f64],
+}
+
+impl Shifted for Model<'_> {
+    fn factor(&mut self, shift: f64) -> bool {
+        self.factors.make(self.matrix, self.stride, shift, self.linear.len())
+    }
+
+    fn solve(&mut self) -> f64 {
+        self.y.iter_mut().zip(self.linear).for_each(|(y, b)| *y = -b);
+        lower_rows_solve(&self.factors.lower, self.stride, self.y);
+        lower_rows_transpose_solve(&self.factors.lower, self.stride, self.y);
+        spectral::length(self.y.iter().copied())
+    }
+
+    fn rate(&mut self) -> f64 {
+        let w = &mut self.factors.work[..self.linear.len()];
+        w.copy_from_slice(self.y);
+        lower_rows_solve(&self.factors.lower, self.stride, w);
+        let squares = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>();
+        squares(w) / squares(self.y)
+    }
+
+    fn slope(&self) -> f64 {
+        self.linear.iter().zip(&*self.y).map(|(b, y)| b * y).sum()
+    }
+
+    fn scale(&mut self, factor: f64) {
+        self.y.iter_mut().for_each(|y| *y *= factor);
+    }
+}

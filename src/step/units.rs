@@ -1,0 +1,61 @@
+//! Units in which a quadratic model is of size 1, so that none of its squares overflows or vanishes.
+//!
+//! With powers of two a and s, Ã = A/a, b̃ = b/s, and (A + λI)y = −b:
+//!
+//!   ỹ = (a/s) y,   λ̃ = λ/a,   Δ̃ = (a/s) Δ,   σ̃ = σ s/a²,   ε̃ = ε √a/s.
+
+use super::spectral::{Answer, Question};
+
+/// The largest power of two that is not above a positive, finite number.
+pub fn binade(value: f64) -> f64 {
+    let power = f64::from_bits(value.to_bits() & 0x7ff0_0000_0000_0000);
+    if power > 0.0 && power.is_finite() { power } else { f64::MIN_POSITIVE }
+}
+
+/// The units of a model.
+pub struct Units {
+    /// a.
+    curvature: f64,
+    /// s.
+    slope: f64,
+    /// 1/s.
+    pub linear: f64,
+}
+
+impl Units {
+    /// For a matrix in the unit `curvature` (0 for the zero matrix) and a linear term of length `slope`.
+    pub fn new(curvature: f64, slope: f64) -> Self {
+        let curvature = if curvature > 0.0 { curvature } else { 1.0 };
+        // One binade more, so that the inverse of the smallest is finite.
+        let slope = if slope > 0.0 && slope.is_finite() { 2.0 * binade(slope.min(f64::MAX / 8.0)) } else { 1.0 };
+        Units { curvature, slope, linear: slope.recip() }
+    }
+
+    /// y from ỹ.
+    pub fn back(&self, y: f64) -> f64 {
+        y * self.slope / self.curvature
+    }
+
+    pub fn of_question(&self, question: Question) -> Question {
+        let length = |length: f64| (length / self.slope) * self.curvature;
+        let inside = |value: f64| value.clamp(f64::MIN_POSITIVE, f64::MAX);
+        match question {
+            Question::Damped(damping) => Question::Damped(damping / self.curvature),
+            Question::Radius(radius) => Question::Radius(inside(length(radius))),
+            Question::Cubic(weight) => Question::Cubic(inside(weight / self.curvature * self.slope / self.curvature)),
+            Question::MetricBall(size) => Question::MetricBall(inside(size / self.slope * self.curvature.sqrt())),
+            Question::SaddleFree(longest) => Question::SaddleFree(length(longest).max(f64::MIN_POSITIVE)),
+        }
+    }
+
+    pub fn of_answer(&self, answer: Answer) -> Answer {
+        let energy = |value: f64| value * self.slope / self.curvature * self.slope;
+        Answer {
+            shift: answer.shift * self.curvature,
+            norm: self.back(answer.norm),
+            slope: energy(answer.slope),
+            curvature: energy(answer.curvature),
+            ..answer
+        }
+    }
+}

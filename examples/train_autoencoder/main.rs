@@ -38,11 +38,11 @@ mod png;
 #[path = "../common/training/mod.rs"]
 mod training;
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{BernoulliCrossEntropy, Counts, Linearization, Model, SampledModel, Termination, fit_samples};
 
@@ -256,14 +256,18 @@ fn train(
         batch: arguments.batch.map(|size| size as usize),
         checkpoint: checkpoint.as_ref(),
     };
-    let milliseconds = |seconds: f64| (seconds * 1e3) as u64;
-    let bar = ProgressBar::new(milliseconds(arguments.seconds));
-    bar.set_style(ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}").expect("a valid template"));
+    // One line that is written again and again, for people.
+    let watched = io::stderr().is_terminal();
+    let mut shown = 0.0;
     let (mut curve, mut reached) = (vec![], vec![None; arguments.reach.len()]);
     let mut due = times.iter().copied().peekable();
     let mut see = |Seen { x, iterations, counts, value, seconds }: Seen<'_>| {
-        bar.set_position(milliseconds(seconds.min(arguments.seconds)));
-        bar.set_message(format!("{}: iteration {iterations}, loss on the batch {value:.3}", method.name()));
+        if watched && seconds > shown + 0.1 {
+            let percent = 100.0 * (seconds / arguments.seconds).min(1.0);
+            let name = method.name();
+            eprint!("\r\x1b[K{percent:3.0} %  {name}: iteration {iterations}, loss on the batch {value:.3}");
+            shown = seconds;
+        }
         let on_time = due.next_if(|&time| time <= seconds).is_some();
         while due.next_if(|&time| time <= seconds).is_some() {}
         if !on_time && reached.iter().all(Option::is_some) {
@@ -280,7 +284,9 @@ fn train(
         }
     };
     let trained = training::train(method, training, objective, &network.initial(arguments.seed), &mut see)?;
-    bar.finish_and_clear();
+    if watched {
+        eprint!("\r\x1b[K");
+    }
     let end = errors(network, images, &trained.x);
     let Trained { seconds, iterations, counts, .. } = trained;
     if curve.last().is_none_or(|mark| mark.iterations < iterations) {

@@ -57,7 +57,7 @@ pub fn lower_rows_transpose_solve(lower: &[f64], stride: usize, x: &mut [f64]) {
 
 /// aᵀb in eight chains of sums.
 #[inline(always)]
-fn lane_dot(a: &[f64], b: &[f64]) -> f64 {
+pub fn lane_dot(a: &[f64], b: &[f64]) -> f64 {
     let mut sums = [0.0; 8];
     let ((a, last_a), (b, last_b)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
     for (a, b) in a.iter().zip(b) {

@@ -175,10 +175,10 @@ pub(crate) fn of_residuals<R>(ask: impl FnOnce() -> R) -> R {
     ask()
 }
 
-/// Sums over whole vectors, from those over the parts at hand: one reduction.
+/// Sums over whole vectors, from those over the parts at hand: one reduction, and none of nothing.
 #[inline]
 pub(crate) fn add_up<const N: usize>(mut values: [f64; N]) -> [f64; N] {
-    if in_parts() {
+    if N > 0 && in_parts() {
         sum_over_ranks(&mut values);
     }
     values

@@ -10,9 +10,12 @@ pub(super) struct Evaluation<T> {
     pub outcome: Outcome,
 }
 
+/// What a callback would not write.
+pub(super) const JUNK: f64 = -271.828;
+
 /// Calls `write` three times, on a buffer full of NaN, of junk and of zeros.
 pub(super) fn evaluate<T: Scalar>(dim: usize, write: impl Fn(&mut [T])) -> Evaluation<T> {
-    let junk = T::from_f64(-271.828);
+    let junk = T::from_f64(JUNK);
     let call = |fill: T| {
         let mut out = vec![fill; dim];
         write(&mut out);

@@ -39,6 +39,20 @@ pub enum Property {
     Adjoint,
     /// The matrix that is formed has the products Jv.
     Matrix,
+    /// rᵀP⁻¹r > 0.
+    Definite,
+    /// The preconditioner saves products.
+    Approximation,
+    /// The outputs of a batch are those of its samples.
+    Batches,
+    /// The curvature in place of ∇²l is symmetric and positive semidefinite.
+    PositiveCurvature,
+    /// The score is −∇l.
+    Score,
+    /// The Fisher matrix is E\[ŝŝᵀ\] of the scores that are drawn, and E\[ŝ\] = 0.
+    Fisher,
+    /// The divergence is ½δᵀFδ to second order, and 0 for δ = 0.
+    Divergence,
 }
 
 /// What a check says. Closed names, so that a test can ask for one.
@@ -86,6 +100,14 @@ pub enum Outcome {
     Asymmetric,
     /// uᵀ(Jv) ≠ vᵀ(Jᵀu).
     NotAdjoint,
+    /// A curvature that must not be negative was.
+    Indefinite,
+    /// A solve takes more products with the preconditioner than without it.
+    NoApproximation,
+    /// The outputs of a batch are not those of its samples, one after the other.
+    BatchDiffers,
+    /// What a likelihood says in two ways differs.
+    Mismatch,
     /// −1 × the derivative.
     OppositeSign,
     /// Another multiple of the derivative.
@@ -166,6 +188,13 @@ impl fmt::Display for Property {
             Property::Transpose => "Jᵀu against residuals",
             Property::Adjoint => "Jᵀu against Jv",
             Property::Matrix => "matrix against Jv",
+            Property::Definite => "P⁻¹, positive definite",
+            Property::Approximation => "P against M",
+            Property::Batches => "batches against samples",
+            Property::PositiveCurvature => "positive curvature",
+            Property::Score => "score against gradient",
+            Property::Fisher => "Fisher matrix and draws",
+            Property::Divergence => "divergence",
         })
     }
 }
@@ -187,6 +216,9 @@ impl fmt::Display for Outcome {
             Outcome::Nonlinear => "nonlinear",
             Outcome::Asymmetric => "asymmetric",
             Outcome::NotAdjoint => "not adjoint",
+            Outcome::Indefinite => "indefinite",
+            Outcome::NoApproximation => "no approximation",
+            Outcome::BatchDiffers | Outcome::Mismatch => "differs",
             Outcome::OppositeSign => "opposite sign",
             Outcome::Factor(_) => "wrong factor",
             Outcome::Approximation => "approximation",
@@ -207,6 +239,12 @@ impl fmt::Display for Finding {
             Property::JacobianEvaluation | Property::Jacobian => ("product Jv", "residuals"),
             Property::TransposeEvaluation | Property::Transpose | Property::Adjoint => ("product Jᵀu", "residuals"),
             Property::Matrix => ("matrix that is formed", "residuals"),
+            Property::Definite | Property::Approximation => ("preconditioner", "operator"),
+            Property::Batches => ("batch", "samples"),
+            Property::PositiveCurvature => ("positive curvature", "loss"),
+            Property::Score => ("score", "gradient with its sign changed"),
+            Property::Fisher => ("Fisher matrix", "mean of ŝŝᵀ over draws, in units of what chance explains"),
+            Property::Divergence => ("divergence", "½δᵀFδ"),
             _ => ("product", "gradient"),
         };
         let error = self.error;
@@ -259,6 +297,22 @@ impl fmt::Display for Finding {
             Outcome::NotAdjoint => {
                 write!(f, "uᵀ(Jv) differs from vᵀ(Jᵀu) by {error:.1e} relative: the two products are not of one matrix")
             }
+            Outcome::Indefinite => {
+                write!(f, "the {name} has vᵀ·v < 0, or = 0, for some v, where it must not: look for a sign")
+            }
+            Outcome::NoApproximation => {
+                write!(
+                    f,
+                    "a solve takes {error:.2} times the products with the preconditioner: is it P⁻¹, for this shift?"
+                )
+            }
+            Outcome::BatchDiffers => {
+                write!(
+                    f,
+                    "the outputs of a batch differ from those of its samples, one after the other, by {error:.1e}"
+                )
+            }
+            Outcome::Mismatch => write!(f, "the {name} differs from the {below} by {error:.1e} relative"),
             Outcome::OppositeSign => {
                 write!(f, "the {name} looks like −1 × the derivative of the {below}: change its sign")
             }

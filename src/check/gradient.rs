@@ -2,8 +2,9 @@
 
 use super::evaluation::{evaluate, same_bits};
 use super::sweep::{self, DIRECTIONS, Remainder, Sample, Sweep, TaylorTest};
+use super::watch::{Watch, Watched};
 use super::{Outcome, Property, check_point};
-use crate::base::{Result, Scalar, kernels, random::SplitMix64};
+use crate::base::{Result, Scalar, check_callback, kernels, random::SplitMix64};
 use crate::operator::{Expansion, Objective, SymmetricOperator};
 
 /// Compares the gradient at `x` with differences of the value over a sweep of steps, in three random directions.
@@ -30,7 +31,7 @@ use crate::operator::{Expansion, Objective, SymmetricOperator};
 /// ```
 ///
 /// # Errors
-/// If `x` has the wrong length or is not finite.
+/// If `x` has the wrong length or is not finite; what a callback returned as an error.
 pub fn gradient<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) -> Result<TaylorTest> {
     check_point(objective.dim(), x)?;
     let refuse = |outcome| Ok(sweep::unmeasured(Property::Gradient, outcome));
@@ -39,13 +40,22 @@ pub fn gradient<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) ->
         return refuse(Outcome::DimensionDiffers { objective: x.len(), expansion: expansion.dim() });
     }
     let gradient = evaluate(x.len(), |out: &mut [T]| expansion.gradient(out));
+    let value = objective.value(x);
+    check_callback(objective.take_error())?;
     if !gradient.outcome.passed() {
         return refuse(gradient.outcome);
     }
-    if !objective.value(x).is_finite() {
+    if !value.is_finite() {
         return refuse(Outcome::NotFinite { component: None });
     }
-    Ok(compare(objective, x, &gradient.output, &mut SplitMix64::new(seed)))
+    let watch = Watch::default();
+    let watched = Watched { inner: objective, gradient: &watch, product: &watch };
+    let test = compare(&watched, x, &gradient.output, &mut SplitMix64::new(seed));
+    check_callback(objective.take_error())?;
+    match watch.judge(Outcome::Passed) {
+        Outcome::Passed => Ok(test),
+        unwritten => refuse(unwritten),
+    }
 }
 
 /// The test itself, for a gradient that is finite.

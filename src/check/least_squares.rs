@@ -5,14 +5,13 @@ use std::fmt;
 use super::evaluation::{evaluate, same_bits};
 use super::finding::{write_failures, write_table};
 use super::line::Line;
+use super::linear_map::{adjoint, matrix, normal};
 use super::sweep::{self, DIRECTIONS, TaylorTest, unmeasured};
+use super::watch::Watch;
 use super::{Finding, Outcome, Property, check_point, tolerance};
-use crate::base::{Result, Scalar, check_positive_dimension, columns, kernels, random::SplitMix64};
+use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64};
 use crate::curvature::LeastSquares;
 use crate::operator::{Around, LinearMap, Linearization, Model};
-
-/// Pairs of vectors for the adjoint identity.
-const PAIRS: usize = 3;
 
 /// What was found about a least-squares problem.
 ///
@@ -61,7 +60,7 @@ pub struct LeastSquaresVerdict {
 /// ```
 ///
 /// # Errors
-/// If there are no residuals, or `x` has the wrong length or is not finite.
+/// If there are no residuals, or `x` has the wrong length or is not finite; what a callback returned as an error.
 pub fn least_squares<T, M, L>(fit: &LeastSquares<T, M, L>, x: &[T], seed: u64) -> Result<LeastSquaresVerdict>
 where
     T: Scalar,
@@ -87,15 +86,16 @@ where
     }
 
     let v = sweep::direction(x, 0, random);
-    let u: Vec<T> = (0..m).map(|_| T::from_f64(random.normal())).collect();
+    let u: Vec<T> = normal(m, random);
+    let [watch_residuals, watch, watch_transpose] = std::array::from_fn(|_| Watch::default());
     // Another point, visited in between: a cache that belongs to no point is wrong then.
     let elsewhere: Vec<T> = x.iter().zip(&v).map(|(&x, &v)| x + v / T::from_f64(16.0)).collect();
     let visit = || {
         let (mut r, mut g) = (vec![T::zero(); m], vec![T::zero(); n]);
-        model.evaluate(&elsewhere, &mut r);
+        watch_residuals.call(&mut r, |r| model.evaluate(&elsewhere, r));
         let there = model.linearize(&elsewhere);
-        there.apply(&v, &mut r);
-        there.apply_transpose(&u, &mut g);
+        watch.call(&mut r, |r| there.apply(&v, r));
+        watch_transpose.call(&mut g, |g| there.apply_transpose(&u, g));
     };
     let examine = |len: usize, write: &dyn Fn(&mut [T])| {
         let first = evaluate(len, write);
@@ -120,59 +120,40 @@ where
     let (_, outcome) = examine(n, &|out| at.apply_transpose(&u, out));
     verdict.transpose_evaluation = Finding::exact(Property::TransposeEvaluation, outcome);
 
-    let product = |v: &[T]| {
-        let mut out = vec![T::zero(); m];
-        at.apply(v, &mut out);
-        out
-    };
-    let transpose = |u: &[T]| {
-        let mut out = vec![T::zero(); n];
-        at.apply_transpose(u, &mut out);
-        out
-    };
+    let product = |v: &[T]| watch.vector(m, |out| at.apply(v, out));
+    let transpose = |u: &[T]| watch_transpose.vector(n, |out| at.apply_transpose(u, out));
+    let evaluate_at = |x: &[T], out: &mut [T]| watch_residuals.call(out, |out| model.evaluate(x, out));
     if verdict.residuals.passed() && verdict.product_evaluation.passed() {
-        let function = |x: &[T], out: &mut [T]| model.evaluate(x, out);
-        verdict.product = compare(Property::Jacobian, function, x, &residual, random, &|v| product(v));
+        verdict.product = compare(Property::Jacobian, evaluate_at, x, &residual, random, &|v| product(v));
     }
     if verdict.residuals.passed() && verdict.transpose_evaluation.passed() {
         let (jtu, along) = (transpose(&u), |r: &[T]| T::from_f64(kernels::dot(&u, r)));
         let function = |x: &[T], out: &mut [T]| {
             let mut r = vec![T::zero(); m];
-            model.evaluate(x, &mut r);
+            evaluate_at(x, &mut r);
             out[0] = along(&r);
         };
         let slope = |v: &[T]| vec![T::from_f64(kernels::dot(&jtu, v))];
         verdict.transpose = compare(Property::Transpose, function, x, &[along(&residual)], random, &slope);
     }
     if verdict.product_evaluation.passed() {
-        let mut matrix = vec![T::nan(); m * n];
-        at.form(&mut matrix);
-        let mut apart = vec![T::zero(); m];
-        columns::Columns::new(m, &matrix).times(&v.iter().map(|&v| v.into()).collect::<Vec<f64>>(), &mut apart);
-        kernels::axpy(-1.0, &jv, &mut apart);
-        let sizes: Vec<f64> =
-            matrix.chunks_exact(m).zip(&v).map(|(column, &v)| kernels::norm(column) * v.abs().into()).collect();
-        let error = ratio(kernels::norm(&apart), kernels::sum(&sizes));
-        verdict.matrix =
-            Finding::measured(Property::Matrix, error, tolerance::<T>(), Outcome::WrongDerivative { component: None });
+        verdict.matrix = matrix(&at, &v, &jv);
     }
     if verdict.product_evaluation.passed() && verdict.transpose_evaluation.passed() {
-        let mut error = 0.0_f64;
-        for number in 0..PAIRS {
-            let v = sweep::direction(x, number, random);
-            let u: Vec<T> = (0..m).map(|_| T::from_f64(random.normal())).collect();
-            let (jv, jtu) = (product(&v), transpose(&u));
-            let size = kernels::norm(&u) * kernels::norm(&jv) + kernels::norm(&v) * kernels::norm(&jtu);
-            let apart = ratio((kernels::dot(&u, &jv) - kernels::dot(&v, &jtu)).abs(), size);
-            error = if apart.is_nan() { apart } else { error.max(apart) };
-        }
-        verdict.adjoint = Finding::measured(Property::Adjoint, error, tolerance::<T>(), Outcome::NotAdjoint);
+        let mut number = 0;
+        verdict.adjoint = adjoint(&product, &transpose, random, |random| {
+            number += 1;
+            (sweep::direction(x, number - 1, random), normal(m, random))
+        });
     }
+    check_callback(model.take_error())?;
+    let judge = |finding: &mut Finding, watch: &Watch| {
+        *finding = Finding::exact(finding.property, watch.judge(finding.outcome));
+    };
+    judge(&mut verdict.residuals, &watch_residuals);
+    judge(&mut verdict.product_evaluation, &watch);
+    judge(&mut verdict.transpose_evaluation, &watch_transpose);
     Ok(verdict)
-}
-
-fn ratio(numerator: f64, denominator: f64) -> f64 {
-    if numerator == 0.0 { 0.0 } else { numerator / denominator }
 }
 
 /// A derivative against differences of `function`, in three directions.
@@ -201,7 +182,7 @@ fn compare<T: Scalar>(
 }
 
 impl LeastSquaresVerdict {
-    fn skipped() -> Self {
+    pub(super) fn skipped() -> Self {
         let skipped = |property| Finding::exact(property, Outcome::Skipped);
         LeastSquaresVerdict {
             dimension: skipped(Property::Dimension),

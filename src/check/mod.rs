@@ -1,8 +1,10 @@
 //! Checks of a user's own callbacks, to run once before a solver is trusted with them.
 //!
 //! [`objective`] runs them all at one point and explains what it finds; [`gradient`], [`product`] and [`operator`] run
-//! a part; [`least_squares`] does the same for residuals and the products of their Jacobian. Everything is decided by
-//! values, gradients and products alone, with random directions fixed by a seed.
+//! a part; [`least_squares`] does the same for residuals and the products of their Jacobian, [`linear_map`],
+//! [`sampled_model`], [`loss`] with its likelihood and [`preconditioner`] for these. Everything is decided by
+//! values, gradients and products alone, with random directions fixed by a seed. Every output is full of NaN before it is
+//! written, so that a component that is left out is named wherever that happens. A callback's error is handed out.
 //!
 //! | check | compares | says |
 //! | --- | --- | --- |
@@ -12,6 +14,9 @@
 //! | symmetry | uᵀMv with vᵀMu | symmetric or not |
 //! | curvature | vᵀMv / vᵀv | the signs met; information, never a failure |
 //! | Jv, Jᵀu | r(x + hv) − r(x) with hJv and uᵀ(r(x + hv) − r(x)) with hvᵀJᵀu; uᵀ(Jv) with vᵀ(Jᵀu) | which of the two is wrong |
+//! | loss | its derivatives as those of an objective; score, Fisher matrix and divergence with draws and each other | which of them differs |
+//! | preconditioner | P⁻¹ as an operator; the products of a solve with it and without | indefinite, no approximation |
+//! | batches | a batch with its samples | whether it is theirs |
 //! | product | ∇f(x + hv) − ∇f(x) with hM(x)v | the Hessian, an approximation such as Gauss–Newton, or wrong |
 //!
 //! ```
@@ -42,18 +47,27 @@ mod finding;
 mod gradient;
 mod least_squares;
 mod line;
+mod linear_map;
+mod loss;
 mod objective;
 mod operator;
+mod preconditioner;
 mod product;
+mod sampled_model;
 mod sweep;
+mod watch;
 
 pub use curvature::{Curvature, Definiteness};
 pub use finding::{Finding, Outcome, Property};
 pub use gradient::gradient;
 pub use least_squares::{LeastSquaresVerdict, least_squares};
+pub use linear_map::{LinearMapVerdict, linear_map};
+pub use loss::{LossVerdict, loss};
 pub use objective::{Verdict, objective};
 pub use operator::{OperatorVerdict, operator};
+pub use preconditioner::{PreconditionerVerdict, preconditioner};
 pub use product::product;
+pub use sampled_model::{SampledModelVerdict, sampled_model};
 pub use sweep::{Remainder, TaylorTest};
 
 use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension};

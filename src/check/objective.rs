@@ -6,8 +6,9 @@ use super::evaluation::{evaluate, same_bits};
 use super::finding::{write_failures, write_table};
 use super::operator::{self, OperatorVerdict};
 use super::sweep::{self, TaylorTest, unmeasured};
+use super::watch::{Watch, Watched};
 use super::{Finding, Outcome, Property, check_point, gradient, product, tolerance};
-use crate::base::{Result, Scalar, random::SplitMix64};
+use crate::base::{Result, Scalar, check_callback, random::SplitMix64};
 use crate::operator::{Counted, Expansion, Objective, SymmetricOperator};
 
 /// What was found about an objective.
@@ -67,14 +68,16 @@ pub struct Verdict {
 /// ```
 ///
 /// # Errors
-/// If `x` has the wrong length or is not finite.
+/// If `x` has the wrong length or is not finite; what a callback returned as an error.
 pub fn objective<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) -> Result<Verdict> {
     let dim = objective.dim();
     check_point(dim, x)?;
     let random = &mut SplitMix64::new(seed);
-    let objective = &Counted::new(objective);
+    let counted = &Counted::new(objective);
+    let [gradient_watch, product_watch] = [Watch::default(), Watch::default()];
+    let objective = &Watched { inner: counted, gradient: &gradient_watch, product: &product_watch };
     let mut verdict = Verdict::skipped();
-    let expansion = objective.expand(x);
+    let expansion = counted.expand(x);
     if expansion.dim() != dim {
         let outcome = Outcome::DimensionDiffers { objective: dim, expansion: expansion.dim() };
         verdict.dimension = Finding::exact(Property::Dimension, outcome);
@@ -129,7 +132,13 @@ pub fn objective<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) -
     if verdict.gradient_evaluation.passed() && gradient_is_right && linear {
         verdict.product = product::compare(objective, x, &gradient_at_x.output, random);
     }
-    let counts = objective.counts();
+    check_callback(counted.take_error())?;
+    let judge = |finding: &mut Finding, watch: &Watch| {
+        *finding = Finding::exact(finding.property, watch.judge(finding.outcome));
+    };
+    judge(&mut verdict.gradient_evaluation, &gradient_watch);
+    judge(&mut verdict.operator.evaluation, &product_watch);
+    let counts = counted.counts();
     verdict.values = counts.values;
     verdict.gradients = counts.gradients;
     verdict.products = counts.products;

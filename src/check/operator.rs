@@ -5,8 +5,10 @@ use std::fmt;
 use super::curvature::{self, Curvature};
 use super::evaluation::evaluate;
 use super::finding::{write_failures, write_table};
+use super::linear_map::normal;
+use super::watch::{Watch, Watched};
 use super::{Finding, Outcome, Property, tolerance};
-use crate::base::{Result, Scalar, check_positive_dimension, kernels, random::SplitMix64};
+use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64};
 use crate::operator::{Counted, SymmetricOperator};
 
 /// Pairs of vectors for linearity and symmetry.
@@ -45,60 +47,77 @@ pub struct OperatorVerdict {
 /// ```
 ///
 /// # Errors
-/// If the dimension is zero.
+/// If the dimension is zero; what the callback returned as an error.
 pub fn operator<T: Scalar>(operator: &impl SymmetricOperator<T>, seed: u64) -> Result<OperatorVerdict> {
     check_positive_dimension("the operator's dimension", operator.dim())?;
-    Ok(check(operator, &mut SplitMix64::new(seed)))
+    let verdict = check(operator, &mut SplitMix64::new(seed));
+    check_callback(operator.take_error())?;
+    Ok(verdict)
 }
 
 /// The checks themselves, for a positive dimension.
 pub(super) fn check<T: Scalar>(operator: &impl SymmetricOperator<T>, random: &mut SplitMix64) -> OperatorVerdict {
     let operator = Counted::new(operator);
     let dim = operator.dim();
-    let mut vector = || -> Vec<T> { (0..dim).map(|_| T::from_f64(random.normal())).collect() };
-    let product = |v: &[T]| {
-        let mut out = vec![T::zero(); dim];
-        operator.apply(v, &mut out);
-        out
-    };
+    let watch = Watch::default();
+    let product = |v: &[T]| watch.vector(dim, |out| operator.apply(v, out));
 
-    let v = vector();
+    let v: Vec<T> = normal(dim, random);
     let evaluation = evaluate(dim, |out: &mut [T]| operator.apply(&v, out)).outcome;
     let mut verdict = OperatorVerdict::skipped();
     verdict.evaluation = Finding::exact(Property::ProductEvaluation, evaluation);
     if evaluation.passed() {
-        let (mut nonlinearity, mut asymmetry) = (0.0_f64, 0.0_f64);
+        let (mut linearity, mut asymmetry) = (0.0_f64, 0.0_f64);
         for _ in 0..PAIRS {
-            let (u, v) = (vector(), vector());
-            let (mu, mv) = (product(&u), product(&v));
-            let (alpha, beta) = (T::from_f64(1.75), T::from_f64(-0.625));
-            let combined: Vec<T> = u.iter().zip(&v).map(|(&u, &v)| alpha * u + beta * v).collect();
-            let whole = product(&combined);
-            let parts: Vec<T> = mu.iter().zip(&mv).map(|(&mu, &mv)| alpha * mu + beta * mv).collect();
-            let apart: Vec<T> = whole.iter().zip(&parts).map(|(&whole, &parts)| whole - parts).collect();
-            let (size_u, size_v) = (kernels::norm(&mu), kernels::norm(&mv));
-            let size = kernels::norm(&whole) + 1.75 * size_u + 0.625 * size_v;
-            nonlinearity = larger(nonlinearity, ratio(kernels::norm(&apart), size));
-            let size = kernels::norm(&u) * size_v + kernels::norm(&v) * size_u;
+            let ([u, v], [mu, mv], error) = combine(dim, random, &product);
+            linearity = larger(linearity, error);
+            let size = kernels::norm(&u) * kernels::norm(&mv) + kernels::norm(&v) * kernels::norm(&mu);
             asymmetry = larger(asymmetry, ratio((kernels::dot(&u, &mv) - kernels::dot(&v, &mu)).abs(), size));
         }
         let allowed = tolerance::<T>();
-        verdict.linearity = Finding::measured(Property::Linearity, nonlinearity, allowed, Outcome::Nonlinear);
+        verdict.linearity = Finding::measured(Property::Linearity, linearity, allowed, Outcome::Nonlinear);
         if verdict.linearity.passed() {
             verdict.symmetry = Finding::measured(Property::Symmetry, asymmetry, allowed, Outcome::Asymmetric);
-            verdict.curvature = curvature::probe(&operator, random);
+            let watched = Watched { inner: &operator, gradient: &watch, product: &watch };
+            verdict.curvature = curvature::probe(&watched, random);
         }
+        verdict.evaluation = Finding::exact(Property::ProductEvaluation, watch.judge(evaluation));
     }
     verdict.products = operator.counts().products;
     verdict
 }
 
+/// Random u and v, Mu and Mv, and ‖M(αu + βv) − αMu − βMv‖ / (‖M(αu + βv)‖ + ‖αMu‖ + ‖βMv‖).
+fn combine<T: Scalar>(
+    dim: usize,
+    random: &mut SplitMix64,
+    product: &dyn Fn(&[T]) -> Vec<T>,
+) -> ([Vec<T>; 2], [Vec<T>; 2], f64) {
+    let (alpha, beta) = (1.75, -0.625);
+    let [u, v] = [0, 1].map(|_| normal(dim, random));
+    let [mu, mv] = [&u, &v].map(|v| product(v));
+    let mut combined = v.clone();
+    kernels::axpby(alpha, &u, beta, &mut combined);
+    let whole = product(&combined);
+    let size = kernels::norm(&whole) + alpha * kernels::norm(&mu) - beta * kernels::norm(&mv);
+    let mut apart = whole;
+    kernels::axpy(-alpha, &mu, &mut apart);
+    kernels::axpy(-beta, &mv, &mut apart);
+    let error = ratio(kernels::norm(&apart), size);
+    ([u, v], [mu, mv], error)
+}
+
+/// The error of linearity for a random pair.
+pub(super) fn nonlinearity<T: Scalar>(dim: usize, random: &mut SplitMix64, product: &dyn Fn(&[T]) -> Vec<T>) -> f64 {
+    combine(dim, random, product).2
+}
+
 /// The larger, or NaN if either is.
-fn larger(a: f64, b: f64) -> f64 {
+pub(super) fn larger(a: f64, b: f64) -> f64 {
     if a.is_nan() || b <= a { a } else { b }
 }
 
-fn ratio(numerator: f64, denominator: f64) -> f64 {
+pub(super) fn ratio(numerator: f64, denominator: f64) -> f64 {
     if numerator == 0.0 { 0.0 } else { numerator / denominator }
 }
 

@@ -4,8 +4,9 @@ use super::evaluation::{evaluate, same_bits};
 use super::line::Line;
 use super::operator;
 use super::sweep::{self, DIRECTIONS, Sweep, TaylorTest};
+use super::watch::{Watch, Watched};
 use super::{Definiteness, Outcome, Property, check_point};
-use crate::base::{Result, Scalar, kernels, random::SplitMix64};
+use crate::base::{Result, Scalar, check_callback, kernels, random::SplitMix64};
 use crate::operator::{Expansion, Objective, SymmetricOperator};
 
 /// Compares the product at `x` with differences of the gradient over a sweep of steps, in three random directions.
@@ -33,7 +34,7 @@ use crate::operator::{Expansion, Objective, SymmetricOperator};
 /// ```
 ///
 /// # Errors
-/// If `x` has the wrong length or is not finite.
+/// If `x` has the wrong length or is not finite; what a callback returned as an error.
 pub fn product<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) -> Result<TaylorTest> {
     check_point(objective.dim(), x)?;
     let refuse = |outcome| Ok(sweep::unmeasured(Property::Product, outcome));
@@ -48,10 +49,18 @@ pub fn product<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) -> 
     }
     let v = sweep::direction(x, 0, &mut random);
     let outcome = evaluate(x.len(), |out: &mut [T]| expansion.apply(&v, out)).outcome;
+    check_callback(objective.take_error())?;
     if !outcome.passed() {
         return refuse(outcome);
     }
-    Ok(compare(objective, x, &gradient.output, &mut random))
+    let watch = Watch::default();
+    let watched = Watched { inner: objective, gradient: &watch, product: &watch };
+    let test = compare(&watched, x, &gradient.output, &mut random);
+    check_callback(objective.take_error())?;
+    match watch.judge(Outcome::Passed) {
+        Outcome::Passed => Ok(test),
+        unwritten => refuse(unwritten),
+    }
 }
 
 /// The test itself, for a gradient and products that are finite.

@@ -261,7 +261,7 @@ where
 {
     fn outputs(&self) -> &[T] {
         self.outputs.get_or_init(|| {
-            let mut outputs = vec![T::zero(); self.model.output_dim];
+            let mut outputs = vec![T::nan(); self.model.output_dim];
             self.model.evaluate(self.x, &mut outputs);
             outputs
         })

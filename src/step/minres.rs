@@ -15,6 +15,10 @@
 //! acts on the scalars only, since Lanczos vectors do not depend on it. A new Lanczos vector is orthogonalised twice
 //! against the two before it where most of it cancelled.
 //!
+//! uₖ and vₖ are kept with factors, βₖ as long as that is near 1, which saves a pass; w, z and r are brought up to date every
+//! other iteration, when both v of these are still there.
+//!
+//! Traffic: an iteration reads eight vectors and writes three, beside its product.
 //! Storage: eight vectors of length d (δ, its correction, r, two v, two w, a product), and one more from the moment that
 //! nonpositive curvature is met. Nothing else is allocated after the start.
 
@@ -180,6 +184,9 @@ pub fn minres<T: Scalar>(
     })
 }
 
+/// Factors that a Lanczos vector may carry.
+const NEAR_ONE: std::ops::Range<f64> = 1e-5..1e5;
+
 /// The problem, the verified iterate, and the vectors of the iteration.
 struct Run<'a, T, M> {
     operator: &'a M,
@@ -194,11 +201,11 @@ struct Run<'a, T, M> {
     /// The largest ‖Mv‖ + |λ| met.
     scale: f64,
     nonpositive_curvature: Option<NonpositiveCurvature<T>>,
-    /// r = −g − Aδ at the start of a cycle; rₖ after it.
+    /// r = −g − Aδ at the start of a cycle; rₖ, up to the pending update, after it.
     r: Vec<T>,
     /// The correction of δ.
     z: Vec<T>,
-    /// vₖ₋₁, vₖ, and the product.
+    /// vₖ₋₁ and vₖ, up to factors, and the product.
     u: Vec<T>,
     v: Vec<T>,
     q: Vec<T>,
@@ -241,34 +248,45 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Run<'a, T, M> {
         kernels::scale_into(phi.recip(), &self.r, &mut self.v);
         let goal = goal.max(epsilon * phi);
         let (mut beta, mut c, mut s, mut delta, mut eps) = (0.0, -1.0, 0.0, 0.0, 0.0);
+        // What u and v are multiplied with, and uᵀv.
+        let (mut factor_u, mut factor_v, mut uv) = (1.0, 1.0, 0.0);
+        // r waits for ε and ζ of the last iteration, with v; w and z, too, for the factors of `pending`, with u.
+        let mut last_r = [1.0, 0.0];
+        let mut pending = None;
         let mut size_before = 0.0;
         let mut moved = false;
-        loop {
+        let outcome = loop {
             if self.products + 1 >= self.max_products {
-                return (MinresOutcome::Limit, moved);
+                break MinresOutcome::Limit;
             }
             self.operator.apply(&self.v, &mut self.q);
             self.products += 1;
 
             // Lanczos: α = vᵀMv, βₖ₊₁vₖ₊₁ = Mv − αv − βu. A loss of uᵀv = 0 is not handed on to α.
-            let [vq, uq, uv] = kernels::lanczos_dots(&self.u, &self.v, &self.q);
-            if !(vq.is_finite() && uq.is_finite()) {
-                return (MinresOutcome::NotFinite, moved);
-            }
+            let vq = kernels::dot(&self.v, &self.q) / (factor_v * factor_v);
             let mut alpha = vq - beta * uv;
-            kernels::combine(-alpha, &self.v, -beta, &self.u, 1.0, &mut self.q);
-            let mut beta_next = kernels::norm(&self.q);
+            let [mut beta_next, mut qv, uq] = kernels::lanczos_update(
+                [-alpha / factor_v, -beta / factor_u, factor_v.recip()],
+                &self.v,
+                &self.u,
+                &mut self.q,
+            );
+            let uq = uq / (factor_u * factor_v);
+            if !(vq.is_finite() && uq.is_finite()) {
+                break MinresOutcome::NotFinite;
+            }
             let size = alpha.hypot(beta).hypot(beta_next);
             if beta_next < 0.1 * size {
-                let [vq, uq, _] = kernels::lanczos_dots(&self.u, &self.v, &self.q);
-                kernels::combine(-vq, &self.v, -uq, &self.u, 1.0, &mut self.q);
-                alpha += vq;
-                beta_next = kernels::norm(&self.q);
+                let left = qv / factor_v;
+                let uq = kernels::dot(&self.u, &self.q) / factor_u;
+                [beta_next, qv, _] =
+                    kernels::lanczos_update([-left / factor_v, -uq / factor_u, 1.0], &self.v, &self.u, &mut self.q);
+                alpha += left;
             }
             self.scale = self.scale.max(size + self.damping.abs());
             // uᵀMv must be vᵀMu, which is β.
             if moved && (uq - beta).abs() > epsilon.powf(0.375) * (size + size_before) {
-                return (MinresOutcome::Asymmetric, moved);
+                break MinresOutcome::Asymmetric;
             }
             size_before = size;
 
@@ -281,6 +299,11 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Run<'a, T, M> {
             // What that says about rₖ₋₁, before it is left.
             // Exactly gᵀr = −‖r‖²; where rounding has left nothing of that, r is noise.
             let curved = -c * gamma <= ROUNDING * epsilon * self.scale && self.nonpositive_curvature.is_none();
+            if curved {
+                self.catch_up(&mut pending);
+                let [e, f] = std::mem::replace(&mut last_r, [1.0, 0.0]);
+                kernels::axpby(f, &self.v, e, &mut self.r);
+            }
             if curved && kernels::dot(self.gradient, &self.r) < 0.0 {
                 let mut direction = self.r.clone();
                 kernels::scale(kernels::norm(&self.r).recip(), &mut direction);
@@ -288,28 +311,47 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Run<'a, T, M> {
             }
             let normal = gamma.hypot(delta_next);
             if normal <= (if moved { 0.5 } else { 1.0 }) * SINGULAR * epsilon.sqrt() * self.scale {
-                return (MinresOutcome::LeastSquares, moved);
+                break MinresOutcome::LeastSquares;
             }
 
             // The new rotation, and the step along wₖ = (vₖ − δₖwₖ₋₁ − εₖwₖ₋₂) / γₖ⁽²⁾.
             let gamma_2 = gamma.hypot(beta_next);
-            kernels::combine(gamma_2.recip(), &self.v, -delta_2 / gamma_2, &self.w, -eps / gamma_2, &mut self.w2);
-            swap(&mut self.w2, &mut self.w);
             (c, s) = (gamma / gamma_2, beta_next / gamma_2);
-            kernels::axpy(c * phi, &self.w, &mut self.z);
+            let [e, f] = last_r;
+            let step = [(gamma_2 * factor_v).recip(), -delta_2 / gamma_2, -eps / gamma_2, c * phi, e, f];
             moved = true;
             phi *= s;
+            let Self { u, v, q, w, w2, z, r, .. } = self;
+            match pending.take() {
+                Some(before) => kernels::minres_updates([&u[..], &v[..]], [before, step], [w, w2, z, r]),
+                None if phi <= goal => kernels::minres_updates([&v[..]], [step], [w, w2, z, r]),
+                None => pending = Some(step),
+            }
             if phi <= goal {
                 return (MinresOutcome::Accurate, moved);
             }
 
-            // vₖ₊₁, and rₖ = s²rₖ₋₁ − φₖcₖvₖ₊₁ for as long as its curvature matters.
-            swap(&mut self.u, &mut self.v);
-            kernels::scale_into(beta_next.recip(), &self.q, &mut self.v);
-            if self.nonpositive_curvature.is_none() {
-                kernels::axpby(-phi * c, &self.v, s * s, &mut self.r);
+            // vₖ₊₁, and rₖ = s²rₖ₋₁ − φₖcₖvₖ₊₁.
+            swap(u, v);
+            swap(v, q);
+            uv = qv / (factor_v * beta_next);
+            (factor_u, factor_v) = (factor_v, beta_next);
+            if !NEAR_ONE.contains(&factor_v) {
+                kernels::scale(factor_v.recip(), v);
+                factor_v = 1.0;
             }
+            last_r = [s * s, -phi * c / factor_v];
             (beta, delta, eps) = (beta_next, delta_next, eps_next);
+        };
+        self.catch_up(&mut pending);
+        (outcome, moved)
+    }
+
+    /// The update of w, z and r that waits, with vₖ₋₁.
+    fn catch_up(&mut self, pending: &mut Option<[f64; 6]>) {
+        if let Some(factors) = pending.take() {
+            let Self { u, w, w2, z, r, .. } = self;
+            kernels::minres_updates([&u[..]], [factors], [w, w2, z, r]);
         }
     }
 

@@ -15,34 +15,39 @@
 //!
 //!   B ← B + (zsᵀ + szᵀ)/sᵀs − (zᵀs) ssᵀ/(sᵀs)².
 //!
-//! For d ≤ capacity, B is in effect a full matrix.
+//! For d ≤ capacity, B is in effect a full matrix; and where the matrix was formed, it becomes that. Where C + λI is
+//! positive definite everything comes from its Cholesky factors ([`Projected`]), otherwise from its spectrum; that is
+//! computed as well when the model is full and forgets, once for a quarter of its capacity.
 
-use faer::Par;
-
-use super::krylov::KrylovSpace;
+use super::krylov::{KrylovSpace, scale_to_one};
+use super::projected::Projected;
 use super::spectral::{self, Answer, Question};
-use crate::base::{Eigen, Scalar, columns::Columns, kernels, space};
+use super::units::Units;
+use crate::base::native::{Matrix, MatrixMut};
+use crate::base::{Scalar, columns::Columns, kernels, space};
 
 /// Least |zᵀs| / ‖z‖‖s‖ for the rank-one formula.
 const RANK_ONE: f64 = 0.05;
-/// Unknowns up to which a formed matrix is remembered whole: its spectrum takes about 30 ms.
+/// Rows of U that are multiplied at once when it is compressed.
+const ROWS: usize = 256;
+/// Unknowns up to which a formed matrix is remembered whole: one thread factors it in about 20 ms.
 const WHOLE: usize = 512;
+/// Units of roundoff that U may be off from orthogonal before a direction is orthogonalised again.
+const LOST: f64 = 1e12;
 
-/// The model. Storage: capacity + 3 vectors of length d.
+/// The model. Storage: capacity + 4 vectors of length d.
 pub struct RememberedModel<T> {
     dim: usize,
-    /// d, which is more than `dim` where that is one rank's part.
+    /// The unknowns of all ranks.
     whole: usize,
     capacity: usize,
-    len: usize,
     basis: Vec<T>,
-    /// C by columns with stride `capacity`.
-    core: Vec<f64>,
+    /// C; one row more while a question is answered.
+    core: Projected,
     /// γ: curvature of the directions that U does not span. 0 while nothing is known.
     exterior: f64,
-    eigen: Eigen,
-    decomposed: bool,
     work: Vec<T>,
+    direction: Vec<T>,
     /// A Ritz vector and its product, where not every product can be learnt.
     pair: (Vec<T>, Vec<T>),
     a: Vec<f64>,
@@ -50,33 +55,31 @@ pub struct RememberedModel<T> {
     c: Vec<f64>,
     /// For [`compress`](Self::compress).
     order: Vec<usize>,
-    rows: Vec<f64>,
+    rotation: Vec<T>,
+    rows: Vec<T>,
 }
-
-/// Rows of U that are multiplied at once when it is compressed.
-const ROWS: usize = 64;
 
 impl<T: Scalar> RememberedModel<T> {
     pub fn new(dim: usize, capacity: usize) -> Self {
         let whole = space::whole(dim);
         let capacity = capacity.min(whole);
+        let shrinks = if capacity < whole { capacity } else { 0 };
         RememberedModel {
             dim,
             whole,
             capacity,
-            len: 0,
             basis: vec![T::zero(); dim * capacity],
-            core: vec![0.0; capacity * capacity],
+            core: Projected::new(capacity + 1),
             exterior: 0.0,
-            eigen: Eigen::new(capacity),
-            decomposed: false,
             work: vec![T::zero(); dim],
+            direction: vec![T::zero(); dim],
             pair: (Vec::new(), Vec::new()),
             a: vec![0.0; capacity + 1],
             b: vec![0.0; capacity + 1],
             c: vec![0.0; capacity + 1],
-            order: Vec::with_capacity(capacity),
-            rows: vec![0.0; ROWS * capacity],
+            order: Vec::with_capacity(shrinks),
+            rotation: vec![T::zero(); shrinks * shrinks],
+            rows: vec![T::zero(); ROWS * shrinks],
         }
     }
 
@@ -92,89 +95,114 @@ impl<T: Scalar> RememberedModel<T> {
         }
     }
 
-    fn decompose(&mut self) -> bool {
-        if !self.decomposed {
-            self.decomposed = self.len == 0 || self.eigen.decompose(&self.core, self.capacity, self.len, Par::Seq);
-        }
-        self.decomposed
-    }
-
     /// out ← Bv.
     pub fn product(&mut self, v: &[T], out: &mut [T]) {
-        let m = self.len;
+        let m = self.core.len();
         let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
         basis.transpose_times(v, &mut self.a[..m]);
-        for i in 0..m {
-            self.b[i] = -self.exterior * self.a[i];
-            for j in 0..m {
-                self.b[i] += self.core[j * self.capacity + i] * self.a[j];
-            }
-        }
+        self.core.times(&self.a, &mut self.b);
+        (0..m).for_each(|i| self.b[i] -= self.exterior * self.a[i]);
         kernels::scale_into(self.exterior, v, out);
         basis.add_times(1.0, &self.b[..m], out);
     }
 
     /// r ← |B + λI|⁻¹ r, eigenvalues bounded away from 0: the preconditioner for (M + λI).
     pub fn precondition(&mut self, shift: f64, r: &mut [T]) {
-        if self.is_empty() || !self.decompose() {
+        if self.is_empty() {
             return;
         }
-        let m = self.len;
-        let theta = self.eigen.values();
-        let largest = theta.iter().fold(self.exterior, |l, t| l.max(t.abs())) + shift;
-        let floor = 1e-10 * largest;
+        let m = self.core.len();
         let outside = (self.exterior + shift).recip();
         let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
         basis.transpose_times(r, &mut self.a[..m]);
-        self.eigen.to_eigenbasis(&self.a[..m], &mut self.b[..m]);
-        for i in 0..m {
-            self.b[i] *= (theta[i] + shift).abs().max(floor).recip() - outside;
+        self.b[..m].copy_from_slice(&self.a[..m]);
+        if self.core.solve(shift, &mut self.b) {
+            (0..m).for_each(|i| self.a[i] = self.b[i] - outside * self.a[i]);
+        } else {
+            let Some((eigen, unit)) = self.core.spectrum() else { return };
+            let largest = eigen.values().iter().fold(self.exterior, |l, t| l.max((t * unit).abs())) + shift;
+            let floor = 1e-10 * largest;
+            eigen.to_eigenbasis(&self.a[..m], &mut self.b[..m]);
+            for (b, theta) in self.b.iter_mut().zip(eigen.values()) {
+                *b *= (theta * unit + shift).abs().max(floor).recip() - outside;
+            }
+            eigen.from_eigenbasis(&self.b[..m], &mut self.a[..m]);
         }
-        self.eigen.from_eigenbasis(&self.b[..m], &mut self.a[..m]);
         kernels::scale(outside, r);
         basis.add_times(1.0, &self.a[..m], r);
     }
 
     /// Answers `question` about gᵀδ + ½δᵀBδ and writes the step. No product.
     pub fn answer(&mut self, question: Question, gradient: &[T], step: &mut [T]) -> Option<Answer> {
-        if self.is_empty() || !self.decompose() {
+        if self.is_empty() {
             return None;
         }
-        let m = self.len;
+        let m = self.core.len();
         let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
-        // The gradient's part outside U is one more eigenvector, with eigenvalue γ.
+        // The gradient's part outside U is one more direction, with curvature γ.
         basis.transpose_times(gradient, &mut self.a[..m]);
         step.copy_from_slice(gradient);
         basis.add_times(-1.0, &self.a[..m], step);
-        let outside = kernels::norm(step);
-        self.eigen.to_eigenbasis(&self.a[..m], &mut self.b[..m]);
-        // What is rounding must not become a step along an eigenvector whose eigenvalue is rounding as well.
-        let rounding = 16.0 * f64::EPSILON * self.whole as f64 * kernels::norm(gradient);
-        self.b[..m].iter_mut().filter(|b| b.abs() <= rounding).for_each(|b| *b = 0.0);
-        let theta = self.eigen.values();
-        if theta.len() < m {
+        let outside = if m < self.whole { kernels::norm(step) } else { 0.0 };
+        let (answer, along) = match self.definite_answer(question, outside) {
+            Some(known) => known,
+            None => self.spectral_answer(question, outside)?,
+        };
+        kernels::scale(if outside > 0.0 { along / outside } else { 0.0 }, step);
+        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
+        basis.add_times(1.0, &self.b[..m], step);
+        Some(answer)
+    }
+
+    /// The answer by Cholesky factors, for Uᵀg in `a` and the length of g's part outside; Uᵀδ goes to `b`, the step along
+    /// that part is returned.
+    fn definite_answer(&mut self, question: Question, outside: f64) -> Option<(Answer, f64)> {
+        let m = self.core.len();
+        self.core.set_linear(self.a[..m].iter().copied());
+        if m == self.whole {
+            let answer = self.core.definite_answer(question)?;
+            self.b[..m].copy_from_slice(self.core.coefficients());
+            return Some((answer, 0.0));
+        }
+        if self.core.is_decomposed() {
             return None;
         }
-        let place = theta.partition_point(|&t| t < self.exterior);
+        self.c[..m].fill(0.0);
+        self.c[m] = self.exterior;
+        self.core.push(&self.c[..=m], outside);
+        let answer = self.core.definite_answer(question);
+        self.b[..=m].copy_from_slice(self.core.coefficients());
+        self.core.pop();
+        Some((answer?, self.b[m]))
+    }
+
+    /// The same by the spectrum.
+    fn spectral_answer(&mut self, question: Question, outside: f64) -> Option<(Answer, f64)> {
+        let m = self.core.len();
+        let (eigen, unit) = self.core.spectrum()?;
+        eigen.to_eigenbasis(&self.a[..m], &mut self.b[..m]);
+        spectral::drop_rounding(eigen.values(), &mut self.b[..m]);
+        let units = Units::new(unit, spectral::length(self.b[..m].iter().copied().chain([outside])));
+        let exterior = self.exterior / unit;
+        let place = eigen.values().partition_point(|&t| t < exterior);
         let total = if m < self.whole { m + 1 } else { m };
+        self.c[..m].copy_from_slice(eigen.values());
         if total > m {
             self.b.copy_within(place..m, place + 1);
             self.b[place] = outside;
-            self.c[..place].copy_from_slice(&theta[..place]);
-            self.c[place] = self.exterior;
-            self.c[place + 1..=m].copy_from_slice(&theta[place..]);
-        } else {
-            self.c[..m].copy_from_slice(theta);
+            self.c.copy_within(place..m, place + 1);
+            self.c[place] = exterior;
         }
-        let answer = spectral::answer(question, &self.c[..total], &self.b[..total], &mut self.a[..total]).ok()?;
-        let along = if total > m && outside > 0.0 { self.a[place] / outside } else { 0.0 };
+        self.b[..total].iter_mut().for_each(|b| *b *= units.linear);
+        let asked = units.of_question(question);
+        let answer = spectral::answer(asked, &self.c[..total], &self.b[..total], &mut self.a[..total]).ok()?;
+        self.a[..total].iter_mut().for_each(|a| *a = units.back(*a));
+        let along = if total > m { self.a[place] } else { 0.0 };
         if total > m {
             self.a.copy_within(place + 1..=m, place);
         }
-        self.eigen.from_eigenbasis(&self.a[..m], &mut self.b[..m]);
-        kernels::scale(along, step);
-        basis.add_times(1.0, &self.b[..m], step);
-        Some(answer)
+        eigen.from_eigenbasis(&self.a[..m], &mut self.b[..m]);
+        Some((units.of_answer(answer), along))
     }
 
     /// Learns the whole matrix, given in a unit, where it is small enough or would be learnt whole in any case.
@@ -188,8 +216,7 @@ impl<T: Scalar> RememberedModel<T> {
         }
         self.basis.fill(T::zero());
         (0..d).for_each(|i| self.basis[i * d + i] = T::one());
-        self.core.iter_mut().zip(matrix).for_each(|(core, m)| *core = m * unit);
-        (self.len, self.decomposed) = (d, false);
+        self.core.set_matrix(matrix, unit, d);
         self.set_exterior(unit);
     }
 
@@ -232,19 +259,17 @@ impl<T: Scalar> RememberedModel<T> {
 
     /// Storage in vectors of length d.
     pub fn vectors(&self) -> usize {
-        self.capacity + 1 + self.pair.0.len() / self.dim * 2
+        self.capacity + 2 + self.pair.0.len() / self.dim * 2
     }
 
     /// Makes Bs = y, as far as the update allows. `s` and `y` are finite.
     pub fn learn(&mut self, s: &[T], y: &[T]) {
-        let ss = kernels::dot(s, s);
-        if !(ss > 0.0 && ss.is_finite()) {
+        let (norm_s, norm_y) = (kernels::norm(s), kernels::norm(y));
+        if !(norm_s > 0.0 && norm_s.is_finite() && norm_y.is_finite()) {
             return;
         }
-        let norm_s = ss.sqrt();
         if self.is_empty() {
-            let size = kernels::norm(y) / norm_s;
-            self.set_exterior(size);
+            self.set_exterior(norm_y / norm_s);
             if self.is_empty() {
                 return;
             }
@@ -252,140 +277,116 @@ impl<T: Scalar> RememberedModel<T> {
         if self.capacity == 0 {
             return;
         }
-        if self.len + 2 > self.capacity && self.len < self.whole && self.capacity < self.whole {
+        if self.core.len() + 2 > self.capacity && self.core.len() < self.whole && self.capacity < self.whole {
             self.compress();
         }
-        // z = y − Bs
-        let mut z = std::mem::take(&mut self.work);
-        self.product(s, &mut z);
-        kernels::axpby(1.0, y, -1.0, &mut z);
-        self.adapt_exterior(s, ss, &mut z);
-        let norm_z = kernels::norm(&z);
-        let zs = kernels::dot(&z, s);
-        if norm_z > 1e-14 * kernels::norm(y) && norm_z.is_finite() {
-            self.extend(&mut z);
-            if zs.abs() >= RANK_ONE * norm_z * norm_s {
-                let m = self.len;
-                // self.a holds z in the extended basis.
-                for j in 0..m {
-                    for i in 0..m {
-                        self.core[j * self.capacity + i] += self.a[i] * self.a[j] / zs;
-                    }
-                }
-            } else {
-                let before = self.len;
-                self.b[..before].copy_from_slice(&self.a[..before]);
-                z.copy_from_slice(s);
-                self.extend(&mut z);
-                let m = self.len;
-                self.b[before..m].fill(0.0);
-                // self.b holds z, self.a holds s.
-                for j in 0..m {
-                    for i in 0..m {
-                        self.core[j * self.capacity + i] +=
-                            (self.b[i] * self.a[j] + self.a[i] * self.b[j]) / ss - zs / ss * self.a[i] * self.a[j] / ss;
-                    }
-                }
+        // In units of ‖s‖: a = Uᵀs, b = Uᵀz and z = y − Bs less its part in U, which is y − γs less its own.
+        let m = self.core.len();
+        let (mut s_unit, mut z) = (std::mem::take(&mut self.direction), std::mem::take(&mut self.work));
+        s_unit.copy_from_slice(s);
+        scale_to_one(norm_s, &mut s_unit);
+        kernels::scale_into(norm_s.recip(), y, &mut z);
+        let size = norm_y / norm_s;
+        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
+        basis.transpose_times(&s_unit, &mut self.a[..m]);
+        basis.transpose_times(&z, &mut self.c[..m]);
+        let (inside, outside) = (&self.a[..m], 1.0 - self.a[..m].iter().map(|a| a * a).sum::<f64>());
+        if m < self.whole && outside > 0.01 {
+            // γ moves halfway (geometrically) to the curvature that s shows outside U.
+            let across: f64 = inside.iter().zip(&self.c).map(|(a, c)| a * c).sum();
+            let observed = (kernels::dot(&s_unit, &z) - across) / outside;
+            if observed > 1e-12 * self.exterior && observed.is_finite() {
+                self.exterior = observed.sqrt() * self.exterior.sqrt();
             }
-            self.decomposed = false;
         }
-        self.work = z;
+        let gamma = self.exterior;
+        self.core.times(&self.a, &mut self.b);
+        for i in 0..m {
+            (self.b[i], self.c[i]) = (self.c[i] - self.b[i], gamma * self.a[i] - self.c[i]);
+        }
+        kernels::axpy(-gamma, &s_unit, &mut z);
+        basis.add_times(1.0, &self.c[..m], &mut z);
+        let mut left = kernels::norm(&z);
+        if left < (LOST * T::epsilon_f64()).min(0.7) * (gamma + size) {
+            basis.transpose_times(&z, &mut self.c[..m]);
+            basis.add_times(-1.0, &self.c[..m], &mut z);
+            (0..m).for_each(|i| self.b[i] += self.c[i]);
+            left = kernels::norm(&z);
+        }
+        let norm_z = spectral::length(self.b[..m].iter().copied().chain([left]));
+        if norm_z > 1e-14 * size && norm_z.is_finite() {
+            let along = kernels::dot(&s_unit, &z);
+            let zs = self.a[..m].iter().zip(&self.b).map(|(a, b)| a * b).sum::<f64>() + along;
+            if self.extend(&mut z, left, norm_z) {
+                (self.a[m], self.b[m]) = (along / left, left);
+            }
+            if zs.abs() >= RANK_ONE * norm_z {
+                let root = zs.abs().sqrt();
+                self.b.iter_mut().for_each(|z| *z /= root);
+                let z = &self.b[..self.core.len()];
+                self.core.add(|i, j| z[i] * z[j] * zs.signum());
+            } else {
+                let m = self.core.len();
+                let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
+                basis.transpose_times(&s_unit, &mut self.a[..m]);
+                basis.add_times(-1.0, &self.a[..m], &mut s_unit);
+                let left = kernels::norm(&s_unit);
+                if self.extend(&mut s_unit, left, 1.0) {
+                    (self.a[m], self.b[m]) = (left, 0.0);
+                }
+                let (s, z) = (&self.a[..self.core.len()], &self.b[..self.core.len()]);
+                self.core.add(|i, j| z[i] * s[j] + s[i] * z[j] - zs * (s[i] * s[j]));
+            }
+        }
+        (self.direction, self.work) = (s_unit, z);
     }
 
-    /// Moves γ halfway (geometrically) to the curvature that `s` shows outside U; z = y − Bs follows. Expects Uᵀs in
-    /// `self.a`.
-    fn adapt_exterior(&mut self, s: &[T], ss: f64, z: &mut [T]) {
-        let m = self.len;
-        let outside = ss - self.a[..m].iter().map(|a| a * a).sum::<f64>();
-        if m == self.whole || outside <= 0.01 * ss {
-            return;
-        }
-        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
-        basis.transpose_times(z, &mut self.c[..m]);
-        let inside: f64 = self.a[..m].iter().zip(&self.c[..m]).map(|(a, c)| a * c).sum();
-        let old = self.exterior;
-        let observed = old + (kernels::dot(z, s) - inside) / outside;
-        if observed > 1e-12 * old && observed.is_finite() {
-            self.exterior = (observed * old).sqrt();
-            self.decomposed = false;
-            let change = old - self.exterior;
-            kernels::axpy(change, s, z);
-            basis.add_times(-change, &self.a[..m], z);
-        }
-    }
-
-    /// Adds the direction of `v` to U, if it is new; self.a ← Uᵀv in the new basis. Overwrites `v`.
-    fn extend(&mut self, v: &mut [T]) {
-        let m = self.len;
-        let size = kernels::norm(v);
-        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
-        basis.transpose_times(v, &mut self.a[..m]);
-        basis.add_times(-1.0, &self.a[..m], v);
-        let mut left = kernels::norm(v);
-        if left < 0.7 * size {
-            basis.transpose_times(v, &mut self.c[..m]);
-            basis.add_times(-1.0, &self.c[..m], v);
-            (0..m).for_each(|i| self.a[i] += self.c[i]);
-            left = kernels::norm(v);
-        }
-        if m < self.capacity && left > 1e-7 * size {
+    /// Adds the direction of `v`, orthogonal to U and so long, to U, if it is new in a vector of length `size`; overwrites it.
+    fn extend(&mut self, v: &mut [T], left: f64, size: f64) -> bool {
+        let m = self.core.len();
+        let new = m < self.capacity && left > 1e-7 * size;
+        if new {
             kernels::scale(left.recip(), v);
             self.basis[m * self.dim..(m + 1) * self.dim].copy_from_slice(v);
-            for i in 0..m {
-                self.core[m * self.capacity + i] = 0.0;
-                self.core[i * self.capacity + m] = 0.0;
-            }
-            self.core[m * self.capacity + m] = self.exterior;
-            self.a[m] = left;
-            self.len += 1;
+            self.c[..m].fill(0.0);
+            self.c[m] = self.exterior;
+            self.core.push(&self.c[..=m], 0.0);
         }
+        new
     }
 
     /// Forgets the eigenvectors of B whose eigenvalues are closest to γ, a quarter of all.
     fn compress(&mut self) {
-        if !self.decompose() {
-            self.len = 0;
-            return;
-        }
-        let m = self.len;
+        let (m, dim) = (self.core.len(), self.dim);
         let keep = m - (m / 4).max(2).min(m);
-        let theta = self.eigen.values();
-        let RememberedModel { order, rows, .. } = self;
+        let RememberedModel { order, rotation, rows, basis, core, exterior, a, .. } = self;
+        let Some((eigen, unit)) = core.spectrum() else {
+            core.truncate(0);
+            return;
+        };
+        let theta = eigen.values();
         order.clear();
         order.extend(0..m);
-        let distance = |i: &usize| distance(theta[*i], self.exterior);
+        let distance = |i: &usize| distance(theta[*i] * unit, *exterior);
         order.sort_unstable_by(|i, j| distance(j).total_cmp(&distance(i)).then(i.cmp(j)));
         order.truncate(keep);
+        for (k, &i) in order.iter().enumerate() {
+            a[k] = theta[i] * unit;
+            let vector = eigen.vector(i).iter().map(|&q| T::from_f64(q));
+            rotation[k * m..(k + 1) * m].iter_mut().zip(vector).for_each(|(to, q)| *to = q);
+        }
         // U ← UQ, a block of rows at a time.
-        for start in (0..self.dim).step_by(ROWS) {
-            let end = (start + ROWS).min(self.dim);
-            rows.fill(0.0);
-            for (column, &q) in order.iter().enumerate() {
-                let q = self.eigen.vector(q);
-                for (j, &q) in q.iter().enumerate() {
-                    let u = &self.basis[j * self.dim + start..j * self.dim + end];
-                    let target = &mut rows[column * ROWS..];
-                    for (target, &u) in target.iter_mut().zip(u) {
-                        *target += q * u.into();
-                    }
-                }
+        for start in (0..dim).step_by(ROWS) {
+            let height = ROWS.min(dim - start);
+            for j in 0..m {
+                let from = j * dim + start;
+                rows[j * height..(j + 1) * height].copy_from_slice(&basis[from..from + height]);
             }
-            for column in 0..keep {
-                let u = &mut self.basis[column * self.dim + start..column * self.dim + end];
-                for (u, &v) in u.iter_mut().zip(&rows[column * ROWS..]) {
-                    *u = T::from_f64(v);
-                }
-            }
+            let target = MatrixMut::by_columns(&mut basis[start..], height, keep, dim);
+            let from = Matrix::by_columns(&rows[..height * m], height, m, height);
+            T::multiply(target, false, from, Matrix::by_columns(&rotation[..m * keep], m, keep, m));
         }
-        let values = &mut self.a[..keep];
-        values.iter_mut().zip(order.iter()).for_each(|(value, &i)| *value = theta[i]);
-        self.len = keep;
-        for j in 0..keep {
-            for i in 0..keep {
-                self.core[j * self.capacity + i] = if i == j { values[i] } else { 0.0 };
-            }
-        }
-        self.decomposed = false;
+        core.set_diagonal(&a[..keep]);
     }
 }
 

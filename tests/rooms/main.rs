@@ -1,5 +1,6 @@
 //! The side rooms: checks, reference models and problems, spectra, statistics.
 
+mod check_parts;
 mod checks;
 mod logistic_regression;
 mod models;

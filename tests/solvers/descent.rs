@@ -316,11 +316,11 @@ fn mistakes_are_refused() {
 }
 
 /// All pairs: every run ends with numbers and a reason. Those that accept only what decreases f converge with the metrics
-/// that are near the Hessian, and with M = I; a ball of constant size does not.
+/// that are near the Hessian, and on the convex problem with M = I; a ball of constant size does not.
 #[test]
 fn every_metric_runs_under_every_control() {
     let (inputs, labels) = samples();
-    let near = [Metric::Identity, Metric::Hessian, Metric::GeneralizedGaussNewton, Metric::Fisher];
+    let near = [Metric::Hessian, Metric::GeneralizedGaussNewton, Metric::Fisher];
     for (name, network, x0) in networks() {
         for metric in METRICS {
             let f = problem(&network, &inputs, &labels, metric);
@@ -334,7 +334,8 @@ fn every_metric_runs_under_every_control() {
                 Control::Cubic,
             ] {
                 let bare = matches!(control, Control::FixedRate(_) | Control::Ball(_));
-                let must_converge = !bare && near.contains(&metric);
+                let easy = near.contains(&metric) || (name, metric) == ("regression", Metric::Identity);
+                let must_converge = !bare && easy;
                 let most = if must_converge { 3000 } else { 200 };
                 let damping = if bare { 0.1 } else { 0.0 };
                 let report = limited(control, damping, most, Inner::Automatic).minimize(&f, &x0).unwrap();

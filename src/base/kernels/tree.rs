@@ -133,7 +133,7 @@ pub(super) fn lanes(len: usize, term: impl Fn(usize) -> f64) -> f64 {
 }
 
 /// Joins the partial sums of a block.
-#[inline]
+#[inline(never)]
 pub(in crate::base) fn join_lanes(sums: [f64; LANES]) -> f64 {
     ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
 }

@@ -10,7 +10,7 @@
 //! | RMSProp | √v + ε or √(v + ε), v a mean of g², diagonal | – | 1 |
 //! | Adam, AdamW | the same without bias, diagonal | m̂ for g | 2 |
 //! | L-BFGS | the inverse of two loops over m pairs | – | 2m |
-//! | mirror descent | the Fisher matrix of an exponential family | – | 1 |
+//! | mirror descent | ∇²φ of a mirror map, to first order; for an exponential family exactly F | – | 1 |
 //!
 //! All run in one loop (`walk`), with values and gradients from an oracle: the whole objective, or batches.
 

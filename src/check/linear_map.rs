@@ -1,0 +1,144 @@
+//! A linear map by itself: evaluation and linearity of both products, whether they are of one matrix, and its form.
+
+use std::fmt;
+
+use super::evaluation::evaluate;
+use super::finding::{write_failures, write_table};
+use super::operator::{larger, nonlinearity, ratio};
+use super::watch::Watch;
+use super::{Finding, Outcome, Property, tolerance};
+use crate::base::{Result, Scalar, check_callback, check_positive_dimension, columns, kernels, random::SplitMix64};
+use crate::operator::LinearMap;
+
+/// Pairs of vectors for each identity.
+const PAIRS: usize = 3;
+
+/// What was found about a linear map.
+///
+/// Its `Display` is a table, with a sentence for every check that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LinearMapVerdict {
+    /// Jv is finite, written without being read, and repeatable.
+    pub product_evaluation: Finding,
+    /// J(αu + βv) = αJu + βJv, and the same of Jᵀ: the largest relative error of three pairs.
+    pub linearity: Finding,
+    /// Jᵀu is finite, written without being read, and repeatable.
+    pub transpose_evaluation: Finding,
+    /// |uᵀ(Jv) − vᵀ(Jᵀu)| / (‖u‖‖Jv‖ + ‖v‖‖Jᵀu‖), the largest of three.
+    pub adjoint: Finding,
+    /// The matrix that is formed has the products Jv.
+    pub matrix: Finding,
+}
+
+/// Checks a linear map: whether its products are finite, repeatable, written without being read, linear, and those of a
+/// matrix and its transpose, and whether the matrix that it forms is that matrix. Costs 16 products of each kind, and a
+/// formed matrix of m·n numbers.
+///
+/// ```
+/// use newton_krylov::{check, linear_map};
+///
+/// let j = linear_map(
+///     3,
+///     2,
+///     |v: &[f64], jv: &mut [f64]| jv.copy_from_slice(&[v[0], v[0] + v[1], 2.0 * v[1]]),
+///     |u: &[f64], jtu: &mut [f64]| jtu.copy_from_slice(&[u[0] + u[1], u[1] + u[2]]), // 2 u₂ is meant
+/// );
+/// let verdict = check::linear_map(&j, 1)?;
+/// assert_eq!(verdict.adjoint.outcome, check::Outcome::NotAdjoint);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+///
+/// # Errors
+/// If m or n is zero; what a callback returned as an error.
+pub fn linear_map<T: Scalar>(map: &impl LinearMap<T>, seed: u64) -> Result<LinearMapVerdict> {
+    let (m, n) = (map.rows(), map.columns());
+    check_positive_dimension("the map's number of rows", m)?;
+    check_positive_dimension("the map's number of columns", n)?;
+    let random = &mut SplitMix64::new(seed);
+    let (v, u) = (normal(n, random), normal(m, random));
+    let [watch, watch_transpose] = [Watch::default(), Watch::default()];
+    let product = |v: &[T]| watch.vector(m, |out| map.apply(v, out));
+    let transpose = |u: &[T]| watch_transpose.vector(n, |out| map.apply_transpose(u, out));
+
+    let evaluation = evaluate(m, |out: &mut [T]| map.apply(&v, out));
+    let transposed = evaluate(n, |out: &mut [T]| map.apply_transpose(&u, out)).outcome;
+    let skipped = |property| Finding::exact(property, Outcome::Skipped);
+    let mut verdict = LinearMapVerdict {
+        product_evaluation: skipped(Property::JacobianEvaluation),
+        linearity: skipped(Property::Linearity),
+        transpose_evaluation: skipped(Property::TransposeEvaluation),
+        adjoint: skipped(Property::Adjoint),
+        matrix: skipped(Property::Matrix),
+    };
+    if evaluation.outcome.passed() && transposed.passed() {
+        let mut error = 0.0_f64;
+        for _ in 0..PAIRS {
+            error = larger(error, nonlinearity(n, random, &product));
+            error = larger(error, nonlinearity(m, random, &transpose));
+        }
+        verdict.linearity = Finding::measured(Property::Linearity, error, tolerance::<T>(), Outcome::Nonlinear);
+        verdict.adjoint = adjoint(&product, &transpose, random, |random| (normal(n, random), normal(m, random)));
+    }
+    if evaluation.outcome.passed() {
+        verdict.matrix = matrix(map, &v, &evaluation.output);
+    }
+    check_callback(map.take_error())?;
+    verdict.product_evaluation = Finding::exact(Property::JacobianEvaluation, watch.judge(evaluation.outcome));
+    verdict.transpose_evaluation = Finding::exact(Property::TransposeEvaluation, watch_transpose.judge(transposed));
+    Ok(verdict)
+}
+
+pub(super) fn normal<T: Scalar>(len: usize, random: &mut SplitMix64) -> Vec<T> {
+    (0..len).map(|_| T::from_f64(random.normal())).collect()
+}
+
+/// uᵀ(Jv) against vᵀ(Jᵀu), for three pairs (v, u) that `pair` draws.
+pub(super) fn adjoint<T: Scalar>(
+    product: &dyn Fn(&[T]) -> Vec<T>,
+    transpose: &dyn Fn(&[T]) -> Vec<T>,
+    random: &mut SplitMix64,
+    mut pair: impl FnMut(&mut SplitMix64) -> (Vec<T>, Vec<T>),
+) -> Finding {
+    let mut error = 0.0_f64;
+    for _ in 0..PAIRS {
+        let (v, u) = pair(random);
+        let (jv, jtu) = (product(&v), transpose(&u));
+        let size = kernels::norm(&u) * kernels::norm(&jv) + kernels::norm(&v) * kernels::norm(&jtu);
+        error = larger(error, ratio((kernels::dot(&u, &jv) - kernels::dot(&v, &jtu)).abs(), size));
+    }
+    Finding::measured(Property::Adjoint, error, tolerance::<T>(), Outcome::NotAdjoint)
+}
+
+/// The matrix that is formed, times v, against Jv.
+pub(super) fn matrix<T: Scalar>(map: &impl LinearMap<T>, v: &[T], jv: &[T]) -> Finding {
+    let (m, n) = (map.rows(), map.columns());
+    let mut matrix = vec![T::nan(); m * n];
+    map.form(&mut matrix);
+    let mut apart = vec![T::zero(); m];
+    columns::Columns::new(m, &matrix).times(&v.iter().map(|&v| v.into()).collect::<Vec<f64>>(), &mut apart);
+    kernels::axpy(-1.0, jv, &mut apart);
+    let sizes: Vec<f64> =
+        matrix.chunks_exact(m).zip(v).map(|(column, &v)| kernels::norm(column) * v.abs().into()).collect();
+    let error = ratio(kernels::norm(&apart), kernels::sum(&sizes));
+    Finding::measured(Property::Matrix, error, tolerance::<T>(), Outcome::WrongDerivative { component: None })
+}
+
+impl LinearMapVerdict {
+    /// Whether every check passed.
+    pub fn passed(&self) -> bool {
+        self.findings().iter().all(|finding| finding.passed())
+    }
+
+    /// The findings, in the order of the checks.
+    pub fn findings(&self) -> [&Finding; 5] {
+        [&self.product_evaluation, &self.transpose_evaluation, &self.linearity, &self.adjoint, &self.matrix]
+    }
+}
+
+impl fmt::Display for LinearMapVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = self.findings().map(|finding| (finding, String::new()));
+        write_table(f, &rows)?;
+        write_failures(f, &rows)
+    }
+}

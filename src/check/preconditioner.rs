@@ -1,0 +1,158 @@
+//! A preconditioner: P⁻¹ is symmetric, positive definite, and saves products with M + λI.
+
+use std::fmt;
+
+use super::finding::{write_failures, write_table};
+use super::linear_map::normal;
+use super::operator::{self, OperatorVerdict};
+use super::{Definiteness, Finding, Outcome, Property};
+use crate::base::{
+    CallbackError, Result, Scalar, check_callback, check_positive_dimension, check_range, random::SplitMix64,
+};
+use crate::curvature::{Preconditioned, Preconditioner};
+use crate::operator::SymmetricOperator;
+use crate::step::{Inner, Question, StepOptions, Steps};
+
+/// The residual of the solves that are compared, relative to the right-hand side.
+const ACCURACY: f64 = 1e-3;
+
+/// What was found about a preconditioner.
+///
+/// Its `Display` is a table, with a sentence for every check that failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PreconditionerVerdict {
+    /// P⁻¹ is a symmetric operator.
+    pub operator: OperatorVerdict,
+    /// No r was met with rᵀP⁻¹r ≤ 0.
+    pub definite: Finding,
+    /// A solve takes no more products than without it; the error is the ratio of the two.
+    pub approximation: Finding,
+    /// Products with M that a solve to 10⁻³ of the right-hand side takes without P and with it; 0 where it was not run.
+    pub products: [usize; 2],
+}
+
+/// P⁻¹ as an operator.
+struct Inverse<'a, P> {
+    preconditioner: &'a P,
+    shift: f64,
+    dim: usize,
+}
+
+impl<T: Scalar, P: Preconditioner<T>> SymmetricOperator<T> for Inverse<'_, P> {
+    fn dim(&self) -> usize {
+        self.dim
+    }
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        out.copy_from_slice(v);
+        self.preconditioner.precondition(self.shift, out);
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.preconditioner.take_error()
+    }
+}
+
+/// Checks a preconditioner P ≈ M + λI for the λ that is given as `shift`: whether P⁻¹ is linear, symmetric and positive
+/// definite, and whether it saves products. Costs two solves with M + λI, to 10⁻³ of a random right-hand side and at most
+/// 2d products each, and 27 applications of P⁻¹ besides.
+///
+/// ```
+/// use newton_krylov::{DiagonalOperator, check};
+///
+/// let m = DiagonalOperator((1..=200).map(|i| (i * i) as f64).collect());
+/// let inverse = |shift: f64, r: &mut [f64]| (0..200).for_each(|i| r[i] /= ((i + 1) * (i + 1)) as f64 + shift);
+/// let verdict = check::preconditioner(&m, &inverse, 1.0, 1)?;
+/// assert!(verdict.passed() && verdict.products[1] < 5 && verdict.products[0] > 50, "{verdict}");
+///
+/// // P instead of its inverse
+/// let wrong = |shift: f64, r: &mut [f64]| (0..200).for_each(|i| r[i] *= ((i + 1) * (i + 1)) as f64 + shift);
+/// let verdict = check::preconditioner(&m, &wrong, 1.0, 1)?;
+/// assert_eq!(verdict.approximation.outcome, check::Outcome::NoApproximation);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
+///
+/// # Errors
+/// If the operator has no dimension, or the shift is negative, NaN or infinite; what a callback returned as an error.
+pub fn preconditioner<T: Scalar>(
+    operator: &impl SymmetricOperator<T>,
+    preconditioner: &impl Preconditioner<T>,
+    shift: f64,
+    seed: u64,
+) -> Result<PreconditionerVerdict> {
+    let dim = operator.dim();
+    check_positive_dimension("the operator's dimension", dim)?;
+    check_range("shift", shift, shift >= 0.0 && shift.is_finite(), "at least 0 and finite")?;
+    let random = &mut SplitMix64::new(seed);
+    let inverse = Inverse { preconditioner, shift, dim };
+    let found = operator::check(&inverse, random);
+    check_callback(inverse.take_error())?;
+    let mut verdict = PreconditionerVerdict {
+        definite: Finding::exact(Property::Definite, Outcome::Skipped),
+        approximation: Finding::exact(Property::Approximation, Outcome::Skipped),
+        operator: found,
+        products: [0; 2],
+    };
+    if verdict.operator.passed() {
+        let definite = verdict.operator.curvature.definiteness == Definiteness::NonNegative;
+        let outcome = if definite { Outcome::Passed } else { Outcome::Indefinite };
+        verdict.definite = Finding::exact(Property::Definite, outcome);
+    }
+    if verdict.definite.passed() {
+        let gradient: Vec<T> = normal(dim, random);
+        let options = StepOptions {
+            inner: Inner::Krylov,
+            tolerance: ACCURACY,
+            max_products: dim.saturating_mul(2).max(2),
+            ..StepOptions::default()
+        };
+        let damped = Question::Damped(shift);
+        let plain = Steps::new(&Plain(operator), &gradient, options)?.ask(damped)?.products;
+        let with = Preconditioned {
+            operator,
+            preconditioner: &|shift: f64, r: &mut [T]| preconditioner.precondition(shift, r),
+        };
+        let with = Steps::new(&with, &gradient, options)?.ask(damped)?.products;
+        verdict.products = [plain, with];
+        let ratio = with as f64 / plain.max(1) as f64;
+        // A space of so few dimensions cannot be made smaller by any P.
+        let allowed = if plain <= 2 { 2.0 } else { 1.0 };
+        verdict.approximation = Finding::measured(Property::Approximation, ratio, allowed, Outcome::NoApproximation);
+    }
+    Ok(verdict)
+}
+
+/// The operator without its preconditioner.
+struct Plain<'a, M>(&'a M);
+
+impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Plain<'_, M> {
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        self.0.apply(v, out);
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.0.take_error()
+    }
+}
+
+impl PreconditionerVerdict {
+    /// Whether every check passed.
+    pub fn passed(&self) -> bool {
+        self.findings().iter().all(|finding| finding.passed())
+    }
+
+    /// The findings, in the order of the checks.
+    pub fn findings(&self) -> [&Finding; 5] {
+        let [evaluation, linearity, symmetry] = self.operator.findings();
+        [evaluation, linearity, symmetry, &self.definite, &self.approximation]
+    }
+}
+
+impl fmt::Display for PreconditionerVerdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rows = self.findings().map(|finding| (finding, String::new()));
+        write_table(f, &rows)?;
+        writeln!(f, "products of a solve: {} without it, {} with it", self.products[0], self.products[1])?;
+        write_failures(f, &rows)
+    }
+}

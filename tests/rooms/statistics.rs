@@ -234,7 +234,7 @@ fn f32_keeps_its_columns_however_many_rows_there_are() {
 #[test]
 fn derived_quantities_have_the_errors_of_the_delta_method() {
     let line = line!(f64);
-    let x = LevenbergMarquardt::default().minimize(&line, &[0.0, 0.0]).unwrap().x;
+    let x = LevenbergMarquardt::default().minimize(&line, &[0.0, 0.0]).unwrap().x.clone();
     let found = covariance(&line, &x).unwrap();
     // The zero of the line, −x₀/x₁.
     let (value, error) = found.derived(&x, |x: &[f64]| -x[0] / x[1]).unwrap();

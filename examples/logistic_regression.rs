@@ -8,41 +8,46 @@
 
 use std::fmt::Display;
 use std::ops::ControlFlow;
+use std::path::PathBuf;
 use std::process::ExitCode;
-use std::str::FromStr;
 
+use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::problems::{LabeledRows, LogisticRegression, generate_wide_sparse, parse_libsvm, read_libsvm_file};
 use newton_krylov::{CubicRegularization, Inner, NewtonCg, Objective, Progress, Report, Stopping, TrustRegion};
 
-const USAGE: &str = "\
-usage: logistic_regression [PATH] [options]
-  PATH                a set in LIBSVM format; without it, the heart_scale set that comes along
-  --generate          instead, the wide sparse set: 200,000 rows, 50,000 features, 8.3 million non-zeros
-  --test PATH         a second set, to measure the accuracy on
-  --c NUMBER          weight C of the losses                                   [1]
-  --solver NAME       trust-region, newton-cg or cubic                         [compare all]
-  --inner NAME        auto, krylov or dense                                    [auto]
-  --tolerance NUMBER  stop at |gradient| <= tolerance * |gradient at zero|     [1e-6]
-  --json              end with a line of JSON for every solver, the default solver's last
-  --help              this text";
-
 /// f at the minimiser for heart_scale and C = 1, by LIBLINEAR 2.50 (`-s 0 -c 1 -B -1 -e 1e-10`).
 const HEART_MINIMUM: f64 = 98.226_799_508_136_8;
 
+/// Trains a linear classifier by L2-regularised logistic regression.
+#[derive(Parser)]
 struct Options {
-    path: Option<String>,
+    /// A set in LIBSVM format; without it, the heart_scale set that comes along.
+    path: Option<PathBuf>,
+    /// Instead, the wide sparse set: 200,000 rows, 50,000 features, 8.3 million non-zeros.
+    #[arg(long, conflicts_with = "path")]
     generate: bool,
-    test: Option<String>,
+    /// A second set, to measure the accuracy on.
+    #[arg(long, value_name = "PATH")]
+    test: Option<PathBuf>,
+    /// The weight C of the losses.
+    #[arg(long, default_value_t = 1.0, value_parser = positive, allow_negative_numbers = true)]
     c: f64,
+    /// The solver; without it all are compared.
+    #[arg(long, value_enum)]
     solver: Option<Solver>,
+    /// How steps are computed: auto, krylov or dense.
+    #[arg(long, default_value = "auto", value_parser = inner)]
     inner: Inner,
+    /// Stops at ‖gradient‖ ≤ tolerance × ‖gradient at zero‖.
+    #[arg(long, default_value_t = 1e-6, value_parser = positive, allow_negative_numbers = true)]
     tolerance: f64,
+    /// Ends with a line of JSON for every solver, the default solver's last.
+    #[arg(long)]
     json: bool,
-    help: bool,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Solver {
     TrustRegion,
     NewtonCg,
@@ -62,74 +67,24 @@ impl Solver {
     }
 }
 
-impl Options {
-    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-        let mut options = Options {
-            path: None,
-            generate: false,
-            test: None,
-            c: 1.0,
-            solver: None,
-            inner: Inner::Automatic,
-            tolerance: 1e-6,
-            json: false,
-            help: false,
-        };
-        while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-            match argument.as_str() {
-                "--generate" => options.generate = true,
-                "--json" => options.json = true,
-                "--help" | "-h" => options.help = true,
-                "--test" => options.test = Some(value()?),
-                "--c" => options.c = positive("--c", &value()?)?,
-                "--tolerance" => options.tolerance = positive("--tolerance", &value()?)?,
-                "--solver" => {
-                    let name = value()?;
-                    let solver = Solver::ALL.into_iter().find(|solver| solver.name() == name);
-                    let unknown = || format!("--solver {name} is not one of trust-region, newton-cg, cubic");
-                    options.solver = Some(solver.ok_or_else(unknown)?);
-                }
-                "--inner" => {
-                    options.inner = match value()?.as_str() {
-                        "auto" => Inner::Automatic,
-                        "krylov" => Inner::Krylov,
-                        "dense" => Inner::Dense,
-                        other => return Err(format!("--inner {other} is not one of auto, krylov, dense")),
-                    }
-                }
-                option if option.starts_with('-') => return Err(format!("unknown option {option}")),
-                _ if options.path.is_some() => return Err(format!("a second path, {argument}")),
-                _ => options.path = Some(argument),
-            }
-        }
-        if options.generate && options.path.is_some() {
-            return Err("--generate and a path exclude each other".into());
-        }
-        Ok(options)
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        _ => Err("a positive number is needed".into()),
     }
 }
 
-fn positive(option: &str, text: &str) -> Result<f64, String> {
-    match f64::from_str(text) {
-        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
-        _ => Err(format!("{option} {text} is not a positive number")),
+fn inner(text: &str) -> Result<Inner, String> {
+    match text {
+        "auto" => Ok(Inner::Automatic),
+        "krylov" => Ok(Inner::Krylov),
+        "dense" => Ok(Inner::Dense),
+        _ => Err("one of auto, krylov, dense is needed".into()),
     }
 }
 
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args().skip(1)) {
-        Ok(options) => options,
-        Err(message) => {
-            eprintln!("error: {message}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    if options.help {
-        println!("{USAGE}");
-        return ExitCode::SUCCESS;
-    }
-    match train(&options) {
+    match train(&Options::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

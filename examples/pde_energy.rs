@@ -8,9 +8,9 @@
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
-use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::problems::GinzburgLandau;
 use newton_krylov::{
@@ -18,34 +18,38 @@ use newton_krylov::{
     TrustRegion,
 };
 
-const USAGE: &str = "\
-usage: pde_energy [options]
-  --points NUMBER     inner points along each edge of the cube                 [20]
-  --coupling NUMBER   the factor of u^3 - u in the equation                    [10]
-  --solver NAME       trust-region, newton-cg or cubic                         [trust-region]
-  --memory VECTORS    vectors that may be stored                               [as many as 64 MiB hold]
-  --forgetful         remember no curvature between outer iterations
-  --tolerance NUMBER  stop at |gradient| <= tolerance * |gradient at zero|     [1e-6]
-  --history           report every iteration
-  --json              end with a line of JSON
-  --help              this text";
-
 /// The largest N for which N³ is still a sensible number of unknowns.
 const MOST_POINTS: usize = 1000;
 
+/// Minimises a Ginzburg-Landau energy on a cube.
+#[derive(Parser)]
 struct Options {
+    /// Inner points along each edge of the cube.
+    #[arg(long, default_value_t = 20, value_parser = points)]
     points: usize,
+    /// The factor of u³ − u in the equation.
+    #[arg(long, default_value_t = 10.0, value_parser = coupling, allow_negative_numbers = true)]
     coupling: f64,
+    #[arg(long, value_enum, default_value_t = Solver::TrustRegion)]
     solver: Solver,
+    /// Vectors that may be stored; without it as many as 64 MiB hold.
+    #[arg(long, value_name = "VECTORS", value_parser = whole)]
     memory: Option<usize>,
+    /// Remembers no curvature between outer iterations.
+    #[arg(long, requires = "memory")]
     forgetful: bool,
+    /// Stops at ‖gradient‖ ≤ tolerance × ‖gradient at zero‖.
+    #[arg(long, default_value_t = 1e-6, value_parser = tolerance, allow_negative_numbers = true)]
     tolerance: f64,
+    /// Reports every iteration.
+    #[arg(long)]
     history: bool,
+    /// Ends with a line of JSON.
+    #[arg(long)]
     json: bool,
-    help: bool,
 }
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
 enum Solver {
     TrustRegion,
     NewtonCg,
@@ -53,8 +57,6 @@ enum Solver {
 }
 
 impl Solver {
-    const ALL: [Solver; 3] = [Solver::TrustRegion, Solver::NewtonCg, Solver::Cubic];
-
     fn name(self) -> &'static str {
         match self {
             Solver::TrustRegion => "trust-region",
@@ -65,51 +67,6 @@ impl Solver {
 }
 
 impl Options {
-    fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-        let mut options = Options {
-            points: 20,
-            coupling: 10.0,
-            solver: Solver::TrustRegion,
-            memory: None,
-            forgetful: false,
-            tolerance: 1e-6,
-            history: false,
-            json: false,
-            help: false,
-        };
-        while let Some(argument) = arguments.next() {
-            let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
-            match argument.as_str() {
-                "--points" => {
-                    options.points = whole("--points", &value()?)?;
-                    if options.points > MOST_POINTS {
-                        return Err(format!("--points {} is more than {MOST_POINTS}", options.points));
-                    }
-                }
-                "--coupling" => options.coupling = number("--coupling", &value()?, 0.0..f64::INFINITY)?,
-                "--tolerance" => {
-                    options.tolerance = number("--tolerance", &value()?, f64::MIN_POSITIVE..1.0)?;
-                }
-                "--memory" => options.memory = Some(whole("--memory", &value()?)?),
-                "--solver" => {
-                    let name = value()?;
-                    let solver = Solver::ALL.into_iter().find(|solver| solver.name() == name);
-                    let unknown = || format!("--solver {name} is not one of trust-region, newton-cg, cubic");
-                    options.solver = solver.ok_or_else(unknown)?;
-                }
-                "--forgetful" => options.forgetful = true,
-                "--history" => options.history = true,
-                "--json" => options.json = true,
-                "--help" | "-h" => options.help = true,
-                other => return Err(format!("unknown argument {other}")),
-            }
-        }
-        if options.forgetful && options.memory.is_none() {
-            return Err("--forgetful needs --memory".into());
-        }
-        Ok(options)
-    }
-
     fn memory(&self) -> Memory {
         match self.memory {
             None => Memory::Automatic,
@@ -119,33 +76,27 @@ impl Options {
     }
 }
 
-fn whole(option: &str, text: &str) -> Result<usize, String> {
-    match usize::from_str(text) {
-        Ok(number) if number > 0 => Ok(number),
-        _ => Err(format!("{option} {text} is not a positive whole number")),
-    }
+fn whole(text: &str) -> Result<usize, String> {
+    text.parse().ok().filter(|&number| number > 0).ok_or("a positive whole number is needed".into())
 }
 
-fn number(option: &str, text: &str, range: std::ops::Range<f64>) -> Result<f64, String> {
-    match f64::from_str(text) {
-        Ok(number) if range.contains(&number) => Ok(number),
-        _ => Err(format!("{option} {text} is not a number in its range, from {:e} to {:e}", range.start, range.end)),
-    }
+fn points(text: &str) -> Result<usize, String> {
+    whole(text).ok().filter(|&n| n <= MOST_POINTS).ok_or(format!("a whole number from 1 to {MOST_POINTS} is needed"))
+}
+
+fn coupling(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|v: &f64| *v >= 0.0 && v.is_finite()).ok_or("a number of at least 0 is needed".into())
+}
+
+fn tolerance(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|v| (f64::MIN_POSITIVE..1.0).contains(v))
+        .ok_or("a number between 0 and 1 is needed".into())
 }
 
 fn main() -> ExitCode {
-    let options = match Options::parse(std::env::args().skip(1)) {
-        Ok(options) => options,
-        Err(message) => {
-            eprintln!("error: {message}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    if options.help {
-        println!("{USAGE}");
-        return ExitCode::SUCCESS;
-    }
-    match solve(&options) {
+    match solve(&Options::parse()) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

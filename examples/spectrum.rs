@@ -1,8 +1,8 @@
 //! The spectrum of a Hessian at a minimum: its ends, its density, and what a damping leaves free.
 //!
 //!     cargo run --release --bin spectrum                                      # logistic regression, heart_scale
-//!     cargo run --release --bin spectrum -- a9a --svg spectrum.svg
-//!     cargo run --release --bin spectrum -- --pde 40 --svg spectrum.svg       # a Ginzburg-Landau energy, 64,000 unknowns
+//!     cargo run --release --bin spectrum -- a9a --picture spectrum.svg
+//!     cargo run --release --bin spectrum -- --pde 40 --picture spectrum.svg       # a Ginzburg-Landau energy, 64,000 unknowns
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -41,9 +41,9 @@ struct Options {
     /// Fixes all random numbers
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Draws the density into this file
+    /// Draws the density into this file, as SVG
     #[arg(long, value_name = "FILE")]
-    svg: Option<PathBuf>,
+    picture: Option<PathBuf>,
     /// End with a line of JSON
     #[arg(long)]
     json: bool,
@@ -133,7 +133,7 @@ fn examine(
         dimensions.push(json!({ "damping": lambda, "value": free.value, "standard_error": free.standard_error }));
     }
     println!("\nends: {}; pairs: {}; density: {}", ends.status, pairs.status, spectrum.status);
-    if let Some(file) = &options.svg {
+    if let Some(file) = &options.picture {
         draw(file, name, dim, &spectrum)?;
         println!("density: {}", file.display());
     }

@@ -15,8 +15,8 @@ use std::collections::VecDeque;
 
 use newton_krylov::{LinearLeastSquares, LinearMap, Result};
 
-use crate::file::{Edge, Graph};
-use crate::geometry::{Matrix, Pose, Vector, matrix, nearest_rotation, times, transpose};
+use super::file::{Edge, Graph};
+use super::geometry::{Matrix, Pose, Vector, matrix, nearest_rotation, times, transpose};
 
 /// An edge between unknowns: w (Aᵀuᵢ − uⱼ), where A is what it turns.
 struct Link {

@@ -41,6 +41,12 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Shifted<M> {
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.operator.precondition(shift + self.shift, r)
     }
+    fn accuracy(&self) -> Option<f64> {
+        self.operator.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.operator.evaluations()
+    }
     fn take_error(&self) -> Option<CallbackError> {
         self.operator.take_error()
     }
@@ -122,6 +128,12 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for ShiftedDiagona
         let mean = kernels::sum_rows(diagonal.len(), 1, &|i| diagonal[i].into()) / diagonal.len() as f64;
         self.operator.precondition(shift + self.shift * mean, r)
     }
+    fn accuracy(&self) -> Option<f64> {
+        self.operator.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.operator.evaluations()
+    }
     fn take_error(&self) -> Option<CallbackError> {
         self.operator.take_error()
     }
@@ -162,6 +174,12 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Scaled<M> {
             kernels::scale(self.factor.recip(), r);
         }
         known
+    }
+    fn accuracy(&self) -> Option<f64> {
+        self.operator.accuracy()
+    }
+    fn evaluations(&self) -> usize {
+        self.operator.evaluations()
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.operator.take_error()
@@ -212,6 +230,12 @@ impl<T: Scalar, M: SymmetricOperator<T>, N: SymmetricOperator<T>> SymmetricOpera
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.first.precondition(shift, r) || self.second.precondition(shift, r)
+    }
+    fn accuracy(&self) -> Option<f64> {
+        self.first.accuracy().into_iter().chain(self.second.accuracy()).reduce(f64::max)
+    }
+    fn evaluations(&self) -> usize {
+        self.first.evaluations() + self.second.evaluations()
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.first.take_error().or_else(|| self.second.take_error())

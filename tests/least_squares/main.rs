@@ -2,5 +2,6 @@
 
 mod faults;
 mod nist_strd;
+mod ordinary_fits;
 mod pose_graph;
 mod problems;

@@ -1,5 +1,7 @@
 //! The example of pose graphs: its geometry against differences, its files' faults, and its minima.
 
+#[path = "../../examples/pose_graph/chordal.rs"]
+mod chordal;
 #[path = "../../examples/pose_graph/file.rs"]
 #[allow(dead_code, reason = "the example draws and optimises, the tests do not")]
 mod file;
@@ -230,6 +232,24 @@ fn the_small_graph_has_the_minimum_of_ceres() {
     check("w100.graph", include_str!("../data/w100.graph"), 1.13782518292);
 }
 
+/// From every pose at the first one: the chordal guess leads to the same minima.
+#[test]
+#[ignore = "the files are not part of this project: POSE_GRAPHS names the folder that has them"]
+fn the_known_graphs_need_no_poses() {
+    fn from_nothing<P: Pose<N>, const N: usize>(mut graph: Graph<P, N>) -> f64 {
+        graph.poses = vec![graph.poses[0]; graph.poses.len()];
+        graph.poses = chordal::guess(&graph).unwrap();
+        minimum(&graph)
+    }
+    for (name, chi_squared) in [("input_M3500_g2o.g2o", 137.912950942), ("sphere2500.g2o", 1351.21569775)] {
+        let found = match read(name, &known(name)).unwrap() {
+            Contents::Plane(graph) => from_nothing(graph),
+            Contents::Space(graph) => from_nothing(graph),
+        };
+        assert!((found / chi_squared - 1.0).abs() < 1e-9, "{name}: {found} {chi_squared}");
+    }
+}
+
 #[test]
 #[ignore = "the files are not part of this project: POSE_GRAPHS names the folder that has them"]
 fn the_known_graphs_have_the_minima_of_ceres() {
@@ -268,6 +288,71 @@ fn the_sphere_has_the_certified_minimum_with_its_weights() {
     }
     let found = minimum(&graph);
     assert!((found - 1.687e3).abs() < 0.5, "{found}");
+}
+
+/// A torus that a robot winds around, with measurements along its way and to the turn before, each rotation wrong by
+/// about `noise` in every axis; and its true poses.
+fn torus(turns: usize, around: usize, noise: f64) -> (Graph<Space, 6>, Vec<Space>) {
+    let mut random = SplitMix64::new(5);
+    let angle = |k: usize, of: usize| std::f64::consts::TAU * k as f64 / of as f64;
+    let truth: Vec<Space> = (0..turns * around)
+        .map(|k| {
+            let (u, v) = (angle(k % around, around), angle(k, turns * around));
+            let radius = 10.0 + 4.0 * u.cos();
+            let frame =
+                Space { position: [radius * v.cos(), radius * v.sin(), 4.0 * u.sin()], rotation: [0.0, 0.0, 0.0, 1.0] };
+            let turned = frame.at(&[0.0, 0.0, 0.0, 0.0, 0.0, v]).rotation;
+            let own = Space { position: frame.position, rotation: turned };
+            own.at(&[own.position[0], own.position[1], own.position[2], 0.0, u, 0.0])
+        })
+        .collect();
+    let between = |from: &Space, to: &Space| {
+        let nothing = Space { position: [0.0; 3], rotation: [0.0, 0.0, 0.0, 1.0] };
+        // The error of measuring nothing is the pose of one in the other: t, and twice the quaternion's vector.
+        let e = from.error(&[0.0; 6], to, &[0.0; 6], &nothing, None);
+        let vector = [0.5 * e[3], 0.5 * e[4], 0.5 * e[5]];
+        let w = (1.0 - vector.iter().map(|v| v * v).sum::<f64>()).max(0.0).sqrt();
+        Space { position: [e[0], e[1], e[2]], rotation: [vector[0], vector[1], vector[2], w] }
+    };
+    let mut edges = vec![];
+    for to in 1..truth.len() {
+        for from in [Some(to - 1), to.checked_sub(around)].into_iter().flatten() {
+            let exact = between(&truth[from], &truth[to]);
+            let mut wrong = exact.position.to_vec();
+            wrong.iter_mut().for_each(|p| *p += 0.05 * random.normal());
+            wrong.extend((0..3).map(|_| noise * random.normal()));
+            let measured = exact.at(&wrong);
+            let mut root = [[0.0; 6]; 6];
+            (0..6).for_each(|i| root[i][i] = if i < 3 { 20.0 } else { 1.0 / noise });
+            edges.push(Edge { from, to, measured, root });
+        }
+    }
+    (Graph { poses: truth.clone(), edges }, truth)
+}
+
+#[test]
+fn the_chordal_guess_leads_to_the_minimum_near_the_truth_from_no_poses_at_all() {
+    let (mut graph, truth) = torus(16, 16, 0.15);
+    let near_truth = minimum(&graph);
+    // Every pose where the first is.
+    graph.poses = vec![truth[0]; truth.len()];
+    graph.poses = chordal::guess(&graph).unwrap();
+    let guessed = minimum(&graph);
+    assert!(guessed <= near_truth * (1.0 + 1e-9), "{guessed} {near_truth}");
+
+    // Exact measurements are taken back exactly; in the plane as well.
+    let (mut graph, truth) = torus(4, 8, 1e-12);
+    graph.poses = vec![truth[0]; truth.len()];
+    for (pose, true_pose) in chordal::guess(&graph).unwrap().iter().zip(&truth) {
+        let off = pose.position.iter().zip(true_pose.position).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        assert!(off < 1.0, "{off}");
+    }
+    let Contents::Plane(mut small) = read("w100", include_str!("../data/w100.graph")).unwrap() else {
+        panic!("a plane")
+    };
+    small.poses = vec![small.poses[0]; small.poses.len()];
+    small.poses = chordal::guess(&small).unwrap();
+    assert!((minimum(&small) / 1.13782518292 - 1.0).abs() < 1e-9);
 }
 
 fn known(name: &str) -> String {

@@ -1,7 +1,10 @@
 //! Covariances against closed forms and against each other.
 
-use newton_krylov::statistics::{covariance, covariance_of};
-use newton_krylov::{Huber, LevenbergMarquardt, least_squares, least_squares_dense};
+use newton_krylov::statistics::{ParameterTable, covariance, covariance_known, covariance_of};
+use newton_krylov::{
+    Difference, Huber, LevenbergMarquardt, Parts, Squares, least_squares, least_squares_dense,
+    least_squares_from_residuals,
+};
 
 /// A straight line through (tᵢ, yᵢ): everything has a closed form.
 const T: [f64; 6] = [0.0, 1.0, 2.0, 3.0, 4.0, 7.0];
@@ -157,4 +160,88 @@ fn faults_are_named() {
     assert!(covariance(&broken, &[0.0]).is_err());
     let broken = least_squares_dense(2, 1, |_: &[f64], r| r.fill(1.0), |_, j| j.fill(f64::INFINITY));
     assert!(covariance(&broken, &[0.0]).is_err());
+}
+
+#[test]
+fn a_known_variance_is_not_rescaled() {
+    // σ = 0.2 for all: the covariance is σ²(AᵀA)⁻¹ whatever the residuals are, and needs no degree of freedom.
+    let weighted = line!(f64).with_weights(&[5.0; 6]).unwrap();
+    let report = LevenbergMarquardt::default().minimize(&weighted, &[0.0, 0.0]).unwrap();
+    let found = covariance_known(&weighted, &report.x, 1.0).unwrap();
+    let mean = T.iter().sum::<f64>() / 6.0;
+    let spread: f64 = T.iter().map(|t| (t - mean).powi(2)).sum();
+    assert!((found.standard_errors[1] / (0.2 / spread.sqrt()) - 1.0).abs() < 1e-12);
+    assert!(found.variance_known && found.residual_variance == 1.0);
+    // Estimated, weights cancel.
+    let plain = covariance(&line!(f64), &report.x).unwrap();
+    let estimated = covariance(&weighted, &report.x).unwrap();
+    assert!((estimated.standard_errors[1] / plain.standard_errors[1] - 1.0).abs() < 1e-12);
+    // Normal quantile: Abramowitz & Stegun, table 26.6.
+    assert!((found.half_widths(0.99).unwrap()[0] / found.standard_errors[0] - 2.575829).abs() < 1e-6);
+    assert!(covariance_known(&weighted, &report.x, 0.0).is_err());
+    assert!(line!(f64).with_weights(&[1.0; 5]).is_err() && line!(f64).with_weights(&[-1.0; 6]).is_err());
+}
+
+#[test]
+fn a_prior_is_ridge_regression_and_stays_outside_the_robust_loss() {
+    // (AᵀA + diag(1/τ²)) x = Aᵀy + μ/τ², the second parameter without a prior.
+    let (mean, deviation) = ([0.5, 0.0], [0.1, f64::INFINITY]);
+    let (n, t, tt) = (6.0 + 100.0, T.iter().sum::<f64>(), T.iter().map(|t| t * t).sum::<f64>());
+    let (y, ty) = (Y.iter().sum::<f64>() + 50.0, T.iter().zip(Y).map(|(t, y)| t * y).sum::<f64>());
+    let determinant = n * tt - t * t;
+    let expected = [(tt * y - t * ty) / determinant, (n * ty - t * y) / determinant];
+    let prior = line!(f64).with_prior(&mean, &deviation).unwrap();
+    let dense = LevenbergMarquardt::default().minimize(&prior, &[0.0, 0.0]).unwrap();
+    let huge = line!(f64).with_loss(Huber::new(1e6).unwrap(), 1).unwrap().with_prior(&mean, &deviation).unwrap();
+    let robust = LevenbergMarquardt::default().minimize(&huge, &[0.0, 0.0]).unwrap();
+    let by_differences = least_squares_from_residuals(
+        6,
+        2,
+        |x: &[f64], r: &mut [f64]| (0..6).for_each(|i| r[i] = x[0] + x[1] * T[i] - Y[i]),
+        Difference::Central,
+    );
+    let by_differences = by_differences.with_prior(&mean, &deviation).unwrap();
+    let difference = LevenbergMarquardt::default().minimize(&by_differences, &[0.0, 0.0]).unwrap();
+    for report in [&dense, &robust, &difference] {
+        for j in 0..2 {
+            assert!((report.x[j] - expected[j]).abs() < 1e-8, "{j} {} {}", report.x[j], expected[j]);
+        }
+    }
+    // Its variance is that of the posterior.
+    let found = covariance_known(&prior, &dense.x, 1.0).unwrap();
+    assert!((found.standard_errors[0] - (tt / determinant).sqrt()).abs() < 1e-12);
+    assert!(line!(f64).with_prior(&mean, &[0.0, 1.0]).is_err());
+    assert!(line!(f64).with_prior(&mean, &[f64::INFINITY; 2]).is_err());
+    // A loss over blocks of two takes no single further residual.
+    let pairs = line!(f64).with_loss(Parts::new(Huber::new(1.0).unwrap(), 2, Squares), 2).unwrap();
+    assert!(pairs.with_prior(&mean, &deviation).is_err());
+}
+
+#[test]
+fn f32_keeps_its_columns_however_many_rows_there_are() {
+    // Two columns that differ by 10⁻³ in f32, and 10⁵ rows: ε·m would be 0.01.
+    let m = 100_000;
+    let column = |j: usize, i: usize| 1.0 + 1e-3 * (j * (i % 2)) as f32;
+    let fit = least_squares_dense(
+        m,
+        2,
+        |x: &[f32], r: &mut [f32]| (0..m).for_each(|i| r[i] = x[0] * column(0, i) + x[1] * column(1, i) - 1.0),
+        |_: &[f32], j: &mut [f32]| (0..2 * m).for_each(|at| j[at] = column(at / m, at % m)),
+    );
+    assert_eq!(covariance(&fit, &[0.2, 0.3]).unwrap().rank, 2);
+}
+
+#[test]
+fn derived_quantities_have_the_errors_of_the_delta_method() {
+    let line = line!(f64);
+    let x = LevenbergMarquardt::default().minimize(&line, &[0.0, 0.0]).unwrap().x.clone();
+    let found = covariance(&line, &x).unwrap();
+    // The zero of the line, −x₀/x₁.
+    let (value, error) = found.derived(&x, |x: &[f64]| -x[0] / x[1]).unwrap();
+    let exact = found.standard_error_of(&[-1.0 / x[1], x[0] / (x[1] * x[1])]).unwrap();
+    assert!(value == -x[0] / x[1] && (error / exact - 1.0).abs() < 1e-8, "{error} {exact}");
+    assert!(found.derived(&x, |_: &[f64]| f64::NAN).is_err() && found.derived(&x[..1], |_: &[f64]| 0.0).is_err());
+    let table = found.table(&["offset", "slope"], &x).unwrap().to_string();
+    assert!(table.lines().count() == 2 && table.contains("slope ") && table.contains('±'), "{table}");
+    assert!(ParameterTable::new(&["a"], &x, None).is_err());
 }

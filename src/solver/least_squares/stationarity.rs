@@ -12,6 +12,9 @@
 //! |xⱼ| met so far, X; then t = min(‖r₀‖, ‖(‖Jⱼ‖Xⱼ)ⱼ‖). Neither of the two alone would do: far from the solution r₀ and J
 //! may be 10¹⁷ times what they are near it. J is always that at x.
 //!
+//! Where the columns of J are known to e only, as by differences, no cosine below 8e can be told from 0, and τ is that at
+//! least.
+//!
 //! A gradient of exactly zero is believed only where further products do not contradict it.
 
 use super::{FitPlace, FitState, Scaling};
@@ -64,7 +67,8 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, 
         largest = space::largest(largest);
         (terms, met, squares) = (space::norm(terms), space::norm(met), space::norm(squares));
         track.gradient_norm = squares;
-        let tolerance = limits.stopping().gradient_relative.max(ROUNDING * T::epsilon_f64());
+        let noise = self.jacobian.accuracy().unwrap_or(0.0).max(T::epsilon_f64());
+        let tolerance = limits.stopping().gradient_relative.max(ROUNDING * noise);
         let mut verified = true;
         if !known {
             let bound = fit.source.largest_singular_value();

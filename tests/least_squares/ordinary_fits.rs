@@ -1,0 +1,167 @@
+//! Fits as people make them, from the starts that they make them from: parameters at or near 0, in very different units,
+//! by an exact Jacobian, by its products, and by differences. The right answers are known, since the data are exact, or the
+//! problem is symmetric.
+
+use newton_krylov::{
+    Difference, LeastSquares, LevenbergMarquardt, Model, least_squares, least_squares_dense,
+    least_squares_from_residuals,
+};
+
+/// A curve: its value at t, and its derivatives by the parameters.
+type Curve = fn(&[f64], f64, &mut [f64]) -> f64;
+
+struct Fit {
+    name: &'static str,
+    curve: Curve,
+    t: Vec<f64>,
+    y: Vec<f64>,
+    start: &'static [f64],
+    right: &'static [f64],
+    /// What a parameter's error is measured in.
+    unit: &'static [f64],
+}
+
+fn grid(low: f64, high: f64, count: usize) -> Vec<f64> {
+    (0..count).map(|i| low + (high - low) * i as f64 / (count - 1) as f64).collect()
+}
+
+/// With data from the curve itself.
+fn exact(
+    name: &'static str,
+    curve: Curve,
+    t: Vec<f64>,
+    start: &'static [f64],
+    right: &'static [f64],
+    unit: &'static [f64],
+) -> Fit {
+    let mut g = vec![0.0; right.len()];
+    let y = t.iter().map(|&t| curve(right, t, &mut g)).collect();
+    Fit { name, curve, t, y, start, right, unit }
+}
+
+fn decay(x: &[f64], t: f64, g: &mut [f64]) -> f64 {
+    let e = (-x[1] * t).exp();
+    g.copy_from_slice(&[e, -x[0] * t * e, 1.0]);
+    x[0] * e + x[2]
+}
+
+fn growth(x: &[f64], t: f64, g: &mut [f64]) -> f64 {
+    let e = (x[1] * t).exp();
+    g.copy_from_slice(&[e, x[0] * t * e]);
+    x[0] * e
+}
+
+fn peak(x: &[f64], t: f64, g: &mut [f64]) -> f64 {
+    let z = (t - x[1]) / x[2];
+    let e = (-0.5 * z * z).exp();
+    g.copy_from_slice(&[e, x[0] * e * z / x[2], x[0] * e * z * z / x[2]]);
+    x[0] * e
+}
+
+fn saturation(x: &[f64], t: f64, g: &mut [f64]) -> f64 {
+    let below = x[1] + t;
+    g.copy_from_slice(&[t / below, -x[0] * t / (below * below)]);
+    x[0] * t / below
+}
+
+fn polynomial(x: &[f64], t: f64, g: &mut [f64]) -> f64 {
+    (0..x.len()).for_each(|j| g[j] = t.powi(j as i32));
+    x.iter().zip(g).map(|(x, g)| x * *g).sum()
+}
+
+fn wave(x: &[f64], t: f64, g: &mut [f64]) -> f64 {
+    let (sin, cos) = (x[1] * t + x[2]).sin_cos();
+    g.copy_from_slice(&[cos, -x[0] * t * sin, -x[0] * sin]);
+    x[0] * cos
+}
+
+fn fits() -> Vec<Fit> {
+    let t = || grid(0.0, 5.0, 40);
+    let parabola = |t: &[f64]| t.iter().map(|t| t * t).collect();
+    let even = grid(-2.0, 2.0, 21);
+    let mean = even.iter().map(|t| t * t).sum::<f64>() / 21.0;
+    assert!((mean - 1.4666666666666666).abs() < 1e-14);
+    vec![
+        exact("a number from 1e-3", polynomial, vec![1.0], &[1e-3], &[3.0], &[1.0]),
+        exact("a number from 1e-9", polynomial, vec![1.0], &[1e-9], &[3.0], &[1.0]),
+        exact("a number from 1e-12", polynomial, vec![1.0], &[1e-12], &[3.0], &[1.0]),
+        exact("decay, offset from 0", decay, t(), &[1.0, 1.0, 0.0], &[2.0, 0.7, 0.3], &[1.0; 3]),
+        exact("decay, offset from 1e-12", decay, t(), &[1.0, 1.0, 1e-12], &[2.0, 0.7, 0.3], &[1.0; 3]),
+        exact("decay without offset", decay, t(), &[1.0, 1.0, 0.1], &[2.0, 0.7, 0.0], &[1.0; 3]),
+        exact("growth, rate from 0", growth, t(), &[1.0, 0.0], &[1.5, 0.13], &[1.0; 2]),
+        exact("large growth, rate from 0", growth, t(), &[8e9, 0.0], &[9e9, 0.13], &[1e9, 1.0]),
+        exact("peak, centre from 0", peak, grid(-4.0, 4.0, 60), &[1.0, 0.0, 1.0], &[1.3, 0.7, 1.2], &[1.0; 3]),
+        exact(
+            "high peak, centre from 0",
+            peak,
+            grid(-4.0, 4.0, 60),
+            &[1e7, 0.0, 1.0],
+            &[1.3e7, 0.7, 1.2],
+            &[1e7, 1.0, 1.0],
+        ),
+        exact("peak centred at 0", peak, grid(-4.0, 4.0, 61), &[3.0, 0.5, 1.0], &[4.0, 0.0, 1.5], &[1.0; 3]),
+        exact("saturation from 1e-9", saturation, grid(0.1, 9.0, 12), &[1e-9, 1e-9], &[2.5, 0.8], &[1.0; 2]),
+        exact("a constant as a cubic", polynomial, grid(-1.0, 1.0, 21), &[1.0; 4], &[4.0, 0.0, 0.0, 0.0], &[1.0; 4]),
+        exact("wave, phase from 0", wave, t(), &[1e5, 1.1, 0.0], &[1.2e5, 1.2, 0.4], &[1e5, 1.0, 1.0]),
+        exact("wave, phase 0", wave, t(), &[2.0, 1.15, 0.2], &[3.0, 1.1, 0.0], &[1.0; 3]),
+        Fit {
+            name: "a line through a parabola, slope 0 by symmetry",
+            curve: polynomial,
+            y: parabola(&even),
+            t: even,
+            start: &[1.0, 1.0],
+            right: &[1.4666666666666666, 0.0],
+            unit: &[1.0; 2],
+        },
+    ]
+}
+
+/// The largest error, in units, and whether the run claims to have converged.
+fn run<M: Model<f64>>(fit: &Fit, problem: LeastSquares<f64, M>) -> (f64, bool) {
+    let report = LevenbergMarquardt::default().minimize(&problem, fit.start).unwrap();
+    let errors = report.x.iter().zip(fit.right).zip(fit.unit).map(|((x, right), unit)| (x - right).abs() / unit);
+    (errors.fold(0.0, f64::max), report.termination.converged())
+}
+
+#[test]
+fn ordinary_fits_end_at_the_right_answer_by_any_derivative() {
+    for fit in fits() {
+        let (m, n) = (fit.t.len(), fit.start.len());
+        let residual = |x: &[f64], r: &mut [f64]| {
+            let mut g = vec![0.0; n];
+            (0..m).for_each(|i| r[i] = (fit.curve)(x, fit.t[i], &mut g) - fit.y[i]);
+        };
+        let row = |x: &[f64], i: usize| {
+            let mut g = vec![0.0; n];
+            (fit.curve)(x, fit.t[i], &mut g);
+            g
+        };
+        let dense = least_squares_dense(m, n, residual, |x: &[f64], j: &mut [f64]| {
+            for i in 0..m {
+                row(x, i).into_iter().enumerate().for_each(|(k, g)| j[k * m + i] = g);
+            }
+        });
+        let products = least_squares(
+            m,
+            n,
+            residual,
+            |x: &[f64], v: &[f64], jv: &mut [f64]| {
+                (0..m).for_each(|i| jv[i] = row(x, i).iter().zip(v).map(|(g, v)| g * v).sum());
+            },
+            |x: &[f64], u: &[f64], jtu: &mut [f64]| {
+                jtu.fill(0.0);
+                (0..m).for_each(|i| row(x, i).iter().zip(&mut *jtu).for_each(|(g, out)| *out += g * u[i]));
+            },
+        );
+        let by = |difference| least_squares_from_residuals(m, n, residual, difference);
+        let found = [
+            ("exact", run(&fit, dense), 1e-7),
+            ("products", run(&fit, products), 1e-7),
+            ("forward", run(&fit, by(Difference::Forward)), 1e-5),
+            ("central", run(&fit, by(Difference::Central)), 1e-6),
+        ];
+        for (way, (error, claimed), tolerance) in found {
+            assert!(error < tolerance, "{}, {way}: error {error}, claims convergence: {claimed}", fit.name);
+        }
+    }
+}

@@ -6,7 +6,7 @@
 //! the size of x, D what f has fallen by so far, and τ the tolerance, x has converged where M is positive definite as far as
 //! is known and
 //!
-//! - ‖δ‖ ≤ 4εX in the whole space: the model's minimum is x, to its rounding; or
+//! - ‖δ‖ ≤ 4εX in the whole space, ‖g‖ not having grown: the model's minimum is x, to its rounding; or
 //! - ‖δ‖ ≤ τX, p is within the rounding of f, and ‖g‖X ≤ √ε|f|: nothing is left to gain, and nowhere to go; or
 //! - ‖g‖ ≤ τ‖g₀‖, ‖δ‖ ≤ τX and p ≤ max(τ³, ε²)D: for an f that vanishes at the minimum and has no rounding there. A gradient that
 //!   falls by τ lets p fall by τ²; the further τ is one Newton step, which tells a minimum from a far start, and ε² is what
@@ -43,8 +43,9 @@ pub(crate) struct Measures {
     pub epsilon: f64,
     /// τ.
     pub tolerance: f64,
-    /// ‖g‖, and whether that is at most τ‖g₀‖.
+    /// ‖g‖, ‖g₀‖, and whether the first is at most τ times the second.
     pub gradient_norm: f64,
+    pub first_gradient_norm: f64,
     pub gradient_small: bool,
     /// f(x).
     pub value: f64,
@@ -68,9 +69,10 @@ impl Measures {
         let nothing_left = promise.decrease <= rounding(self.epsilon, self.value, self.value);
         let little_left = promise.decrease <= self.tolerance.powi(3).max(self.epsilon.powi(2)) * self.gained;
         let flat = self.gradient_norm * size <= self.epsilon.sqrt() * self.value.abs();
+        let risen = self.gradient_norm > self.first_gradient_norm;
+        let here = promise.complete && !risen && promise.step <= 4.0 * self.epsilon * size;
         promise.decrease >= 0.0
-            && (promise.accurate
-                && (short && nothing_left && flat || promise.complete && promise.step <= 4.0 * self.epsilon * size)
+            && (promise.accurate && (short && nothing_left && flat || here)
                 || self.gradient_small && short && little_left
                 || self.gradient_small && nothing_left && promise.step <= self.epsilon.sqrt().sqrt() * size)
     }
@@ -84,6 +86,7 @@ mod tests {
         epsilon: f64::EPSILON,
         tolerance: 1e-8,
         gradient_norm: 1e-9,
+        first_gradient_norm: 1.0,
         gradient_small: true,
         value: 3.0,
         gained: 1e6,

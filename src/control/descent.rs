@@ -36,6 +36,9 @@ const MOST_ROUNDING_STEPS: usize = 4;
 /// λ‖δ‖² as a share of −gᵀδ, the sum of it and δᵀMδ, up to which a step counts as the model's minimum.
 const HELD_BACK: f64 = 0.1;
 
+/// Steps within which a run may turn out to have been started at a minimum, which is worth an accurate look.
+const RESTART: usize = 2;
+
 /// A number, or why the run is over.
 pub(crate) type Outcome<V> = std::result::Result<V, Termination>;
 
@@ -568,6 +571,9 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
             return self.seems_settled(answer, *inner, false);
         }
         if !matches!(inner, InnerStop::Exhausted | InnerStop::Dense | InnerStop::NotFinite) {
+            if self.track.steps() > RESTART {
+                return self.seems_settled(answer, *inner, false);
+            }
             self.place.be_accurate(self.state);
             let proposed = self.place.propose(self.state, self.track, self.globalisation, self.limits, true);
             let Ok(accurate) = proposed else { return false };
@@ -598,6 +604,7 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
             epsilon: T::epsilon_f64(),
             tolerance: stopping.relative_tolerance::<T>(),
             gradient_norm: track.gradient_norm,
+            first_gradient_norm: track.initial_gradient_norm,
             gradient_small,
             value: track.value,
             gained: track.initial_value - track.value,

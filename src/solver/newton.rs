@@ -174,9 +174,8 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for N
         grow: bool,
     ) -> Outcome<(Answer, InnerStop)> {
         let stopping = limits.stopping();
-        // Once the gradient is small, the model's minimum decides: it has to be found.
-        let tolerance = stopping.gradient_tolerance::<T>(track.reference_gradient_norm);
-        let tolerance = if track.gradient_norm > tolerance { tolerance } else { 0.0 };
+        // Once the gradient is small, the model's minimum decides: it has to be found, about as well as before.
+        let tolerance = stopping.gradient_tolerance::<T>(track.reference_gradient_norm).min(0.2 * track.gradient_norm);
         let more = || {
             !limits.note(Objective::<T>::take_error(self.objective))
                 && limits.allow_products(self.objective.counts(), 1)
@@ -217,12 +216,13 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for N
         let (position, promising) = (kernels::norm(self.x), predicted > 0.0);
         // Out of the range of numbers: of the vectors, or of the model's squares.
         let far = !inside && position > T::max_value().into().sqrt();
-        let too_large = !promising && position.max(answer.norm) > f64::MAX.sqrt();
+        let still = kernels::same(&track.other_x, self.x);
+        let too_large = (!promising || still) && position.max(answer.norm) > f64::MAX.sqrt();
         if far || too_large {
             let risen = track.value > track.initial_value;
             return Err(if risen { Termination::Diverged } else { Termination::Unbounded });
         }
-        if !promising || !answer.norm.is_finite() || kernels::same(&track.other_x, self.x) {
+        if !promising || !answer.norm.is_finite() || still {
             return Err(track.stalled(source.family.asymmetry(), Termination::Stalled));
         }
         let (after, divergence) = if inside { self.probe(&track.other_x, globalisation) } else { (f64::NAN, f64::NAN) };

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::evaluation::evaluate;
 use super::finding::{write_failures, write_table};
-use super::operator::{larger, nonlinearity, ratio};
+use super::operator::{larger, nonlinearity, normal, ratio};
 use super::watch::Watch;
 use super::{Finding, Outcome, Property, tolerance};
 use crate::base::{Result, Scalar, check_callback, check_positive_dimension, columns, kernels, random::SplitMix64};
@@ -86,10 +86,6 @@ pub fn linear_map<T: Scalar>(map: &impl LinearMap<T>, seed: u64) -> Result<Linea
     verdict.product_evaluation = Finding::exact(Property::JacobianEvaluation, watch.judge(evaluation.outcome));
     verdict.transpose_evaluation = Finding::exact(Property::TransposeEvaluation, watch_transpose.judge(transposed));
     Ok(verdict)
-}
-
-pub(super) fn normal<T: Scalar>(len: usize, random: &mut SplitMix64) -> Vec<T> {
-    (0..len).map(|_| T::from_f64(random.normal())).collect()
 }
 
 /// uᵀ(Jv) against vᵀ(Jᵀu), for three pairs (v, u) that `pair` draws.

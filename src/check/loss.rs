@@ -6,8 +6,7 @@
 use std::fmt;
 
 use super::finding::{write_failures, write_table};
-use super::linear_map::normal;
-use super::operator::{self, larger, ratio};
+use super::operator::{self, larger, normal, ratio};
 use super::sweep::DIRECTIONS;
 use super::{Definiteness, Finding, Outcome, Property, Verdict, objective, tolerance};
 use crate::base::{CallbackError, Result, Scalar, check_callback, check_range, kernels, random::SplitMix64};

@@ -5,7 +5,6 @@ use std::fmt;
 use super::curvature::{self, Curvature};
 use super::evaluation::evaluate;
 use super::finding::{write_failures, write_table};
-use super::linear_map::normal;
 use super::watch::{Watch, Watched};
 use super::{Finding, Outcome, Property, tolerance};
 use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64};
@@ -85,6 +84,11 @@ pub(super) fn check<T: Scalar>(operator: &impl SymmetricOperator<T>, random: &mu
     }
     verdict.products = operator.counts().products;
     verdict
+}
+
+/// Normal numbers.
+pub(super) fn normal<T: Scalar>(len: usize, random: &mut SplitMix64) -> Vec<T> {
+    (0..len).map(|_| T::from_f64(random.normal())).collect()
 }
 
 /// Random u and v, Mu and Mv, and ‖M(αu + βv) − αMu − βMv‖ / (‖M(αu + βv)‖ + ‖αMu‖ + ‖βMv‖).

@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::finding::{write_failures, write_table};
-use super::linear_map::normal;
-use super::operator::{self, OperatorVerdict};
+use super::operator::{self, OperatorVerdict, normal};
 use super::{Definiteness, Finding, Outcome, Property};
 use crate::base::{
     CallbackError, Result, Scalar, check_callback, check_positive_dimension, check_range, random::SplitMix64,

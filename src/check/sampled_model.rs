@@ -3,8 +3,7 @@
 use std::fmt;
 
 use super::finding::{write_failures, write_table};
-use super::linear_map::normal;
-use super::operator::ratio;
+use super::operator::{normal, ratio};
 use super::{Finding, LeastSquaresVerdict, Outcome, Property, check_point, least_squares, tolerance};
 use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64};
 use crate::curvature::LeastSquares;

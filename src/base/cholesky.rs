@@ -26,7 +26,7 @@ pub fn cholesky_rows(matrix: &[f64], stride: usize, shift: f64, lower: &mut [f64
                     row[j] = (entries[j] - lane_dot(&row[..j], &other[..j])) * other[j];
                 }
                 let pivot = entries[i] + shift - lane_dot(&row[..i], &row[..i]);
-                if !(pivot > least) {
+                if pivot.is_nan() || pivot <= least {
                     return;
                 }
                 row[i] = pivot.sqrt().recip();

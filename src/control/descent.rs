@@ -54,9 +54,6 @@ pub(crate) trait Oracle<T: Scalar> {
     /// Calls so far.
     fn counts(&self) -> Counts;
 
-    /// Continues the counts of an earlier part of the run.
-    fn set_counts(&self, counts: Counts);
-
     /// The error of a callback, if one has failed.
     fn take_error(&self) -> Option<CallbackError>;
 

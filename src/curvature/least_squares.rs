@@ -90,6 +90,9 @@ impl<T: Scalar> Bounds<T> {
     }
 }
 
+/// What [`LeastSquares::with_prior`] makes.
+pub type WithPrior<T, M, L> = LeastSquares<T, PriorModel<T, M>, Parts<L, Squares>>;
+
 impl<T: Scalar, M: Model<T>> LeastSquares<T, M> {
     /// ½‖r(x)‖² for the residuals that `model` outputs.
     pub fn new(model: M) -> Self {
@@ -156,11 +159,7 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
     /// # Errors
     /// For wrong lengths, a mean that is not finite, a deviation that is not positive, or if the number of finite ones is
     /// zero or no multiple of the loss's block.
-    pub fn with_prior(
-        self,
-        mean: &[T],
-        deviation: &[T],
-    ) -> Result<LeastSquares<T, PriorModel<T, M>, Parts<L, Squares>>> {
+    pub fn with_prior(self, mean: &[T], deviation: &[T]) -> Result<WithPrior<T, M, L>> {
         let LeastSquares { model, loss, block, bounds } = self;
         let loss = Parts::new(loss, model.output_dim() / block, Squares);
         let model = PriorModel::new(model, mean, deviation)?;

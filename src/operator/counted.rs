@@ -77,11 +77,6 @@ impl<O> Counted<O> {
     pub fn counts(&self) -> Counts {
         self.counts.get()
     }
-
-    /// Continues these counts.
-    pub(crate) fn set_counts(&self, counts: Counts) {
-        self.counts.set(counts);
-    }
 }
 
 fn record(counts: &Cell<Counts>, change: impl FnOnce(&mut Counts)) {

@@ -22,11 +22,6 @@ impl<'m, M> CountedModel<'m, M> {
         self.counts.get()
     }
 
-    /// Continues these counts.
-    pub fn set_counts(&self, counts: Counts) {
-        self.counts.set(counts);
-    }
-
     fn record(&self, change: impl FnOnce(&mut Counts)) {
         let mut now = self.counts.get();
         change(&mut now);

@@ -170,8 +170,10 @@ impl<T: Scalar, F: WriteFn<T>> Model<T> for DifferenceModel<T, F> {
     fn evaluate(&self, x: &[T], out: &mut [T]) {
         self.evaluate.write(&self.errors, x, out);
         let (point, outputs) = &mut *self.last();
-        (point.clear(), outputs.clear());
-        (point.extend_from_slice(x), outputs.extend_from_slice(out));
+        point.clear();
+        point.extend_from_slice(x);
+        outputs.clear();
+        outputs.extend_from_slice(out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         self.linearize_within(x, Around::default())
@@ -205,6 +207,8 @@ impl<T: Scalar, F: WriteFn<T>> Model<T> for DifferenceModel<T, F> {
     }
 }
 
+/// Writes the outputs at a point.
+type Evaluate<'a, T> = Box<dyn Fn(&mut [T]) + 'a>;
 type Write<'a, T> = Box<dyn Fn(&MatrixAt<'a, T>, &mut [T]) + 'a>;
 
 /// A model at a point, with its Jacobian as a matrix once that was needed.
@@ -214,7 +218,7 @@ struct MatrixAt<'a, T> {
     accuracy: Option<f64>,
     errors: &'a ErrorSlot,
     /// Writes the outputs.
-    evaluate: Box<dyn Fn(&mut [T]) + 'a>,
+    evaluate: Evaluate<'a, T>,
     /// Writes the matrix, in the places of the shape; they are zero before.
     write: Write<'a, T>,
     outputs: OnceLock<Vec<T>>,
@@ -228,7 +232,7 @@ impl<'a, T: Scalar> MatrixAt<'a, T> {
         cost: usize,
         accuracy: Option<f64>,
         errors: &'a ErrorSlot,
-        evaluate: Box<dyn Fn(&mut [T]) + 'a>,
+        evaluate: Evaluate<'a, T>,
         write: Write<'a, T>,
     ) -> Self {
         let (outputs, matrix, evaluations) = (OnceLock::new(), OnceLock::new(), AtomicUsize::new(0));

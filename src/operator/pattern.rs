@@ -209,9 +209,9 @@ mod tests {
         let mut below = |n: usize| (random.next_u64() % n as u64) as usize;
         let entries: Vec<(usize, usize)> = (0..400).map(|_| (below(120), below(80))).collect();
         let pattern = Pattern::new(120, 80, &entries).unwrap();
-        let mut seen = vec![false; 80];
+        let mut seen = [false; 80];
         for group in 0..pattern.groups() {
-            let mut rows = vec![false; 120];
+            let mut rows = [false; 120];
             for &j in pattern.group(group) {
                 assert!(!std::mem::replace(&mut seen[j], true));
                 for &i in &pattern.row_indices()[pattern.column(j)] {

@@ -58,10 +58,6 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for SecondOrder<O> {
         self.objective.counts()
     }
 
-    fn set_counts(&self, counts: Counts) {
-        self.objective.set_counts(counts);
-    }
-
     fn take_error(&self) -> Option<CallbackError> {
         self.objective.take_error()
     }

@@ -45,7 +45,8 @@ impl Trend {
         let (then, its_excess) = self.0[before];
         let rate = (its_excess - excess) / (products - then) as f64;
         // Not finite, or not falling: hopeless as well.
-        !(products as f64 + excess / rate.max(0.0) < dim as f64)
+        let expected = products as f64 + excess / rate.max(0.0);
+        expected.is_nan() || expected >= dim as f64
     }
 }
 

@@ -17,7 +17,7 @@ const NUMBERS: usize = 1 << 23;
 enum Path<T> {
     Dense(DenseLeastSquares<T>),
     Krylov(GolubKahan<T>),
-    Blocks(Schur<T>),
+    Blocks(Box<Schur<T>>),
 }
 
 /// Steps on the path that fits the first Jacobian.
@@ -37,7 +37,7 @@ impl<T: Scalar> GaussNewtonPath<T> {
 
     /// For a model of residual blocks.
     pub fn blocks(inner: Inner) -> Self {
-        GaussNewtonPath { m: 0, n: 0, inner, columns: 0, path: Some(Path::Blocks(Schur::new(inner))) }
+        GaussNewtonPath { m: 0, n: 0, inner, columns: 0, path: Some(Path::Blocks(Box::new(Schur::new(inner)))) }
     }
 
     fn prefers_dense(&self, jacobian: &impl LinearMap<T>) -> bool {

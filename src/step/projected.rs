@@ -14,7 +14,7 @@ use super::secular::{self, Shifted};
 use super::spectral::{self, Answer, Indefinite, Question};
 use super::units::{Units, binade};
 use crate::base::Eigen;
-use crate::base::cholesky::{cholesky_rows, lane_dot, lower_rows_solve, lower_rows_transpose_solve};
+use crate::base::cholesky::{cholesky_rows, lower_rows_solve, lower_rows_transpose_solve};
 
 /// The units of A follow its entries beyond this ratio.
 const SPREAD: f64 = 1e100;
@@ -123,67 +123,9 @@ impl Projected {
         self.decomposed = false;
     }
 
-    /// Takes the last row away again.
-    pub fn pop(&mut self) {
-        self.truncate(self.len - 1);
-    }
-
-    /// Whether the spectrum is known.
-    pub fn is_decomposed(&self) -> bool {
-        self.decomposed
-    }
-
     /// Replaces b.
     pub fn set_linear(&mut self, linear: impl Iterator<Item = f64>) {
         self.linear.iter_mut().zip(linear).for_each(|(b, value)| *b = value);
-    }
-
-    /// Replaces A by a matrix given by rows, in a unit.
-    pub fn set_matrix(&mut self, matrix: &[f64], unit: f64, len: usize) {
-        self.len = len;
-        for (row, from) in self.matrix.chunks_exact_mut(self.capacity).zip(matrix.chunks_exact(len)) {
-            row[..len].copy_from_slice(from);
-        }
-        (self.unit, self.hint) = (unit, 0.0);
-        self.changed();
-    }
-
-    /// Replaces A by a diagonal matrix.
-    pub fn set_diagonal(&mut self, values: &[f64]) {
-        self.len = values.len();
-        for (i, row) in self.matrix.chunks_exact_mut(self.capacity).enumerate().take(self.len) {
-            row[..values.len()].fill(0.0);
-            row[i] = values[i] / self.unit;
-        }
-        self.changed();
-    }
-
-    /// A ← A + S, with S given by its entries, the same to the last bit for (i, j) and (j, i).
-    pub fn add(&mut self, entry: impl Fn(usize, usize) -> f64) {
-        let (k, n, inverse) = (self.len, self.capacity, self.unit.recip());
-        let mut largest = 0.0_f64;
-        for i in 0..k {
-            let row = &mut self.matrix[i * n..i * n + k];
-            for (j, a) in row.iter_mut().enumerate() {
-                *a += entry(i, j) * inverse;
-            }
-            largest = largest.max(row[i].abs());
-        }
-        self.changed();
-        if largest > SPREAD && largest.is_finite() {
-            self.change_unit(self.unit * binade(largest));
-        }
-    }
-
-    /// out ← Ax.
-    pub fn times(&self, x: &[f64], out: &mut [f64]) {
-        for (out, row) in out[..self.len].iter_mut().zip(self.matrix.chunks_exact(self.capacity)) {
-            *out = lane_dot(&row[..self.len], &x[..self.len]) * self.unit;
-        }
-    }
-
-    pub fn len(&self) -> usize {
-        self.len
     }
 
     fn decompose(&mut self) -> bool {
@@ -201,29 +143,9 @@ impl Projected {
         &self.values[..known]
     }
 
-    /// The eigendecomposition, in the unit of A; `None` if there is none.
-    pub fn spectrum(&mut self) -> Option<(&Eigen, f64)> {
-        self.decompose().then_some((&self.eigen, self.unit))
-    }
-
     /// The eigenvector of the `j`-th lowest eigenvalue. Expects the eigenvalues to have been asked for.
     pub fn eigenvector(&self, j: usize) -> &[f64] {
         self.eigen.vector(j)
-    }
-
-    /// x ← (A + λI)⁻¹x; false, and nothing was done, where that is not positive definite or the eigenvalues are known.
-    pub fn solve(&mut self, shift: f64, x: &mut [f64]) -> bool {
-        let (k, shift) = (self.len, shift / self.unit);
-        if self.decomposed {
-            return false;
-        }
-        if !self.factors.make(&self.matrix, self.capacity, shift, k) {
-            return false;
-        }
-        lower_rows_solve(&self.factors.lower, self.capacity, &mut x[..k]);
-        lower_rows_transpose_solve(&self.factors.lower, self.capacity, &mut x[..k]);
-        x[..k].iter_mut().for_each(|x| *x /= self.unit);
-        true
     }
 
     /// The lowest eigenvalue; where a factor is at hand an estimate from above by inverse iteration, which costs O(k²).

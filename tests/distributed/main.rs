@@ -15,6 +15,9 @@ use newton_krylov::{
 };
 use ranks::{Thread, on_ranks, part};
 
+/// Picks one rank's part of a vector.
+type Part<T> = fn(&T) -> &Vec<f64>;
+
 /// The neighbours of a part of a chain: the last number of the rank before, the first of the rank behind.
 fn neighbours(ranks: &Thread, x: &[f64]) -> [f64; 2] {
     let (rank, size) = (ranks.rank(), ranks.size());
@@ -178,7 +181,7 @@ fn random_vectors_do_not_depend_on_the_number_of_ranks() {
             })
         });
         let value = all[0].2;
-        let joined = |part: fn(&(Vec<f64>, Vec<f64>, f64)) -> &Vec<f64>| all.iter().flat_map(part).copied().collect();
+        let joined = |part: Part<(Vec<f64>, Vec<f64>, f64)>| all.iter().flat_map(part).copied().collect();
         let (signs, step): (Vec<f64>, Vec<f64>) = (joined(|all| &all.0), joined(|all| &all.1));
         (signs, step, value)
     };
@@ -271,7 +274,7 @@ fn linear_solvers_take_the_same_way() {
             });
             (linear, step, residual)
         });
-        let joined = |part: fn(&(_, Vec<f64>, Vec<f64>)) -> &Vec<f64>| all.iter().flat_map(part).copied().collect();
+        let joined = |part: Part<(_, Vec<f64>, Vec<f64>)>| all.iter().flat_map(part).copied().collect();
         let steps: [Vec<f64>; 2] = [joined(|all| &all.1), joined(|all| &all.2)];
         (all.remove(0).0, steps)
     };

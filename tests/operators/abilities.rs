@@ -232,7 +232,8 @@ fn a_shared_operator_is_formed_with_the_same_bits() {
     for d in [1, 2, 15, 16, 17, 100] {
         let form = |shared: bool| {
             let mut matrix = vec![f32::NAN; d * d];
-            (&Dense(d, shared)).form(&mut matrix);
+            let dense = &Dense(d, shared);
+            dense.form(&mut matrix);
             matrix
         };
         let matrix = form(true);

@@ -41,6 +41,10 @@ fn broken(error: Option<CallbackError>) -> usize {
     error.expect("an error waits").downcast_ref::<Broken>().expect("it is the user's").0
 }
 
+/// A function of the library that makes products.
+type OperatorWay<'a> = &'a dyn Fn(&dyn SymmetricOperator<f64>) -> Option<Error>;
+type MapWay<'a> = &'a dyn Fn(&dyn LinearMap<f64>) -> Option<Error>;
+
 #[test]
 fn an_error_is_handed_out_once_and_is_the_first() {
     let m = operator(2, |v: &[f64], _: &mut [f64]| if v[0] > 0.0 { Err(Broken(v[0] as usize)) } else { Ok(()) });
@@ -88,7 +92,7 @@ fn closures_may_return_what_suits_them() {
 fn functions_without_a_report_return_the_error() {
     let d = 40;
     let gradient: Vec<f64> = (0..d).map(|i| 1.0 + (i as f64).sin()).collect();
-    let ways: [(&str, &dyn Fn(&dyn SymmetricOperator<f64>) -> Option<Error>); 10] = [
+    let ways: [(&str, OperatorWay<'_>); 10] = [
         ("damped_step", &|m| damped_step(&m, &gradient, 0.1).err()),
         ("the dense path", &|m| {
             let options = StepOptions { inner: Inner::Dense, ..StepOptions::default() };
@@ -130,7 +134,7 @@ fn functions_without_a_report_return_the_error() {
 fn least_squares_functions_return_the_error() {
     let (m, n) = (30, 20);
     let b: Vec<f64> = (0..m).map(|i| 1.0 + (i as f64).cos()).collect();
-    let ways: [(&str, &dyn Fn(&dyn LinearMap<f64>) -> Option<Error>); 3] = [
+    let ways: [(&str, MapWay<'_>); 3] = [
         ("linear_least_squares", &|j| linear_least_squares(&j, &b).err()),
         ("damped", &|j| {
             LinearLeastSquares { damping: 0.1, ..Default::default() }.solve_from(&j, &b, &vec![1.0; n]).err()

@@ -86,7 +86,7 @@ pub struct HessianFreeRun<'r, T, S, P = ()> {
 
 /// What a recipe keeps between steps.
 pub(super) enum InnerSolver<T> {
-    OneSpace(OneSpaceStep<T>),
+    OneSpace(Box<OneSpaceStep<T>>),
     ConjugateGradients(BacktrackingCg<T>),
 }
 

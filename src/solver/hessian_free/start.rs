@@ -130,7 +130,7 @@ impl HessianFree {
         state.check(dim, objective.samples())?;
         state.preconditioner.fits(objective)?;
         let inner = match self.recipe {
-            Recipe::OneSpace(recipe) => InnerSolver::OneSpace(OneSpaceStep::new(dim, recipe)),
+            Recipe::OneSpace(recipe) => InnerSolver::OneSpace(Box::new(OneSpaceStep::new(dim, recipe))),
             Recipe::ConjugateGradients(_) => InnerSolver::ConjugateGradients(BacktrackingCg::new(dim)),
         };
         let tally = Tally::default();

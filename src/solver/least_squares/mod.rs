@@ -151,10 +151,6 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss> Oracle<T> for Residuals<'_, T, M, L>
         self.model.counts()
     }
 
-    fn set_counts(&self, counts: Counts) {
-        self.model.set_counts(counts);
-    }
-
     fn take_error(&self) -> Option<CallbackError> {
         self.fit.model().take_error()
     }

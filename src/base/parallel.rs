@@ -83,11 +83,11 @@ impl<'a, T: Send> Parts for &'a mut [T] {
     }
 }
 
-/// A slice in chunks of so many elements; the last may be shorter. Only models cut slices so.
-#[cfg(feature = "models")]
+/// A slice in chunks of so many elements; the last may be shorter. Only models and problems cut slices so.
+#[cfg(any(test, feature = "models", feature = "problems"))]
 pub struct Chunked<'a, T>(pub &'a mut [T], pub usize);
 
-#[cfg(feature = "models")]
+#[cfg(any(test, feature = "models", feature = "problems"))]
 impl<'a, T: Send> Parts for Chunked<'a, T> {
     type Part = &'a mut [T];
     fn count(&self) -> usize {

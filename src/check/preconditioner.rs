@@ -24,7 +24,7 @@ pub struct PreconditionerVerdict {
     pub operator: OperatorVerdict,
     /// No r was met with rᵀP⁻¹r ≤ 0.
     pub definite: Finding,
-    /// A solve takes no more products than without it; the error is the ratio of the two.
+    /// A solve takes fewer products than without it, or at most two; the error is the ratio.
     pub approximation: Finding,
     /// Products with M that a solve to 10⁻³ of the right-hand side takes without P and with it; 0 where it was not run.
     pub products: [usize; 2],
@@ -111,10 +111,11 @@ pub fn preconditioner<T: Scalar>(
         };
         let with = Steps::new(&with, &gradient, options)?.ask(damped)?.products;
         verdict.products = [plain, with];
-        let ratio = with as f64 / plain.max(1) as f64;
-        // A space of so few dimensions cannot be made smaller by any P.
-        let allowed = if plain <= 2 { 2.0 } else { 1.0 };
-        verdict.approximation = Finding::measured(Property::Approximation, ratio, allowed, Outcome::NoApproximation);
+        // Two products leave nothing to save. At most d are needed in any case, so as many with as without say nothing for P.
+        let plain = plain.max(1) as f64;
+        let allowed = if plain <= 2.0 { 2.0 / plain } else { 1.0 - plain.recip() };
+        verdict.approximation =
+            Finding::measured(Property::Approximation, with as f64 / plain, allowed, Outcome::NoApproximation);
     }
     Ok(verdict)
 }

@@ -102,7 +102,7 @@ pub enum Outcome {
     NotAdjoint,
     /// A curvature that must not be negative was.
     Indefinite,
-    /// A solve takes more products with the preconditioner than without it.
+    /// A solve takes as many products with the preconditioner as without it, or more.
     NoApproximation,
     /// The outputs of a batch are not those of its samples, one after the other.
     BatchDiffers,

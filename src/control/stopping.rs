@@ -18,8 +18,14 @@ use crate::base::{Result, Scalar, check_range, kernels};
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Stopping {
-    /// Converged when ‖∇f(x)‖₂ ≤ this × ‖∇f(x₀)‖₂. Default 1e-8, near √ε: there the error in f is of the order of its
-    /// rounding. Values below 8ε of the vector type count as that (1e-6 for `f32`).
+    /// τ, of which convergence is a matter: ‖∇f(x)‖₂ ≤ τ‖∇f(x₀)‖₂. Default 1e-8, near √ε: there the error in f is of the
+    /// order of its rounding. Values below 8ε of the vector type count as that (1e-6 for `f32`).
+    ///
+    /// [`TrustRegion`](crate::TrustRegion), [`NewtonCg`](crate::NewtonCg) and
+    /// [`CubicRegularization`](crate::CubicRegularization) ask their model as well, so that a far start does not converge
+    /// where the gradient has merely fallen, and a run that starts at a minimum converges there: the step that is still
+    /// promised must be short against x, and its decrease within the rounding of f or at most τ³ of what was gained. Least
+    /// squares reads τ as a cosine ([`LevenbergMarquardt`](crate::LevenbergMarquardt)).
     pub gradient_relative: f64,
     /// Converged when ‖∇f(x)‖₂ ≤ this, in units of f per unit of x. Default 0: off, since it depends on those units.
     pub gradient_absolute: f64,

@@ -18,7 +18,8 @@ pub enum Evaluation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Termination {
-    /// ‖∇f(x)‖ has reached the tolerance: x is stationary to it.
+    /// ‖∇f(x)‖ has reached the tolerance, and the model, where there is one, promises no more: see
+    /// [`Stopping::gradient_relative`](crate::Stopping::gradient_relative).
     GradientTolerance,
     /// The last step was as short as [`Stopping::step`](crate::Stopping::step) asks.
     StepTolerance,

@@ -156,7 +156,7 @@ impl Covariance {
 /// // A mean: its standard error is s/√m.
 /// let y = [1.0, 2.0, 4.0, 5.0];
 /// let mean = least_squares_dense(4, 1, |x: &[f64], r| (0..4).for_each(|i| r[i] = x[0] - y[i]), |_, j| j.fill(1.0));
-/// let x = LevenbergMarquardt::default().minimize(&mean, &[0.0])?.x;
+/// let x = LevenbergMarquardt::default().minimize(&mean, &[0.0])?.run.x;
 /// let found = covariance(&mean, &x)?;
 /// assert_eq!(found.degrees_of_freedom, 3);
 /// assert!((found.standard_errors[0] - (10.0 / 3.0 / 4.0_f64).sqrt()).abs() < 1e-15);

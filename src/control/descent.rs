@@ -635,7 +635,10 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
     fn stalled(&self, otherwise: Termination) -> Termination {
         match self.track.stalled(self.place.asymmetry(self.state), otherwise) {
             // A small gradient, and no step that helps: nothing tells this from a minimum.
-            Termination::Stalled if self.gradient_small() => Termination::GradientTolerance,
+            // (Least squares has a test of its own for that.)
+            Termination::Stalled if O::residual(self.state).is_none() && self.gradient_small() => {
+                Termination::GradientTolerance
+            }
             // Of the rules for steps only bare ones go up.
             Termination::NotFinite(_) if self.track.value > self.track.initial_value && self.globalisation.bare() => {
                 Termination::Diverged

@@ -11,7 +11,7 @@ use crate::base::{Error, Result, Scalar, check_length};
 /// use newton_krylov::statistics::ParameterTable;
 ///
 /// let table = ParameterTable::new(&["rate", "offset"], &[1.5, -20.0], Some(&[0.03, 0.5]))?;
-/// assert_eq!(table.to_string().lines().next(), Some("rate     1.500000000e0  ± 3.0e-2"));
+/// assert_eq!(table.to_string().lines().next(), Some("rate      1.500000000e0  ± 3.0e-2"));
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]

@@ -121,6 +121,7 @@ fn iterations_allocate_little() {
         };
         for method in 0..3 {
             let k = 60;
+            run(method, 2 * k); // the pool of threads is made once
             let ((short, few, few_large), (long, many, many_large)) = (run(method, k), run(method, 2 * k));
             let products = long.counts.products - short.counts.products;
             let extra = many - few;

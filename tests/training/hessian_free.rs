@@ -323,7 +323,7 @@ fn limits_hold_and_observers_stop() {
             if progress.iteration == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let report = sampled(recipe).minimize_with(&problem, (), &[0.0; 23], observer).unwrap();
-        assert_eq!((report.termination, seen), (Termination::Observer, 5));
+        assert_eq!((report.termination, seen), (Termination::Observer, 6));
     }
 }
 

@@ -21,9 +21,9 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use newton_krylov::{Run, 
+use newton_krylov::{
     Adam, Batches, Counts, CurvatureBatch, FirstOrder, GradientBatch, GradientMethod, HessianFree, LeastSquares,
-    Metric, Model, Objective, OneSpace, Recipe, SampledModel, SampledObjective, SoftmaxCrossEntropy, SplitMix64,
+    Metric, Model, Objective, OneSpace, Recipe, Run, SampledModel, SampledObjective, SoftmaxCrossEntropy, SplitMix64,
     Stopping, check, fit_samples,
 };
 

@@ -9,11 +9,11 @@
 //!
 //! | question | λ | asked by |
 //! | --- | --- | --- |
-//! | argmin gᵀδ + ½δᵀ(M + λI)δ | given | [`damped_step`], [`Question::Damped`] |
-//! | argmin gᵀδ + ½δᵀMδ, ‖δ‖ ≤ Δ | fits Δ | [`TrustRegion`], [`Question::Radius`] |
-//! | argmin gᵀδ + ½δᵀMδ + ⅓σ‖δ‖³ | σ‖δ‖ | [`CubicRegularization`], [`Question::Cubic`] |
-//! | −\|M\|⁻¹g, a direction of descent also where M is indefinite | 0 where M is positive definite | [`NewtonCg`], [`Question::SaddleFree`] |
-//! | argmin gᵀδ, δᵀMδ ≤ ε² | 0, up to a factor on δ | [`NaturalGradient`], [`Question::MetricBall`] |
+//! | argmin gᵀδ + ½δᵀ(M + λI)δ | given | [`damped_step`], [`Subproblem::Damped`] |
+//! | argmin gᵀδ + ½δᵀMδ, ‖δ‖ ≤ Δ | fits Δ | [`TrustRegion`], [`Subproblem::Radius`] |
+//! | argmin gᵀδ + ½δᵀMδ + ⅓σ‖δ‖³ | σ‖δ‖ | [`CubicRegularization`], [`Subproblem::Cubic`] |
+//! | −\|M\|⁻¹g, a direction of descent also where M is indefinite | 0 where M is positive definite | [`NewtonCg`], [`Subproblem::SaddleFree`] |
+//! | argmin gᵀδ, δᵀMδ ≤ ε² | 0, up to a factor on δ | [`NaturalGradient`], [`Subproblem::MetricBall`] |
 //!
 //! For least squares, ½‖r(x)‖² with the Jacobian J of the residuals, M is JᵀJ: [`LevenbergMarquardt`], [`GaussNewton`],
 //! with bounds on the parameters and robust losses ([`LeastSquares`]).
@@ -61,7 +61,7 @@
 //! | | on a set or over distributions, by a [`mirror_map`] or an [`exponential_family`]: [`MirrorDescent`] |
 //! | | of first order: [`FirstOrder`] runs a [`GradientMethod`] on an objective or on batches, [`GradientDescent`], [`HeavyBall`], [`Nesterov`], [`AdaGrad`], [`FullAdaGrad`], [`RmsProp`], [`Adam`]; with line searches, [`SteepestDescent`], [`Lbfgs`] |
 //! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`], [`LeastSquaresReport`]; which samples come next, [`Batches`] |
-//! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; those of least squares, [`LeastSquaresSteps`]; linear least squares, [`LinearLeastSquares`], [`linear_least_squares`]; the path they take, [`Inner`] |
+//! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; those of least squares, [`LeastSquaresSteps`]; linear least squares, [`LinearLeastSquares`], [`linear_least_squares`]; the path they take, [`InnerSolver`] |
 //! | 2 curvature | model + loss + metric: [`fit`], [`fit_samples`], [`Metric`], [`Loss`], [`Likelihood`]; least-squares problems, [`LeastSquares`], from closures, [`least_squares`], [`least_squares_dense`], [`least_squares_from_residuals`]; [`RobustLoss`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`NystromPreconditioner`], [`LimitedMemoryPreconditioner`]; those that learn, [`LearnedPreconditioner`], [`KroneckerPreconditioner`], [`EmpiricalFisherDiagonal`]; [`exponential_family`], [`mirror_map`] |
 //! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; [`LinearMap`], [`Model`], [`BlockStructure`]; of samples, [`SampledModel`], [`SampledObjective`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
 //! | 0 base | [`Scalar`] (`f32` or `f64`), [`Error`] |

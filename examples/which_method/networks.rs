@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::problems::LabeledRows;
 use newton_krylov::{
-    BernoulliCrossEntropy, Counts, Inner, LevenbergMarquardt, LinearMap, Loss, Metric, Model, Result, SplitMix64,
+    BernoulliCrossEntropy, Counts, InnerSolver, LevenbergMarquardt, LinearMap, Loss, Metric, Model, Result, SplitMix64,
     SquaredError, Termination, fit, least_squares,
 };
 
@@ -50,7 +50,7 @@ pub fn curve(goal: &Goal) -> Result<(String, usize, Vec<Row>)> {
     let loss = || SquaredError::new(targets.clone(), 1);
     let mut table = vec![];
     for (name, inner) in
-        [("LevenbergMarquardt, J formed", Inner::Dense), ("LevenbergMarquardt, products", Inner::Krylov)]
+        [("LevenbergMarquardt, J formed", InnerSolver::Dense), ("LevenbergMarquardt, products", InnerSolver::Krylov)]
     {
         table.push(levenberg_marquardt(goal, name, inner, &network, &inputs, &targets, &x0)?);
     }
@@ -79,7 +79,7 @@ fn by_metric<L: Loss<f64>>(
 fn levenberg_marquardt(
     goal: &Goal,
     name: &str,
-    inner: Inner,
+    inner: InnerSolver,
     network: &MultilayerPerceptron,
     inputs: &[f64],
     targets: &[f64],

@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use super::block_jacobian::{BlockJacobian, BlockValues, gather};
-use super::block_layout::{BlockLayout, Statement};
+use super::block_layout::{BlockDeclaration, BlockLayout};
 use super::{LinearMap, Linearization, Model};
 use crate::base::{CallbackError, CallbackOutput, Error, ErrorSlot, Result, Scalar, check_range, parallel::over_parts};
 
@@ -47,7 +47,7 @@ const GRAIN: usize = 1024;
 /// ```
 #[derive(Clone, Debug)]
 pub struct BlockStructure {
-    statement: Statement,
+    statement: BlockDeclaration,
 }
 
 impl Default for BlockStructure {
@@ -60,7 +60,8 @@ impl BlockStructure {
     /// No parameters and no residuals.
     pub fn new() -> Self {
         let ends = || vec![0];
-        let statement = Statement { parameters: ends(), rows: ends(), touched_ends: ends(), ..Statement::default() };
+        let statement =
+            BlockDeclaration { parameters: ends(), rows: ends(), touched_ends: ends(), ..BlockDeclaration::default() };
         BlockStructure { statement }
     }
 

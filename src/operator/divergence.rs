@@ -49,7 +49,7 @@ impl<T, O: Objective<T>, D: Fn(&[T], &[T]) -> R, R: CallbackOutput<f64>> Objecti
         self.objective.value(x)
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
-        At { inner: self.objective.expand(x), x, objective: self }
+        DivergenceExpansion { inner: self.objective.expand(x), x, objective: self }
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.objective.take_error().or_else(|| self.errors.take())
@@ -57,13 +57,13 @@ impl<T, O: Objective<T>, D: Fn(&[T], &[T]) -> R, R: CallbackOutput<f64>> Objecti
 }
 
 /// The objective at a point.
-struct At<'a, T, E, O, D> {
+struct DivergenceExpansion<'a, T, E, O, D> {
     inner: E,
     x: &'a [T],
     objective: &'a DivergenceObjective<O, D>,
 }
 
-impl<T, E: SymmetricOperator<T>, O, D> SymmetricOperator<T> for At<'_, T, E, O, D> {
+impl<T, E: SymmetricOperator<T>, O, D> SymmetricOperator<T> for DivergenceExpansion<'_, T, E, O, D> {
     fn dim(&self) -> usize {
         self.inner.dim()
     }
@@ -96,7 +96,7 @@ impl<T, E: SymmetricOperator<T>, O, D> SymmetricOperator<T> for At<'_, T, E, O, 
     }
 }
 
-impl<T, E, O, D, R> Expansion<T> for At<'_, T, E, O, D>
+impl<T, E, O, D, R> Expansion<T> for DivergenceExpansion<'_, T, E, O, D>
 where
     E: Expansion<T>,
     O: Objective<T>,

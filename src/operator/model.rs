@@ -220,7 +220,7 @@ impl<T: Scalar, F: WriteFn<T>, J: ProductFn<T>, K: ProductFn<T>> Model<T> for Cl
         self.evaluate.write(&self.errors, x, out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
-        At { model: self, x, outputs: OnceLock::new() }
+        ClosureLinearization { model: self, x, outputs: OnceLock::new() }
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.errors.take()
@@ -228,13 +228,15 @@ impl<T: Scalar, F: WriteFn<T>, J: ProductFn<T>, K: ProductFn<T>> Model<T> for Cl
 }
 
 /// A closure model at a point: it keeps the outputs only, once they were asked for.
-struct At<'a, T, M> {
+struct ClosureLinearization<'a, T, M> {
     model: &'a M,
     x: &'a [T],
     outputs: OnceLock<Vec<T>>,
 }
 
-impl<T: Scalar, F, J: ProductFn<T>, K: ProductFn<T>> LinearMap<T> for At<'_, T, ClosureModel<T, F, J, K>> {
+impl<T: Scalar, F, J: ProductFn<T>, K: ProductFn<T>> LinearMap<T>
+    for ClosureLinearization<'_, T, ClosureModel<T, F, J, K>>
+{
     fn rows(&self) -> usize {
         self.model.output_dim
     }
@@ -252,7 +254,7 @@ impl<T: Scalar, F, J: ProductFn<T>, K: ProductFn<T>> LinearMap<T> for At<'_, T, 
     }
 }
 
-impl<T, F, J, K> Linearization<T> for At<'_, T, ClosureModel<T, F, J, K>>
+impl<T, F, J, K> Linearization<T> for ClosureLinearization<'_, T, ClosureModel<T, F, J, K>>
 where
     T: Scalar,
     F: WriteFn<T>,

@@ -151,7 +151,7 @@ impl<T: Scalar, O: Objective<T>> Objective<T> for Summed<O> {
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         let inner = self.local.as_ref().map(|local| local.expand(x));
-        At { inner, ranks: &self.ranks, weight: self.weight, dim: Objective::<T>::dim(self) }
+        SummedExpansion { inner, ranks: &self.ranks, weight: self.weight, dim: Objective::<T>::dim(self) }
     }
 }
 
@@ -177,14 +177,14 @@ impl<T: Scalar, S: SampledObjective<T>> SampledObjective<T> for Summed<S> {
 }
 
 /// An expansion of each rank's part.
-struct At<'a, E> {
+struct SummedExpansion<'a, E> {
     inner: Option<E>,
     ranks: &'a Ranks,
     weight: f64,
     dim: usize,
 }
 
-impl<E> At<'_, E> {
+impl<E> SummedExpansion<'_, E> {
     /// out ← Σᵣ wᵣ of what `local` writes there.
     fn add_up<T: Scalar>(&self, out: &mut [T], local: impl FnOnce(&E, &mut [T]))
     where
@@ -206,7 +206,7 @@ impl<E> At<'_, E> {
     }
 }
 
-impl<T: Scalar, E: SymmetricOperator<T>> SymmetricOperator<T> for At<'_, E> {
+impl<T: Scalar, E: SymmetricOperator<T>> SymmetricOperator<T> for SummedExpansion<'_, E> {
     fn dim(&self) -> usize {
         self.dim
     }
@@ -230,7 +230,7 @@ impl<T: Scalar, E: SymmetricOperator<T>> SymmetricOperator<T> for At<'_, E> {
     }
 }
 
-impl<T: Scalar, E: Expansion<T>> Expansion<T> for At<'_, E> {
+impl<T: Scalar, E: Expansion<T>> Expansion<T> for SummedExpansion<'_, E> {
     fn value(&self) -> f64 {
         let value = self.inner.as_ref().map_or(0.0, |inner| inner.value());
         self.ranks.sums([self.weight * value], self.error())[0]

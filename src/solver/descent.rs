@@ -13,7 +13,7 @@ use super::newton::{SecondOrder, Settings, start};
 use crate::base::{Result, Scalar, check_range};
 use crate::control::{DescentRun, Progress, Report, Run, Stopping};
 use crate::operator::{Objective, Shifted};
-use crate::step::Inner;
+use crate::step::InnerSolver;
 
 /// Descends in the metric M + λI, M being the metric of the objective, with steps that the [`Control`] says.
 ///
@@ -57,8 +57,8 @@ pub struct Descent {
     pub damping: f64,
     /// When the run ends.
     pub stopping: Stopping,
-    /// Which path answers: Krylov or dense.
-    pub inner: Inner,
+    /// Which path solutions: Krylov or dense.
+    pub inner: InnerSolver,
     /// Storage; nothing is remembered between iterations.
     pub memory: Memory,
 }

@@ -129,7 +129,7 @@ fn counts_are_exact() {
         let options = LinearLeastSquares { damping, tolerance: 1e-12, ..Default::default() };
         let report = options.solve(&counted, &b).unwrap();
         assert_eq!((report.products, report.transpose_products), take());
-        // One of each in an iteration, the first Aᵀb, and the answer's residual.
+        // One of each in an iteration, the first Aᵀb, and the solution's residual.
         assert!(report.iterations <= 12);
         assert_eq!((report.products, report.transpose_products), (report.iterations + 1, report.iterations + 2));
         let again = options.solve_from(&counted, &b, &report.x).unwrap();

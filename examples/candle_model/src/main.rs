@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 use candle_core::{Device, Tensor};
 use newton_krylov::{
     Adam, Batches, Counts, CurvatureBatch, FirstOrder, GradientBatch, GradientMethod, HessianFree, LeastSquares,
-    Metric, Model, Objective, OneSpace, Recipe, Run, SampledModel, SampledObjective, SoftmaxCrossEntropy, SplitMix64,
+    Metric, Model, Objective, SubspaceDescent, StepMethod, Run, SampledModel, SampledObjective, SoftmaxCrossEntropy, SplitMix64,
     Stopping, check, fit_samples,
 };
 
@@ -150,7 +150,7 @@ fn run(seconds: f64) -> Result<(), Box<dyn std::error::Error>> {
     // Hessian-free, without a rate. A network of candle has no Kronecker factors: more products stand in for them.
     table.begin("Hessian-free");
     let solver = HessianFree {
-        recipe: Recipe::OneSpace(OneSpace { products: 10, search: true, ..OneSpace::default() }),
+        method: StepMethod::SubspaceDescent(SubspaceDescent { products: 10, search: true, ..SubspaceDescent::default() }),
         gradient_batch: GradientBatch { first: 300, ..GradientBatch::default() },
         curvature_batch: CurvatureBatch { least: 150, ..CurvatureBatch::default() },
         damping: 1.0,

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use newton_krylov::problems::ChainedRosenbrock;
 use newton_krylov::{
-    Expansion, InnerSolver, Objective, Report, StepOptions, Steps, Subproblem, SymmetricOperator, TrustRegion,
-    objective,
+    Expansion, InnerSolver, Objective, Report, SymmetricOperator, TrustRegion, objective,
+    steps::{StepOptions, Steps, Subproblem},
 };
 
 /// The time of the calls that the report counts, at the points x₀ and x.

@@ -28,8 +28,9 @@ use std::time::Instant;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::{
-    BlockStructure, Huber, InnerSolver, LeastSquares, LeastSquaresReport, LevenbergMarquardt, Model, RobustLoss,
-    Stopping,
+    InnerSolver, LeastSquares, LeastSquaresReport, LevenbergMarquardt, Model, Stopping,
+    losses::{Huber, RobustLoss},
+    operators::BlockStructure,
 };
 use serde_json::json;
 

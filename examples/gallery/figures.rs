@@ -7,7 +7,10 @@
 //!    distributions, and with it the length of the shift in the Fisher metric, is not.
 
 use newton_krylov::exponential_family::{ExponentialFamily, Gaussian};
-use newton_krylov::{Result, StepOptions, Steps, Subproblem, operator};
+use newton_krylov::{
+    Result, operator,
+    steps::{StepOptions, Steps, Subproblem},
+};
 
 use crate::drawing::{GAP, SIDE, TITLE, ball, style};
 use crate::landscapes::{Matrix, product};

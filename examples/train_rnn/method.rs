@@ -3,9 +3,11 @@
 use std::time::{Duration, Instant};
 
 use newton_krylov::{
-    Adam, Batches, ConjugateGradients, CurvatureBatch, Expansion, GradientBatch, GradientMethod, HessianFree, Loss,
-    Objective, Run, SampledModel, SampledModelObjective, SampledObjective, StepMethod, Stopping, SubspaceDescent,
-    Termination,
+    Batches, Expansion, HessianFree, Objective, Run, SampledModel, SampledObjective, Stopping, Termination,
+    first_order::{Adam, GradientMethod},
+    hessian_free::{ConjugateGradients, CurvatureBatch, GradientBatch, StepMethod, SubspaceDescent},
+    losses::Loss,
+    operators::SampledModelObjective,
 };
 
 use crate::Arguments;

@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::problems::LabeledRows;
 use newton_krylov::{
-    BernoulliCrossEntropy, Counts, InnerSolver, LevenbergMarquardt, LinearMap, Loss, Metric, Model, Result, SplitMix64,
-    SquaredError, Termination, fit, least_squares,
+    Counts, InnerSolver, LevenbergMarquardt, LinearMap, Metric, Model, Result, Termination, fit, least_squares,
+    losses::{BernoulliCrossEntropy, Loss, SquaredError},
+    random::SplitMix64,
 };
 
 use crate::race::{Row, cost, one, race};

@@ -105,7 +105,8 @@ impl<T: Scalar, L: Loss<T>> Expansion<T> for Written<'_, T, L> {
 /// classes, deserves a check with each.
 ///
 /// ```
-/// use newton_krylov::{SoftmaxCrossEntropy, check};
+/// use newton_krylov::check;
+/// use newton_krylov::losses::SoftmaxCrossEntropy;
 ///
 /// let verdict = check::loss(&SoftmaxCrossEntropy::new(vec![0, 2], 3)?, 1, &[0.3, -0.5, 0.9], 1)?;
 /// assert!(verdict.passed(), "{verdict}");

@@ -57,7 +57,8 @@ impl<T: Scalar, P: Preconditioner<T>> SymmetricOperator<T> for Inverse<'_, P> {
 /// Where a solve takes d products and more without P, that it takes a few less with it says little: look at both numbers.
 ///
 /// ```
-/// use newton_krylov::{DiagonalOperator, check};
+/// use newton_krylov::check;
+/// use newton_krylov::operators::DiagonalOperator;
 ///
 /// let m = DiagonalOperator((1..=200).map(|i| (i * i) as f64).collect());
 /// let inverse = |shift: f64, r: &mut [f64]| (0..200).for_each(|i| r[i] /= ((i + 1) * (i + 1)) as f64 + shift);

@@ -61,7 +61,8 @@ pub struct ModelObjective<'s, M, L> {
 /// (for Monte Carlo Fisher 3 + `draws`).
 ///
 /// ```
-/// use newton_krylov::{Metric, SoftmaxCrossEntropy, TrustRegion, fit, model};
+/// use newton_krylov::{Metric, TrustRegion, fit, model};
+/// use newton_krylov::losses::SoftmaxCrossEntropy;
 ///
 /// // Three classes on a line; two weights for each, those of a class beside each other.
 /// let t = [-2.0, -1.5, -0.2, 0.1, 1.4, 2.2, -0.4, -0.3];
@@ -341,7 +342,8 @@ impl<M, L> SampledModelObjective<M, L> {
     ///
     /// ```
     /// use newton_krylov::models::{ElmanNetwork, Readout};
-    /// use newton_krylov::{HessianFree, Metric, SquaredError, Stopping, fit_samples};
+    /// use newton_krylov::{HessianFree, Metric, Stopping, fit_samples};
+    /// use newton_krylov::losses::SquaredError;
     ///
     /// // The mean of two numbers.
     /// let network = ElmanNetwork::new(1, 4, 1, 2, Readout::Last)?;

@@ -30,7 +30,7 @@ const ALWAYS: u64 = 3;
 
 /// P⁻¹ from the Kronecker factors of a network's layers, for objectives of a model that has
 /// [`layers`](crate::Model::layers), such as a multilayer perceptron, and a loss with a
-/// [`likelihood`](crate::Loss::likelihood).
+/// [`likelihood`](crate::losses::Loss::likelihood).
 ///
 /// It belongs into [`HessianFree`](crate::HessianFree), where products are exact whatever the preconditioner is. Learning
 /// costs about 1½ gradients of the samples it sees and, once in ten iterations, the inversion of matrices as large as the

@@ -15,8 +15,8 @@ use crate::base::{Error, Result, Scalar, check_range, kernels};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Metric {
     /// M = I, whatever model and loss are: steps along −g, as in gradient descent.
-    /// [Regularisation](crate::ModelObjective::with_regularization) and [damping in the
-    /// middle](crate::ModelObjective::with_middle_damping) leave it as it is.
+    /// [Regularisation](crate::operators::ModelObjective::with_regularization) and [damping in the
+    /// middle](crate::operators::ModelObjective::with_middle_damping) leave it as it is.
     Identity,
     /// The Hessian E\[Jᵀ∇²lJ + Σⱼ ∂ⱼl ∇²hⱼ\], perhaps indefinite. The model must have
     /// [second-order products](crate::Model::second_order).

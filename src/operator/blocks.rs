@@ -22,7 +22,8 @@ const GRAIN: usize = 1024;
 /// The parameter blocks, the residual blocks, and which of them belong together.
 ///
 /// ```
-/// use newton_krylov::{BlockStructure, LinearMap, Linearization, Model};
+/// use newton_krylov::{LinearMap, Linearization, Model};
+/// use newton_krylov::operators::BlockStructure;
 ///
 /// // Three positions on a line, a measured distance between each two neighbours, and one known position.
 /// let distances = [1.0, 1.5];

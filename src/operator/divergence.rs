@@ -15,7 +15,8 @@ pub struct DivergenceObjective<O, D> {
 /// means that y cannot be evaluated; it may also return a `Result`.
 ///
 /// ```
-/// use newton_krylov::{Expansion, Objective, objective, with_divergence};
+/// use newton_krylov::{Expansion, Objective, objective};
+/// use newton_krylov::operators::with_divergence;
 ///
 /// // A coin that shows heads with probability p = 1/(1 + e⁻ˣ): −p is minimised, in the Fisher metric p(1 − p).
 /// let p = |x: f64| 1.0 / (1.0 + (-x).exp());

@@ -36,7 +36,7 @@ pub trait Linearization<T>: LinearMap<T> {
     /// the hidden states s of all samples; `false`, and `out` is arbitrary, if the model does not offer it (the default).
     ///
     /// ‖Kv‖² is how far a step v moves the hidden states: structural damping (see
-    /// [`with_structural_damping`](crate::SampledModelObjective::with_structural_damping)). On its way to Jv the forward
+    /// [`with_structural_damping`](crate::operators::SampledModelObjective::with_structural_damping)). On its way to Jv the forward
     /// sweep meets Kv, and the backward sweep takes w·Kv along, so the product costs no more than one with J and one with Jᵀ.
     ///
     /// Asked only where [`Model::hidden_states`] is true.
@@ -111,7 +111,7 @@ pub trait Model<T> {
     }
 
     /// Whether its linearisations have [`second_order_product`](Linearization::second_order_product)s. By default not;
-    /// [`with_second_order`](crate::with_second_order) adds them to any model.
+    /// [`with_second_order`](crate::operators::with_second_order) adds them to any model.
     fn second_order(&self) -> bool {
         false
     }
@@ -135,7 +135,7 @@ pub trait Model<T> {
     }
 
     /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
-    /// [`ErrorSlot`](crate::ErrorSlot).
+    /// [`ErrorSlot`](crate::callbacks::ErrorSlot).
     fn take_error(&self) -> Option<CallbackError> {
         None
     }

@@ -19,7 +19,8 @@ pub struct SecondOrderModel<M, F> {
 /// structure does better with [`Linearization::second_order_product`].
 ///
 /// ```
-/// use newton_krylov::{Linearization, Model, model, with_second_order};
+/// use newton_krylov::{Linearization, Model, model};
+/// use newton_krylov::operators::with_second_order;
 ///
 /// // h(x) = x²
 /// let h = model(

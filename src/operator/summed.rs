@@ -6,7 +6,7 @@
 //! a value, of two with a divergence, of d for a gradient, of dk for k products at once. Whoever runs a solver on the sum
 //! A callback that fails on one rank fails on all: a flag goes along with every sum, and with Jv and residuals one of its
 //! own. Whoever runs a solver on the sum
-//! does so in [`distributed`](crate::distributed) with [`Slices::Residuals`](crate::Slices::Residuals).
+//! does so in [`distributed`](crate::ranks::distributed) with [`Slices::Residuals`](crate::ranks::Slices::Residuals).
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -90,7 +90,8 @@ impl Ranks {
 ///
 /// ```
 /// use std::rc::Rc;
-/// use newton_krylov::{Communicator, Objective, Summed, objective};
+/// use newton_krylov::{Objective, objective};
+/// use newton_krylov::ranks::{Communicator, Summed};
 /// # struct Alone;
 /// # impl Communicator for Alone {
 /// #     fn rank(&self) -> usize { 0 }

@@ -25,7 +25,8 @@ use crate::step::InnerSolver;
 /// taken whatever becomes of f.
 ///
 /// ```
-/// use newton_krylov::{BernoulliCrossEntropy, Control, Descent, Metric, fit, model};
+/// use newton_krylov::{Control, Descent, Metric, fit, model};
+/// use newton_krylov::losses::BernoulliCrossEntropy;
 ///
 /// // Logistic regression on a line.
 /// let t = [-2.0, -1.0, -0.5, 0.3, 1.0, 2.5];

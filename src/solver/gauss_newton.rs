@@ -50,7 +50,7 @@ pub struct GaussNewton {
     /// In which norm the step is the shortest where J has no full rank.
     pub scaling: Scaling,
     /// How steps are computed: from a formed Jacobian where m·n and n² ≤ 2²³ and forming it costs at most 100 products,
-    /// from a Golub–Kahan space otherwise. [Residual blocks](crate::BlockStructure) are seen through their products only.
+    /// from a Golub–Kahan space otherwise. [Residual blocks](crate::operators::BlockStructure) are seen through their products only.
     pub inner: InnerSolver,
     /// Vectors of n numbers that the Golub–Kahan space may store.
     pub memory: Memory,

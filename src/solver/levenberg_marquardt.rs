@@ -72,7 +72,7 @@ pub struct LevenbergMarquardt {
     /// where J is formed; the Golub–Kahan path takes plain steps. Default: off.
     pub acceleration: bool,
     /// How steps are computed: from a formed Jacobian where m·n and n² ≤ 2²³ and forming it costs at most 100 products,
-    /// from a Golub–Kahan space otherwise. For [residual blocks](crate::BlockStructure) where parameter blocks are
+    /// from a Golub–Kahan space otherwise. For [residual blocks](crate::operators::BlockStructure) where parameter blocks are
     /// eliminated, or n > 512, from the reduced system by preconditioned conjugate gradients. [`InnerSolver::Automatic`] forms its
     /// matrix and factorises it, by a dense or a sparse Cholesky, whichever is cheaper, where that is expected to cost
     /// less than 50 products with it (500 where nothing is eliminated) and takes at most 1 GiB; the factor is the

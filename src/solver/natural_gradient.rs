@@ -33,12 +33,13 @@ const AIM: f64 = 0.99;
 /// Descends along natural gradients, with a bound on the divergence of every step.
 ///
 /// For objectives whose expansions are a metric of the model's distribution: [`fit`](crate::fit) with a Fisher
-/// [`Metric`](crate::Metric), or any closures with a Fisher product and [`with_divergence`](crate::with_divergence), such as
+/// [`Metric`](crate::Metric), or any closures with a Fisher product and [`with_divergence`](crate::operators::with_divergence), such as
 /// policies. The metric must be positive semidefinite; where products show another one the step is along −g. Without a
 /// divergence the bound holds for its second-order approximation alone. In the report `control` is α and `shift` is λ.
 ///
 /// ```
-/// use newton_krylov::{BernoulliCrossEntropy, Metric, NaturalGradient, fit, model};
+/// use newton_krylov::{Metric, NaturalGradient, fit, model};
+/// use newton_krylov::losses::BernoulliCrossEntropy;
 ///
 /// // Logistic regression on a line.
 /// let t = [-2.0, -1.0, -0.5, 0.3, 1.0, 2.5];

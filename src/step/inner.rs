@@ -16,7 +16,7 @@ pub enum InnerSolver {
     /// A stored Krylov space, and conjugate gradients beyond its memory.
     Krylov,
     /// The matrix is formed: d products or what `forming_cost` says, and 4d² numbers, or an error where those do not fit.
-    /// Not where x is spread over ranks ([`distributed`](crate::distributed)).
+    /// Not where x is spread over ranks ([`distributed`](crate::ranks::distributed)).
     Dense,
 }
 

@@ -40,7 +40,8 @@ pub struct LeastSquaresStep<T> {
 /// on with 2m + 6n more. A preconditioner of J is not used: for another norm of δ, give the product of J with its inverse.
 ///
 /// ```
-/// use newton_krylov::{LeastSquaresSteps, linear_map};
+/// use newton_krylov::linear_map;
+/// use newton_krylov::steps::LeastSquaresSteps;
 ///
 /// let j = linear_map(
 ///     3,

@@ -29,7 +29,8 @@ const MOST_IDLE: usize = 2;
 /// Options for min ‖Ax − b‖² + λ²‖x‖², and the solver.
 ///
 /// ```
-/// use newton_krylov::{LinearLeastSquares, LinearOutcome, linear_map};
+/// use newton_krylov::{LinearLeastSquares, linear_map};
+/// use newton_krylov::steps::LinearOutcome;
 ///
 /// // The line through (0, 1), (1, 3), (2, 4): b ≈ x₀ + x₁t.
 /// let a = linear_map(

@@ -107,7 +107,8 @@ pub struct MinresReport<T> {
 /// eigenvalues along g.
 ///
 /// ```
-/// use newton_krylov::{MinresOptions, MinresOutcome, minres, operator};
+/// use newton_krylov::{minres, operator};
+/// use newton_krylov::steps::{MinresOptions, MinresOutcome};
 ///
 /// // M = [[1, 2], [2, 1]] has the eigenvalues 3 and −1.
 /// let m = operator(2, |v: &[f64], mv: &mut [f64]| {

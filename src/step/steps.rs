@@ -84,7 +84,8 @@ pub struct Step<T> {
 /// Storage: 2·`basis` + 10 vectors of length d (or 4d² numbers on the dense path).
 ///
 /// ```
-/// use newton_krylov::{DiagonalOperator, Subproblem, StepOptions, Steps};
+/// use newton_krylov::operators::DiagonalOperator;
+/// use newton_krylov::steps::{StepOptions, Steps, Subproblem};
 ///
 /// let m = DiagonalOperator((1..=50).map(f64::from).collect());
 /// let mut steps = Steps::new(&m, &[1.0; 50], StepOptions::default())?;
@@ -295,7 +296,8 @@ fn check_size(argument: &'static str, value: f64) -> Result<()> {
 /// Costs as many products as a residual of 1e-8 ‖g‖ takes; see [`Steps`] for other accuracies and further subproblems.
 ///
 /// ```
-/// use newton_krylov::{StepOutcome, damped_step, operator};
+/// use newton_krylov::{damped_step, operator};
+/// use newton_krylov::steps::StepOutcome;
 ///
 /// let m = operator(2, |v: &[f64], out: &mut [f64]| {
 ///     out[0] = 2.0 * v[0];

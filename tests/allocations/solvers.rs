@@ -5,10 +5,14 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::{LARGE_FROM, allocations};
 use newton_krylov::{
-    Adam, BernoulliCrossEntropy, BlockStructure, CubicRegularization, DiagonalOperator, Expansion, FirstOrder,
-    InnerSolver, Lbfgs, LeastSquares, LeastSquaresSteps, LevenbergMarquardt, LinearLeastSquares, Memory, Metric, Model,
-    NewtonCg, Objective, Report, Result, SteepestDescent, StepOptions, Steps, Stopping, Subproblem, SymmetricOperator,
-    TrustRegion, fit, linear_map, model, objective, with_second_order,
+    CubicRegularization, Expansion, InnerSolver, Lbfgs, LeastSquares, LevenbergMarquardt, LinearLeastSquares, Memory,
+    Metric, Model, NewtonCg, Objective, Report, Result, Stopping, SymmetricOperator, TrustRegion,
+    first_order::{Adam, FirstOrder, SteepestDescent},
+    fit, linear_map,
+    losses::BernoulliCrossEntropy,
+    model, objective,
+    operators::{BlockStructure, DiagonalOperator, with_second_order},
+    steps::{LeastSquaresSteps, StepOptions, Steps, Subproblem},
 };
 
 /// Chained Rosenbrock without an allocation of its own.

@@ -7,11 +7,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use newton_krylov::{
-    Adam, Batches, Communicator, Counts, CubicRegularization, Error, Expansion, FirstOrder, GradientDescent,
-    HessianFree, InnerSolver, Lbfgs, LeastSquares, LevenbergMarquardt, LinearLeastSquares, Memory, Metric,
-    MinresOptions, NaturalGradient, NewtonCg, Objective, Report, SampledObjective, Slices, SquaredError,
-    SteepestDescent, StepOptions, Steps, Stopping, Subproblem, Summed, SymmetricOperator, Termination, TrustRegion,
-    check_equal, damped_step, distributed, fit, linear_map, minres, model, objective, operator, reductions,
+    Batches, Counts, CubicRegularization, Error, Expansion, HessianFree, InnerSolver, Lbfgs, LeastSquares,
+    LevenbergMarquardt, LinearLeastSquares, Memory, Metric, NaturalGradient, NewtonCg, Objective, Report,
+    SampledObjective, Stopping, SymmetricOperator, Termination, TrustRegion, damped_step,
+    first_order::{Adam, FirstOrder, GradientDescent, SteepestDescent},
+    fit, linear_map,
+    losses::SquaredError,
+    minres, model, objective, operator,
+    ranks::{Communicator, Slices, Summed, check_equal, distributed, reductions},
+    steps::{MinresOptions, StepOptions, Steps, Subproblem},
 };
 use ranks::{Thread, on_ranks, part};
 

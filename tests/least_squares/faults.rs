@@ -6,9 +6,11 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use newton_krylov::{
-    Arctan, Cauchy, Difference, Error, Evaluation, GaussNewton, Huber, InnerSolver, LeastSquares, LeastSquaresReport,
-    LevenbergMarquardt, Model, Progress, Result, RobustLoss, Scalar, Scaling, SoftL1, Stopping, Termination, Tukey,
-    check, least_squares, least_squares_dense, least_squares_from_residuals,
+    Error, Evaluation, GaussNewton, InnerSolver, LeastSquares, LeastSquaresReport, LevenbergMarquardt, Model, Progress,
+    Result, Scalar, Scaling, Stopping, Termination, check,
+    differences::Difference,
+    least_squares, least_squares_dense, least_squares_from_residuals,
+    losses::{Arctan, Cauchy, Huber, RobustLoss, SoftL1, Tukey},
 };
 
 /// Both solvers, with both scalings, and the accelerated one.

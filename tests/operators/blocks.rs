@@ -1,8 +1,8 @@
 //! Models of residual blocks: against dense matrices, for any number of threads, and what they refuse.
 
 use newton_krylov::{
-    BlockStructure, Error, Huber, InnerSolver, LeastSquares, LevenbergMarquardt, LinearMap, Linearization, Model,
-    Scalar, Stopping,
+    Error, InnerSolver, LeastSquares, LevenbergMarquardt, LinearMap, Linearization, Model, Scalar, Stopping,
+    losses::Huber, operators::BlockStructure,
 };
 
 /// A distance-like residual of all its parameters, different for every block; two rows.

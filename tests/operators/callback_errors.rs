@@ -5,7 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::result::Result;
 use std::{fmt, io};
 
+use newton_krylov::callbacks::*;
+use newton_krylov::differences::*;
+use newton_krylov::losses::*;
+use newton_krylov::operators::*;
+use newton_krylov::preconditioners::*;
 use newton_krylov::spectrum::{self, End, Lanczos};
+use newton_krylov::steps::*;
 use newton_krylov::*;
 
 /// The error of a user, which tells at which call it was made.

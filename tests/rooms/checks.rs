@@ -4,7 +4,8 @@ use std::cell::{Cell, RefCell};
 
 use newton_krylov::check::{self, Definiteness, ObjectiveVerdict, Outcome};
 use newton_krylov::{
-    Difference, Error, Expansion, Objective, Scalar, SymmetricOperator, objective, objective_from_gradient, operator,
+    Error, Expansion, Objective, Scalar, SymmetricOperator, differences::Difference, objective,
+    objective_from_gradient, operator,
 };
 
 /// Σ 100 (xᵢ₊₁ − xᵢ²)² + (1 − xᵢ)², times `scale`, at x = unit·z.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use crate::common::{METHODS, Method, Solver, Watched};
 use newton_krylov::problems::{ChainedRosenbrock, MoreGarbowHillstrom};
-use newton_krylov::{Counted, InnerSolver, InnerStop, Memory, Objective};
+use newton_krylov::{InnerSolver, Memory, Objective, operators::Counted, steps::InnerStop};
 
 #[test]
 fn counts_are_exact_on_both_paths() {

@@ -5,9 +5,13 @@ use std::ops::ControlFlow;
 
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{
-    Control, CubicRegularization, Descent, Evaluation, Expansion, FirstOrder, GradientDescent, InnerSolver, Memory,
-    Metric, NaturalGradient, NewtonCg, Objective, Report, Scalar, SoftmaxCrossEntropy, SplitMix64, Stopping,
-    SymmetricOperator, Termination, TrustRegion, fit, objective,
+    Control, CubicRegularization, Descent, Evaluation, Expansion, InnerSolver, Memory, Metric, NaturalGradient,
+    NewtonCg, Objective, Report, Scalar, Stopping, SymmetricOperator, Termination, TrustRegion,
+    first_order::{FirstOrder, GradientDescent},
+    fit,
+    losses::SoftmaxCrossEntropy,
+    objective,
+    random::SplitMix64,
 };
 
 const METRICS: [Metric; 8] = [

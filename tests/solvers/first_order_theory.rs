@@ -1,10 +1,16 @@
 //! What theory says of first-order methods, tested as it is written.
 
 use newton_krylov::{
-    AdaGrad, Adam, DiagonalOperator, DiagonalPreconditioner, Difference, FirstOrder, FullAdaGrad, GradientDescent,
-    GradientMethod, HeavyBall, InnerSolver, LineSearch, Momentum, Nesterov, Objective, Scalar, SteepestDescent,
-    StepOptions, Steps, Stopping, Subproblem, TrustRegion, objective, objective_from_gradient, operator,
-    with_preconditioner,
+    InnerSolver, Objective, Scalar, Stopping, TrustRegion,
+    differences::Difference,
+    first_order::{
+        AdaGrad, Adam, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, LineSearch, Momentum,
+        Nesterov, SteepestDescent,
+    },
+    objective, objective_from_gradient, operator,
+    operators::DiagonalOperator,
+    preconditioners::{DiagonalPreconditioner, with_preconditioner},
+    steps::{StepOptions, Steps, Subproblem},
 };
 
 /// A generator of uniform numbers in (−1, 1), fixed by its seed.

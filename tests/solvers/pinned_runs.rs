@@ -7,7 +7,11 @@
 
 use std::fmt::Write as _;
 
+use newton_krylov::first_order::*;
+use newton_krylov::hessian_free::*;
+use newton_krylov::losses::*;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
+use newton_krylov::operators::*;
 use newton_krylov::problems::{ChainedRosenbrock, GinzburgLandau, MoreGarbowHillstrom};
 use newton_krylov::*;
 

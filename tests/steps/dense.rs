@@ -1,8 +1,9 @@
 //! Small problems go dense: products, errors and outcomes of the automatic choice.
 
 use newton_krylov::{
-    DiagonalOperator, Error, InnerSolver, Objective, StepOptions, StepOutcome, Steps, Subproblem, SymmetricOperator,
-    Termination, TrustRegion, damped_step, objective, operator,
+    Error, InnerSolver, Objective, SymmetricOperator, Termination, TrustRegion, damped_step, objective, operator,
+    operators::DiagonalOperator,
+    steps::{StepOptions, StepOutcome, Steps, Subproblem},
 };
 
 /// M = HDH with H = I − 2wwᵀ and D from 1/κ to 1 in equal ratios, and g.

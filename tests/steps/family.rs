@@ -4,8 +4,11 @@
 use std::cell::Cell;
 
 use newton_krylov::{
-    DiagonalOperator, Error, InnerSolver, Preconditioned, Scalar, SplitMix64, Step, StepOptions, StepOutcome, Steps,
-    Subproblem, SymmetricOperator, damped_step, operator,
+    Error, InnerSolver, Scalar, SymmetricOperator, damped_step, operator,
+    operators::DiagonalOperator,
+    preconditioners::Preconditioned,
+    random::SplitMix64,
+    steps::{Step, StepOptions, StepOutcome, Steps, Subproblem},
 };
 
 // ---------------------------------------------------------------------------------------------------------------------

@@ -4,8 +4,9 @@ use std::cell::Cell;
 
 use newton_krylov::problems::{MoreGarbowHillstrom, NistStrd};
 use newton_krylov::{
-    Error, InnerSolver, LeastSquares, LeastSquaresSteps, LevenbergMarquardt, LinearMap, Linearization, Memory, Model,
-    StepOutcome, least_squares, linear_map,
+    Error, InnerSolver, LeastSquares, LevenbergMarquardt, LinearMap, Linearization, Memory, Model, least_squares,
+    linear_map,
+    steps::{LeastSquaresSteps, StepOutcome},
 };
 
 fn krylov() -> LevenbergMarquardt {

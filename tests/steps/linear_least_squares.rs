@@ -2,8 +2,9 @@
 
 use faer::Mat;
 use newton_krylov::{
-    Error, LinearLeastSquares, LinearMap, LinearOutcome, LinearReport, Scalar, SplitMix64, linear_least_squares,
-    linear_map,
+    Error, LinearLeastSquares, LinearMap, Scalar, linear_least_squares, linear_map,
+    random::SplitMix64,
+    steps::{LinearOutcome, LinearReport},
 };
 
 fn random(seed: u64) -> impl FnMut() -> f64 {

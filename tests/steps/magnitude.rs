@@ -1,6 +1,9 @@
 //! Steps in any unit: x · 10ᵃ and f · 10ᵇ change nothing but the exponents, over the range of the type.
 
-use newton_krylov::{InnerSolver, Scalar, StepOptions, StepOutcome, Steps, Subproblem, SymmetricOperator, operator};
+use newton_krylov::{
+    InnerSolver, Scalar, SymmetricOperator, operator,
+    steps::{StepOptions, StepOutcome, Steps, Subproblem},
+};
 
 const N: usize = 12;
 

@@ -3,8 +3,10 @@
 use std::cell::Cell;
 
 use newton_krylov::{
-    Counted, Error, FnOperator, MinresOptions, MinresOutcome, MinresReport, Scalar, SplitMix64, SymmetricOperator,
-    minres, operator,
+    Error, Scalar, SymmetricOperator, minres, operator,
+    operators::{Counted, FnOperator},
+    random::SplitMix64,
+    steps::{MinresOptions, MinresOutcome, MinresReport},
 };
 
 /// A = QΘQᵀ, where Q is a product of three Householder reflectors: eigenpairs, solutions and residuals are known.

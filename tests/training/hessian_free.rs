@@ -5,10 +5,16 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use newton_krylov::{
-    AcceptanceBatch, ConjugateGradients, Counts, CurvatureBatch, EmpiricalFisherDiagonal, Error, Evaluation, Expansion,
-    GradientBatch, HessianFree, HessianFreeState, LearnedPreconditioner, LimitedMemoryPreconditioner,
-    NystromPreconditioner, Objective, Progress, Report, Run, SampledObjective, Scalar, StepMethod, Stopping,
-    SubspaceDescent, SymmetricOperator, Termination, TrustRegion, checkpoint, objective,
+    Counts, Error, Evaluation, Expansion, HessianFree, Objective, Progress, Report, Run, SampledObjective, Scalar,
+    Stopping, SymmetricOperator, Termination, TrustRegion, checkpoint,
+    hessian_free::{
+        AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFreeState, StepMethod,
+        SubspaceDescent,
+    },
+    objective,
+    preconditioners::{
+        EmpiricalFisherDiagonal, LearnedPreconditioner, LimitedMemoryPreconditioner, NystromPreconditioner,
+    },
 };
 
 /// Logistic regression with N samples of d numbers, 1/N Σ log(1 + exp(−bᵢ aᵢᵀx)) + μ/2 ‖x‖², with its exact Hessian.

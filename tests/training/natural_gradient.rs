@@ -3,10 +3,14 @@
 use std::ops::ControlFlow;
 
 use newton_krylov::{
-    Batches, BernoulliCrossEntropy, Counts, Error, Evaluation, Expansion, GaussianLoss, InnerSolver, Loss, Metric,
-    Model, NaturalGradient, Objective, PoissonLoss, Report, SampledModel, SampledObjective, Scalar, Shifted,
-    SoftmaxCrossEntropy, SplitMix64, SquaredError, StepOptions, Steps, Stopping, Subproblem, SymmetricOperator,
-    Termination, TrustRegion, damped_step, fit, fit_samples, model, objective, with_divergence,
+    Batches, Counts, Error, Evaluation, Expansion, InnerSolver, Metric, Model, NaturalGradient, Objective, Report,
+    SampledModel, SampledObjective, Scalar, Stopping, SymmetricOperator, Termination, TrustRegion, damped_step, fit,
+    fit_samples,
+    losses::{BernoulliCrossEntropy, GaussianLoss, Loss, PoissonLoss, SoftmaxCrossEntropy, SquaredError},
+    model, objective,
+    operators::{Shifted, with_divergence},
+    random::SplitMix64,
+    steps::{StepOptions, Steps, Subproblem},
 };
 
 /// Normal numbers with mean 0 whose variance is a function of the parameter, with its derivative: ω = log σ²(x).

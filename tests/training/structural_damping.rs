@@ -5,10 +5,14 @@ use std::ops::{ControlFlow, Range};
 
 use newton_krylov::models::{Activation, ElmanNetwork, MultilayerPerceptron, Readout};
 use newton_krylov::{
-    BernoulliCrossEntropy, ConjugateGradients, CurvatureBatch, DiagonalPreconditioner, Error, Expansion, GradientBatch,
-    HessianFree, HessianFreeState, Linearization, Metric, Model, Objective, Run, SampledModel, SampledObjective,
-    Scalar, SoftmaxCrossEntropy, SplitMix64, SquaredError, StepMethod, Stopping, SubspaceDescent, SymmetricOperator,
-    checkpoint, fit_samples, model, with_divergence, with_preconditioner, with_second_order,
+    Error, Expansion, HessianFree, Linearization, Metric, Model, Objective, Run, SampledModel, SampledObjective,
+    Scalar, Stopping, SymmetricOperator, checkpoint, fit_samples,
+    hessian_free::{ConjugateGradients, CurvatureBatch, GradientBatch, HessianFreeState, StepMethod, SubspaceDescent},
+    losses::{BernoulliCrossEntropy, SoftmaxCrossEntropy, SquaredError},
+    model,
+    operators::{with_divergence, with_second_order},
+    preconditioners::{DiagonalPreconditioner, with_preconditioner},
+    random::SplitMix64,
 };
 
 fn numbers<T: Scalar>(count: usize, seed: u64) -> Vec<T> {

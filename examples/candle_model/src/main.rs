@@ -21,11 +21,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use newton_krylov::{
-    Adam, Batches, Counts, CurvatureBatch, FirstOrder, GradientBatch, GradientMethod, HessianFree, LeastSquares,
-    Metric, Model, Objective, SubspaceDescent, StepMethod, Run, SampledModel, SampledObjective, SoftmaxCrossEntropy, SplitMix64,
-    Stopping, check, fit_samples,
-};
+use newton_krylov::{Batches, Counts, HessianFree, LeastSquares, Metric, Model, Objective, Run, SampledModel, SampledObjective, Stopping, check, fit_samples, first_order::{Adam, FirstOrder, GradientMethod}, hessian_free::{CurvatureBatch, GradientBatch, StepMethod, SubspaceDescent}, losses::SoftmaxCrossEntropy, random::SplitMix64};
 
 use framework_model::{Network, OnData, keep_graphs};
 

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use newton_krylov::{
-    AcceptanceBatch, HessianFree, HessianFreeState, KroneckerPreconditioner, LearnedPreconditioner, Loss, Run,
-    SampledModel, SampledModelObjective, StepMethod, Stopping,
+    HessianFree, Run, SampledModel, Stopping,
+    hessian_free::{AcceptanceBatch, HessianFreeState, StepMethod},
+    losses::Loss,
+    operators::SampledModelObjective,
+    preconditioners::{KroneckerPreconditioner, LearnedPreconditioner},
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;

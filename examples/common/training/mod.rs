@@ -10,8 +10,11 @@ mod quasi_newton;
 mod saved;
 
 use newton_krylov::{
-    Adam, ConjugateGradients, Counts, Loss, Metric, Momentum, Nesterov, Result as Fallible, SampledModel,
-    SampledModelObjective, StepMethod, SubspaceDescent, Termination,
+    Counts, Metric, Result as Fallible, SampledModel, Termination,
+    first_order::{Adam, Momentum, Nesterov},
+    hessian_free::{ConjugateGradients, StepMethod, SubspaceDescent},
+    losses::Loss,
+    operators::SampledModelObjective,
 };
 
 use crate::arguments::number;

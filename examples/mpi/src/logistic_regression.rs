@@ -16,9 +16,7 @@ use std::rc::Rc;
 
 use clap::{Parser, ValueEnum};
 use newton_krylov::problems::{LabeledRows, generate_wide_sparse, parse_libsvm, read_libsvm_file};
-use newton_krylov::{
-    Communicator, InnerSolver, Slices, Stopping, Summed, TrustRegion, check_equal, distributed, objective, reductions,
-};
+use newton_krylov::{InnerSolver, Stopping, TrustRegion, objective, ranks::{Communicator, Slices, Summed, check_equal, distributed, reductions}};
 use ranks::{Mpi, run, summary};
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]

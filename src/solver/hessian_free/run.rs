@@ -44,7 +44,8 @@ const PART: usize = 1000;
 /// #         )
 /// #     }
 /// # }
-/// use newton_krylov::{HessianFree, HessianFreeState, Run, checkpoint};
+/// use newton_krylov::{HessianFree, Run, checkpoint};
+/// use newton_krylov::hessian_free::HessianFreeState;
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("mean.checkpoint");

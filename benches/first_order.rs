@@ -6,7 +6,10 @@
 use std::hint::black_box;
 use std::time::Instant;
 
-use newton_krylov::{AdaGrad, Adam, GradientDescent, GradientMethod, HeavyBall, Momentum, Nesterov, RmsProp, Scalar};
+use newton_krylov::{
+    Scalar,
+    first_order::{AdaGrad, Adam, GradientDescent, GradientMethod, HeavyBall, Momentum, Nesterov, RmsProp},
+};
 
 /// Timings of each, in turns.
 const TURNS: usize = 15;

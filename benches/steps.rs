@@ -1,7 +1,7 @@
 //! What steps cost beside the products: `cargo bench --bench steps`.
 //!
 //! - `overhead/NAME/d`: seconds of a trust-region run per outer iteration, callbacks subtracted.
-//! - `dense/OPERATOR, QUESTION, PATH/d`: one radius question at a new point, from nothing, on either path; with a step
+//! - `dense/OPERATOR, QUESTION, PATH/d`: one radius subproblem at a new point, from nothing, on either path; with a step
 //!   inside the radius the dense path needs a Cholesky factorisation, on the boundary an eigendecomposition. The Krylov
 //!   path goes to the accuracy of an early and of a late outer iteration. Where the curves cross is the reason for the
 //!   limit of d up to which solvers consider the dense path.
@@ -12,7 +12,8 @@ use std::time::{Duration, Instant};
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use newton_krylov::problems::ChainedRosenbrock;
 use newton_krylov::{
-    Expansion, Inner, Objective, Question, Report, StepOptions, Steps, SymmetricOperator, TrustRegion, objective,
+    Expansion, InnerSolver, Objective, Report, SymmetricOperator, TrustRegion, objective,
+    steps::{StepOptions, Steps, Subproblem},
 };
 
 /// The time of the calls that the report counts, at the points x₀ and x.
@@ -139,16 +140,16 @@ fn dense(c: &mut Criterion) {
             let ask = |inner, tolerance, radius| {
                 let options = StepOptions { inner, tolerance, ..StepOptions::default() };
                 let mut steps = Steps::new(&matrix, &gradient, options).expect("valid input");
-                steps.ask(Question::Radius(radius)).expect("a positive radius")
+                steps.solve(Subproblem::Radius(radius)).expect("a positive radius")
             };
-            let newton = ask(Inner::Dense, 1e-8, f64::MAX).norm;
-            for (question, radius) in [("inside", f64::MAX), ("boundary", 0.1 * newton)] {
+            let newton = ask(InnerSolver::Dense, 1e-8, f64::MAX).norm;
+            for (subproblem, radius) in [("inside", f64::MAX), ("boundary", 0.1 * newton)] {
                 for (path, inner, tolerance) in [
-                    ("dense", Inner::Dense, 1e-8),
-                    ("krylov 1e-1", Inner::Krylov, 1e-1),
-                    ("krylov 1e-6", Inner::Krylov, 1e-6),
+                    ("dense", InnerSolver::Dense, 1e-8),
+                    ("krylov 1e-1", InnerSolver::Krylov, 1e-1),
+                    ("krylov 1e-6", InnerSolver::Krylov, 1e-6),
                 ] {
-                    let name = format!("{operator}, {question}, {path}");
+                    let name = format!("{operator}, {subproblem}, {path}");
                     let step = ask(inner, tolerance, radius);
                     println!("{name}, d = {dim}: {} products, {:?}", step.products, step.outcome);
                     group.bench_function(BenchmarkId::new(name, dim), |b| b.iter(|| ask(inner, tolerance, radius)));

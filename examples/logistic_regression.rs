@@ -14,7 +14,7 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::problems::{LabeledRows, LogisticRegression, generate_wide_sparse, parse_libsvm, read_libsvm_file};
-use newton_krylov::{CubicRegularization, Inner, NewtonCg, Objective, Progress, Report, Stopping, TrustRegion};
+use newton_krylov::{CubicRegularization, InnerSolver, NewtonCg, Objective, Progress, Report, Stopping, TrustRegion};
 
 /// f at the minimiser for heart_scale and C = 1, by LIBLINEAR 2.50 (`-s 0 -c 1 -B -1 -e 1e-10`).
 const HEART_MINIMUM: f64 = 98.226_799_508_136_8;
@@ -38,7 +38,7 @@ struct Options {
     solver: Option<Solver>,
     /// How steps are computed: auto, krylov or dense.
     #[arg(long, default_value = "auto", value_parser = inner)]
-    inner: Inner,
+    inner: InnerSolver,
     /// Stops at ‖gradient‖ ≤ tolerance × ‖gradient at zero‖.
     #[arg(long, default_value_t = 1e-6, value_parser = positive, allow_negative_numbers = true)]
     tolerance: f64,
@@ -74,11 +74,11 @@ fn positive(text: &str) -> Result<f64, String> {
     }
 }
 
-fn inner(text: &str) -> Result<Inner, String> {
+fn inner(text: &str) -> Result<InnerSolver, String> {
     match text {
-        "auto" => Ok(Inner::Automatic),
-        "krylov" => Ok(Inner::Krylov),
-        "dense" => Ok(Inner::Dense),
+        "auto" => Ok(InnerSolver::Automatic),
+        "krylov" => Ok(InnerSolver::Krylov),
+        "dense" => Ok(InnerSolver::Dense),
         _ => Err("one of auto, krylov, dense is needed".into()),
     }
 }

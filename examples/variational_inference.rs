@@ -20,7 +20,10 @@ use clap::Parser;
 use indicatif::ProgressBar;
 use newton_krylov::exponential_family::{ExponentialFamily, Gaussian};
 use newton_krylov::problems::{LabeledRows, parse_libsvm, read_libsvm_file};
-use newton_krylov::{Difference, MirrorDescent, Report, Stopping, TrustRegion, objective, objective_from_gradient};
+use newton_krylov::{
+    Report, Stopping, TrustRegion, differences::Difference, first_order::MirrorDescent, objective,
+    objective_from_gradient,
+};
 use serde_json::json;
 
 /// Variational inference for Bayesian logistic regression, by natural gradients.

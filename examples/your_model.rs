@@ -17,9 +17,15 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use newton_krylov::{
-    Batches, Control, Descent, Difference, DifferenceModel, GradientBatch, HessianFree, LeastSquares, Metric, Model,
-    NaturalGradient, PoissonLoss, Report, SampledModel, SplitMix64, Stopping, check, fit, fit_samples, model,
-    with_second_order,
+    Batches, Control, Descent, HessianFree, LeastSquares, Metric, Model, NaturalGradient, Report, SampledModel,
+    Stopping, check,
+    differences::{Difference, DifferenceModel},
+    fit, fit_samples,
+    hessian_free::GradientBatch,
+    losses::PoissonLoss,
+    model,
+    operators::with_second_order,
+    random::SplitMix64,
 };
 
 /// Fit a decaying source.

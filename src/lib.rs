@@ -9,11 +9,11 @@
 //!
 //! | question | λ | asked by |
 //! | --- | --- | --- |
-//! | argmin gᵀδ + ½δᵀ(M + λI)δ | given | [`damped_step`], [`Question::Damped`] |
-//! | argmin gᵀδ + ½δᵀMδ, ‖δ‖ ≤ Δ | fits Δ | [`TrustRegion`], [`Question::Radius`] |
-//! | argmin gᵀδ + ½δᵀMδ + ⅓σ‖δ‖³ | σ‖δ‖ | [`CubicRegularization`], [`Question::Cubic`] |
-//! | −\|M\|⁻¹g, a direction of descent also where M is indefinite | 0 where M is positive definite | [`NewtonCg`], [`Question::SaddleFree`] |
-//! | argmin gᵀδ, δᵀMδ ≤ ε² | 0, up to a factor on δ | [`NaturalGradient`], [`Question::MetricBall`] |
+//! | argmin gᵀδ + ½δᵀ(M + λI)δ | given | [`damped_step`], [`Subproblem::Damped`] |
+//! | argmin gᵀδ + ½δᵀMδ, ‖δ‖ ≤ Δ | fits Δ | [`TrustRegion`], [`Subproblem::Radius`] |
+//! | argmin gᵀδ + ½δᵀMδ + ⅓σ‖δ‖³ | σ‖δ‖ | [`CubicRegularization`], [`Subproblem::Cubic`] |
+//! | −\|M\|⁻¹g, a direction of descent also where M is indefinite | 0 where M is positive definite | [`NewtonCg`], [`Subproblem::SaddleFree`] |
+//! | argmin gᵀδ, δᵀMδ ≤ ε² | 0, up to a factor on δ | [`NaturalGradient`], [`Subproblem::MetricBall`] |
 //!
 //! For least squares, ½‖r(x)‖² with the Jacobian J of the residuals, M is JᵀJ: [`LevenbergMarquardt`], [`GaussNewton`],
 //! with bounds on the parameters and robust losses ([`LeastSquares`]).
@@ -61,7 +61,7 @@
 //! | | on a set or over distributions, by a [`mirror_map`] or an [`exponential_family`]: [`MirrorDescent`] |
 //! | | of first order: [`FirstOrder`] runs a [`GradientMethod`] on an objective or on batches, [`GradientDescent`], [`HeavyBall`], [`Nesterov`], [`AdaGrad`], [`FullAdaGrad`], [`RmsProp`], [`Adam`]; with line searches, [`SteepestDescent`], [`Lbfgs`] |
 //! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`], [`LeastSquaresReport`]; which samples come next, [`Batches`] |
-//! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; those of least squares, [`LeastSquaresSteps`]; linear least squares, [`LinearLeastSquares`], [`linear_least_squares`]; the path they take, [`Inner`] |
+//! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; those of least squares, [`LeastSquaresSteps`]; linear least squares, [`LinearLeastSquares`], [`linear_least_squares`]; the path they take, [`InnerSolver`] |
 //! | 2 curvature | model + loss + metric: [`fit`], [`fit_samples`], [`Metric`], [`Loss`], [`Likelihood`]; least-squares problems, [`LeastSquares`], from closures, [`least_squares`], [`least_squares_dense`], [`least_squares_from_residuals`]; [`RobustLoss`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`NystromPreconditioner`], [`LimitedMemoryPreconditioner`]; those that learn, [`LearnedPreconditioner`], [`KroneckerPreconditioner`], [`EmpiricalFisherDiagonal`]; [`exponential_family`], [`mirror_map`] |
 //! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; [`LinearMap`], [`Model`], [`BlockStructure`]; of samples, [`SampledModel`], [`SampledObjective`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
 //! | 0 base | [`Scalar`] (`f32` or `f64`), [`Error`] |
@@ -111,43 +111,159 @@
 //! - Bundle adjustment: points are eliminated by orthogonal factors whose product is never formed; the explicit reduced
 //!   matrix is a preconditioner that outlives its λ; without it, slow directions of one system deflate the next.
 //! - [`minres`]: the recurrences propose, a true residual decides, and the method starts again where they lost it.
+//!
+//! [`AdaGrad`]: first_order::AdaGrad
+//! [`Adam`]: first_order::Adam
+//! [`BlockStructure`]: operators::BlockStructure
+//! [`Counted`]: operators::Counted
+//! [`EmpiricalFisherDiagonal`]: preconditioners::EmpiricalFisherDiagonal
+//! [`FirstOrder`]: first_order::FirstOrder
+//! [`FullAdaGrad`]: first_order::FullAdaGrad
+//! [`GradientDescent`]: first_order::GradientDescent
+//! [`GradientMethod`]: first_order::GradientMethod
+//! [`HeavyBall`]: first_order::HeavyBall
+//! [`InnerStop::Remembered`]: steps::InnerStop::Remembered
+//! [`KroneckerPreconditioner`]: preconditioners::KroneckerPreconditioner
+//! [`LearnedPreconditioner`]: preconditioners::LearnedPreconditioner
+//! [`LeastSquaresSteps`]: steps::LeastSquaresSteps
+//! [`Likelihood`]: losses::Likelihood
+//! [`LimitedMemoryPreconditioner`]: preconditioners::LimitedMemoryPreconditioner
+//! [`Loss`]: losses::Loss
+//! [`MirrorDescent`]: first_order::MirrorDescent
+//! [`Nesterov`]: first_order::Nesterov
+//! [`NystromPreconditioner`]: preconditioners::NystromPreconditioner
+//! [`Preconditioned`]: preconditioners::Preconditioned
+//! [`RmsProp`]: first_order::RmsProp
+//! [`RobustLoss`]: losses::RobustLoss
+//! [`Scaled`]: operators::Scaled
+//! [`Shifted`]: operators::Shifted
+//! [`SteepestDescent`]: first_order::SteepestDescent
+//! [`Steps`]: steps::Steps
+//! [`Subproblem::Cubic`]: steps::Subproblem::Cubic
+//! [`Subproblem::Damped`]: steps::Subproblem::Damped
+//! [`Subproblem::MetricBall`]: steps::Subproblem::MetricBall
+//! [`Subproblem::Radius`]: steps::Subproblem::Radius
+//! [`Subproblem::SaddleFree`]: steps::Subproblem::SaddleFree
+//! [`Sum`]: operators::Sum
+//! [`with_diagonal`]: preconditioners::with_diagonal
+//! [`with_preconditioner`]: preconditioners::with_preconditioner
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 
 mod base;
-pub mod check;
-#[doc = include_str!("choosing.md")]
-pub mod choosing {}
-#[doc = include_str!("distributed.md")]
-pub mod ranks {}
 mod control;
 mod curvature;
-#[cfg(feature = "models")]
-pub mod models;
 mod operator;
-#[cfg(feature = "problems")]
-pub mod problems;
-#[doc = include_str!("proximity.md")]
-pub mod proximity {}
 mod solver;
-pub mod spectrum;
-pub mod statistics;
 mod step;
 
-pub use base::{
-    CallbackError, CallbackOutput, Communicator, Error, ErrorSlot, Result, Scalar, Slices, SplitMix64, check_equal,
-    distributed, reductions,
-};
-#[cfg(feature = "serde")]
-pub use control::checkpoint;
-pub use control::observers;
+pub mod check;
+#[cfg(feature = "models")]
+pub mod models;
+#[cfg(feature = "problems")]
+pub mod problems;
+pub mod spectrum;
+pub mod statistics;
+
+pub use base::{Error, Result, Scalar};
 pub use control::{
     Batches, Cancellation, Evaluation, Iteration, LeastSquaresReport, Progress, Report, Run, Stopping, Termination,
+    observers,
 };
-pub use curvature::*;
-pub use operator::*;
-pub use solver::*;
-pub use step::*;
+pub use curvature::{
+    LeastSquares, Metric, exponential_family, fit, fit_samples, least_squares, least_squares_dense,
+    least_squares_from_residuals, mirror_map,
+};
+pub use operator::{
+    Counts, Expansion, LinearMap, Linearization, Model, Objective, SampledModel, SampledObjective, SymmetricOperator,
+    linear_map, model, objective, objective_from_gradient, operator,
+};
+pub use solver::{
+    Control, CubicRegularization, Descent, GaussNewton, HessianFree, Lbfgs, LevenbergMarquardt, Memory,
+    NaturalGradient, NewtonCg, Scaling, TrustRegion,
+};
+pub use step::{InnerSolver, LinearLeastSquares, damped_step, linear_least_squares, minres};
+
+#[cfg(feature = "serde")]
+pub use control::checkpoint;
+
+/// Callbacks that may fail: closures that return `Result`, and how your own implementations of the traits do the same.
+pub mod callbacks {
+    pub use crate::base::{CallbackError, CallbackOutput, ErrorSlot};
+}
+
+/// Derivatives by differences: their order, the units of the parameters, patterns of sparse Jacobians.
+pub mod differences {
+    pub use crate::operator::{Around, Difference, DifferenceModel, GradientObjective, JacobianModel, Pattern, Units};
+}
+
+/// Methods of first order: the same equation with a simple metric.
+pub mod first_order {
+    pub use crate::solver::{
+        AdaGrad, Adam, Epsilon, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, LineSearch,
+        MirrorDescent, Moments, Momentum, Nesterov, RmsProp, Schedule, SteepestDescent,
+    };
+}
+
+/// The options and the runs of [`HessianFree`].
+pub mod hessian_free {
+    pub use crate::solver::{
+        AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFreeRun, HessianFreeState,
+        StepMethod, SubspaceDescent,
+    };
+}
+
+/// Losses of models that learn from samples, and robust losses of residuals.
+pub mod losses {
+    pub use crate::curvature::{
+        Arctan, BernoulliCrossEntropy, Cauchy, GaussianLoss, Huber, Likelihood, Loss, Parts, PoissonLoss, RobustError,
+        RobustLoss, SoftL1, SoftmaxCrossEntropy, SquaredError, Squares, Tukey,
+    };
+}
+
+/// Operators, objectives and models: what closures and models become, combined, counted, weighted, in blocks.
+pub mod operators {
+    pub use crate::curvature::{ModelObjective, SampledModelObjective};
+    pub use crate::operator::{
+        BlockModel, BlockStructure, ClosureModel, ClosureObjective, Counted, DiagonalOperator, DivergenceObjective,
+        FnLinearMap, FnOperator, LayerShape, PriorModel, Scaled, SecondOrderModel, Shifted, ShiftedDiagonal, Sum,
+        WeightedModel, complex, with_divergence, with_second_order,
+    };
+}
+
+/// Preconditioners: given, of the diagonal, of a few products, and those that learn from samples.
+pub mod preconditioners {
+    pub use crate::curvature::{
+        DiagonalPreconditioner, EmpiricalFisherDiagonal, KroneckerPreconditioner, LearnedPreconditioner, LearningCost,
+        LimitedMemoryPreconditioner, NystromPreconditioner, Preconditioned, PreconditionedObjective, Preconditioner,
+        ProductRecord, with_diagonal, with_preconditioner,
+    };
+}
+
+/// The generator of pseudo-random numbers behind everything that is drawn.
+pub mod random {
+    pub use crate::base::SplitMix64;
+}
+
+#[doc = include_str!("distributed.md")]
+pub mod ranks {
+    pub use crate::base::{Communicator, Slices, check_equal, distributed, reductions};
+    pub use crate::operator::Summed;
+}
+
+/// Steps by themselves, for your own loop: subproblems of a quadratic model, of least squares, linear systems.
+pub mod steps {
+    pub use crate::step::{
+        InnerStop, LeastSquaresStep, LeastSquaresSteps, LinearOutcome, LinearReport, MinresOptions, MinresOutcome,
+        MinresReport, NonpositiveCurvature, Step, StepOptions, StepOutcome, Steps, Subproblem,
+    };
+}
+
+#[doc = include_str!("choosing.md")]
+pub mod choosing {}
+
+#[doc = include_str!("proximity.md")]
+pub mod proximity {}
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

@@ -271,7 +271,10 @@ fn planted(files: &[(&str, &str)]) -> Vec<String> {
         ("base/scalar.rs", "pub trait Scalar {}"),
         ("operator/mod.rs", "mod one; mod two; pub use one::One; pub use two::Two;"),
         ("operator/one.rs", "use crate::base::{self, Scalar}; use super::Two;"),
-        ("operator/two.rs", "use crate::base::Scalar; #[cfg(test)] mod tests { use super::*; use super::Inner; }"),
+        (
+            "operator/two.rs",
+            "use crate::base::Scalar; #[cfg(test)] mod tests { use super::*; use super::InnerSolver; }",
+        ),
         ("step/mod.rs", "//! [`crate::Krylov`]\nmod krylov; pub use krylov::Krylov;"),
         ("step/krylov.rs", "use crate::operator::{One, Two}; fn f() { super::super::base::g(\"crate::solver::x\") }"),
         ("check/mod.rs", "use crate::step::Krylov; use crate::{base::Scalar, operator::One};"),

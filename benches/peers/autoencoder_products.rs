@@ -10,7 +10,9 @@ use std::time::Instant;
 
 use clap::Parser;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
-use newton_krylov::{BernoulliCrossEntropy, Expansion, Metric, Objective, SplitMix64, SymmetricOperator, fit};
+use newton_krylov::{
+    Expansion, Metric, Objective, SymmetricOperator, fit, losses::BernoulliCrossEntropy, random::SplitMix64,
+};
 
 #[derive(Parser)]
 struct Arguments {

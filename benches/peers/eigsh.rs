@@ -8,7 +8,10 @@ use std::f64::consts::PI;
 use std::time::Instant;
 
 use newton_krylov::spectrum::Lanczos;
-use newton_krylov::{DiagonalOperator, Shifted, SymmetricOperator, operator};
+use newton_krylov::{
+    SymmetricOperator, operator,
+    operators::{DiagonalOperator, Shifted},
+};
 use serde_json::json;
 
 fn main() {

@@ -4,14 +4,14 @@
 //!
 //! All numbers are little-endian. Standard input begins with n (u64) and the start (n doubles). A request on standard
 //! output is one letter and its vectors: `v` x for the value, `g` x for the gradient, `p` x v for the Hessian product; the
-//! answer are one double or n of them. Last come `r`, x, and the report as one line of JSON. With --history the
+//! solution are one double or n of them. Last come `r`, x, and the report as one line of JSON. With --history the
 //! iterations are written to standard error.
 
 use std::cell::RefCell;
 use std::io::{self, Read, Write};
 
 use clap::{Parser, ValueEnum};
-use newton_krylov::{CubicRegularization, Inner, Lbfgs, NewtonCg, Report, Result, TrustRegion, objective};
+use newton_krylov::{CubicRegularization, InnerSolver, Lbfgs, NewtonCg, Report, Result, TrustRegion, objective};
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Solver {
@@ -92,9 +92,9 @@ fn main() {
         |x: &[f64], v: &[f64], hv: &mut [f64]| ask(b'p', &[x, v], hv),
     );
     let inner = match arguments.inner {
-        Path::Auto => Inner::Automatic,
-        Path::Krylov => Inner::Krylov,
-        Path::Dense => Inner::Dense,
+        Path::Auto => InnerSolver::Automatic,
+        Path::Krylov => InnerSolver::Krylov,
+        Path::Dense => InnerSolver::Dense,
     };
     let report: Result<Report<f64>> = match arguments.solver {
         Solver::TrustRegion => TrustRegion { inner, ..TrustRegion::default() }.minimize(&f, &start),

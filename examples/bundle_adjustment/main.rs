@@ -28,7 +28,9 @@ use std::time::Instant;
 use clap::{Parser, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::{
-    BlockStructure, Huber, Inner, LeastSquares, LeastSquaresReport, LevenbergMarquardt, Model, RobustLoss, Stopping,
+    InnerSolver, LeastSquares, LeastSquaresReport, LevenbergMarquardt, Model, Stopping,
+    losses::{Huber, RobustLoss},
+    operators::BlockStructure,
 };
 use serde_json::json;
 
@@ -126,9 +128,9 @@ fn minimize<M: Model<f64>, L: RobustLoss>(
     let stopping =
         Stopping { decrease: arguments.tolerance, max_iterations: arguments.iterations, ..Stopping::default() };
     let inner = match arguments.inner {
-        Path::Automatic => Inner::Automatic,
-        Path::Implicit => Inner::Krylov,
-        Path::Explicit => Inner::Dense,
+        Path::Automatic => InnerSolver::Automatic,
+        Path::Implicit => InnerSolver::Krylov,
+        Path::Explicit => InnerSolver::Dense,
     };
     let solver = LevenbergMarquardt { stopping, inner, ..LevenbergMarquardt::default() };
     let bar = ProgressBar::new_spinner().with_style(ProgressStyle::with_template("{spinner} {msg}").expect("valid"));

@@ -23,8 +23,8 @@ use std::process::ExitCode;
 use clap::{Parser, ValueEnum};
 use newton_krylov::statistics::{Covariance, covariance, covariance_known};
 use newton_krylov::{
-    Arctan, Cauchy, Huber, LeastSquaresReport, LevenbergMarquardt, RobustLoss, SoftL1, Squares, Tukey,
-    least_squares_dense,
+    LeastSquaresReport, LevenbergMarquardt, least_squares_dense,
+    losses::{Arctan, Cauchy, Huber, RobustLoss, SoftL1, Squares, Tukey},
 };
 use serde_json::json;
 

@@ -7,7 +7,10 @@
 //!    distributions, and with it the length of the shift in the Fisher metric, is not.
 
 use newton_krylov::exponential_family::{ExponentialFamily, Gaussian};
-use newton_krylov::{Question, Result, StepOptions, Steps, operator};
+use newton_krylov::{
+    Result, operator,
+    steps::{StepOptions, Steps, Subproblem},
+};
 
 use crate::drawing::{GAP, SIDE, TITLE, ball, style};
 use crate::landscapes::{Matrix, product};
@@ -90,7 +93,7 @@ fn balls(scene: &mut Scene, corner: Point) -> Result<()> {
     let black = [0; 3];
     for (i, (name, metric, color)) in METRICS.into_iter().enumerate() {
         let m = operator(2, move |v: &[f64], out: &mut [f64]| product(metric, v, out));
-        let step = Steps::new(&m, &GRADIENT, StepOptions::default())?.ask(Question::MetricBall(SIZE))?.step;
+        let step = Steps::new(&m, &GRADIENT, StepOptions::default())?.solve(Subproblem::MetricBall(SIZE))?.step;
         let to = [step[0], step[1]];
         if let Some(points) = ball([0.0; 2], metric, SIZE) {
             panel.line(scene, &points, || style(color, 1.8, 1.0));

@@ -3,9 +3,10 @@
 use std::ops::ControlFlow;
 
 use newton_krylov::{
-    Adam, CubicRegularization, FirstOrder, GradientDescent, GradientMethod, HeavyBall, Lbfgs, Momentum,
-    NaturalGradient, Nesterov, NewtonCg, Objective, Progress, Report, Result, Stopping, TrustRegion, objective,
-    with_divergence,
+    CubicRegularization, Lbfgs, NaturalGradient, NewtonCg, Objective, Progress, Report, Result, Stopping, TrustRegion,
+    first_order::{Adam, FirstOrder, GradientDescent, GradientMethod, HeavyBall, Momentum, Nesterov},
+    objective,
+    operators::with_divergence,
 };
 
 use crate::landscapes::{Landscape, product};

@@ -8,8 +8,8 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use newton_krylov::{
-    BlockStructure, LeastSquares, LeastSquaresReport, LevenbergMarquardt, Model, Progress, Result, Stopping,
-    Termination,
+    LeastSquares, LeastSquaresReport, LevenbergMarquardt, Model, Progress, Result, Stopping, Termination,
+    operators::BlockStructure,
 };
 
 use super::file::{Edge, Graph};

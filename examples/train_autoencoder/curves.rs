@@ -5,7 +5,7 @@
 //! size that errors are of the same scale: 18 principal components leave a squared error of 5.88 per image, of the
 //! published set 5.90 (their figure 2).
 
-use newton_krylov::SplitMix64;
+use newton_krylov::random::SplitMix64;
 
 use crate::idx::Images;
 

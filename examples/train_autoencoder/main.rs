@@ -44,7 +44,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
-use newton_krylov::{BernoulliCrossEntropy, Counts, Linearization, Model, SampledModel, Termination, fit_samples};
+use newton_krylov::{
+    Counts, Linearization, Model, SampledModel, Termination, fit_samples, losses::BernoulliCrossEntropy,
+};
 
 use arguments::{positive, seconds};
 use idx::Images;

@@ -32,7 +32,10 @@ use std::process::ExitCode;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::models::{Activation, MultilayerPerceptron};
-use newton_krylov::{Counts, Linearization, Loss, Model, SampledModel, SoftmaxCrossEntropy, Termination, fit_samples};
+use newton_krylov::{
+    Counts, Linearization, Model, SampledModel, Termination, fit_samples,
+    losses::{Loss, SoftmaxCrossEntropy},
+};
 
 use arguments::{number, positive, seconds};
 use set::Set;

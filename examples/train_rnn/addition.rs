@@ -7,8 +7,8 @@
 //! Here as in later work the numbers are uniform in [0, 1) and the target is their plain sum, and all sequences have the
 //! length T (the authors draw lengths from T to 11T/10).
 
-use newton_krylov::SplitMix64;
 use newton_krylov::models::ElmanNetwork;
+use newton_krylov::random::SplitMix64;
 use newton_krylov::{Model, SampledModel};
 
 /// Inputs for each step: the number and its mark.

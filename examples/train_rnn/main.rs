@@ -25,7 +25,9 @@ use std::process::ExitCode;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::models::{ElmanNetwork, Readout};
-use newton_krylov::{Metric, Objective, SampledObjective, SplitMix64, SquaredError, Termination, fit_samples};
+use newton_krylov::{
+    Metric, Objective, SampledObjective, Termination, fit_samples, losses::SquaredError, random::SplitMix64,
+};
 
 use addition::{INPUTS, Quality, Sequences};
 use arguments::{number, positive, seconds};

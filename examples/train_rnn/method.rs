@@ -3,8 +3,11 @@
 use std::time::{Duration, Instant};
 
 use newton_krylov::{
-    Adam, Batches, ConjugateGradients, CurvatureBatch, Expansion, GradientBatch, GradientMethod, HessianFree, Loss,
-    Objective, OneSpace, Recipe, Run, SampledModel, SampledModelObjective, SampledObjective, Stopping, Termination,
+    Batches, Expansion, HessianFree, Objective, Run, SampledModel, SampledObjective, Stopping, Termination,
+    first_order::{Adam, GradientMethod},
+    hessian_free::{ConjugateGradients, CurvatureBatch, GradientBatch, StepMethod, SubspaceDescent},
+    losses::Loss,
+    operators::SampledModelObjective,
 };
 
 use crate::Arguments;
@@ -73,10 +76,12 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     x0: &[f32],
     see: &mut dyn FnMut(Seen<'_>) -> bool,
 ) -> newton_krylov::Result<Trained> {
-    let recipe = match arguments.method {
-        Method::HessianFree => Recipe::OneSpace(OneSpace { products: 40, search: true, ..OneSpace::default() }),
+    let method = match arguments.method {
+        Method::HessianFree => {
+            StepMethod::SubspaceDescent(SubspaceDescent { products: 40, search: true, ..SubspaceDescent::default() })
+        }
         // On the plateau the default of 5e-4 stops before the directions in which the model is about to learn.
-        Method::Martens => Recipe::ConjugateGradients(ConjugateGradients {
+        Method::Martens => StepMethod::ConjugateGradients(ConjugateGradients {
             products: 100,
             progress: 1e-4,
             ..ConjugateGradients::default()
@@ -87,7 +92,7 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
         stopping: Stopping { max_time: Some(Duration::from_secs_f64(arguments.seconds)), ..Stopping::default() },
         gradient_batch: GradientBatch { first: GRADIENT_BATCH, ..GradientBatch::default() },
         curvature_batch: CurvatureBatch { share: CURVATURE_SHARE, ..CurvatureBatch::default() },
-        recipe,
+        method,
         damping: 1.0,
         seed,
         ..HessianFree::default()

@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::problems::LabeledRows;
 use newton_krylov::{
-    BernoulliCrossEntropy, Counts, Inner, LevenbergMarquardt, LinearMap, Loss, Metric, Model, Result, SplitMix64,
-    SquaredError, Termination, fit, least_squares,
+    Counts, InnerSolver, LevenbergMarquardt, LinearMap, Metric, Model, Result, Termination, fit, least_squares,
+    losses::{BernoulliCrossEntropy, Loss, SquaredError},
+    random::SplitMix64,
 };
 
 use crate::race::{Row, cost, one, race};
@@ -50,7 +51,7 @@ pub fn curve(goal: &Goal) -> Result<(String, usize, Vec<Row>)> {
     let loss = || SquaredError::new(targets.clone(), 1);
     let mut table = vec![];
     for (name, inner) in
-        [("LevenbergMarquardt, J formed", Inner::Dense), ("LevenbergMarquardt, products", Inner::Krylov)]
+        [("LevenbergMarquardt, J formed", InnerSolver::Dense), ("LevenbergMarquardt, products", InnerSolver::Krylov)]
     {
         table.push(levenberg_marquardt(goal, name, inner, &network, &inputs, &targets, &x0)?);
     }
@@ -79,7 +80,7 @@ fn by_metric<L: Loss<f64>>(
 fn levenberg_marquardt(
     goal: &Goal,
     name: &str,
-    inner: Inner,
+    inner: InnerSolver,
     network: &MultilayerPerceptron,
     inputs: &[f64],
     targets: &[f64],

@@ -4,9 +4,12 @@ use std::ops::ControlFlow;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::{
-    AdaGrad, Adam, Counts, CubicRegularization, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall,
-    Lbfgs, LineSearch, Momentum, Nesterov, NewtonCg, Objective, Progress, Report, Result, RmsProp, SteepestDescent,
-    Stopping, Termination, TrustRegion,
+    Counts, CubicRegularization, Lbfgs, NewtonCg, Objective, Progress, Report, Result, Stopping, Termination,
+    TrustRegion,
+    first_order::{
+        AdaGrad, Adam, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, LineSearch, Momentum,
+        Nesterov, RmsProp, SteepestDescent,
+    },
 };
 
 /// Unknowns up to which the full matrix of AdaGrad takes part.

@@ -3,7 +3,9 @@
 use std::ops::ControlFlow;
 
 use newton_krylov::models::{Activation, MultilayerPerceptron};
-use newton_krylov::{Control, Descent, Metric, Objective, Result, SoftmaxCrossEntropy, SplitMix64, Stopping, fit};
+use newton_krylov::{
+    Control, Descent, Metric, Objective, Result, Stopping, fit, losses::SoftmaxCrossEntropy, random::SplitMix64,
+};
 
 use crate::networks::Goal;
 use crate::race::{RATES, Row, cost};

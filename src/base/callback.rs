@@ -113,7 +113,8 @@ impl<V> CallbackOutput<V> for Never {
 /// while a callback runs, so that one that panics leaves nothing behind. A clone is empty.
 ///
 /// ```
-/// use newton_krylov::{CallbackError, ErrorSlot, SymmetricOperator, damped_step};
+/// use newton_krylov::{SymmetricOperator, damped_step};
+/// use newton_krylov::callbacks::{CallbackError, ErrorSlot};
 ///
 /// /// A matrix that is read by rows from somewhere.
 /// struct Remote {

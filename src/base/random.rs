@@ -11,7 +11,7 @@ const INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
 /// For sampling and for initial points, not for cryptography.
 ///
 /// ```
-/// use newton_krylov::SplitMix64;
+/// use newton_krylov::random::SplitMix64;
 ///
 /// let mut random = SplitMix64::new(7);
 /// let x: Vec<f64> = (0..3).map(|_| random.normal()).collect();

@@ -38,7 +38,7 @@ pub trait Communicator {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Slices {
     /// Residuals and their images Jv: every rank has rows of its own and all of x. Gradients and products are already
-    /// summed over the ranks when they reach the library, as [`Summed`](crate::Summed) does.
+    /// summed over the ranks when they reach the library, as [`Summed`](crate::ranks::Summed) does.
     Residuals,
     /// These, and x, gradients, products and steps too: every rank has its own numbers of each.
     Everything,
@@ -65,7 +65,8 @@ thread_local! {
 ///
 /// ```
 /// use std::rc::Rc;
-/// use newton_krylov::{Communicator, Slices, TrustRegion, distributed, objective};
+/// use newton_krylov::{TrustRegion, objective};
+/// use newton_krylov::ranks::{Communicator, Slices, distributed};
 ///
 /// /// The only one of its kind. An MPI communicator takes as many lines.
 /// struct Alone;

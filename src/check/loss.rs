@@ -9,7 +9,7 @@ use super::finding::{write_failures, write_table};
 use super::numbers::{larger, normal, ratio};
 use super::operator::{self};
 use super::sweep::DIRECTIONS;
-use super::{Definiteness, Finding, Outcome, Property, Verdict, objective, tolerance};
+use super::{Definiteness, Finding, ObjectiveVerdict, Outcome, Property, objective, tolerance};
 use crate::base::{CallbackError, Result, Scalar, check_callback, check_range, kernels, random::SplitMix64};
 use crate::curvature::{Likelihood, Loss};
 use crate::operator::{Expansion, Objective, SymmetricOperator};
@@ -27,7 +27,7 @@ const QUADRATIC: f64 = 0.02;
 #[derive(Clone, Debug, PartialEq)]
 pub struct LossVerdict {
     /// Value, gradient and Hessian, as those of an objective of the outputs.
-    pub derivatives: Verdict,
+    pub derivatives: ObjectiveVerdict,
     /// The curvature of the generalised Gauss–Newton metric is symmetric and positive semidefinite.
     pub positive: Finding,
     /// The score is −∇l. Without a likelihood this and the following were not run.
@@ -105,7 +105,8 @@ impl<T: Scalar, L: Loss<T>> Expansion<T> for Written<'_, T, L> {
 /// classes, deserves a check with each.
 ///
 /// ```
-/// use newton_krylov::{SoftmaxCrossEntropy, check};
+/// use newton_krylov::check;
+/// use newton_krylov::losses::SoftmaxCrossEntropy;
 ///
 /// let verdict = check::loss(&SoftmaxCrossEntropy::new(vec![0, 2], 3)?, 1, &[0.3, -0.5, 0.9], 1)?;
 /// assert!(verdict.passed(), "{verdict}");

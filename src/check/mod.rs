@@ -64,7 +64,7 @@ pub use gradient::gradient;
 pub use least_squares::{LeastSquaresVerdict, least_squares};
 pub use linear_map::{LinearMapVerdict, linear_map};
 pub use loss::{LossVerdict, loss};
-pub use objective::{Verdict, objective};
+pub use objective::{ObjectiveVerdict, objective};
 pub use operator::{OperatorVerdict, operator};
 pub use preconditioner::{PreconditionerVerdict, preconditioner};
 pub use product::product;

@@ -15,7 +15,7 @@ use crate::operator::{Counted, Expansion, Objective, SymmetricOperator};
 ///
 /// Its `Display` is a table, with a sentence for every check that failed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Verdict {
+pub struct ObjectiveVerdict {
     /// The objective and its expansion have the same dimension.
     pub dimension: Finding,
     /// f(x) is finite and repeatable.
@@ -69,14 +69,14 @@ pub struct Verdict {
 ///
 /// # Errors
 /// If `x` has the wrong length or is not finite; what a callback returned as an error.
-pub fn objective<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) -> Result<Verdict> {
+pub fn objective<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) -> Result<ObjectiveVerdict> {
     let dim = objective.dim();
     check_point(dim, x)?;
     let random = &mut SplitMix64::new(seed);
     let counted = &Counted::new(objective);
     let [gradient_watch, product_watch] = [Watch::default(), Watch::default()];
     let objective = &Watched { inner: counted, gradient: &gradient_watch, product: &product_watch };
-    let mut verdict = Verdict::skipped();
+    let mut verdict = ObjectiveVerdict::skipped();
     let expansion = counted.expand(x);
     if expansion.dim() != dim {
         let outcome = Outcome::DimensionDiffers { objective: dim, expansion: expansion.dim() };
@@ -158,10 +158,10 @@ fn repeat_value<T: Scalar>(objective: &impl Objective<T>, x: &[T], value: f64, v
     if objective.value(x).to_bits() == value.to_bits() { Outcome::Passed } else { Outcome::StalePoint }
 }
 
-impl Verdict {
+impl ObjectiveVerdict {
     fn skipped() -> Self {
         let skipped = |property| Finding::exact(property, Outcome::Skipped);
-        Verdict {
+        ObjectiveVerdict {
             dimension: skipped(Property::Dimension),
             value: skipped(Property::Value),
             expansion_value: skipped(Property::ExpansionValue),
@@ -204,7 +204,7 @@ impl Verdict {
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for ObjectiveVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let order = |test: &TaylorTest| test.order.map_or(String::new(), |order| format!("order {order:.2}"));
         let rows = self.findings().map(|finding| match finding.property {

@@ -11,7 +11,7 @@ use crate::base::{
 };
 use crate::curvature::{Preconditioned, Preconditioner};
 use crate::operator::SymmetricOperator;
-use crate::step::{Inner, Question, StepOptions, Steps};
+use crate::step::{InnerSolver, StepOptions, Steps, Subproblem};
 
 /// The residual of the solves that are compared, relative to the right-hand side.
 const ACCURACY: f64 = 1e-3;
@@ -57,7 +57,8 @@ impl<T: Scalar, P: Preconditioner<T>> SymmetricOperator<T> for Inverse<'_, P> {
 /// Where a solve takes d products and more without P, that it takes a few less with it says little: look at both numbers.
 ///
 /// ```
-/// use newton_krylov::{DiagonalOperator, check};
+/// use newton_krylov::check;
+/// use newton_krylov::operators::DiagonalOperator;
 ///
 /// let m = DiagonalOperator((1..=200).map(|i| (i * i) as f64).collect());
 /// let inverse = |shift: f64, r: &mut [f64]| (0..200).for_each(|i| r[i] /= ((i + 1) * (i + 1)) as f64 + shift);
@@ -100,18 +101,18 @@ pub fn preconditioner<T: Scalar>(
     if verdict.definite.passed() {
         let gradient: Vec<T> = normal(dim, random);
         let options = StepOptions {
-            inner: Inner::Krylov,
+            inner: InnerSolver::Krylov,
             tolerance: ACCURACY,
             max_products: dim.saturating_mul(2).max(2),
             ..StepOptions::default()
         };
-        let damped = Question::Damped(shift);
-        let plain = Steps::new(&Plain(operator), &gradient, options)?.ask(damped)?.products;
+        let damped = Subproblem::Damped(shift);
+        let plain = Steps::new(&Plain(operator), &gradient, options)?.solve(damped)?.products;
         let with = Preconditioned {
             operator,
             preconditioner: &|shift: f64, r: &mut [T]| preconditioner.precondition(shift, r),
         };
-        let with = Steps::new(&with, &gradient, options)?.ask(damped)?.products;
+        let with = Steps::new(&with, &gradient, options)?.solve(damped)?.products;
         verdict.products = [plain, with];
         // Two products leave nothing to save. At most d are needed in any case, so as many with as without say nothing for P.
         let plain = plain.max(1) as f64;

@@ -4,7 +4,7 @@
 //!
 //! 1. A step, from where the [`Oracle`] has its steps.
 //! 2. A trial: f(x + δ). A step that fails is shortened, one that the model describes well is lengthened, as the
-//!    [`Globalisation`] says; a stored space answers the new question without a product.
+//!    [`Globalisation`] says; a stored space solves the new subproblem without a product.
 //! 3. The gradient at the new point judges the step where f is too noisy to ([`judge`](super::judge)).
 //!
 //! Everything about a step and about the end of a run is decided here, for all of them: whether it is taken, rejected or
@@ -19,12 +19,12 @@ use std::ops::ControlFlow;
 use super::convergence::{Measures, Promise};
 use super::globalisation::{Globalisation, Trial};
 use super::track::{Pending, Track};
-use super::{EqualRatios, Evaluation, Limits, Progress, Report, Run, Stopping, Termination, Verdict};
+use super::{EqualRatios, Evaluation, Judgement, Limits, Progress, Report, Run, Stopping, Termination};
 use crate::base::{
     CallbackError, Error, Result, Scalar, check_finite, check_length, check_positive_dimension, kernels,
 };
 use crate::operator::Counts;
-use crate::step::{Answer, InnerStop};
+use crate::step::{InnerStop, Solution};
 
 /// Times that one step may be lengthened: 2²⁰ times the first.
 const MOST_LENGTHENINGS: usize = 20;
@@ -67,7 +67,7 @@ pub(crate) trait Oracle<T: Scalar> {
     fn frame(&self, state: &Self::State, frame: &mut Self::Frame);
 
     /// The problem at x.
-    fn place<'a>(&'a self, frame: &'a Self::Frame, x: &'a [T]) -> impl Place<T, Self> + 'a;
+    fn place<'a>(&'a self, frame: &'a Self::Frame, x: &'a [T]) -> impl LocalProblem<T, Self> + 'a;
 
     /// r(x), for least squares.
     fn residual(_state: &Self::State) -> Option<&[T]> {
@@ -104,7 +104,7 @@ pub(crate) enum Confirmation {
 }
 
 /// A descent's problem at a point: what can be asked there. Vectors and numbers of the run are in the [`Track`].
-pub(crate) trait Place<T: Scalar, O: Oracle<T> + ?Sized> {
+pub(crate) trait LocalProblem<T: Scalar, O: Oracle<T> + ?Sized> {
     /// Products that [`enter`](Self::enter) makes at most.
     fn entry_cost(&self, _state: &O::State) -> usize {
         0
@@ -135,8 +135,8 @@ pub(crate) trait Place<T: Scalar, O: Oracle<T> + ?Sized> {
     /// Looks closer at a point that is about to be called converged.
     fn confirm(&self, state: &mut O::State, track: &mut Track<T>, limits: &Limits<'_>) -> Confirmation;
 
-    /// The answer to the globalisation's question: track.step ← δ, track.other_x ← x + δ. Without `grow` it is found from
-    /// what is there, and the same question has the same answer.
+    /// The solution to the globalisation's subproblem: track.step ← δ, track.other_x ← x + δ. Without `grow` it is found from
+    /// what is there, and the same subproblem has the same solution.
     fn propose(
         &self,
         state: &mut O::State,
@@ -144,25 +144,25 @@ pub(crate) trait Place<T: Scalar, O: Oracle<T> + ?Sized> {
         globalisation: &mut impl Globalisation,
         limits: &Limits<'_>,
         grow: bool,
-    ) -> Outcome<(Answer, InnerStop)>;
+    ) -> Outcome<(Solution, InnerStop)>;
 
-    /// What the model still promises with this answer, if it is convex as far as is known.
-    fn promise(&self, _state: &mut O::State, _answer: &Answer, _inner: InnerStop) -> Option<Promise> {
+    /// What the model still promises with this solution, if it is convex as far as is known.
+    fn promise(&self, _state: &mut O::State, _solution: &Solution, _inner: InnerStop) -> Option<Promise> {
         None
     }
 
-    /// The next answers at this point are to leave next to nothing of the gradient.
+    /// The next solutions at this point are to leave next to nothing of the gradient.
     fn be_accurate(&self, _state: &mut O::State) {}
 
-    /// Evaluates f at track.other_x and compares it with what the answer predicts.
+    /// Evaluates f at track.other_x and compares it with what the solution predicts.
     fn judge(
         &self,
         state: &mut O::State,
         track: &mut Track<T>,
         globalisation: &impl Globalisation,
         limits: &Limits<'_>,
-        answer: Answer,
-    ) -> Outcome<(Trial, Verdict)>;
+        solution: Solution,
+    ) -> Outcome<(Trial, Judgement)>;
 
     /// Whether, after the first try, a step may be lengthened, and the space enlarged for a shorter one.
     fn elastic(&self) -> bool {
@@ -324,7 +324,7 @@ struct Visit<'v, 'r, T: Scalar, O: Oracle<T>, P, G> {
     x: &'v [T],
 }
 
-impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T, O, P, G> {
+impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_, '_, T, O, P, G> {
     fn limit(&self) -> Option<Termination> {
         self.limits.note(self.oracle.take_error());
         self.limits.reached(self.track.steps(), self.oracle.counts())
@@ -379,7 +379,7 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
                     return Ok(self.go_back());
                 }
                 let track = &mut *self.track;
-                if pending.verdict == Verdict::Rounding {
+                if pending.verdict == Judgement::Rounding {
                     let slopes =
                         kernels::dot(&track.gradient, &track.step) + kernels::dot(&track.new_gradient, &track.step);
                     pending.trial.ratio = -0.5 * slopes / pending.trial.predicted;
@@ -387,7 +387,7 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
                 let before = (track.measure, track.gradient_norm, track.stationary);
                 std::mem::swap(&mut track.gradient, &mut track.new_gradient);
                 self.place.assess(self.state, track, self.limits);
-                if pending.verdict == Verdict::Rounding && track.measure > before.0 && pending.trial.ratio <= 0.0 {
+                if pending.verdict == Judgement::Rounding && track.measure > before.0 && pending.trial.ratio <= 0.0 {
                     std::mem::swap(&mut track.gradient, &mut track.new_gradient);
                     (track.measure, track.gradient_norm, track.stationary) = before;
                     track.rounding_steps += 1;
@@ -507,8 +507,8 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
             let near = self.globalisation.most_divergence().is_none_or(|most| trial.divergence <= most);
             let good = match verdict {
                 _ if !near => false,
-                Verdict::Rounding => longer_than.is_none(),
-                Verdict::Ratio(_) => self.globalisation.acceptable(&trial),
+                Judgement::Rounding => longer_than.is_none(),
+                Judgement::Ratio(_) => self.globalisation.acceptable(&trial),
             };
             if let Some((shorter, its_control)) = longer_than
                 && !(good && trial.after < shorter.after)
@@ -520,7 +520,8 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
                     return Err(Termination::Unbounded);
                 }
                 // A step that led to no finite gradient was shortened and is not lengthened again.
-                let may_be_longer = verdict != Verdict::Rounding && self.track.not_finite != Some(Evaluation::Gradient);
+                let may_be_longer =
+                    verdict != Judgement::Rounding && self.track.not_finite != Some(Evaluation::Gradient);
                 let try_longer = may_be_longer && lengthened < MOST_LENGTHENINGS && self.place.elastic();
                 if try_longer && self.globalisation.lengthen(&trial) {
                     longer_than = Some((trial, control));
@@ -542,41 +543,41 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
     }
 
     /// Makes a step and evaluates f at its end.
-    fn try_step(&mut self, grow: bool) -> Outcome<(Trial, Verdict, InnerStop)> {
+    fn try_step(&mut self, grow: bool) -> Outcome<(Trial, Judgement, InnerStop)> {
         let proposed = self.place.propose(self.state, self.track, self.globalisation, self.limits, grow);
         if self.limits.note(self.oracle.take_error()) {
             return Err(Termination::CallbackFailed);
         }
-        let (mut answer, mut inner) = match proposed {
+        let (mut solution, mut inner) = match proposed {
             Ok(proposed) => proposed,
             Err(termination) => return Err(self.limit().unwrap_or(termination)),
         };
         if self.limits.stopping().cancellation.is_cancelled() {
             return Err(Termination::Cancelled);
         }
-        if grow && self.settled(&mut answer, &mut inner) {
+        if grow && self.settled(&mut solution, &mut inner) {
             return Err(Termination::GradientTolerance);
         }
-        let judged = self.place.judge(self.state, self.track, self.globalisation, self.limits, answer);
+        let judged = self.place.judge(self.state, self.track, self.globalisation, self.limits, solution);
         judged.map(|(trial, verdict)| (trial, verdict, inner))
     }
 
-    /// Whether the model's minimum is where the run is. Where that seems so from an answer that leaves much of the gradient,
+    /// Whether the model's minimum is where the run is. Where that seems so from a solution that leaves much of the gradient,
     /// a more accurate one is asked for.
-    fn settled(&mut self, answer: &mut Answer, inner: &mut InnerStop) -> bool {
-        if *inner == InnerStop::Remembered || !self.seems_settled(answer, *inner, true) {
-            return self.seems_settled(answer, *inner, false);
+    fn settled(&mut self, solution: &mut Solution, inner: &mut InnerStop) -> bool {
+        if *inner == InnerStop::Remembered || !self.seems_settled(solution, *inner, true) {
+            return self.seems_settled(solution, *inner, false);
         }
         if !matches!(inner, InnerStop::Exhausted | InnerStop::Dense | InnerStop::NotFinite) {
             if self.track.steps() > RESTART {
-                return self.seems_settled(answer, *inner, false);
+                return self.seems_settled(solution, *inner, false);
             }
             self.place.be_accurate(self.state);
             let proposed = self.place.propose(self.state, self.track, self.globalisation, self.limits, true);
             let Ok(accurate) = proposed else { return false };
-            (*answer, *inner) = accurate;
+            (*solution, *inner) = accurate;
         }
-        self.seems_settled(answer, *inner, true)
+        self.seems_settled(solution, *inner, true)
     }
 
     fn gradient_small(&self) -> bool {
@@ -584,18 +585,18 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
         self.track.gradient_norm <= tolerance
     }
 
-    fn seems_settled(&mut self, answer: &Answer, inner: InnerStop, accurate: bool) -> bool {
+    fn seems_settled(&mut self, solution: &Solution, inner: InnerStop, accurate: bool) -> bool {
         let (track, stopping) = (&*self.track, self.limits.stopping());
         let gradient_small = self.gradient_small();
         if inner == InnerStop::NotFinite {
             return gradient_small; // there is nothing else to go by
         }
         // A step that is held back is not the model's minimum.
-        let held_back = answer.shift * answer.norm * answer.norm > HELD_BACK * -answer.slope;
-        if held_back || answer.on_boundary && answer.shift == 0.0 {
+        let held_back = solution.shift * solution.norm * solution.norm > HELD_BACK * -solution.slope;
+        if held_back || solution.on_boundary && solution.shift == 0.0 {
             return false;
         }
-        let Some(promise) = self.place.promise(self.state, answer, inner) else { return false };
+        let Some(promise) = self.place.promise(self.state, solution, inner) else { return false };
         let position = kernels::norm(self.x);
         let measures = Measures {
             epsilon: T::epsilon_f64(),
@@ -616,7 +617,7 @@ impl<T: Scalar, O: Oracle<T>, P: Place<T, O>, G: Globalisation> Visit<'_, '_, T,
     fn settle(&mut self, trial: Trial, control: f64) -> Outcome<()> {
         self.globalisation.restore(control);
         let (_, inner) = self.place.propose(self.state, self.track, self.globalisation, self.limits, false)?;
-        let verdict = Verdict::Ratio(trial.ratio);
+        let verdict = Judgement::Ratio(trial.ratio);
         self.track.pending = Some(Pending { trial, verdict, inner, control });
         Ok(())
     }

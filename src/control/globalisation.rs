@@ -1,6 +1,6 @@
 //! How long a step may be, and what happens when it fails: the part in which the solvers differ.
 
-use crate::step::{Answer, Question};
+use crate::step::{Solution, Subproblem};
 
 /// The scales at the start, from which the first radius, weight or length comes. Nothing here depends on the units of
 /// f, and on those of x only where there is nothing else to go by.
@@ -26,8 +26,8 @@ impl Scales {
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Trial {
-    /// The model's answer.
-    pub answer: Answer,
+    /// The model's solution.
+    pub solution: Solution,
     /// The factor on its step.
     pub length: f64,
     /// f(x).
@@ -45,12 +45,12 @@ pub(crate) struct Trial {
 impl Trial {
     /// ‖δ‖.
     pub fn norm(&self) -> f64 {
-        self.length * self.answer.norm
+        self.length * self.solution.norm
     }
 
     /// Where the parabola through f(x), gᵀδ and f(x + δ) has its minimum, in units of δ; `None` if it has none.
     pub fn interpolated(&self) -> Option<f64> {
-        let slope = self.length * self.answer.slope;
+        let slope = self.length * self.solution.slope;
         let bend = self.after - self.before - slope;
         (self.after.is_finite() && bend > 0.0).then(|| -0.5 * slope / bend)
     }
@@ -66,10 +66,10 @@ pub(crate) trait Globalisation {
     /// Sets the first radius, weight or length.
     fn start(&mut self, scales: Scales);
     /// What to ask of the model.
-    fn question(&self) -> Question;
-    /// The factor on the answer's step, for line searches.
-    fn length(&self, answer: &Answer) -> f64 {
-        let _ = answer;
+    fn subproblem(&self) -> Subproblem;
+    /// The factor on the solution's step, for line searches.
+    fn length(&self, solution: &Solution) -> f64 {
+        let _ = solution;
         1.0
     }
     /// Δ, σ or α of this trial: for the history, and to come back to.
@@ -77,8 +77,8 @@ pub(crate) trait Globalisation {
     /// Comes back to an earlier Δ, σ or α.
     fn restore(&mut self, control: f64);
     /// The decrease that the model predicts for the step.
-    fn predicted(&self, answer: &Answer) -> f64 {
-        answer.decrease()
+    fn predicted(&self, solution: &Solution) -> f64 {
+        solution.decrease()
     }
     /// The largest divergence that a step may have, if it is bounded.
     fn most_divergence(&self) -> Option<f64> {
@@ -88,7 +88,7 @@ pub(crate) trait Globalisation {
     fn bare(&self) -> bool {
         false
     }
-    /// Where the model turns out to have this lowest curvature, too low for the question: asks another one and returns true,
+    /// Where the model turns out to have this lowest curvature, too low for the subproblem: asks another one and returns true,
     /// or leaves the step to what is known without products.
     fn convexify(&mut self, lowest: f64) -> bool {
         let _ = lowest;

@@ -18,7 +18,7 @@ pub(crate) fn rounding(epsilon: f64, before: f64, after: f64) -> f64 {
 /// What the values say of a trial step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(crate) enum Verdict {
+pub(crate) enum Judgement {
     /// ρ, the values differ clearly. −∞ where f(x + δ) is not finite.
     Ratio(f64),
     /// Actual and predicted decrease are both within rounding: the gradient at the new point has to decide.
@@ -26,24 +26,24 @@ pub(crate) enum Verdict {
 }
 
 /// Compares the actual with the predicted decrease.
-pub(crate) fn judge(epsilon: f64, before: f64, after: f64, predicted: f64) -> Verdict {
+pub(crate) fn judge(epsilon: f64, before: f64, after: f64, predicted: f64) -> Judgement {
     if after == f64::NEG_INFINITY {
-        return Verdict::Ratio(f64::INFINITY);
+        return Judgement::Ratio(f64::INFINITY);
     }
     if !after.is_finite() {
-        return Verdict::Ratio(f64::NEG_INFINITY);
+        return Judgement::Ratio(f64::NEG_INFINITY);
     }
     judge_decrease(rounding(epsilon, before, after), before - after, predicted)
 }
 
 /// Compares an actual decrease, whose error is of the size `noise`, with the predicted one.
-pub(crate) fn judge_decrease(noise: f64, actual: f64, predicted: f64) -> Verdict {
+pub(crate) fn judge_decrease(noise: f64, actual: f64, predicted: f64) -> Judgement {
     if !actual.is_finite() {
-        Verdict::Ratio(f64::NEG_INFINITY)
+        Judgement::Ratio(f64::NEG_INFINITY)
     } else if predicted <= noise && actual.abs() <= noise {
-        Verdict::Rounding
+        Judgement::Rounding
     } else {
-        Verdict::Ratio(actual / predicted)
+        Judgement::Ratio(actual / predicted)
     }
 }
 
@@ -53,12 +53,12 @@ mod tests {
 
     #[test]
     fn values_decide_where_they_can() {
-        assert_eq!(judge(f64::EPSILON, 2.0, 1.0, 2.0), Verdict::Ratio(0.5));
-        assert_eq!(judge(f64::EPSILON, 2.0, f64::NAN, 2.0), Verdict::Ratio(f64::NEG_INFINITY));
-        assert_eq!(judge(f64::EPSILON, 2.0, f64::INFINITY, 2.0), Verdict::Ratio(f64::NEG_INFINITY));
-        assert_eq!(judge(f64::EPSILON, 1e8, 1e8 + 1e-8, 1e-9), Verdict::Rounding);
+        assert_eq!(judge(f64::EPSILON, 2.0, 1.0, 2.0), Judgement::Ratio(0.5));
+        assert_eq!(judge(f64::EPSILON, 2.0, f64::NAN, 2.0), Judgement::Ratio(f64::NEG_INFINITY));
+        assert_eq!(judge(f64::EPSILON, 2.0, f64::INFINITY, 2.0), Judgement::Ratio(f64::NEG_INFINITY));
+        assert_eq!(judge(f64::EPSILON, 1e8, 1e8 + 1e-8, 1e-9), Judgement::Rounding);
         // A clear increase is never rounding, however little was predicted.
-        assert!(matches!(judge(f64::EPSILON, 1.0, 1.1, 1e-20), Verdict::Ratio(r) if r < 0.0));
-        assert_eq!(judge(f32::EPSILON as f64, 1.0, 1.0 + 1e-6, 1e-7), Verdict::Rounding);
+        assert!(matches!(judge(f64::EPSILON, 1.0, 1.1, 1e-20), Judgement::Ratio(r) if r < 0.0));
+        assert_eq!(judge(f32::EPSILON as f64, 1.0, 1.0 + 1e-6, 1e-7), Judgement::Rounding);
     }
 }

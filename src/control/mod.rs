@@ -29,11 +29,11 @@ pub use stopping::Stopping;
 pub use termination::{Evaluation, Termination};
 
 pub(crate) use convergence::Promise;
-pub(crate) use descent::{Confirmation, DescentRun, Entry, Oracle, Outcome, Place, check_start};
+pub(crate) use descent::{Confirmation, DescentRun, Entry, LocalProblem, Oracle, Outcome, check_start};
 pub(crate) use equal_ratios::EqualRatios;
 pub(crate) use globalisation::{Globalisation, Scales, Trial};
 pub(crate) use history::History;
-pub(crate) use judge::{Verdict, judge, judge_decrease, rounding};
+pub(crate) use judge::{Judgement, judge, judge_decrease, rounding};
 pub(crate) use limits::Limits;
 pub(crate) use line_search::{Found, Line, Point, Rules, backtrack, strong_wolfe};
 pub(crate) use track::{Pending, Track};

@@ -1,7 +1,7 @@
 //! What a descent has seen so far: all that does not depend on what it descends on.
 
 use super::globalisation::Trial;
-use super::{Evaluation, History, Iteration, Progress, Report, Termination, Verdict};
+use super::{Evaluation, History, Iteration, Judgement, Progress, Report, Termination};
 use crate::base::{CallbackError, Scalar};
 use crate::operator::Counts;
 use crate::step::InnerStop;
@@ -11,7 +11,7 @@ use crate::step::InnerStop;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct Pending {
     pub trial: Trial,
-    pub verdict: Verdict,
+    pub verdict: Judgement,
     pub inner: InnerStop,
     /// Δ, σ or α.
     pub control: f64,
@@ -127,7 +127,7 @@ impl<T: Scalar> Track<T> {
             step_norm,
             ratio: trial.ratio,
             control,
-            shift: trial.answer.shift,
+            shift: trial.solution.shift,
             rejected: self.rejected,
             products: products - self.products_before,
             inner,
@@ -136,7 +136,7 @@ impl<T: Scalar> Track<T> {
         self.history.push(iteration);
         self.last = Some(iteration);
         self.rounding_steps = match verdict {
-            Verdict::Rounding if self.measure > 0.9 * self.least_measure => self.rounding_steps + 1,
+            Judgement::Rounding if self.measure > 0.9 * self.least_measure => self.rounding_steps + 1,
             _ => 0,
         };
         (self.rejected, self.not_finite) = (0, None);

@@ -52,7 +52,8 @@ type MadeDiagonal<T> = std::result::Result<DiagonalPreconditioner<T>, CallbackEr
 /// Entries that are not positive are replaced as [`DiagonalPreconditioner`] says.
 ///
 /// ```
-/// use newton_krylov::{TrustRegion, objective, with_diagonal};
+/// use newton_krylov::{TrustRegion, objective};
+/// use newton_krylov::preconditioners::with_diagonal;
 ///
 /// // Σ wᵢ xᵢ²/2 with weights over six orders of magnitude
 /// let w: Vec<f64> = (0..60).map(|i| 10f64.powf(i as f64 / 10.0)).collect();

@@ -13,7 +13,7 @@ impl<T: Scalar> DiagonalPreconditioner<T> {
     /// an intercept.
     ///
     /// ```
-    /// use newton_krylov::{DiagonalPreconditioner, Preconditioner};
+    /// use newton_krylov::preconditioners::{DiagonalPreconditioner, Preconditioner};
     ///
     /// let rows: [&[f64]; 4] = [&[1.0, 100.0], &[1.0, 300.0], &[1.0, 100.0], &[1.0, 300.0]];
     /// let p = DiagonalPreconditioner::from_feature_variances(2, rows)?;

@@ -13,8 +13,8 @@
 use std::cell::{OnceCell, RefCell};
 
 use super::loss::Loss;
-use super::metric::{Metric, Middle};
-use super::stacked::Stacked;
+use super::metric::{Metric, OutputMetric};
+use super::stacked::SummedLoss;
 use crate::base::{CallbackError, Error, Result, Scalar, check_positive_dimension, check_range, kernels};
 use crate::operator::{Expansion, Linearization, Model, Objective, SampledModel, SampledObjective, SymmetricOperator};
 
@@ -50,7 +50,7 @@ impl Terms {
 #[derive(Clone, Debug)]
 pub struct ModelObjective<'s, M, L> {
     model: M,
-    loss: Stacked<'s, L>,
+    loss: SummedLoss<'s, L>,
     terms: Terms,
 }
 
@@ -61,7 +61,8 @@ pub struct ModelObjective<'s, M, L> {
 /// (for Monte Carlo Fisher 3 + `draws`).
 ///
 /// ```
-/// use newton_krylov::{Metric, SoftmaxCrossEntropy, TrustRegion, fit, model};
+/// use newton_krylov::{Metric, TrustRegion, fit, model};
+/// use newton_krylov::losses::SoftmaxCrossEntropy;
 ///
 /// // Three classes on a line; two weights for each, those of a class beside each other.
 /// let t = [-2.0, -1.5, -0.2, 0.1, 1.4, 2.2, -0.4, -0.3];
@@ -98,7 +99,7 @@ pub fn fit<T: Scalar, M: Model<T>, L: Loss<T>>(
     check_positive_dimension("the loss's outputs per sample", loss.outputs_per_sample())?;
     check_outputs(model.output_dim(), loss.samples() * loss.outputs_per_sample())?;
     metric.check(&loss, model.second_order())?;
-    Ok(ModelObjective { model, loss: Stacked { loss, batch: None }, terms: Terms::new(metric) })
+    Ok(ModelObjective { model, loss: SummedLoss { loss, batch: None }, terms: Terms::new(metric) })
 }
 
 fn check_outputs(found: usize, expected: usize) -> Result<()> {
@@ -136,7 +137,7 @@ impl<T: Scalar, M: Model<T>, L: Loss<T>> Objective<T> for ModelObjective<'_, M, 
         self.loss.value(&outputs) + penalty(self.terms.regularization, x)
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
-        At {
+        FitExpansion {
             objective: self,
             x,
             linearization: self.model.linearize(x),
@@ -155,11 +156,11 @@ fn penalty<T: Scalar>(c: f64, x: &[T]) -> f64 {
 }
 
 /// The objective at a point.
-struct At<'a, T, M, L, H> {
+struct FitExpansion<'a, T, M, L, H> {
     objective: &'a ModelObjective<'a, M, L>,
     x: &'a [T],
     linearization: H,
-    middle: OnceCell<Middle<T>>,
+    middle: OnceCell<OutputMetric<T>>,
     work: RefCell<Work<T>>,
 }
 
@@ -172,11 +173,11 @@ struct Work<T> {
     adjoint: bool,
 }
 
-impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> At<'_, T, M, L, H> {
+impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> FitExpansion<'_, T, M, L, H> {
     /// W, written down when it is first asked for.
-    fn middle(&self) -> &Middle<T> {
+    fn middle(&self) -> &OutputMetric<T> {
         let ModelObjective { loss, terms, .. } = self.objective;
-        self.middle.get_or_init(|| Middle::new(terms.metric, loss, self.linearization.outputs()))
+        self.middle.get_or_init(|| OutputMetric::new(terms.metric, loss, self.linearization.outputs()))
     }
 
     /// out ← Jᵀ∇l/N.
@@ -194,7 +195,7 @@ impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> At<'_, T, M, L, H>
     }
 }
 
-impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> SymmetricOperator<T> for At<'_, T, M, L, H> {
+impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> SymmetricOperator<T> for FitExpansion<'_, T, M, L, H> {
     fn dim(&self) -> usize {
         self.linearization.columns()
     }
@@ -232,7 +233,7 @@ impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> SymmetricOperator<
     }
 }
 
-impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> Expansion<T> for At<'_, T, M, L, H> {
+impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> Expansion<T> for FitExpansion<'_, T, M, L, H> {
     fn value(&self) -> f64 {
         let ModelObjective { loss, terms, .. } = self.objective;
         loss.value(self.linearization.outputs()) + penalty(terms.regularization, self.x)
@@ -341,7 +342,8 @@ impl<M, L> SampledModelObjective<M, L> {
     ///
     /// ```
     /// use newton_krylov::models::{ElmanNetwork, Readout};
-    /// use newton_krylov::{HessianFree, Metric, SquaredError, Stopping, fit_samples};
+    /// use newton_krylov::{HessianFree, Metric, Stopping, fit_samples};
+    /// use newton_krylov::losses::SquaredError;
     ///
     /// // The mean of two numbers.
     /// let network = ElmanNetwork::new(1, 4, 1, 2, Readout::Last)?;
@@ -384,7 +386,7 @@ impl<T: Scalar, M: SampledModel<T>, L: Loss<T>> SampledObjective<T> for SampledM
         self.model.samples()
     }
     fn batch<'a>(&'a self, samples: &'a [usize]) -> impl Objective<T> + 'a {
-        let loss = Stacked { loss: &self.loss, batch: Some(samples) };
+        let loss = SummedLoss { loss: &self.loss, batch: Some(samples) };
         ModelObjective { model: self.model.batch(samples), loss, terms: self.terms }
     }
 }

@@ -16,7 +16,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::fit::SampledModelObjective;
 use super::learned::{LearnedPreconditioner, LearningCost};
 use super::loss::Loss;
-use super::stacked::Stacked;
+use super::stacked::SummedLoss;
 use crate::base::native::{Matrix, MatrixMut, Scratch};
 use crate::base::parallel::{for_each, join, over_parts};
 use crate::base::{Error, Result, Scalar, check_length};
@@ -30,7 +30,7 @@ const ALWAYS: u64 = 3;
 
 /// P⁻¹ from the Kronecker factors of a network's layers, for objectives of a model that has
 /// [`layers`](crate::Model::layers), such as a multilayer perceptron, and a loss with a
-/// [`likelihood`](crate::Loss::likelihood).
+/// [`likelihood`](crate::losses::Loss::likelihood).
 ///
 /// It belongs into [`HessianFree`](crate::HessianFree), where products are exact whatever the preconditioner is. Learning
 /// costs about 1½ gradients of the samples it sees and, once in ten iterations, the inversion of matrices as large as the
@@ -227,7 +227,7 @@ where
         }
         let at = batch.linearize(x);
         room.scores.resize(at.outputs().len(), T::zero());
-        let stacked = Stacked { loss, batch: Some(samples) };
+        let stacked = SummedLoss { loss, batch: Some(samples) };
         stacked.draw_scores(likelihood, at.outputs(), self.learned, 1, &mut room.scores);
         room.inputs.iter_mut().chain(&mut room.outputs).for_each(|moments| moments.fill(T::zero()));
         at.add_layer_moments(&room.scores, &mut room.inputs, &mut room.outputs);

@@ -14,7 +14,8 @@ use crate::operator::{
 /// [`LeastSquares::new`].
 ///
 /// ```
-/// use newton_krylov::{Huber, LevenbergMarquardt, least_squares_dense};
+/// use newton_krylov::{LevenbergMarquardt, least_squares_dense};
+/// use newton_krylov::losses::Huber;
 ///
 /// // y ≈ a + bt with an outlier, and b at most 1.9
 /// let (t, y) = ([0.0, 1.0, 2.0, 3.0, 4.0], [1.0, 3.0, 5.0, 70.0, 9.0]);
@@ -146,7 +147,8 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
     /// parameter whose deviation is finite. The residuals must be of variance 1.
     ///
     /// ```
-    /// use newton_krylov::{Huber, LevenbergMarquardt, least_squares_dense};
+    /// use newton_krylov::{LevenbergMarquardt, least_squares_dense};
+    /// use newton_krylov::losses::Huber;
     ///
     /// // One reading, 3 ± 1, of what was known to be 1 ± 1.
     /// let reading = least_squares_dense(1, 1, |x: &[f64], r| r[0] = x[0] - 3.0, |_, j| j[0] = 1.0);
@@ -187,7 +189,7 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
         self.bounds.as_ref()
     }
 
-    /// The bounds as [`Around`](crate::Around) wants them.
+    /// The bounds as [`Around`](crate::differences::Around) wants them.
     pub(crate) fn bound_slices(&self) -> Option<[&[T]; 2]> {
         self.bounds.as_ref().map(|Bounds { lower, upper }| [&lower[..], &upper[..]])
     }
@@ -276,7 +278,8 @@ where
 /// free ones; equal [bounds](LeastSquares::with_bounds) hold one as well.
 ///
 /// ```
-/// use newton_krylov::{Difference, LevenbergMarquardt, least_squares_from_residuals};
+/// use newton_krylov::{LevenbergMarquardt, least_squares_from_residuals};
+/// use newton_krylov::differences::Difference;
 ///
 /// let (t, y) = ([0.0, 1.0, 2.0, 3.0], [2.0, 1.2, 0.75, 0.42]);
 /// let decay = least_squares_from_residuals(

@@ -31,9 +31,9 @@ const NOISE: f64 = 64.0;
 /// ```
 /// use std::cell::RefCell;
 ///
-/// use newton_krylov::{
-///     DiagonalOperator, LimitedMemoryPreconditioner, Preconditioned, ProductRecord, SymmetricOperator, damped_step, operator,
-/// };
+/// use newton_krylov::{SymmetricOperator, damped_step, operator};
+/// use newton_krylov::operators::DiagonalOperator;
+/// use newton_krylov::preconditioners::{LimitedMemoryPreconditioner, Preconditioned, ProductRecord};
 ///
 /// let m = DiagonalOperator((1..=500).map(|i| if i <= 8 { 1e4 * i as f64 } else { 1.0 / i as f64 }).collect());
 /// let record = RefCell::new(ProductRecord::new(20)?);

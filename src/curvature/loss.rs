@@ -18,7 +18,7 @@ use crate::base::{CallbackError, Scalar, SplitMix64};
 /// Outputs may be anything: where they or the true result are not finite, so is what is returned. Nothing panics.
 ///
 /// ```
-/// use newton_krylov::Loss;
+/// use newton_krylov::losses::Loss;
 ///
 /// /// Σⱼ cosh(hⱼ − yⱼ) − 1: ∇²l is diagonal, cosh(h − y).
 /// struct Cosh {

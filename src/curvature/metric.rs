@@ -7,7 +7,7 @@
 //! products for second-order gradient descent" (Neural Comput. 14 (2002)), has the products.
 
 use super::loss::Loss;
-use super::stacked::Stacked;
+use super::stacked::SummedLoss;
 use crate::base::{Error, Result, Scalar, check_range, kernels};
 
 /// Which metric M a model and a loss make, by what is in the middle of E\[JᵀWJ\].
@@ -15,8 +15,8 @@ use crate::base::{Error, Result, Scalar, check_range, kernels};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Metric {
     /// M = I, whatever model and loss are: steps along −g, as in gradient descent.
-    /// [Regularisation](crate::ModelObjective::with_regularization) and [damping in the
-    /// middle](crate::ModelObjective::with_middle_damping) leave it as it is.
+    /// [Regularisation](crate::operators::ModelObjective::with_regularization) and [damping in the
+    /// middle](crate::operators::ModelObjective::with_middle_damping) leave it as it is.
     Identity,
     /// The Hessian E\[Jᵀ∇²lJ + Σⱼ ∂ⱼl ∇²hⱼ\], perhaps indefinite. The model must have
     /// [second-order products](crate::Model::second_order).
@@ -63,7 +63,7 @@ impl Metric {
 
 /// W for all samples at a point, ready for products.
 #[derive(Clone, Debug)]
-pub(super) enum Middle<T> {
+pub(super) enum OutputMetric<T> {
     /// W = I.
     Identity,
     /// As the loss has written it, so many numbers for a sample.
@@ -72,60 +72,60 @@ pub(super) enum Middle<T> {
     Outer(usize, Vec<T>),
 }
 
-impl<T: Scalar> Middle<T> {
+impl<T: Scalar> OutputMetric<T> {
     /// Writes down the middle at outputs `h`. The metric has been [checked](Metric::check).
-    pub fn new<L: Loss<T>>(metric: Metric, loss: &Stacked<'_, L>, h: &[T]) -> Self {
+    pub fn new<L: Loss<T>>(metric: Metric, loss: &SummedLoss<'_, L>, h: &[T]) -> Self {
         let (count, k) = (loss.count(), loss.loss.outputs_per_sample());
         let width = loss.loss.curvature_len();
         let numbers = |width: usize| vec![T::zero(); count * width];
         let likelihood = || loss.loss.likelihood().expect("the metric was checked");
         match metric {
             // M = I has no middle: nobody asks for it.
-            Metric::Identity | Metric::GaussNewton => Middle::Identity,
+            Metric::Identity | Metric::GaussNewton => OutputMetric::Identity,
             Metric::Hessian | Metric::GeneralizedGaussNewton => {
                 let mut curvature = numbers(width);
                 loss.write(h, width, &mut curvature, |i, h, out| match metric {
                     Metric::Hessian => loss.loss.hessian(i, h, out),
                     _ => loss.loss.positive_hessian(i, h, out),
                 });
-                Middle::Curvature(width, curvature)
+                OutputMetric::Curvature(width, curvature)
             }
             Metric::Fisher => {
                 let (mut curvature, likelihood) = (numbers(width), likelihood());
                 loss.write(h, width, &mut curvature, |i, h, out| likelihood.fisher(i, h, out));
-                Middle::Curvature(width, curvature)
+                OutputMetric::Curvature(width, curvature)
             }
             Metric::SampledFisher { seed, draws } => {
                 let mut scores = numbers(k * draws);
                 loss.draw_scores(likelihood(), h, seed, draws, &mut scores);
-                Middle::Outer(draws, scores)
+                OutputMetric::Outer(draws, scores)
             }
             Metric::EmpiricalFisher => {
                 let (mut scores, likelihood) = (numbers(k), likelihood());
                 loss.write(h, k, &mut scores, |i, h, out| likelihood.score(i, h, out));
-                Middle::Outer(1, scores)
+                OutputMetric::Outer(1, scores)
             }
             Metric::GradientCovariance => {
                 let mut gradients = numbers(k);
                 loss.gradients(h, &mut gradients);
-                Middle::Outer(1, gradients)
+                OutputMetric::Outer(1, gradients)
             }
         }
     }
 
     /// out ← 1/N (W + damping·I) v, for v = Jv of all samples.
-    pub fn apply<L: Loss<T>>(&self, loss: &Stacked<'_, L>, damping: f64, v: &[T], out: &mut [T]) {
+    pub fn apply<L: Loss<T>>(&self, loss: &SummedLoss<'_, L>, damping: f64, v: &[T], out: &mut [T]) {
         let (count, k) = (loss.count(), loss.loss.outputs_per_sample());
         let mean = 1.0 / count as f64;
         let (factor, extra) = (T::from_f64(mean), T::from_f64(mean * damping));
         kernels::for_rows(out, k, &|row, out| {
             let v = &v[row * k..(row + 1) * k];
             match self {
-                Middle::Identity => out.copy_from_slice(v),
-                Middle::Curvature(width, numbers) => {
+                OutputMetric::Identity => out.copy_from_slice(v),
+                OutputMetric::Curvature(width, numbers) => {
                     loss.loss.multiply(&numbers[row * width..(row + 1) * width], v, out);
                 }
-                Middle::Outer(draws, scores) => {
+                OutputMetric::Outer(draws, scores) => {
                     out.fill(T::zero());
                     for s in scores[row * k * draws..(row + 1) * k * draws].chunks_exact(k) {
                         let along = T::from_f64(kernels::row_dot(s, v) / *draws as f64);

@@ -34,7 +34,9 @@ const WIDTH: usize = 32;
 /// the curvature batch, in one of 20 iterations.
 ///
 /// ```
-/// use newton_krylov::{DiagonalOperator, NystromPreconditioner, Preconditioned, damped_step};
+/// use newton_krylov::damped_step;
+/// use newton_krylov::operators::DiagonalOperator;
+/// use newton_krylov::preconditioners::{NystromPreconditioner, Preconditioned};
 ///
 /// // Sixty large eigenvalues, and a thousand small ones.
 /// let operator = DiagonalOperator((0..1060).map(|i| if i < 60 { 10.0 * 1.2f64.powi(i) } else { 1e-3 }).collect());

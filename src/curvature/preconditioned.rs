@@ -44,7 +44,9 @@ impl<T: Scalar, P: Preconditioner<T>> Preconditioner<T> for std::result::Result<
 /// An operator with a preconditioner.
 ///
 /// ```
-/// use newton_krylov::{DiagonalOperator, DiagonalPreconditioner, Preconditioned, damped_step};
+/// use newton_krylov::damped_step;
+/// use newton_krylov::operators::DiagonalOperator;
+/// use newton_krylov::preconditioners::{DiagonalPreconditioner, Preconditioned};
 ///
 /// let diagonal: Vec<f64> = (1..=1000).map(|i| (i * i) as f64).collect();
 /// let m = DiagonalOperator(diagonal.clone());
@@ -111,7 +113,7 @@ impl<T, M: Expansion<T>, P: Preconditioner<T>> Expansion<T> for Preconditioned<M
     }
 }
 
-/// An objective whose expansions have a preconditioner; see [`with_preconditioner`] and [`with_diagonal`](crate::with_diagonal).
+/// An objective whose expansions have a preconditioner; see [`with_preconditioner`] and [`with_diagonal`](crate::preconditioners::with_diagonal).
 #[derive(Clone, Debug)]
 pub struct PreconditionedObjective<O, P, F> {
     objective: O,

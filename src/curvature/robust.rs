@@ -11,7 +11,7 @@ use crate::base::{Result, Scalar, check_range, kernels, space};
 /// Closures `Fn(f64) -> [f64; 3]` are losses: from s to ρ, ρ′ and ρ″.
 ///
 /// ```
-/// use newton_krylov::{Cauchy, RobustLoss};
+/// use newton_krylov::losses::{Cauchy, RobustLoss};
 ///
 /// let [rho, first, second] = Cauchy::new(2.0)?.evaluate(4.0);
 /// assert!((rho - 4.0 * 2.0_f64.ln()).abs() < 1e-15 && first == 0.5 && second == -0.0625);
@@ -56,7 +56,9 @@ impl RobustLoss for Squares {
 /// Two losses in one problem: one for the first blocks of residuals, another for the rest.
 ///
 /// ```
-/// use newton_krylov::{Difference, Huber, LevenbergMarquardt, Parts, Squares, least_squares_from_residuals};
+/// use newton_krylov::{LevenbergMarquardt, least_squares_from_residuals};
+/// use newton_krylov::differences::Difference;
+/// use newton_krylov::losses::{Huber, Parts, Squares};
 ///
 /// // Three readings, one of them wrong, and the sum of both unknowns as it is known exactly enough for squares.
 /// let residual = |x: &[f64], r: &mut [f64]| {

@@ -5,12 +5,12 @@ use crate::base::{Scalar, SplitMix64, kernels};
 
 /// A loss and the samples that it is the mean over: all of them, or a batch with the given indices.
 #[derive(Clone, Debug)]
-pub(super) struct Stacked<'s, L> {
+pub(super) struct SummedLoss<'s, L> {
     pub loss: L,
     pub batch: Option<&'s [usize]>,
 }
 
-impl<L> Stacked<'_, L> {
+impl<L> SummedLoss<'_, L> {
     /// Samples in the batch.
     pub fn count<T: Scalar>(&self) -> usize
     where

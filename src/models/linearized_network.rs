@@ -17,7 +17,7 @@ use crate::operator::{LinearMap, Linearization};
 /// A network with its samples at a point.
 pub(super) struct LinearizedNetwork<'a, N, T: Scalar> {
     pub rooms: &'a Rooms<T>,
-    pub at: At<'a, N, T>,
+    pub at: NetworkLinearization<'a, N, T>,
     pub products: RefCell<Products<T>>,
 }
 
@@ -30,7 +30,7 @@ impl<N, T: Scalar> Drop for LinearizedNetwork<'_, N, T> {
 }
 
 /// What is known at a point.
-pub(super) struct At<'a, N, T> {
+pub(super) struct NetworkLinearization<'a, N, T> {
     pub network: &'a N,
     pub x: &'a [T],
     pub chunks: Chunks,
@@ -38,7 +38,7 @@ pub(super) struct At<'a, N, T> {
     pub outputs: Vec<T>,
 }
 
-impl<N: Network<T>, T: Scalar> At<'_, N, T> {
+impl<N: Network<T>, T: Scalar> NetworkLinearization<'_, N, T> {
     fn shape(&self, chunk: usize) -> Shape {
         Shape { size: self.chunks.size, len: self.chunks.len(chunk) }
     }

@@ -1,7 +1,7 @@
 //! A network as a function of its parameters for a set of samples.
 
 use super::chunks::{Chunks, GROUP, transpose, transpose_back};
-use super::linearized_network::{At, LinearizedNetwork};
+use super::linearized_network::{LinearizedNetwork, NetworkLinearization};
 use super::network::{Network, Shape};
 use super::room::{Room, Rooms, room};
 use super::{ElmanNetwork, MultilayerPerceptron};
@@ -122,7 +122,7 @@ impl<N: Network<T>, T: Scalar> NetworkOnData<'_, N, T> {
         let outputs_here = room(&mut outputs, chunks.samples * network.outputs());
         let values_here = room(&mut values, chunks.count() * self.stride(chunks));
         self.forward(x, samples, chunks, 0, values_here, outputs_here);
-        let at = At { network, x, chunks, values, outputs };
+        let at = NetworkLinearization { network, x, chunks, values, outputs };
         LinearizedNetwork { rooms: &self.rooms, at, products: products.into() }
     }
 

@@ -34,7 +34,7 @@ pub struct Stored {
 
 /// Where a residual block is stored.
 #[derive(Clone, Copy, Debug)]
-pub struct Place {
+pub struct Storage {
     pub chunk: u32,
     pub group: u32,
     /// Where its rows begin among those of the chunk, and in the kept and eliminated parts of the chunk's Jacobian.
@@ -102,7 +102,7 @@ impl<V: Copy + Default> Table<V> {
 
 /// What the user states: sizes, touches, and which parameter blocks are eliminated.
 #[derive(Clone, Debug, Default)]
-pub struct Statement {
+pub struct BlockDeclaration {
     /// Where each parameter block begins in x, and the end.
     pub parameters: Vec<usize>,
     pub eliminated: Vec<bool>,
@@ -113,7 +113,7 @@ pub struct Statement {
     pub touched_ends: Vec<usize>,
 }
 
-impl Statement {
+impl BlockDeclaration {
     #[inline]
     pub fn touched(&self, block: usize) -> &[u32] {
         &self.touched[self.touched_ends[block]..self.touched_ends[block + 1]]
@@ -146,7 +146,7 @@ impl Statement {
 /// The order of storage, and all indices that products need.
 #[derive(Debug)]
 pub struct BlockLayout {
-    pub statement: Statement,
+    pub statement: BlockDeclaration,
     /// The parameter blocks that are kept, where each begins among the numbers that are kept, and the end.
     pub kept: Vec<u32>,
     pub kept_bounds: Vec<usize>,
@@ -156,7 +156,7 @@ pub struct BlockLayout {
     pub order: Vec<u32>,
     pub stored_at: Vec<u32>,
     pub stored: Vec<Stored>,
-    pub places: Vec<Place>,
+    pub places: Vec<Storage>,
     pub touches: Vec<Touch>,
     pub groups: Vec<Group>,
     pub chunks: Vec<Chunk>,
@@ -171,7 +171,7 @@ pub struct BlockLayout {
 }
 
 impl BlockLayout {
-    pub fn new(statement: Statement) -> Self {
+    pub fn new(statement: BlockDeclaration) -> Self {
         let parameter_blocks = statement.parameter_blocks();
         let mut reduced = vec![0; parameter_blocks];
         let (mut kept, mut kept_bounds, mut end) = (vec![], vec![0], 0);
@@ -253,7 +253,7 @@ impl BlockLayout {
                 chunk.triangles += columns * columns;
             }
             let rows = self.statement.rows[user + 1] - self.statement.rows[user];
-            self.places.push(Place {
+            self.places.push(Storage {
                 chunk: self.chunks.len() as u32,
                 group: self.groups.len() as u32 - 1,
                 row: chunk.rows as u32,
@@ -383,7 +383,7 @@ fn touches(stored: &[Stored], blocks: Range<usize>) -> Range<usize> {
 
 /// The user's numbers of the residual blocks in the order of storage: theirs without elimination; otherwise by group, and
 /// groups by the first parameter block that they touch, which keeps the slots of a chunk few.
-fn order(statement: &Statement) -> Vec<u32> {
+fn order(statement: &BlockDeclaration) -> Vec<u32> {
     let mut order: Vec<u32> = (0..statement.residual_blocks() as u32).collect();
     if statement.eliminated.contains(&true) {
         let mut first = vec![NONE; statement.parameter_blocks()];

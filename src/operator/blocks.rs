@@ -10,7 +10,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use super::block_jacobian::{BlockJacobian, BlockValues, gather};
-use super::block_layout::{BlockLayout, Statement};
+use super::block_layout::{BlockDeclaration, BlockLayout};
 use super::{LinearMap, Linearization, Model};
 use crate::base::{CallbackError, CallbackOutput, Error, ErrorSlot, Result, Scalar, check_range, parallel::over_parts};
 
@@ -22,7 +22,8 @@ const GRAIN: usize = 1024;
 /// The parameter blocks, the residual blocks, and which of them belong together.
 ///
 /// ```
-/// use newton_krylov::{BlockStructure, LinearMap, Linearization, Model};
+/// use newton_krylov::{LinearMap, Linearization, Model};
+/// use newton_krylov::operators::BlockStructure;
 ///
 /// // Three positions on a line, a measured distance between each two neighbours, and one known position.
 /// let distances = [1.0, 1.5];
@@ -47,7 +48,7 @@ const GRAIN: usize = 1024;
 /// ```
 #[derive(Clone, Debug)]
 pub struct BlockStructure {
-    statement: Statement,
+    statement: BlockDeclaration,
 }
 
 impl Default for BlockStructure {
@@ -60,7 +61,8 @@ impl BlockStructure {
     /// No parameters and no residuals.
     pub fn new() -> Self {
         let ends = || vec![0];
-        let statement = Statement { parameters: ends(), rows: ends(), touched_ends: ends(), ..Statement::default() };
+        let statement =
+            BlockDeclaration { parameters: ends(), rows: ends(), touched_ends: ends(), ..BlockDeclaration::default() };
         BlockStructure { statement }
     }
 

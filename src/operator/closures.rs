@@ -93,7 +93,7 @@ impl<T: Scalar, F: ValueFn<T>, G: WriteFn<T>, H: ProductFn<T>> Objective<T> for 
         self.value.value(&self.errors, x)
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
-        At { objective: self, x }
+        ClosureExpansion { objective: self, x }
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.errors.take()
@@ -101,12 +101,12 @@ impl<T: Scalar, F: ValueFn<T>, G: WriteFn<T>, H: ProductFn<T>> Objective<T> for 
 }
 
 /// A closure objective at a point. It caches nothing: every request goes to the closure.
-struct At<'a, T, O> {
+struct ClosureExpansion<'a, T, O> {
     objective: &'a O,
     x: &'a [T],
 }
 
-impl<T: Scalar, F, G, H: ProductFn<T>> SymmetricOperator<T> for At<'_, T, ClosureObjective<T, F, G, H>> {
+impl<T: Scalar, F, G, H: ProductFn<T>> SymmetricOperator<T> for ClosureExpansion<'_, T, ClosureObjective<T, F, G, H>> {
     fn dim(&self) -> usize {
         self.objective.dim
     }
@@ -118,7 +118,7 @@ impl<T: Scalar, F, G, H: ProductFn<T>> SymmetricOperator<T> for At<'_, T, Closur
     }
 }
 
-impl<T, F, G, H> Expansion<T> for At<'_, T, ClosureObjective<T, F, G, H>>
+impl<T, F, G, H> Expansion<T> for ClosureExpansion<'_, T, ClosureObjective<T, F, G, H>>
 where
     T: Scalar,
     F: ValueFn<T>,

@@ -51,7 +51,8 @@ impl fmt::Display for Counts {
 /// An objective or operator that counts what is asked of it.
 ///
 /// ```
-/// use newton_krylov::{Counted, SymmetricOperator, operator};
+/// use newton_krylov::{SymmetricOperator, operator};
+/// use newton_krylov::operators::Counted;
 ///
 /// let m = Counted::new(operator(2, |v: &[f64], out: &mut [f64]| out.copy_from_slice(v)));
 /// m.apply(&[1.0, 2.0], &mut [0.0; 2]);

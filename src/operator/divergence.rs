@@ -15,7 +15,8 @@ pub struct DivergenceObjective<O, D> {
 /// means that y cannot be evaluated; it may also return a `Result`.
 ///
 /// ```
-/// use newton_krylov::{Expansion, Objective, objective, with_divergence};
+/// use newton_krylov::{Expansion, Objective, objective};
+/// use newton_krylov::operators::with_divergence;
 ///
 /// // A coin that shows heads with probability p = 1/(1 + e⁻ˣ): −p is minimised, in the Fisher metric p(1 − p).
 /// let p = |x: f64| 1.0 / (1.0 + (-x).exp());
@@ -49,7 +50,7 @@ impl<T, O: Objective<T>, D: Fn(&[T], &[T]) -> R, R: CallbackOutput<f64>> Objecti
         self.objective.value(x)
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
-        At { inner: self.objective.expand(x), x, objective: self }
+        DivergenceExpansion { inner: self.objective.expand(x), x, objective: self }
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.objective.take_error().or_else(|| self.errors.take())
@@ -57,13 +58,13 @@ impl<T, O: Objective<T>, D: Fn(&[T], &[T]) -> R, R: CallbackOutput<f64>> Objecti
 }
 
 /// The objective at a point.
-struct At<'a, T, E, O, D> {
+struct DivergenceExpansion<'a, T, E, O, D> {
     inner: E,
     x: &'a [T],
     objective: &'a DivergenceObjective<O, D>,
 }
 
-impl<T, E: SymmetricOperator<T>, O, D> SymmetricOperator<T> for At<'_, T, E, O, D> {
+impl<T, E: SymmetricOperator<T>, O, D> SymmetricOperator<T> for DivergenceExpansion<'_, T, E, O, D> {
     fn dim(&self) -> usize {
         self.inner.dim()
     }
@@ -96,7 +97,7 @@ impl<T, E: SymmetricOperator<T>, O, D> SymmetricOperator<T> for At<'_, T, E, O, 
     }
 }
 
-impl<T, E, O, D, R> Expansion<T> for At<'_, T, E, O, D>
+impl<T, E, O, D, R> Expansion<T> for DivergenceExpansion<'_, T, E, O, D>
 where
     E: Expansion<T>,
     O: Objective<T>,

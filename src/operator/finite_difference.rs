@@ -40,7 +40,8 @@ pub struct GradientObjective<T, F, G> {
 /// [typical size](GradientObjective::with_typical).
 ///
 /// ```
-/// use newton_krylov::{Difference, TrustRegion, objective_from_gradient};
+/// use newton_krylov::{TrustRegion, objective_from_gradient};
+/// use newton_krylov::differences::Difference;
 ///
 /// let quartic = objective_from_gradient(
 ///     3,

@@ -41,7 +41,8 @@ impl<T: Scalar, F: WriteFn<T>, J: WriteFn<T>> JacobianModel<T, F, J> {
     /// from, in that order. Products cost two operations for each of them.
     ///
     /// ```
-    /// use newton_krylov::{JacobianModel, LeastSquares, LevenbergMarquardt, Pattern};
+    /// use newton_krylov::{LeastSquares, LevenbergMarquardt};
+    /// use newton_krylov::differences::{JacobianModel, Pattern};
     ///
     /// // xᵢ² = i, each by itself: 10⁵ parameters
     /// let n = 100_000;
@@ -119,7 +120,8 @@ impl<T: Scalar, F: WriteFn<T>> DifferenceModel<T, F> {
     /// [groups](Pattern::groups), twice that with central differences.
     ///
     /// ```
-    /// use newton_krylov::{Difference, DifferenceModel, LeastSquares, LevenbergMarquardt, Pattern};
+    /// use newton_krylov::{LeastSquares, LevenbergMarquardt};
+    /// use newton_krylov::differences::{Difference, DifferenceModel, Pattern};
     ///
     /// // A chain of Rosenbrock's valleys: two entries in a row, and three evaluations for a Jacobian of any size.
     /// let n = 1000;

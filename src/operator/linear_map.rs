@@ -79,7 +79,7 @@ pub trait LinearMap<T> {
     }
 
     /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
-    /// [`ErrorSlot`](crate::ErrorSlot).
+    /// [`ErrorSlot`](crate::callbacks::ErrorSlot).
     fn take_error(&self) -> Option<CallbackError> {
         None
     }

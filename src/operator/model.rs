@@ -36,7 +36,7 @@ pub trait Linearization<T>: LinearMap<T> {
     /// the hidden states s of all samples; `false`, and `out` is arbitrary, if the model does not offer it (the default).
     ///
     /// ‖Kv‖² is how far a step v moves the hidden states: structural damping (see
-    /// [`with_structural_damping`](crate::SampledModelObjective::with_structural_damping)). On its way to Jv the forward
+    /// [`with_structural_damping`](crate::operators::SampledModelObjective::with_structural_damping)). On its way to Jv the forward
     /// sweep meets Kv, and the backward sweep takes w·Kv along, so the product costs no more than one with J and one with Jᵀ.
     ///
     /// Asked only where [`Model::hidden_states`] is true.
@@ -111,7 +111,7 @@ pub trait Model<T> {
     }
 
     /// Whether its linearisations have [`second_order_product`](Linearization::second_order_product)s. By default not;
-    /// [`with_second_order`](crate::with_second_order) adds them to any model.
+    /// [`with_second_order`](crate::operators::with_second_order) adds them to any model.
     fn second_order(&self) -> bool {
         false
     }
@@ -135,7 +135,7 @@ pub trait Model<T> {
     }
 
     /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
-    /// [`ErrorSlot`](crate::ErrorSlot).
+    /// [`ErrorSlot`](crate::callbacks::ErrorSlot).
     fn take_error(&self) -> Option<CallbackError> {
         None
     }
@@ -220,7 +220,7 @@ impl<T: Scalar, F: WriteFn<T>, J: ProductFn<T>, K: ProductFn<T>> Model<T> for Cl
         self.evaluate.write(&self.errors, x, out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
-        At { model: self, x, outputs: OnceLock::new() }
+        ClosureLinearization { model: self, x, outputs: OnceLock::new() }
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.errors.take()
@@ -228,13 +228,15 @@ impl<T: Scalar, F: WriteFn<T>, J: ProductFn<T>, K: ProductFn<T>> Model<T> for Cl
 }
 
 /// A closure model at a point: it keeps the outputs only, once they were asked for.
-struct At<'a, T, M> {
+struct ClosureLinearization<'a, T, M> {
     model: &'a M,
     x: &'a [T],
     outputs: OnceLock<Vec<T>>,
 }
 
-impl<T: Scalar, F, J: ProductFn<T>, K: ProductFn<T>> LinearMap<T> for At<'_, T, ClosureModel<T, F, J, K>> {
+impl<T: Scalar, F, J: ProductFn<T>, K: ProductFn<T>> LinearMap<T>
+    for ClosureLinearization<'_, T, ClosureModel<T, F, J, K>>
+{
     fn rows(&self) -> usize {
         self.model.output_dim
     }
@@ -252,7 +254,7 @@ impl<T: Scalar, F, J: ProductFn<T>, K: ProductFn<T>> LinearMap<T> for At<'_, T, 
     }
 }
 
-impl<T, F, J, K> Linearization<T> for At<'_, T, ClosureModel<T, F, J, K>>
+impl<T, F, J, K> Linearization<T> for ClosureLinearization<'_, T, ClosureModel<T, F, J, K>>
 where
     T: Scalar,
     F: WriteFn<T>,

@@ -16,7 +16,7 @@ pub trait Expansion<T>: SymmetricOperator<T> {
 
     /// f(y) and how far y is from x, as a divergence that the metric approximates, D(y) ≈ ½(y − x)ᵀM(y − x): the
     /// Kullback–Leibler divergence where M is a Fisher matrix. Both from one evaluation at y. `None` if the objective has
-    /// no divergence (the default); [`with_divergence`](crate::with_divergence) adds one.
+    /// no divergence (the default); [`with_divergence`](crate::operators::with_divergence) adds one.
     fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
         let _ = y;
         None
@@ -102,7 +102,7 @@ pub trait Objective<T> {
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a;
 
     /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
-    /// [`ErrorSlot`](crate::ErrorSlot).
+    /// [`ErrorSlot`](crate::callbacks::ErrorSlot).
     fn take_error(&self) -> Option<CallbackError> {
         None
     }

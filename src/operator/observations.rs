@@ -223,7 +223,9 @@ impl<T: Scalar, L: LinearMap<T>, A: Adapter<T>> Linearization<T> for Adapted<'_,
 /// With blocks of two residuals, `with_loss(loss, 2)`, a robust loss weighs |z|².
 ///
 /// ```
-/// use newton_krylov::{Difference, LevenbergMarquardt, complex, least_squares_from_residuals};
+/// use newton_krylov::{LevenbergMarquardt, least_squares_from_residuals};
+/// use newton_krylov::differences::Difference;
+/// use newton_krylov::operators::complex;
 ///
 /// // e^{ixt} at three times, x = 0.7
 /// let (t, x_true) = ([1.0, 2.0, 3.0], 0.7_f64);

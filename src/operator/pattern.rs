@@ -13,7 +13,7 @@ use crate::base::{Error, Result, check_range};
 /// The places of a sparse m × n Jacobian that may be other than zero.
 ///
 /// ```
-/// use newton_krylov::Pattern;
+/// use newton_krylov::differences::Pattern;
 ///
 /// // A bidiagonal matrix: two evaluations show all of it.
 /// let entries: Vec<(usize, usize)> = (0..1000).flat_map(|i| [(i, i), (i, (i + 1).min(999))]).collect();

@@ -19,7 +19,8 @@ pub struct SecondOrderModel<M, F> {
 /// structure does better with [`Linearization::second_order_product`].
 ///
 /// ```
-/// use newton_krylov::{Linearization, Model, model, with_second_order};
+/// use newton_krylov::{Linearization, Model, model};
+/// use newton_krylov::operators::with_second_order;
 ///
 /// // h(x) = x²
 /// let h = model(
@@ -67,7 +68,13 @@ where
     }
     fn linearize_within<'a>(&'a self, x: &'a [T], around: Around<'a, T>) -> impl Linearization<T> + 'a {
         let SecondOrderModel { model, product, errors } = self;
-        At { inner: model.linearize_within(x, around), product, errors, x, work: RefCell::default() }
+        SecondOrderLinearization {
+            inner: model.linearize_within(x, around),
+            product,
+            errors,
+            x,
+            work: RefCell::default(),
+        }
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.model.take_error().or_else(|| self.errors.take())
@@ -87,7 +94,7 @@ where
 }
 
 /// The model at a point.
-struct At<'a, T, L, F> {
+struct SecondOrderLinearization<'a, T, L, F> {
     inner: L,
     product: &'a F,
     errors: &'a ErrorSlot,
@@ -104,7 +111,7 @@ struct Work<T> {
     second: Vec<T>,
 }
 
-impl<T, L: LinearMap<T>, F> LinearMap<T> for At<'_, T, L, F> {
+impl<T, L: LinearMap<T>, F> LinearMap<T> for SecondOrderLinearization<'_, T, L, F> {
     fn rows(&self) -> usize {
         self.inner.rows()
     }
@@ -149,7 +156,7 @@ impl<T, L: LinearMap<T>, F> LinearMap<T> for At<'_, T, L, F> {
     }
 }
 
-impl<T, L, F, R> Linearization<T> for At<'_, T, L, F>
+impl<T, L, F, R> Linearization<T> for SecondOrderLinearization<'_, T, L, F>
 where
     T: Scalar,
     L: Linearization<T>,

@@ -6,7 +6,7 @@
 //! a value, of two with a divergence, of d for a gradient, of dk for k products at once. Whoever runs a solver on the sum
 //! A callback that fails on one rank fails on all: a flag goes along with every sum, and with Jv and residuals one of its
 //! own. Whoever runs a solver on the sum
-//! does so in [`distributed`](crate::distributed) with [`Slices::Residuals`](crate::Slices::Residuals).
+//! does so in [`distributed`](crate::ranks::distributed) with [`Slices::Residuals`](crate::ranks::Slices::Residuals).
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -90,7 +90,8 @@ impl Ranks {
 ///
 /// ```
 /// use std::rc::Rc;
-/// use newton_krylov::{Communicator, Objective, Summed, objective};
+/// use newton_krylov::{Objective, objective};
+/// use newton_krylov::ranks::{Communicator, Summed};
 /// # struct Alone;
 /// # impl Communicator for Alone {
 /// #     fn rank(&self) -> usize { 0 }
@@ -151,7 +152,7 @@ impl<T: Scalar, O: Objective<T>> Objective<T> for Summed<O> {
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         let inner = self.local.as_ref().map(|local| local.expand(x));
-        At { inner, ranks: &self.ranks, weight: self.weight, dim: Objective::<T>::dim(self) }
+        SummedExpansion { inner, ranks: &self.ranks, weight: self.weight, dim: Objective::<T>::dim(self) }
     }
 }
 
@@ -177,14 +178,14 @@ impl<T: Scalar, S: SampledObjective<T>> SampledObjective<T> for Summed<S> {
 }
 
 /// An expansion of each rank's part.
-struct At<'a, E> {
+struct SummedExpansion<'a, E> {
     inner: Option<E>,
     ranks: &'a Ranks,
     weight: f64,
     dim: usize,
 }
 
-impl<E> At<'_, E> {
+impl<E> SummedExpansion<'_, E> {
     /// out ← Σᵣ wᵣ of what `local` writes there.
     fn add_up<T: Scalar>(&self, out: &mut [T], local: impl FnOnce(&E, &mut [T]))
     where
@@ -206,7 +207,7 @@ impl<E> At<'_, E> {
     }
 }
 
-impl<T: Scalar, E: SymmetricOperator<T>> SymmetricOperator<T> for At<'_, E> {
+impl<T: Scalar, E: SymmetricOperator<T>> SymmetricOperator<T> for SummedExpansion<'_, E> {
     fn dim(&self) -> usize {
         self.dim
     }
@@ -230,7 +231,7 @@ impl<T: Scalar, E: SymmetricOperator<T>> SymmetricOperator<T> for At<'_, E> {
     }
 }
 
-impl<T: Scalar, E: Expansion<T>> Expansion<T> for At<'_, E> {
+impl<T: Scalar, E: Expansion<T>> Expansion<T> for SummedExpansion<'_, E> {
     fn value(&self) -> f64 {
         let value = self.inner.as_ref().map_or(0.0, |inner| inner.value());
         self.ranks.sums([self.weight * value], self.error())[0]

@@ -67,7 +67,7 @@ pub trait SymmetricOperator<T> {
 
     /// r ← P⁻¹r with a symmetric positive definite P ≈ M + shift·I, if the operator knows one; `false`, and `r` is as
     /// before, if it does not (the default). Solvers use it to choose where a Krylov space grows; it changes the number
-    /// of products that an answer takes, never the answer. [`Preconditioned`](crate::Preconditioned) adds one to any
+    /// of products that an answer takes, never the answer. [`Preconditioned`](crate::preconditioners::Preconditioned) adds one to any
     /// operator.
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         let _ = (shift, r);
@@ -86,7 +86,7 @@ pub trait SymmetricOperator<T> {
     }
 
     /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
-    /// [`ErrorSlot`](crate::ErrorSlot).
+    /// [`ErrorSlot`](crate::callbacks::ErrorSlot).
     fn take_error(&self) -> Option<CallbackError> {
         None
     }

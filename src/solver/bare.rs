@@ -7,7 +7,7 @@
 //! sections 2 and 3.) Where M is indefinite |M| takes its place. Only a value that is not finite ends a run of them.
 
 use crate::control::{Globalisation, Scales, Trial};
-use crate::step::{Answer, Question};
+use crate::step::{Solution, Subproblem};
 
 /// γ or ε.
 #[derive(Clone, Copy, Debug)]
@@ -31,15 +31,15 @@ impl Bare {
 impl Globalisation for Bare {
     fn start(&mut self, _: Scales) {}
 
-    fn question(&self) -> Question {
-        Question::SaddleFree(f64::INFINITY)
+    fn subproblem(&self) -> Subproblem {
+        Subproblem::SaddleFree(f64::INFINITY)
     }
 
-    fn length(&self, answer: &Answer) -> f64 {
+    fn length(&self, solution: &Solution) -> f64 {
         match self.size {
             _ if self.ended => 0.0,
             Size::Rate(rate) => rate,
-            Size::Ball(size) => size / (-answer.slope).sqrt(),
+            Size::Ball(size) => size / (-solution.slope).sqrt(),
         }
     }
 
@@ -50,8 +50,8 @@ impl Globalisation for Bare {
     fn restore(&mut self, _: f64) {}
 
     /// To first order: the metric need not tell how f bends.
-    fn predicted(&self, answer: &Answer) -> f64 {
-        -self.length(answer) * answer.slope
+    fn predicted(&self, solution: &Solution) -> f64 {
+        -self.length(solution) * solution.slope
     }
 
     fn bare(&self) -> bool {

@@ -4,11 +4,11 @@ use super::bare::{Bare, Size};
 use super::cubic_regularization::Weight;
 use super::damping::Damping;
 use super::natural_gradient::Ball;
-use super::newton_cg::LineSearch;
+use super::newton_cg::NewtonLineSearch;
 use super::trust_region::Radius;
 use crate::base::{Result, check_range};
 use crate::control::{Globalisation, Scales, Trial};
-use crate::step::{Answer, Question};
+use crate::step::{Solution, Subproblem};
 
 /// How long the steps of a [`Descent`](crate::Descent) are, and what happens to those that fail.
 ///
@@ -53,7 +53,7 @@ impl Control {
                 Rule::Bare(Bare::new(Size::Ball(size)))
             }
             Control::Divergence(divergence) => Rule::Ball(Ball::new(divergence, 0.0)?),
-            Control::LineSearch => Rule::LineSearch(LineSearch::new(Question::SaddleFree)),
+            Control::LineSearch => Rule::LineSearch(NewtonLineSearch::new(Subproblem::SaddleFree)),
             Control::TrustRegion => Rule::Radius(Radius::new()),
             Control::LevenbergMarquardt => Rule::Damping(Damping::unscaled()),
             Control::Cubic => Rule::Weight(Weight::new()),
@@ -65,7 +65,7 @@ impl Control {
 pub(super) enum Rule {
     Bare(Bare),
     Ball(Ball),
-    LineSearch(LineSearch),
+    LineSearch(NewtonLineSearch),
     Radius(Radius),
     Damping(Damping),
     Weight(Weight),
@@ -89,11 +89,11 @@ impl Globalisation for Rule {
     fn start(&mut self, scales: Scales) {
         rule!(self, rule => rule.start(scales));
     }
-    fn question(&self) -> Question {
-        rule!(self, rule => rule.question())
+    fn subproblem(&self) -> Subproblem {
+        rule!(self, rule => rule.subproblem())
     }
-    fn length(&self, answer: &Answer) -> f64 {
-        rule!(self, rule => rule.length(answer))
+    fn length(&self, solution: &Solution) -> f64 {
+        rule!(self, rule => rule.length(solution))
     }
     fn control(&self, trial: &Trial) -> f64 {
         rule!(self, rule => rule.control(trial))
@@ -101,8 +101,8 @@ impl Globalisation for Rule {
     fn restore(&mut self, control: f64) {
         rule!(self, rule => rule.restore(control));
     }
-    fn predicted(&self, answer: &Answer) -> f64 {
-        rule!(self, rule => rule.predicted(answer))
+    fn predicted(&self, solution: &Solution) -> f64 {
+        rule!(self, rule => rule.predicted(solution))
     }
     fn most_divergence(&self) -> Option<f64> {
         rule!(self, rule => rule.most_divergence())

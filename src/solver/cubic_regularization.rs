@@ -13,7 +13,7 @@ use super::newton::{SecondOrder, Settings, start};
 use crate::base::{Result, Scalar};
 use crate::control::{DescentRun, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
 use crate::operator::Objective;
-use crate::step::{Answer, Inner, Question};
+use crate::step::{InnerSolver, Solution, Subproblem};
 
 /// Least ratio at which a step is taken.
 const ACCEPT: f64 = 1e-4;
@@ -25,7 +25,7 @@ const GOOD: f64 = 0.9;
 /// Minimises by adaptive cubic regularisation.
 ///
 /// At x with gradient g the step is argmin gᵀδ + ½δᵀMδ + ⅓σ‖δ‖³ in a Krylov space (or, for small d, with the matrix:
-/// [`Inner`]). Of all methods here it has the best bound on its number of iterations, O(ε^(−3/2)) to ‖g‖ ≤ ε; in
+/// [`InnerSolver`]). Of all methods here it has the best bound on its number of iterations, O(ε^(−3/2)) to ‖g‖ ≤ ε; in
 /// practice [`TrustRegion`](crate::TrustRegion) needs about as many.
 ///
 /// ```
@@ -53,8 +53,8 @@ const GOOD: f64 = 0.9;
 pub struct CubicRegularization {
     /// When the run ends.
     pub stopping: Stopping,
-    /// Which path answers: Krylov or dense.
-    pub inner: Inner,
+    /// Which path solutions: Krylov or dense.
+    pub inner: InnerSolver,
     /// Storage.
     pub memory: Memory,
 }
@@ -95,8 +95,8 @@ impl Globalisation for Weight {
         self.0 = 0.1 * scales.gradient_norm / (length * length);
     }
 
-    fn question(&self) -> Question {
-        Question::Cubic(self.0)
+    fn subproblem(&self) -> Subproblem {
+        Subproblem::Cubic(self.0)
     }
 
     fn control(&self, _: &Trial) -> f64 {
@@ -107,9 +107,9 @@ impl Globalisation for Weight {
         self.0 = control;
     }
 
-    fn predicted(&self, answer: &Answer) -> f64 {
+    fn predicted(&self, solution: &Solution) -> f64 {
         // σ‖δ‖ first: the third power alone may overflow.
-        answer.decrease() - self.0 * answer.norm * answer.norm * answer.norm / 3.0
+        solution.decrease() - self.0 * solution.norm * solution.norm * solution.norm / 3.0
     }
 
     fn acceptable(&self, trial: &Trial) -> bool {
@@ -120,7 +120,7 @@ impl Globalisation for Weight {
         // To shorten by α: where curvature held the step, (κ + λ)αδ = −g with κ = −gᵀδ/‖δ‖² and λ = σα‖δ‖; where the cubic
         // term did, ‖δ‖ falls at most like 1/σ.
         let (alpha, norm) = (trial.shortening(), trial.norm());
-        let stiffness = -trial.answer.slope / (norm * norm);
+        let stiffness = -trial.solution.slope / (norm * norm);
         let from_newton = (1.0 / alpha - 1.0) * stiffness / (alpha * norm);
         self.0 = from_newton.max(self.0 / alpha);
     }
@@ -144,5 +144,5 @@ impl Globalisation for Weight {
 
 /// Whether the cubic term shortened the step noticeably: λ‖δ‖² against −gᵀδ. Where it did not, nothing is learnt about σ.
 fn held_back(trial: &Trial) -> bool {
-    trial.answer.shift * trial.answer.norm * trial.answer.norm > 0.1 * -trial.answer.slope
+    trial.solution.shift * trial.solution.norm * trial.solution.norm > 0.1 * -trial.solution.slope
 }

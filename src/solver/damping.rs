@@ -9,7 +9,7 @@
 //! of a bundle adjustment to move as a whole from making the system singular.
 
 use crate::control::{Globalisation, Scales, Trial};
-use crate::step::Question;
+use crate::step::Subproblem;
 
 /// λ at the start.
 const FIRST: f64 = 1e-4;
@@ -45,8 +45,8 @@ impl Globalisation for Damping {
         }
     }
 
-    fn question(&self) -> Question {
-        Question::Damped(self.damping)
+    fn subproblem(&self) -> Subproblem {
+        Subproblem::Damped(self.damping)
     }
 
     fn control(&self, _: &Trial) -> f64 {

@@ -13,7 +13,7 @@ use super::newton::{SecondOrder, Settings, start};
 use crate::base::{Result, Scalar, check_range};
 use crate::control::{DescentRun, Progress, Report, Run, Stopping};
 use crate::operator::{Objective, Shifted};
-use crate::step::Inner;
+use crate::step::InnerSolver;
 
 /// Descends in the metric M + λI, M being the metric of the objective, with steps that the [`Control`] says.
 ///
@@ -25,7 +25,8 @@ use crate::step::Inner;
 /// taken whatever becomes of f.
 ///
 /// ```
-/// use newton_krylov::{BernoulliCrossEntropy, Control, Descent, Metric, fit, model};
+/// use newton_krylov::{Control, Descent, Metric, fit, model};
+/// use newton_krylov::losses::BernoulliCrossEntropy;
 ///
 /// // Logistic regression on a line.
 /// let t = [-2.0, -1.0, -0.5, 0.3, 1.0, 2.5];
@@ -57,8 +58,8 @@ pub struct Descent {
     pub damping: f64,
     /// When the run ends.
     pub stopping: Stopping,
-    /// Which path answers: Krylov or dense.
-    pub inner: Inner,
+    /// Which path solutions: Krylov or dense.
+    pub inner: InnerSolver,
     /// Storage; nothing is remembered between iterations.
     pub memory: Memory,
 }

@@ -8,7 +8,7 @@ use crate::base::random::SplitMix64;
 use crate::base::{Scalar, kernels, space};
 use crate::control::{Limits, rounding};
 use crate::operator::{Counted, Expansion, Objective};
-use crate::step::{Accuracy, Question, Resources, StepFamily};
+use crate::step::{Accuracy, Resources, StepFamily, Subproblem};
 
 /// Most products spent on the search.
 const PRODUCTS: usize = 10;
@@ -43,7 +43,7 @@ pub(super) fn escape<T: Scalar>(
     let _ = family.refine(
         expansion,
         &start,
-        Question::Radius(1.0),
+        Subproblem::Radius(1.0),
         Accuracy { residual: 0.0, energy: 0.0, enough: 0.0, truncated: false },
         Resources { remembered: None, more: &more },
     );

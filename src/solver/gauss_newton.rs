@@ -9,12 +9,12 @@ use std::ops::ControlFlow;
 use super::entry_points::minimizes_least_squares;
 use super::least_squares::{Residuals, Scaling, Settings, start};
 use super::memory::Memory;
-use super::newton_cg::LineSearch;
+use super::newton_cg::NewtonLineSearch;
 use crate::base::{Result, Scalar};
 use crate::control::{DescentRun, LeastSquaresReport, Progress, Run, Stopping};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::Model;
-use crate::step::{GaussNewtonPath, Inner, Question};
+use crate::step::{GaussNewtonPath, InnerSolver, Subproblem};
 
 /// Least squares by the Gauss–Newton method with a line search: for problems that are nearly linear, or whose residuals
 /// nearly vanish, from a good start. [`LevenbergMarquardt`](crate::LevenbergMarquardt) is the robust choice.
@@ -50,8 +50,8 @@ pub struct GaussNewton {
     /// In which norm the step is the shortest where J has no full rank.
     pub scaling: Scaling,
     /// How steps are computed: from a formed Jacobian where m·n and n² ≤ 2²³ and forming it costs at most 100 products,
-    /// from a Golub–Kahan space otherwise. [Residual blocks](crate::BlockStructure) are seen through their products only.
-    pub inner: Inner,
+    /// from a Golub–Kahan space otherwise. [Residual blocks](crate::operators::BlockStructure) are seen through their products only.
+    pub inner: InnerSolver,
     /// Vectors of n numbers that the Golub–Kahan space may store.
     pub memory: Memory,
 }
@@ -63,10 +63,10 @@ impl GaussNewton {
         &'r self,
         fit: &'r LeastSquares<T, M, L>,
         x0: &[T],
-    ) -> Result<DescentRun<'r, T, Residuals<'r, T, M, L>, LineSearch>> {
+    ) -> Result<DescentRun<'r, T, Residuals<'r, T, M, L>, NewtonLineSearch>> {
         let (m, n) = (fit.model().output_dim(), fit.model().dim());
         let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
         let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: false };
-        start(fit, x0, settings, source, LineSearch::new(Question::Radius))
+        start(fit, x0, settings, source, NewtonLineSearch::new(Subproblem::Radius))
     }
 }

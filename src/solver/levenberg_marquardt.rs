@@ -20,7 +20,7 @@ use crate::base::{Result, Scalar};
 use crate::control::{DescentRun, LeastSquaresReport, Progress, Run, Stopping};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::Model;
-use crate::step::{GaussNewtonPath, Inner};
+use crate::step::{GaussNewtonPath, InnerSolver};
 
 /// Least squares by Levenberg and Marquardt's method: the default choice.
 ///
@@ -72,14 +72,14 @@ pub struct LevenbergMarquardt {
     /// where J is formed; the Golub–Kahan path takes plain steps. Default: off.
     pub acceleration: bool,
     /// How steps are computed: from a formed Jacobian where m·n and n² ≤ 2²³ and forming it costs at most 100 products,
-    /// from a Golub–Kahan space otherwise. For [residual blocks](crate::BlockStructure) where parameter blocks are
-    /// eliminated, or n > 512, from the reduced system by preconditioned conjugate gradients. [`Inner::Automatic`] forms its
+    /// from a Golub–Kahan space otherwise. For [residual blocks](crate::operators::BlockStructure) where parameter blocks are
+    /// eliminated, or n > 512, from the reduced system by preconditioned conjugate gradients. [`InnerSolver::Automatic`] forms its
     /// matrix and factorises it, by a dense or a sparse Cholesky, whichever is cheaper, where that is expected to cost
     /// less than 50 products with it (500 where nothing is eliminated) and takes at most 1 GiB; the factor is the
-    /// preconditioner, and one product with J and Jᵀ confirms a step. [`Inner::Dense`] always does so, also where the
-    /// factor is sparse; [`Inner::Krylov`] never, and has the blocks on the diagonal as the preconditioner. These steps
+    /// preconditioner, and one product with J and Jᵀ confirms a step. [`InnerSolver::Dense`] always does so, also where the
+    /// factor is sparse; [`InnerSolver::Krylov`] never, and has the blocks on the diagonal as the preconditioner. These steps
     /// are bounded by damping and not by a radius.
-    pub inner: Inner,
+    pub inner: InnerSolver,
     /// Vectors of n numbers that the Golub–Kahan space may store.
     pub memory: Memory,
 }

@@ -10,7 +10,7 @@ const BYTES: usize = 1 << 26;
 /// The default budget in vectors: more than this has not paid in products on any problem measured.
 const MOST: usize = FIXED + 80 + 200;
 
-/// Basis vectors beyond which answers cost more than they are worth, O(k³) each.
+/// Basis vectors beyond which solutions cost more than they are worth, O(k³) each.
 const MOST_COLUMNS: usize = 2000;
 
 /// Memory for vectors of length d.

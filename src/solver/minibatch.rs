@@ -8,7 +8,7 @@ use crate::control::{
     Batches, Evaluation, Globalisation, History, Iteration, Limits, Progress, Report, Termination, Trial, check_start,
 };
 use crate::operator::{Counted, Counts, Expansion, Objective, SampledObjective};
-use crate::step::{Accuracy, Answer, Inner, InnerStop, Resources, StepFamily};
+use crate::step::{Accuracy, InnerSolver, InnerStop, Resources, Solution, StepFamily};
 
 /// ‖(M + λI)δ + g‖ ≤ this × ‖g‖: as loose as loops over whole sets begin, since the next batch has another g.
 const RESIDUAL: f64 = 0.1;
@@ -50,7 +50,7 @@ pub(super) fn minimize<T: Scalar, G: Globalisation>(
 
     let plan = settings.memory.plan(dim, size_of::<T>());
     let zeros = || vec![T::zero(); dim];
-    let mut run = Run {
+    let mut run = MinibatchRun {
         inner: settings.inner,
         globalisation,
         limits: Limits::new(settings.stopping, 0.0),
@@ -149,8 +149,8 @@ pub(super) fn minimize<T: Scalar, G: Globalisation>(
 }
 
 /// The state of a run, apart from x.
-struct Run<'s, T, G> {
-    inner: Inner,
+struct MinibatchRun<'s, T, G> {
+    inner: InnerSolver,
     globalisation: G,
     limits: Limits<'s>,
     /// Of the batches before this one.
@@ -164,7 +164,7 @@ struct Run<'s, T, G> {
     asymmetry: f64,
 }
 
-impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
+impl<T: Scalar, G: Globalisation> MinibatchRun<'_, T, G> {
     fn limit(&self) -> Option<Termination> {
         self.limits.reached(self.history.steps(), self.counts)
     }
@@ -181,18 +181,18 @@ impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
         if size == 0.0 {
             return Err(Failure::NoDecrease);
         }
-        let (answer, inner) = self.solve(batch, expansion)?;
+        let (solution, inner) = self.solve(batch, expansion)?;
         self.family.step(&mut self.step);
         self.asymmetry = self.asymmetry.max(self.family.asymmetry());
         let mut not_finite = true;
-        let first_length = self.globalisation.length(&answer);
+        let first_length = self.globalisation.length(&solution);
         for rejected in 0..MOST_TRIALS {
             let now = self.counts + batch.counts();
             self.limits.note(Objective::<T>::take_error(batch));
             if let Some(limit) = self.limits.reached(self.history.steps(), now) {
                 return Err(Failure::Limit(limit));
             }
-            let (length, predicted) = (self.globalisation.length(&answer), self.globalisation.predicted(&answer));
+            let (length, predicted) = (self.globalisation.length(&solution), self.globalisation.predicted(&solution));
             kernels::add_scaled(x, length, &self.step, &mut self.trial_x);
             if predicted.is_nan() || predicted <= 0.0 || kernels::same(&self.trial_x, x) {
                 return Err(Failure::NoDecrease);
@@ -205,7 +205,7 @@ impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
             let finite = after.is_finite() && !divergence.is_nan();
             not_finite &= !finite;
             let ratio = if finite { (before - after) / predicted } else { f64::NEG_INFINITY };
-            let trial = Trial { answer, length, before, after, predicted, ratio, divergence };
+            let trial = Trial { solution, length, before, after, predicted, ratio, divergence };
             let near = self.globalisation.most_divergence().is_none_or(|most| divergence <= most);
             if near && self.globalisation.acceptable(&trial) {
                 let control = self.globalisation.control(&trial);
@@ -219,13 +219,13 @@ impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
         Err(if not_finite { Failure::NotFinite(Evaluation::Value) } else { Failure::NoDecrease })
     }
 
-    /// The answer to the globalisation's question at this point.
+    /// The solution to the globalisation's subproblem at this point.
     fn solve<O: Objective<T>>(
         &mut self,
         batch: &Counted<O>,
         expansion: &impl Expansion<T>,
-    ) -> std::result::Result<(Answer, InnerStop), Failure> {
-        let Run { inner, globalisation, limits, counts, gradient, family, .. } = self;
+    ) -> std::result::Result<(Solution, InnerStop), Failure> {
+        let MinibatchRun { inner, globalisation, limits, counts, gradient, family, .. } = self;
         let made = || *counts + batch.counts();
         let more = || !limits.note(Objective::<T>::take_error(batch)) && limits.allow_products(made(), 1);
         family.clear();
@@ -240,8 +240,8 @@ impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
         }
         let accuracy = Accuracy { residual: RESIDUAL, energy: 0.0, enough: 0.0, truncated: true };
         let resources = Resources { remembered: None, more: &more };
-        let answer = family.refine(expansion, gradient, globalisation.question(), accuracy, resources);
-        answer.map_err(|_| Failure::NoDecrease)
+        let solution = family.refine(expansion, gradient, globalisation.subproblem(), accuracy, resources);
+        solution.map_err(|_| Failure::NoDecrease)
     }
 
     fn record(&mut self, taken: &Taken, gradient_norm: f64) {
@@ -252,7 +252,7 @@ impl<T: Scalar, G: Globalisation> Run<'_, T, G> {
             step_norm: trial.norm(),
             ratio: trial.ratio,
             control,
-            shift: trial.answer.shift,
+            shift: trial.solution.shift,
             rejected,
             products: self.family.products_made(),
             inner,

@@ -30,7 +30,7 @@ pub use first_order::{
 pub use gauss_newton::GaussNewton;
 pub use hessian_free::{
     AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFree, HessianFreeRun, HessianFreeState,
-    OneSpace, Recipe,
+    StepMethod, SubspaceDescent,
 };
 pub use least_squares::Scaling;
 pub use levenberg_marquardt::LevenbergMarquardt;

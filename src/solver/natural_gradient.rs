@@ -22,7 +22,7 @@ use super::newton::{SecondOrder, Settings, start};
 use crate::base::{Result, Scalar, check_range};
 use crate::control::{Batches, DescentRun, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
 use crate::operator::{Objective, SampledObjective};
-use crate::step::{Answer, Inner, Question};
+use crate::step::{InnerSolver, Solution, Subproblem};
 
 /// Armijo's constant: the share of the slope that the decrease must keep (Nocedal & Wright, *Numerical Optimization*
 /// (2006), section 3.1).
@@ -33,12 +33,13 @@ const AIM: f64 = 0.99;
 /// Descends along natural gradients, with a bound on the divergence of every step.
 ///
 /// For objectives whose expansions are a metric of the model's distribution: [`fit`](crate::fit) with a Fisher
-/// [`Metric`](crate::Metric), or any closures with a Fisher product and [`with_divergence`](crate::with_divergence), such as
+/// [`Metric`](crate::Metric), or any closures with a Fisher product and [`with_divergence`](crate::operators::with_divergence), such as
 /// policies. The metric must be positive semidefinite; where products show another one the step is along −g. Without a
 /// divergence the bound holds for its second-order approximation alone. In the report `control` is α and `shift` is λ.
 ///
 /// ```
-/// use newton_krylov::{BernoulliCrossEntropy, Metric, NaturalGradient, fit, model};
+/// use newton_krylov::{Metric, NaturalGradient, fit, model};
+/// use newton_krylov::losses::BernoulliCrossEntropy;
 ///
 /// // Logistic regression on a line.
 /// let t = [-2.0, -1.0, -0.5, 0.3, 1.0, 2.5];
@@ -63,8 +64,8 @@ const AIM: f64 = 0.99;
 pub struct NaturalGradient {
     /// When the run ends.
     pub stopping: Stopping,
-    /// Which path answers: Krylov or dense.
-    pub inner: Inner,
+    /// Which path solutions: Krylov or dense.
+    pub inner: InnerSolver,
     /// Storage; nothing is remembered between iterations.
     pub memory: Memory,
     /// D, the largest divergence of a step, for a likelihood in nats per sample; ε² = 2D. Default 0.01 (Schulman et al.,
@@ -78,7 +79,7 @@ impl Default for NaturalGradient {
     fn default() -> Self {
         NaturalGradient {
             stopping: Stopping::default(),
-            inner: Inner::default(),
+            inner: InnerSolver::default(),
             memory: Memory::default(),
             divergence: 0.01,
             damping: 1e-3,
@@ -154,13 +155,13 @@ impl Ball {
 impl Globalisation for Ball {
     fn start(&mut self, _: Scales) {}
 
-    fn question(&self) -> Question {
-        Question::Damped(self.damping)
+    fn subproblem(&self) -> Subproblem {
+        Subproblem::Damped(self.damping)
     }
 
-    fn length(&self, answer: &Answer) -> f64 {
+    fn length(&self, solution: &Solution) -> f64 {
         // −gᵀδ = gᵀ(M + λI)⁻¹g for α = 1, in the space searched.
-        self.longest.min((2.0 * self.divergence / -answer.slope).sqrt())
+        self.longest.min((2.0 * self.divergence / -solution.slope).sqrt())
     }
 
     fn control(&self, trial: &Trial) -> f64 {
@@ -172,8 +173,8 @@ impl Globalisation for Ball {
     }
 
     /// To first order: the metric need not tell how f bends.
-    fn predicted(&self, answer: &Answer) -> f64 {
-        -self.length(answer) * answer.slope
+    fn predicted(&self, solution: &Solution) -> f64 {
+        -self.length(solution) * solution.slope
     }
 
     fn most_divergence(&self) -> Option<f64> {

@@ -7,19 +7,19 @@
 
 use super::escape::escape;
 use super::memory::Memory;
-use super::source::{Here, StepSource};
+use super::source::{CurrentPoint, StepSource};
 use crate::base::{CallbackError, Error, Result, Scalar, kernels};
 use crate::control::{
-    Confirmation, DescentRun, Entry, Globalisation, Limits, Oracle, Outcome, Pending, Place, Promise, Report, Stopping,
-    Termination, Track, Trial, Verdict, check_start, judge,
+    Confirmation, DescentRun, Entry, Globalisation, Judgement, Limits, LocalProblem, Oracle, Outcome, Pending, Promise,
+    Report, Stopping, Termination, Track, Trial, check_start, judge,
 };
 use crate::operator::{Counted, Counts, Expansion, Objective};
-use crate::step::{Answer, Inner, InnerStop, check_memory};
+use crate::step::{InnerSolver, InnerStop, Solution, check_memory};
 
 /// What the solvers have in common.
 pub(super) struct Settings<'s> {
     pub stopping: &'s Stopping,
-    pub inner: Inner,
+    pub inner: InnerSolver,
     pub memory: Memory,
     /// Whether the metric is taken for the curvature of f, and has the last word on convergence.
     pub curvature: bool,
@@ -34,7 +34,7 @@ pub(super) fn start<'r, T: Scalar, O: Objective<T>, G: Globalisation>(
 ) -> Result<DescentRun<'r, T, SecondOrder<O>, G>> {
     let dim = objective.dim();
     check_start(dim, x0, settings.stopping)?;
-    if settings.inner == Inner::Dense {
+    if settings.inner == InnerSolver::Dense {
         check_memory(dim)?;
     }
     let plan = settings.memory.plan(dim, size_of::<T>());
@@ -73,7 +73,7 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for SecondOrder<O> {
 
     fn frame(&self, _: &StepSource<T>, (): &mut ()) {}
 
-    fn place<'a>(&'a self, (): &'a (), x: &'a [T]) -> impl Place<T, Self> + 'a {
+    fn place<'a>(&'a self, (): &'a (), x: &'a [T]) -> impl LocalProblem<T, Self> + 'a {
         NewtonPlace { objective: &self.objective, curvature: self.curvature, expansion: self.objective.expand(x), x }
     }
 
@@ -106,7 +106,7 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> NewtonPlace<'_, T, O, E> {
     }
 }
 
-impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for NewtonPlace<'_, T, O, E> {
+impl<T: Scalar, O: Objective<T>, E: Expansion<T>> LocalProblem<T, SecondOrder<O>> for NewtonPlace<'_, T, O, E> {
     fn enter(&self, _: &mut StepSource<T>, track: &mut Track<T>, back: bool) -> Entry {
         if back {
             return Entry::Known;
@@ -133,7 +133,7 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for N
         track.gradient_norm <= if self.curvature { stopping.gradient_absolute } else { all }
     }
 
-    fn promise(&self, source: &mut StepSource<T>, answer: &Answer, inner: InnerStop) -> Option<Promise> {
+    fn promise(&self, source: &mut StepSource<T>, solution: &Solution, inner: InnerStop) -> Option<Promise> {
         let remembered = inner == InnerStop::Remembered;
         let theta = if remembered { &[] } else { source.family.ritz_values() };
         let (lowest, largest) = (theta.first().copied().unwrap_or(0.0), theta.last().copied().unwrap_or(0.0));
@@ -142,7 +142,7 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for N
         // Curvatures below that share of the largest may be its rounding.
         let complete =
             matches!(inner, InnerStop::Exhausted | InnerStop::Dense) && lowest >= T::epsilon_f64().sqrt() * largest;
-        let promise = Promise { decrease: -0.5 * answer.slope, step: answer.norm, accurate: false, complete };
+        let promise = Promise { decrease: -0.5 * solution.slope, step: solution.norm, accurate: false, complete };
         (self.curvature && convex && inner != InnerStop::Limit).then_some(promise)
     }
 
@@ -168,7 +168,7 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for N
         globalisation: &mut impl Globalisation,
         limits: &Limits<'_>,
         grow: bool,
-    ) -> Outcome<(Answer, InnerStop)> {
+    ) -> Outcome<(Solution, InnerStop)> {
         let stopping = limits.stopping();
         // Once the gradient is small, the model's minimum decides: it has to be found, about as well as before.
         let tolerance = stopping.gradient_tolerance::<T>(track.reference_gradient_norm).min(0.2 * track.gradient_norm);
@@ -176,7 +176,7 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for N
             !limits.note(Objective::<T>::take_error(self.objective))
                 && limits.allow_products(self.objective.counts(), 1)
         };
-        let here = Here {
+        let here = CurrentPoint {
             expansion: &self.expansion,
             x: self.x,
             gradient: &track.gradient,
@@ -185,14 +185,14 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for N
             more: &more,
             products_left: stopping.max_products.saturating_sub(self.objective.counts().products),
         };
-        let (answer, inner) = source.propose(&here, globalisation, grow, &mut track.step)?;
-        let length = globalisation.length(&answer);
+        let (solution, inner) = source.propose(&here, globalisation, grow, &mut track.step)?;
+        let length = globalisation.length(&solution);
         if length != 1.0 {
             kernels::scale(length, &mut track.step);
             kernels::scale(length, &mut source.product);
         }
         kernels::add_scaled(self.x, 1.0, &track.step, &mut track.other_x);
-        Ok((answer, inner))
+        Ok((solution, inner))
     }
 
     fn be_accurate(&self, source: &mut StepSource<T>) {
@@ -205,33 +205,33 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> Place<T, SecondOrder<O>> for N
         track: &mut Track<T>,
         globalisation: &impl Globalisation,
         _: &Limits<'_>,
-        answer: Answer,
-    ) -> Outcome<(Trial, Verdict)> {
-        let predicted = globalisation.predicted(&answer);
-        let inside = answer.norm.is_finite() && kernels::all_finite(&track.other_x);
+        solution: Solution,
+    ) -> Outcome<(Trial, Judgement)> {
+        let predicted = globalisation.predicted(&solution);
+        let inside = solution.norm.is_finite() && kernels::all_finite(&track.other_x);
         let (position, promising) = (kernels::norm(self.x), predicted > 0.0);
         // Out of the range of numbers: of the vectors, or of the model's squares.
         let far = !inside && position > T::max_value().into().sqrt();
         let still = kernels::same(&track.other_x, self.x);
-        let too_large = (!promising || still) && position.max(answer.norm) > f64::MAX.sqrt();
+        let too_large = (!promising || still) && position.max(solution.norm) > f64::MAX.sqrt();
         if far || too_large {
             let risen = track.value > track.initial_value;
             return Err(if risen { Termination::Diverged } else { Termination::Unbounded });
         }
-        if !promising || !answer.norm.is_finite() || still {
+        if !promising || !solution.norm.is_finite() || still {
             return Err(track.stalled(source.family.asymmetry(), Termination::Stalled));
         }
         let (after, divergence) = if inside { self.probe(&track.other_x, globalisation) } else { (f64::NAN, f64::NAN) };
         let verdict = match judge(T::epsilon_f64(), track.value, after, predicted) {
-            Verdict::Rounding if globalisation.bare() => Verdict::Ratio((track.value - after) / predicted),
+            Judgement::Rounding if globalisation.bare() => Judgement::Ratio((track.value - after) / predicted),
             verdict => verdict,
         };
         let ratio = match verdict {
-            Verdict::Ratio(ratio) => ratio,
-            Verdict::Rounding => (track.value - after) / predicted,
+            Judgement::Ratio(ratio) => ratio,
+            Judgement::Rounding => (track.value - after) / predicted,
         };
-        let length = globalisation.length(&answer);
-        Ok((Trial { answer, length, before: track.value, after, predicted, ratio, divergence }, verdict))
+        let length = globalisation.length(&solution);
+        Ok((Trial { solution, length, before: track.value, after, predicted, ratio, divergence }, verdict))
     }
 
     fn knows_better(&self, source: &StepSource<T>) -> bool {

@@ -14,7 +14,7 @@ use super::newton::{SecondOrder, Settings, start};
 use crate::base::{Result, Scalar};
 use crate::control::{DescentRun, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
 use crate::operator::Objective;
-use crate::step::{Answer, Inner, Question};
+use crate::step::{InnerSolver, Solution, Subproblem};
 
 /// Armijo's constant: the share of the slope that the decrease must keep (Nocedal & Wright, section 3.1).
 const ARMIJO: f64 = 1e-4;
@@ -45,8 +45,8 @@ const GOOD: f64 = 0.75;
 pub struct NewtonCg {
     /// When the run ends.
     pub stopping: Stopping,
-    /// Which path answers: Krylov or dense.
-    pub inner: Inner,
+    /// Which path solutions: Krylov or dense.
+    pub inner: InnerSolver,
     /// Storage.
     pub memory: Memory,
 }
@@ -58,10 +58,10 @@ impl NewtonCg {
         &'r self,
         objective: &'r O,
         x0: &[T],
-    ) -> Result<DescentRun<'r, T, SecondOrder<&'r O>, LineSearch>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<&'r O>, NewtonLineSearch>> {
         let Self { stopping, inner, memory } = self;
         let settings = Settings { stopping, inner: *inner, memory: *memory, curvature: true };
-        start(objective, x0, settings, LineSearch::new(Question::SaddleFree))
+        start(objective, x0, settings, NewtonLineSearch::new(Subproblem::SaddleFree))
     }
 
     /// The most vectors of length `dim` that a run on the Krylov path stores; times `dim` and the size of `T` in bytes.
@@ -71,29 +71,29 @@ impl NewtonCg {
 }
 
 /// The step length α, and a bound on ‖δ‖ for directions along which there is no curvature.
-pub(super) struct LineSearch {
+pub(super) struct NewtonLineSearch {
     length: f64,
     longest: f64,
-    direction: fn(f64) -> Question,
+    direction: fn(f64) -> Subproblem,
 }
 
-impl LineSearch {
-    /// Along the answers to `direction(longest)`.
-    pub fn new(direction: fn(f64) -> Question) -> Self {
-        LineSearch { length: 1.0, longest: f64::INFINITY, direction }
+impl NewtonLineSearch {
+    /// Along the solutions to `direction(longest)`.
+    pub fn new(direction: fn(f64) -> Subproblem) -> Self {
+        NewtonLineSearch { length: 1.0, longest: f64::INFINITY, direction }
     }
 }
 
-impl Globalisation for LineSearch {
+impl Globalisation for NewtonLineSearch {
     fn start(&mut self, scales: Scales) {
         self.longest = 100.0 * scales.length().max(scales.point);
     }
 
-    fn question(&self) -> Question {
+    fn subproblem(&self) -> Subproblem {
         (self.direction)(self.longest)
     }
 
-    fn length(&self, _: &Answer) -> f64 {
+    fn length(&self, _: &Solution) -> f64 {
         self.length
     }
 
@@ -105,12 +105,12 @@ impl Globalisation for LineSearch {
         self.length = control;
     }
 
-    fn predicted(&self, answer: &Answer) -> f64 {
-        -self.length * (answer.slope + 0.5 * self.length * answer.curvature)
+    fn predicted(&self, solution: &Solution) -> f64 {
+        -self.length * (solution.slope + 0.5 * self.length * solution.curvature)
     }
 
     fn acceptable(&self, trial: &Trial) -> bool {
-        trial.before - trial.after >= ARMIJO * trial.length * -trial.answer.slope
+        trial.before - trial.after >= ARMIJO * trial.length * -trial.solution.slope
     }
 
     fn shorten(&mut self, trial: &Trial) {
@@ -118,7 +118,7 @@ impl Globalisation for LineSearch {
     }
 
     fn lengthen(&mut self, trial: &Trial) -> bool {
-        let no_minimum = trial.answer.curvature <= 0.0 || trial.answer.on_boundary;
+        let no_minimum = trial.solution.curvature <= 0.0 || trial.solution.on_boundary;
         let promising = no_minimum && trial.length >= 1.0 && trial.ratio > GOOD;
         if promising {
             self.length *= 2.0;

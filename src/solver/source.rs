@@ -12,7 +12,7 @@ use super::memory::Plan;
 use crate::base::{Scalar, kernels};
 use crate::control::{Evaluation, Globalisation, Scales, Termination};
 use crate::operator::Expansion;
-use crate::step::{Accuracy, Answer, Indefinite, Inner, InnerStop, RememberedModel, Resources, StepFamily};
+use crate::step::{Accuracy, Indefinite, InnerSolver, InnerStop, RememberedModel, Resources, Solution, StepFamily};
 
 /// The largest relative residual an inner solve may leave, where there is no preconditioner to estimate the decrease by.
 const RESIDUAL: f64 = 0.1;
@@ -32,7 +32,7 @@ const ENOUGH: f64 = 0.5;
 const MOST_FAILURES: usize = 20;
 
 /// A point, and what is known there.
-pub(super) struct Here<'a, T, E> {
+pub(super) struct CurrentPoint<'a, T, E> {
     pub expansion: &'a E,
     pub x: &'a [T],
     pub gradient: &'a [T],
@@ -47,7 +47,7 @@ pub(super) struct Here<'a, T, E> {
 
 /// The step family at x and the remembered model, and when to use which.
 pub(super) struct StepSource<T> {
-    inner: Inner,
+    inner: InnerSolver,
     pub family: StepFamily<T>,
     remembered: RememberedModel<T>,
     /// Mδ of the last proposal.
@@ -58,17 +58,17 @@ pub(super) struct StepSource<T> {
     pub trust_memory: bool,
     /// The share of the model's decrease that the next inner solve may leave.
     leave: f64,
-    /// Whether answers at this point are to leave next to nothing.
+    /// Whether solutions at this point are to leave next to nothing.
     pub accurate: bool,
     /// Points in a row at which products are not finite, and whether this is one.
     failures: usize,
     failed_here: bool,
 }
 
-type Proposal = std::result::Result<(Answer, InnerStop), Termination>;
+type Proposal = std::result::Result<(Solution, InnerStop), Termination>;
 
 impl<T: Scalar> StepSource<T> {
-    pub fn new(inner: Inner, plan: Plan, dim: usize) -> Self {
+    pub fn new(inner: InnerSolver, plan: Plan, dim: usize) -> Self {
         StepSource {
             inner,
             family: StepFamily::new(dim, plan.columns),
@@ -83,23 +83,23 @@ impl<T: Scalar> StepSource<T> {
         }
     }
 
-    /// Answers the globalisation's question, from remembered curvature where that is trusted, otherwise from products
-    /// at x. Unless it may `grow`, the space stays as it is, so that the same question has the same answer.
+    /// Answers the globalisation's subproblem, from remembered curvature where that is trusted, otherwise from products
+    /// at x. Unless it may `grow`, the space stays as it is, so that the same subproblem has the same solution.
     pub fn propose<E: Expansion<T>>(
         &mut self,
-        here: &Here<'_, T, E>,
+        here: &CurrentPoint<'_, T, E>,
         globalisation: &mut impl Globalisation,
         grow: bool,
         step: &mut [T],
     ) -> Proposal {
         if self.trust_memory && self.scaled {
-            if let Some(answer) = self.remembered_answer(here, globalisation, step) {
-                return Ok((answer, InnerStop::Remembered));
+            if let Some(solution) = self.remembered_answer(here, globalisation, step) {
+                return Ok((solution, InnerStop::Remembered));
             }
             self.trust_memory = false;
         }
         let fits = here.expansion.forming_cost() <= here.products_left;
-        if self.family.is_empty() && self.inner == Inner::Dense && !fits {
+        if self.family.is_empty() && self.inner == InnerSolver::Dense && !fits {
             return Err(Termination::MaxProducts);
         }
         if self.family.is_empty() && (self.failed_here || !self.enter(here, globalisation, fits)) {
@@ -124,20 +124,20 @@ impl<T: Scalar> StepSource<T> {
             let energy = if exact { 0.0 } else { self.leave };
             Accuracy { residual: RESIDUAL.min(residual), energy, enough, truncated: true }
         };
-        let answered = loop {
-            let question = globalisation.question();
-            let answered = if grow {
+        let solved = loop {
+            let subproblem = globalisation.subproblem();
+            let solved = if grow {
                 let resources = Resources { remembered: Some(&mut self.remembered), more: here.more };
-                self.family.refine(here.expansion, here.gradient, question, accuracy, resources)
+                self.family.refine(here.expansion, here.gradient, subproblem, accuracy, resources)
             } else {
-                self.family.answer(question).map(|answer| (answer, InnerStop::Accurate))
+                self.family.solution(subproblem).map(|solution| (solution, InnerStop::Accurate))
             };
-            match answered {
+            match solved {
                 Err(Indefinite { lowest }) if globalisation.convexify(lowest) => {}
-                answered => break answered,
+                solved => break solved,
             }
         };
-        match answered {
+        match solved {
             Ok(proposal) => {
                 self.family.step(step);
                 self.family.product(&mut self.product);
@@ -150,21 +150,21 @@ impl<T: Scalar> StepSource<T> {
     /// The remembered model's step and its product with that model; `None` if it promises no decrease.
     fn remembered_answer<E>(
         &mut self,
-        here: &Here<'_, T, E>,
+        here: &CurrentPoint<'_, T, E>,
         globalisation: &impl Globalisation,
         step: &mut [T],
-    ) -> Option<Answer> {
-        let answer = self.remembered.answer(globalisation.question(), here.gradient, step)?;
-        (answer.decrease() > 0.0).then(|| {
+    ) -> Option<Solution> {
+        let solution = self.remembered.solution(globalisation.subproblem(), here.gradient, step)?;
+        (solution.decrease() > 0.0).then(|| {
             self.remembered.product(step, &mut self.product);
-            answer
+            solution
         })
     }
 
     /// Makes the first product at this point, or forms the matrix if that `fits` the limit; false if it is not finite.
     fn enter<E: Expansion<T>>(
         &mut self,
-        here: &Here<'_, T, E>,
+        here: &CurrentPoint<'_, T, E>,
         globalisation: &impl Globalisation,
         fits: bool,
     ) -> bool {
@@ -173,7 +173,7 @@ impl<T: Scalar> StepSource<T> {
         } else {
             let StepSource { family, remembered, scaled, .. } = self;
             let first = |first: &mut [T]| {
-                *scaled && remembered.answer(globalisation.question(), here.gradient, first).is_some()
+                *scaled && remembered.solution(globalisation.subproblem(), here.gradient, first).is_some()
             };
             family.start(here.expansion, here.gradient, first, here.more)
         };
@@ -181,16 +181,16 @@ impl<T: Scalar> StepSource<T> {
         entered
     }
 
-    fn scale<E>(&mut self, here: &Here<'_, T, E>, globalisation: &mut impl Globalisation, curvature: f64) {
+    fn scale<E>(&mut self, here: &CurrentPoint<'_, T, E>, globalisation: &mut impl Globalisation, curvature: f64) {
         let gradient_norm = here.gradient_norm;
         globalisation.start(Scales { gradient_norm, curvature, point: norm_or_one(here.x) });
         self.scaled = true;
     }
 
-    /// The answer where products are not finite: remembered curvature, or else steepest descent.
+    /// The solution where products are not finite: remembered curvature, or else steepest descent.
     fn without_products<E>(
         &mut self,
-        here: &Here<'_, T, E>,
+        here: &CurrentPoint<'_, T, E>,
         globalisation: &mut impl Globalisation,
         step: &mut [T],
     ) -> Proposal {
@@ -202,10 +202,10 @@ impl<T: Scalar> StepSource<T> {
             self.scale(here, globalisation, 0.0);
         }
         if self.remembered.is_empty() {
-            self.remembered.set_exterior(here.gradient_norm / norm_or_one(here.x));
+            self.remembered.set_complement(here.gradient_norm / norm_or_one(here.x));
         }
         self.remembered_answer(here, globalisation, step)
-            .map(|answer| (answer, InnerStop::NotFinite))
+            .map(|solution| (solution, InnerStop::NotFinite))
             .ok_or(Termination::NotFinite(Evaluation::Product))
     }
 

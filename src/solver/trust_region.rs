@@ -1,7 +1,7 @@
 //! The trust-region method: Conn, Gould & Toint, *Trust-Region Methods* (2000), algorithm 6.1.1.
 //!
 //! The radius follows Lin & Moré (SIAM J. Optim. 9 (1999), TRON, section 3): by interpolation between fixed bounds. We
-//! differ in two ways, both free of products since the stored space answers any radius: a step that lies on the
+//! differ in two ways, both free of products since the stored space solutions any radius: a step that lies on the
 //! boundary and is well predicted is tried again with twice the radius before it is taken (where that is no better, the
 //! next radius lies between the two, at most at √2 times the smaller), and the first radius is the length of the step to
 //! the minimum along −g, corrected in the same manner, so it needs no guess and no unit.
@@ -14,7 +14,7 @@ use super::newton::{SecondOrder, Settings, start};
 use crate::base::{Result, Scalar};
 use crate::control::{DescentRun, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
 use crate::operator::Objective;
-use crate::step::{Inner, Question};
+use crate::step::{InnerSolver, Subproblem};
 
 /// Least ratio of actual to predicted decrease at which a step is taken (Lin & Moré, η₀).
 const ACCEPT: f64 = 1e-4;
@@ -26,7 +26,7 @@ const GOOD: f64 = 0.75;
 /// Minimises by a trust-region method: the default choice, for convex and nonconvex problems.
 ///
 /// At x with gradient g the step is argmin gᵀδ + ½δᵀMδ subject to ‖δ‖ ≤ Δ, found in a Krylov space (or, for small d, with
-/// the matrix: [`Inner`]), including negative curvature and the hard case.
+/// the matrix: [`InnerSolver`]), including negative curvature and the hard case.
 ///
 /// ```
 /// use newton_krylov::{TrustRegion, objective};
@@ -53,8 +53,8 @@ const GOOD: f64 = 0.75;
 pub struct TrustRegion {
     /// When the run ends.
     pub stopping: Stopping,
-    /// Which path answers: Krylov or dense.
-    pub inner: Inner,
+    /// Which path solutions: Krylov or dense.
+    pub inner: InnerSolver,
     /// Storage.
     pub memory: Memory,
 }
@@ -96,8 +96,8 @@ impl Globalisation for Radius {
         self.radius = scales.length();
     }
 
-    fn question(&self) -> Question {
-        Question::Radius(self.radius)
+    fn subproblem(&self) -> Subproblem {
+        Subproblem::Radius(self.radius)
     }
 
     fn control(&self, _: &Trial) -> f64 {
@@ -118,7 +118,7 @@ impl Globalisation for Radius {
     }
 
     fn lengthen(&mut self, trial: &Trial) -> bool {
-        let promising = trial.answer.on_boundary && trial.ratio > GOOD;
+        let promising = trial.solution.on_boundary && trial.ratio > GOOD;
         if promising {
             self.radius *= 2.0;
         }
@@ -135,7 +135,7 @@ impl Globalisation for Radius {
         } else if self.tried_longer {
             // Between this one and the one that was too long.
             minimum.clamp(radius, std::f64::consts::SQRT_2 * radius)
-        } else if trial.answer.on_boundary {
+        } else if trial.solution.on_boundary {
             minimum.clamp(2.0 * radius, 4.0 * radius)
         } else {
             minimum.min(4.0 * radius).max(radius)
@@ -147,13 +147,13 @@ impl Globalisation for Radius {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::step::Answer;
+    use crate::step::Solution;
 
     /// A step to the boundary whose model is exact.
     fn exact(radius: f64) -> Trial {
-        let answer =
-            Answer { shift: 1.0, norm: radius, slope: -2.0, curvature: 0.0, on_boundary: true, hard_case: false };
-        Trial { answer, length: 1.0, before: 0.0, after: -2.0, predicted: 2.0, ratio: 1.0, divergence: 0.0 }
+        let solution =
+            Solution { shift: 1.0, norm: radius, slope: -2.0, curvature: 0.0, on_boundary: true, hard_case: false };
+        Trial { solution, length: 1.0, before: 0.0, after: -2.0, predicted: 2.0, ratio: 1.0, divergence: 0.0 }
     }
 
     #[test]

@@ -25,7 +25,8 @@ pub struct DiagonalEstimate<T> {
 /// two of `f64`.
 ///
 /// ```
-/// use newton_krylov::{DiagonalOperator, spectrum};
+/// use newton_krylov::spectrum;
+/// use newton_krylov::operators::DiagonalOperator;
 ///
 /// let diagonal = spectrum::diagonal(&DiagonalOperator(vec![1.0, 2.0, 3.0]), 2, 7)?;
 /// assert_eq!(diagonal.values, [1.0, 2.0, 3.0]);
@@ -33,7 +34,7 @@ pub struct DiagonalEstimate<T> {
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
 ///
-/// As a preconditioner: [`Preconditioned::diagonal`](crate::Preconditioned::diagonal).
+/// As a preconditioner: [`Preconditioned::diagonal`](crate::preconditioners::Preconditioned::diagonal).
 ///
 /// # Errors
 /// If the operator has no dimension or `probes` is below 2.

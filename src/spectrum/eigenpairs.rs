@@ -88,7 +88,8 @@ impl Lanczos {
     /// at most 64 products and d ≤ 1024.
     ///
     /// ```
-    /// use newton_krylov::{DiagonalOperator, spectrum::{End, Lanczos}};
+    /// use newton_krylov::spectrum::{End, Lanczos};
+    /// use newton_krylov::operators::DiagonalOperator;
     ///
     /// let m = DiagonalOperator((0..500).map(|i| f64::from(i) - 300.0).collect());
     /// let pairs = Lanczos::default().eigenpairs(&m, 2, End::LargestMagnitude)?;

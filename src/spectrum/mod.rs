@@ -18,7 +18,8 @@
 //! errors.
 //!
 //! ```
-//! use newton_krylov::{DiagonalOperator, spectrum::{Lanczos, Status, StochasticQuadrature}};
+//! use newton_krylov::spectrum::{Lanczos, Status, StochasticQuadrature};
+//! use newton_krylov::operators::DiagonalOperator;
 //!
 //! let m = DiagonalOperator((1..=1000).map(f64::from).collect());
 //! let extremes = Lanczos::default().extremes(&m)?;

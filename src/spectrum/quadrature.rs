@@ -93,7 +93,8 @@ impl StochasticQuadrature {
     /// Runs the probes. Costs probes × steps products, fewer where a space is invariant. Storage: 3 vectors.
     ///
     /// ```
-    /// use newton_krylov::{DiagonalOperator, spectrum::StochasticQuadrature};
+    /// use newton_krylov::spectrum::StochasticQuadrature;
+    /// use newton_krylov::operators::DiagonalOperator;
     ///
     /// let m = DiagonalOperator((1..=400).map(|i| f64::from(i) / 400.0).collect());
     /// let spectrum = StochasticQuadrature::default().of(&m)?;

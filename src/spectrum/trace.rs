@@ -19,7 +19,8 @@ use crate::operator::{Counted, SymmetricOperator};
 /// tr M by Hutchinson's estimator from `probes` products with random signs, fixed by `seed`. Storage: two vectors.
 ///
 /// ```
-/// use newton_krylov::{DiagonalOperator, spectrum};
+/// use newton_krylov::spectrum;
+/// use newton_krylov::operators::DiagonalOperator;
 ///
 /// // Without anything off the diagonal nothing is left to chance.
 /// let trace = spectrum::trace(&DiagonalOperator(vec![1.0, 2.0, 3.0]), 2, 7)?;

@@ -19,12 +19,12 @@
 //! it, by counting signs (Sturm) and bisection: each to high relative accuracy, however small (Demmel & Kahan, SIAM J.
 //! Sci. Stat. Comput. 11 (1990), section 2).
 
-use super::spectral::{self, Answer};
+use super::spectral::{self, Solution};
 
 /// Singular values below this share of the largest count as zero.
 const NEGLIGIBLE: f64 = 1e-40;
 
-/// B and β₁, in units of their own so that no square overflows or vanishes, and workspace for the answers.
+/// B and β₁, in units of their own so that no square overflows or vanishes, and workspace for the solutions.
 pub struct Bidiagonal {
     /// β₁ in its unit, a power of 2 near it.
     first: f64,
@@ -96,7 +96,7 @@ impl Bidiagonal {
         (self.diagonal[j] * self.unit, self.below[j] * self.unit)
     }
 
-    /// y of the last answer.
+    /// y of the last solution.
     pub fn solution(&self) -> &[f64] {
         &self.y
     }
@@ -115,7 +115,7 @@ impl Bidiagonal {
         }
     }
 
-    /// √(‖By − β₁e₁‖² + λ‖y‖²) for the last answer.
+    /// √(‖By − β₁e₁‖² + λ‖y‖²) for the last solution.
     pub fn left(&self) -> f64 {
         if self.y.is_empty() { self.first() } else { self.left.sqrt() * self.right_unit }
     }
@@ -171,14 +171,14 @@ impl Bidiagonal {
     }
 
     /// The damped step, λ ≥ 0.
-    pub fn damped(&mut self, damping: f64) -> Answer {
+    pub fn damped(&mut self, damping: f64) -> Solution {
         let damping = damping / self.unit / self.unit;
         let norm = self.solve(damping);
         self.evaluate(damping, norm, false)
     }
 
     /// The step in the ball ‖y‖ ≤ Δ, Δ > 0.
-    pub fn radius(&mut self, radius: f64) -> Answer {
+    pub fn radius(&mut self, radius: f64) -> Solution {
         let radius = radius / self.length_unit();
         let norm = self.solve(0.0);
         if norm <= radius {
@@ -208,14 +208,14 @@ impl Bidiagonal {
         shift + (norm / radius - 1.0) / self.rate(here) * self.unit * self.unit
     }
 
-    /// The answer, and y, out of their units.
-    fn evaluate(&mut self, shift: f64, norm: f64, on_boundary: bool) -> Answer {
+    /// The solution, and y, out of their units.
+    fn evaluate(&mut self, shift: f64, norm: f64, on_boundary: bool) -> Solution {
         let slope = -self.phi.iter().map(|phi| phi * phi).sum::<f64>();
         let curvature = (-slope - shift * norm * norm).max(0.0);
         let (unit, right, length) = (self.unit, self.right_unit, self.length_unit());
         self.y.iter_mut().for_each(|y| *y *= length);
         let (slope, curvature) = (slope * right * right, curvature * right * right);
-        Answer { shift: shift * unit * unit, norm: norm * length, slope, curvature, on_boundary, hard_case: false }
+        Solution { shift: shift * unit * unit, norm: norm * length, slope, curvature, on_boundary, hard_case: false }
     }
 
     /// How many singular values are below x > 0.
@@ -338,10 +338,10 @@ mod tests {
         for k in [1, 2, 7] {
             let mut matrix = random(k, 0.1, 3 * k as u64);
             let newton = matrix.damped(0.0).norm;
-            for question in 0..8 {
-                let answer = match question {
-                    0..4 => matrix.damped([0.0, 1e-3, 0.5, 100.0][question]),
-                    _ => matrix.radius(newton * [2.0, 0.99, 0.1, 1e-9][question - 4]),
+            for subproblem in 0..8 {
+                let solution = match subproblem {
+                    0..4 => matrix.damped([0.0, 1e-3, 0.5, 100.0][subproblem]),
+                    _ => matrix.radius(newton * [2.0, 0.99, 0.1, 1e-9][subproblem - 4]),
                 };
                 let y = matrix.solution().to_vec();
                 let row = |i: usize| {
@@ -350,15 +350,18 @@ mod tests {
                 };
                 for j in 0..k {
                     let (alpha, beta) = matrix.column(j);
-                    let gradient = alpha * row(j) + beta * row(j + 1) + answer.shift * y[j];
-                    assert!(gradient.abs() < 1e-13 * (1.0 + answer.shift * answer.norm), "{k} {question} {gradient}");
+                    let gradient = alpha * row(j) + beta * row(j + 1) + solution.shift * y[j];
+                    assert!(
+                        gradient.abs() < 1e-13 * (1.0 + solution.shift * solution.norm),
+                        "{k} {subproblem} {gradient}"
+                    );
                 }
                 let left: f64 = (0..=k).map(|i| row(i) * row(i)).sum();
-                assert!((0.5 * (4.0 - left) - answer.decrease()).abs() < 1e-13, "{k} {question}");
-                let damped = (left + answer.shift * answer.norm * answer.norm).sqrt();
+                assert!((0.5 * (4.0 - left) - solution.decrease()).abs() < 1e-13, "{k} {subproblem}");
+                let damped = (left + solution.shift * solution.norm * solution.norm).sqrt();
                 assert!((damped - matrix.left()).abs() < 1e-13);
-                assert!((spectral::length(y.iter().copied()) - answer.norm).abs() < 1e-13 * answer.norm);
-                assert_eq!(answer.on_boundary, question > 4);
+                assert!((spectral::length(y.iter().copied()) - solution.norm).abs() < 1e-13 * solution.norm);
+                assert_eq!(solution.on_boundary, subproblem > 4);
             }
         }
     }

@@ -1,6 +1,6 @@
-//! The dense path: the matrix is formed once, and the same questions are answered from its factors.
+//! The dense path: the matrix is formed once, and the same subproblems are solved from its factors.
 //!
-//! Where M + λI is positive definite an answer comes from faer's Cholesky factorisation M + λI = LLᵀ, by
+//! Where M + λI is positive definite a solution comes from faer's Cholesky factorisation M + λI = LLᵀ, by
 //! [`secular`](super::secular) where λ must be searched. Where it is not, the eigendecomposition is computed, once for a
 //! point: then each further λ, Δ, σ or ε costs O(d²). All arithmetic is in f64, also for f32 vectors, and in units in which
 //! the matrix and the gradient are of size 1.
@@ -15,7 +15,7 @@ use super::completion;
 use super::krylov::KrylovSpace;
 use super::projected::INVERSE_ITERATIONS;
 use super::secular::{self, Shifted};
-use super::spectral::{self, Answer, Indefinite, Question};
+use super::spectral::{self, Indefinite, Solution, Subproblem};
 use super::units::{Units, binade};
 use crate::base::native::clean_registers;
 use crate::base::{Eigen, Error, Result, Scalar, kernels, parallel};
@@ -37,7 +37,7 @@ pub struct DenseModel<T> {
     factor: Vec<f64>,
     factored: Option<f64>,
     scratch: MemBuffer,
-    /// The shift of the last answer.
+    /// The shift of the last solution.
     hint: f64,
     eigen: Eigen,
     decomposed: bool,
@@ -60,7 +60,7 @@ pub fn bytes(dim: usize) -> f64 {
 /// # Errors
 /// If it may not: with the number of bytes.
 pub fn check_memory(dim: usize) -> Result<()> {
-    let refused = || Error::Memory { argument: "Inner::Dense", bytes: bytes(dim) };
+    let refused = || Error::Memory { argument: "InnerSolver::Dense", bytes: bytes(dim) };
     let numbers = dim.checked_mul(dim).and_then(|n| n.checked_mul(COPIES)).ok_or_else(refused)?;
     Vec::<f64>::new().try_reserve_exact(numbers).map_err(|_| refused())
 }
@@ -177,14 +177,14 @@ impl<T: Scalar> DenseModel<T> {
         self.decomposed
     }
 
-    /// Answers `question`; the step is then had from [`step`](Self::step).
-    pub fn answer(&mut self, question: Question) -> std::result::Result<Answer, Indefinite> {
-        let asked = self.units.of_question(question);
-        let definite = if self.decomposed { None } else { secular::answer(asked, self.hint, self) };
-        let answer = match definite {
-            Some(answer) => {
+    /// Answers `subproblem`; the step is then had from [`step`](Self::step).
+    pub fn solution(&mut self, subproblem: Subproblem) -> std::result::Result<Solution, Indefinite> {
+        let asked = self.units.of_question(subproblem);
+        let definite = if self.decomposed { None } else { secular::solution(asked, self.hint, self) };
+        let solution = match definite {
+            Some(solution) => {
                 self.step.copy_from_slice(&self.y);
-                answer
+                solution
             }
             None => {
                 if !self.decompose() {
@@ -192,18 +192,18 @@ impl<T: Scalar> DenseModel<T> {
                 }
                 self.eigen.to_eigenbasis(&self.linear, &mut self.c);
                 spectral::drop_rounding(self.eigen.values(), &mut self.c);
-                let answer = spectral::answer(asked, self.eigen.values(), &self.c, &mut self.y)
+                let solution = spectral::solution(asked, self.eigen.values(), &self.c, &mut self.y)
                     .map_err(|indefinite| Indefinite { lowest: indefinite.lowest * self.unit })?;
                 self.eigen.from_eigenbasis(&self.y, &mut self.step);
-                answer
+                solution
             }
         };
-        self.hint = answer.shift;
+        self.hint = solution.shift;
         self.step.iter_mut().for_each(|s| *s = self.units.back(*s));
-        Ok(self.units.of_answer(answer))
+        Ok(self.units.of_answer(solution))
     }
 
-    /// Corrects the last answer, whose δ was rounded to `step`, by one step of iterative refinement: `residual` is
+    /// Corrects the last solution, whose δ was rounded to `step`, by one step of iterative refinement: `residual` is
     /// (M + λI)δ + g by products. Nothing where there is no factor.
     pub fn correct(&mut self, step: &[T], residual: &[T]) {
         if self.decomposed {
@@ -226,12 +226,12 @@ impl<T: Scalar> DenseModel<T> {
         clean_registers();
     }
 
-    /// δ for the last answer.
+    /// δ for the last solution.
     pub fn step(&self, step: &mut [T]) {
         step.iter_mut().zip(&self.step).for_each(|(out, &s)| *out = T::from_f64(s));
     }
 
-    /// out ← Mδ for the last answer.
+    /// out ← Mδ for the last solution.
     pub fn product(&self, out: &mut [T]) {
         for (i, out) in out.iter_mut().enumerate() {
             let row = &self.matrix[i * self.dim..(i + 1) * self.dim];

@@ -1,11 +1,11 @@
-//! The dense path of least squares: J is formed once for a point, and every λ and Δ is answered from its factors.
+//! The dense path of least squares: J is formed once for a point, and every λ and Δ is solved from its factors.
 //!
 //!   [JS  r] = Q [R  c],   R = UΣVᵀ,   z(λ) = −Σᵢ vᵢ σᵢ(uᵢᵀc) / (σᵢ² + λ)
 //!
 //! A Householder QR factorisation carries r along, so Q is never formed; the singular value decomposition of the small
-//! R then answers any question in O(n) (Golub & Van Loan, *Matrix Computations* (2013), sections 5.3 and 5.5; both
+//! R then solutions any subproblem in O(n) (Golub & Van Loan, *Matrix Computations* (2013), sections 5.3 and 5.5; both
 //! factorisations by faer). JᵀJ is never formed: its condition number would be the square. Moré (1978) factorises
-//! [R; √λD] anew for each λ; with Σ at hand no question costs a factorisation. Singular values within
+//! [R; √λD] anew for each λ; with Σ at hand no subproblem costs a factorisation. Singular values within
 //! [`rank_noise`] of zero count as zero, and steps have no component along their vectors: where J has no full rank, or
 //! m < n, it is the step of least ‖z‖ that is returned. All arithmetic is in f64, also for f32 vectors.
 
@@ -17,7 +17,7 @@ use faer::{MatMut, MatRef, Spec};
 
 use super::family::{Accuracy, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
-use super::spectral::{self, Answer, Question};
+use super::spectral::{self, Solution, Subproblem};
 use crate::base::native::clean_registers;
 use crate::base::{Scalar, columns, kernels, parallel};
 use crate::operator::LinearMap;
@@ -185,12 +185,12 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
         self.accuracy.is_none_or(|accuracy| accuracy < T::epsilon_f64().powf(0.6))
     }
 
-    fn answer<J: LinearMap<T>>(
+    fn solution<J: LinearMap<T>>(
         &mut self,
         system: &System<'_, T, J>,
-        question: Question,
+        subproblem: Subproblem,
         _: Option<Accuracy>,
-    ) -> Option<(Answer, InnerStop)> {
+    ) -> Option<(Solution, InnerStop)> {
         if !self.factored {
             self.factored = self.factor(system.residual, system.scaling);
         }
@@ -198,21 +198,21 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
             return None;
         }
         let square = self.size * self.size;
-        let question = match question {
-            Question::Damped(damping) => Question::Damped(damping / square),
+        let subproblem = match subproblem {
+            Subproblem::Damped(damping) => Subproblem::Damped(damping / square),
             other => other,
         };
-        let mut answer = spectral::answer(question, &self.theta, &self.c, &mut self.y).ok()?;
+        let mut solution = spectral::solution(subproblem, &self.theta, &self.c, &mut self.y).ok()?;
         let k = self.y.len();
         self.z.fill(0.0);
         for (i, v) in self.v.chunks_exact(self.n).enumerate() {
             let y = self.y[k - 1 - i];
             self.z.iter_mut().zip(v).for_each(|(z, v)| *z += y * v);
         }
-        answer.shift *= square;
-        answer.slope *= square;
-        answer.curvature *= square;
-        Some((answer, InnerStop::Dense))
+        solution.shift *= square;
+        solution.slope *= square;
+        solution.curvature *= square;
+        Some((solution, InnerStop::Dense))
     }
 
     fn step(&self, step: &mut [T]) {

@@ -6,7 +6,7 @@
 //! of products.
 
 use super::factor::Factor;
-use super::family::Inner;
+use super::family::InnerSolver;
 use super::reduced_pattern::ReducedGraph;
 use super::reduced_system::ReducedSystem;
 use crate::base::Scalar;
@@ -24,7 +24,7 @@ const DENSE_PACE: f64 = 8.0;
 const SPARSE_PACE: f64 = 4.0;
 
 /// The Cholesky factor of an explicit reduced matrix.
-pub struct Explicit {
+pub struct ExplicitSchur {
     pub factor: Factor,
     /// Whether there is a factor.
     pub usable: bool,
@@ -41,23 +41,23 @@ pub struct Explicit {
     last: f64,
 }
 
-impl Explicit {
+impl ExplicitSchur {
     /// The factor's workspace, if there is to be one: dense or sparse, whichever is cheaper.
-    pub fn choose(layout: &BlockLayout, inner: Inner) -> Option<Self> {
+    pub fn choose(layout: &BlockLayout, inner: InnerSolver) -> Option<Self> {
         let product = product_cost(layout);
         let forming = forming_cost(layout);
         let expected = if layout.eliminates() { EXPECTED } else { EXPECTED_WHOLE };
         let fits = |cost: f64, bytes: f64| match inner {
-            Inner::Automatic => cost < expected * product && bytes <= MOST_BYTES,
-            Inner::Krylov => false,
-            Inner::Dense => true,
+            InnerSolver::Automatic => cost < expected * product && bytes <= MOST_BYTES,
+            InnerSolver::Krylov => false,
+            InnerSolver::Dense => true,
         };
         if !fits(forming, 0.0) {
             return None;
         }
         let dim = layout.reduced_dim() as f64;
         let dense = forming + dim.powi(3) / (3.0 * DENSE_PACE);
-        let most = if inner == Inner::Dense { usize::MAX } else { (MOST_BYTES / 8.0) as usize };
+        let most = if inner == InnerSolver::Dense { usize::MAX } else { (MOST_BYTES / 8.0) as usize };
         let sparse = ReducedGraph::new(layout, most)
             .map(|graph| (forming + graph.operations / SPARSE_PACE, graph))
             .filter(|&(cost, _)| cost < dense);
@@ -70,7 +70,7 @@ impl Explicit {
             }
             None => (dense, 0.5 * dim * dim, fits(dense, 8.0 * dim * dim).then(|| Factor::dense(layout))?),
         };
-        Some(Explicit {
+        Some(ExplicitSchur {
             factor,
             usable: false,
             cost: (cost / product).ceil().max(2.0) as usize,

@@ -1,15 +1,15 @@
-//! One space for all questions at a point: grown until the answer is accurate, on whichever path is right.
+//! One space for all subproblems at a point: grown until the solution is accurate, on whichever path is right.
 //!
 //! The Krylov path grows [`KrylovSpace`] by preconditioned residuals; when its memory is full, truncated conjugate
 //! gradients go on from there and hand their result back to the space. The dense path forms the matrix. Either way an
-//! answer to another question costs no product, unless it is not accurate enough: then the space grows further.
+//! solution to another subproblem costs no product, unless it is not accurate enough: then the space grows further.
 
 use super::completion::Trend;
 use super::conjugate_gradient::{ConjugateGradient, Truncation};
 use super::dense::{self, DenseModel};
-pub use super::inner::{Accuracy, Inner, InnerStop, Resources};
+pub use super::inner::{Accuracy, InnerSolver, InnerStop, Resources};
 use super::krylov::{Growth, KrylovSpace};
-use super::spectral::{Answer, Indefinite, Question};
+use super::spectral::{Indefinite, Solution, Subproblem};
 use super::units::binade;
 use crate::base::{CallbackError, Scalar, kernels, space};
 use crate::operator::SymmetricOperator;
@@ -26,9 +26,9 @@ const NEARLY_EXACT: f64 = 1e-4;
 /// The residual, relative to ‖g‖, that no estimate by a preconditioner excuses: it may be a bad one. (Dembo & Steihaug,
 /// Math. Program. 26 (1983), take the same bound on their forcing terms.)
 const LARGEST_RESIDUAL: f64 = 0.5;
-/// Runs of conjugate gradients for one answer, each with the shift of the answer before.
+/// Runs of conjugate gradients for one solution, each with the shift of the solution before.
 const CONTINUATIONS: usize = 20;
-/// A space of k dimensions grows by k/16 more between two looks at its answer.
+/// A space of k dimensions grows by k/16 more between two looks at its solution.
 const LOOK: usize = 16;
 /// Columns that the space keeps free for conjugate gradients, where memory is shorter than d.
 const SPARE: usize = 2;
@@ -54,7 +54,7 @@ pub struct StepFamily<T> {
     residual: Vec<T>,
     /// Whether the operator has a preconditioner of its own.
     preconditioned: bool,
-    /// Whether the answers come from `dense` at this point.
+    /// Whether the solutions come from `dense` at this point.
     on_dense: bool,
     /// Whether a space may be completed to the matrix.
     may_complete: bool,
@@ -124,13 +124,14 @@ impl<T: Scalar> StepFamily<T> {
     }
 
     /// Whether the dense path is right for this operator.
-    pub fn prefers_dense(&mut self, inner: Inner, operator: &impl SymmetricOperator<T>) -> bool {
-        self.may_complete = inner == Inner::Automatic && dense::bytes(self.dim) <= DENSE_BYTES && !space::in_parts();
+    pub fn prefers_dense(&mut self, inner: InnerSolver, operator: &impl SymmetricOperator<T>) -> bool {
+        self.may_complete =
+            inner == InnerSolver::Automatic && dense::bytes(self.dim) <= DENSE_BYTES && !space::in_parts();
         match inner {
             _ if space::in_parts() => false,
-            Inner::Krylov => false,
-            Inner::Dense => true,
-            Inner::Automatic => {
+            InnerSolver::Krylov => false,
+            InnerSolver::Dense => true,
+            InnerSolver::Automatic => {
                 let cost = operator.forming_cost();
                 let limit = if cost < self.dim { 1.0 } else { NEARLY };
                 let many = cost < self.dim || self.dim >= FEW;
@@ -147,13 +148,13 @@ impl<T: Scalar> StepFamily<T> {
         self.on_dense
     }
 
-    /// Completes the space to the matrix and answers; `None` if that is not finite.
+    /// Completes the space to the matrix and solutions; `None` if that is not finite.
     fn complete(
         &mut self,
         operator: &impl SymmetricOperator<T>,
         gradient: &[T],
-        question: Question,
-    ) -> Option<Result<Answer, Indefinite>> {
+        subproblem: Subproblem,
+    ) -> Option<Result<Solution, Indefinite>> {
         let dim = self.dim;
         self.made += dim - self.krylov.len();
         let dense = self.dense.get_or_insert_with(|| DenseModel::new(dim));
@@ -161,8 +162,8 @@ impl<T: Scalar> StepFamily<T> {
         if !self.on_dense {
             return None;
         }
-        let answer = dense.answer(question);
-        if let (Ok(answer), Question::Damped(_)) = (answer, question)
+        let solution = dense.solution(subproblem);
+        if let (Ok(solution), Subproblem::Damped(_)) = (solution, subproblem)
             && T::epsilon_f64() > COARSE
             && self.made < self.allowed
         {
@@ -171,11 +172,11 @@ impl<T: Scalar> StepFamily<T> {
             dense.step(step);
             operator.apply(step, residual);
             self.made += 1;
-            kernels::axpy(answer.shift, step, residual);
+            kernels::axpy(solution.shift, step, residual);
             kernels::axpy(1.0, gradient, residual);
             dense.correct(step, residual);
         }
-        Some(answer)
+        Some(solution)
     }
 
     /// Makes the space of one dimension. Its direction is P⁻¹g where the operator has a preconditioner, otherwise what
@@ -210,21 +211,21 @@ impl<T: Scalar> StepFamily<T> {
         growth
     }
 
-    /// Answers `question`, enlarging the space until the answer is accurate. Expects [`start`](Self::start) or
+    /// Answers `subproblem`, enlarging the space until the solution is accurate. Expects [`start`](Self::start) or
     /// [`form`](Self::form) to have succeeded.
     pub fn refine(
         &mut self,
         operator: &impl SymmetricOperator<T>,
         gradient: &[T],
-        question: Question,
+        subproblem: Subproblem,
         accuracy: Accuracy,
         mut resources: Resources<'_, T>,
-    ) -> Result<(Answer, InnerStop), Indefinite> {
+    ) -> Result<(Solution, InnerStop), Indefinite> {
         if self.on_dense {
-            return Ok((self.answer(question)?, InnerStop::Dense));
+            return Ok((self.solution(subproblem)?, InnerStop::Dense));
         }
         let size = kernels::norm(gradient);
-        // What a whole matrix costs pays for an accurate answer, or where M will be the same at the next point; then the space
+        // What a whole matrix costs pays for an accurate solution, or where M will be the same at the next point; then the space
         // may also grow to so many columns.
         let exact = accuracy.energy <= NEARLY_EXACT;
         let columns = if self.may_complete && exact { self.dim } else { self.columns };
@@ -232,7 +233,7 @@ impl<T: Scalar> StepFamily<T> {
         let mut next_look = 0;
         let mut continuations = 0;
         loop {
-            // An answer costs O(k³): large spaces grow by several dimensions between two looks.
+            // An solution costs O(k³): large spaces grow by several dimensions between two looks.
             let k = self.krylov.len();
             if k < next_look && k < columns {
                 if !(resources.more)() {
@@ -247,99 +248,99 @@ impl<T: Scalar> StepFamily<T> {
                 continue;
             }
             next_look = k + 1 + k / LOOK;
-            let answer = self.krylov.answer(question)?;
-            shift = answer.shift;
-            if matches!(question, Question::SaddleFree(_))
+            let solution = self.krylov.solution(subproblem)?;
+            shift = solution.shift;
+            if matches!(subproblem, Subproblem::SaddleFree(_))
                 && self.krylov.lowest_ritz_value().is_some_and(|low| low < 0.0)
             {
-                return Ok((answer, InnerStop::Accurate));
+                return Ok((solution, InnerStop::Accurate));
             }
-            let alpha = match question {
+            let alpha = match subproblem {
                 // gᵀδ = −α gᵀM⁻¹g and δᵀMδ = α² gᵀM⁻¹g
-                Question::MetricBall(_) | Question::SaddleFree(_) => answer.curvature / -answer.slope,
+                Subproblem::MetricBall(_) | Subproblem::SaddleFree(_) => solution.curvature / -solution.slope,
                 _ => 1.0,
             };
             let alpha = if alpha > 0.0 { alpha } else { 1.0 };
-            let residual = self.krylov.residual(alpha, answer.shift, gradient);
+            let residual = self.krylov.residual(alpha, solution.shift, gradient);
             // Without a gradient the step is along the lowest eigenvector, and λδ is the scale.
-            let size = if size > 0.0 { size } else { answer.shift * answer.norm };
+            let size = if size > 0.0 { size } else { solution.shift * solution.norm };
             let rounding =
-                ROUNDINGS * T::epsilon_f64() * (size + (self.krylov.size + answer.shift) * answer.norm / alpha);
+                ROUNDINGS * T::epsilon_f64() * (size + (self.krylov.size + solution.shift) * solution.norm / alpha);
             let rounding = rounding.min(MOST_ROUNDING * size);
             if self.krylov.len() == self.whole || residual <= rounding {
-                return Ok((answer, InnerStop::Exhausted));
+                return Ok((solution, InnerStop::Exhausted));
             }
             self.residual.copy_from_slice(self.krylov.direction());
-            let preconditioned = precondition(operator, &mut resources, answer.shift, self.krylov.direction());
+            let preconditioned = precondition(operator, &mut resources, solution.shift, self.krylov.direction());
             let excess = if preconditioned && accuracy.energy > 0.0 {
                 let left = kernels::dot(&self.residual, self.krylov.direction());
-                (left / (2.0 * accuracy.energy * answer.decrease())).max(residual / (LARGEST_RESIDUAL * size))
+                (left / (2.0 * accuracy.energy * solution.decrease())).max(residual / (LARGEST_RESIDUAL * size))
             } else {
                 residual / (accuracy.residual * size)
             };
             let accurate = excess <= 1.0;
             let close = continuations > 0 && residual <= accuracy.residual * size;
             if accurate || close || residual <= accuracy.enough {
-                return Ok((answer, InnerStop::Accurate));
+                return Ok((solution, InnerStop::Accurate));
             }
             if !(resources.more)() {
-                return Ok((answer, InnerStop::Limit));
+                return Ok((solution, InnerStop::Limit));
             }
             if self.may_complete && self.trend.is_hopeless(self.made, excess, self.dim) {
                 let (known, missing) = (self.krylov.len(), self.dim - self.krylov.len());
                 let pays = exact || known >= columns && missing <= known;
                 if pays && missing <= self.allowed.saturating_sub(self.made) {
-                    return match self.complete(operator, gradient, question) {
-                        Some(answer) => Ok((answer?, InnerStop::Dense)),
-                        None => Ok((answer, InnerStop::NotFinite)),
+                    return match self.complete(operator, gradient, subproblem) {
+                        Some(solution) => Ok((solution?, InnerStop::Dense)),
+                        None => Ok((solution, InnerStop::NotFinite)),
                     };
                 }
             }
             if self.krylov.len() >= columns {
                 if continuations == CONTINUATIONS {
-                    return Ok((answer, InnerStop::Limit));
+                    return Ok((solution, InnerStop::Limit));
                 }
                 continuations += 1;
                 let tolerance = (0.5 * accuracy.residual * size).max(accuracy.enough).max(0.5 * rounding);
-                match self.go_on(operator, gradient, question, answer, tolerance, resources.more) {
+                match self.go_on(operator, gradient, subproblem, solution, tolerance, resources.more) {
                     Truncation::Accurate => continue,
                     Truncation::NegativeCurvature | Truncation::Outside if !accuracy.truncated => continue,
                     Truncation::NegativeCurvature | Truncation::Outside => {
-                        return Ok((self.krylov.answer(question)?, InnerStop::Accurate));
+                        return Ok((self.krylov.solution(subproblem)?, InnerStop::Accurate));
                     }
-                    Truncation::Exhausted => return Ok((self.krylov.answer(question)?, InnerStop::Limit)),
-                    Truncation::NotFinite => return Ok((self.krylov.answer(question)?, InnerStop::NotFinite)),
+                    Truncation::Exhausted => return Ok((self.krylov.solution(subproblem)?, InnerStop::Limit)),
+                    Truncation::NotFinite => return Ok((self.krylov.solution(subproblem)?, InnerStop::NotFinite)),
                 }
             }
             match self.grow(operator, gradient) {
                 Growth::Grown => {}
-                Growth::NotFinite => return Ok((answer, InnerStop::NotFinite)),
+                Growth::NotFinite => return Ok((solution, InnerStop::NotFinite)),
                 Growth::Dependent => {
                     // The preconditioned direction brings nothing; the residual itself is orthogonal to the space.
                     self.krylov.direction().copy_from_slice(&self.residual);
                     match self.grow(operator, gradient) {
                         Growth::Grown => {}
-                        Growth::NotFinite => return Ok((answer, InnerStop::NotFinite)),
-                        Growth::Dependent => return Ok((answer, InnerStop::Exhausted)),
+                        Growth::NotFinite => return Ok((solution, InnerStop::NotFinite)),
+                        Growth::Dependent => return Ok((solution, InnerStop::Exhausted)),
                     }
                 }
             }
         }
     }
 
-    /// Conjugate gradients from the residual of the last answer; their result becomes two more basis vectors. Remembered
+    /// Conjugate gradients from the residual of the last solution; their result becomes two more basis vectors. Remembered
     /// curvature does not precondition them: unlike the stored space they have no safeguard against a bad one.
     fn go_on(
         &mut self,
         operator: &impl SymmetricOperator<T>,
         gradient: &[T],
-        question: Question,
-        answer: Answer,
+        subproblem: Subproblem,
+        solution: Solution,
         tolerance: f64,
         more: &dyn Fn() -> bool,
     ) -> Truncation {
         let dim = self.dim;
-        let radius = if let Question::Radius(radius) = question { radius } else { f64::INFINITY };
+        let radius = if let Subproblem::Radius(radius) = subproblem { radius } else { f64::INFINITY };
         let cg = self.conjugate_gradient.get_or_insert_with(|| ConjugateGradient::new(dim));
         if self.krylov.len() > self.columns {
             // A further run: what the last one found lives on in the step that it led to.
@@ -352,10 +353,10 @@ impl<T: Scalar> StepFamily<T> {
         let unit = if SAFE.contains(&self.krylov.size) { 1.0 } else { binade(self.krylov.size) };
         let size = binade(kernels::norm(&self.residual));
         kernels::scale(size.recip(), &mut self.residual);
-        let shift = answer.shift / unit;
+        let shift = solution.shift / unit;
         let made = std::cell::Cell::new(self.made);
         let scaled = InUnits { operator, made: &made, unit };
-        let precondition = |r: &mut [T]| operator.precondition(answer.shift, r);
+        let precondition = |r: &mut [T]| operator.precondition(solution.shift, r);
         let radius = radius / size * unit;
         let truncation = cg.solve(&scaled, shift, &self.residual, tolerance / size, radius, precondition, more);
         self.made = made.get();
@@ -377,15 +378,15 @@ impl<T: Scalar> StepFamily<T> {
         truncation
     }
 
-    /// Answers `question` in the space as it is. No product.
-    pub fn answer(&mut self, question: Question) -> Result<Answer, Indefinite> {
+    /// Answers `subproblem` in the space as it is. No product.
+    pub fn solution(&mut self, subproblem: Subproblem) -> Result<Solution, Indefinite> {
         match &mut self.dense {
-            Some(dense) if self.on_dense => dense.answer(question),
-            _ => self.krylov.answer(question),
+            Some(dense) if self.on_dense => dense.solution(subproblem),
+            _ => self.krylov.solution(subproblem),
         }
     }
 
-    /// δ for the last answer.
+    /// δ for the last solution.
     pub fn step(&self, step: &mut [T]) {
         match &self.dense {
             Some(dense) if self.on_dense => dense.step(step),
@@ -393,7 +394,7 @@ impl<T: Scalar> StepFamily<T> {
         }
     }
 
-    /// Mδ for the last answer.
+    /// Mδ for the last solution.
     pub fn product(&self, out: &mut [T]) {
         match &self.dense {
             Some(dense) if self.on_dense => dense.product(out),
@@ -401,18 +402,18 @@ impl<T: Scalar> StepFamily<T> {
         }
     }
 
-    /// ‖(M + λI)δ + g‖ for the last answer.
-    pub fn residual_norm(&mut self, answer: &Answer, gradient: &[T]) -> f64 {
+    /// ‖(M + λI)δ + g‖ for the last solution.
+    pub fn residual_norm(&mut self, solution: &Solution, gradient: &[T]) -> f64 {
         match &self.dense {
             Some(dense) if self.on_dense => {
                 let (step, out) = (self.krylov.direction(), &mut self.residual);
                 dense.step(step);
                 dense.product(out);
-                kernels::axpy(answer.shift, step, out);
+                kernels::axpy(solution.shift, step, out);
                 kernels::axpy(1.0, gradient, out);
                 kernels::norm(out)
             }
-            _ => self.krylov.residual(1.0, answer.shift, gradient),
+            _ => self.krylov.residual(1.0, solution.shift, gradient),
         }
     }
 

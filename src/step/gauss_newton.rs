@@ -1,13 +1,13 @@
 //! How a least-squares loop asks for steps: the one interface that the dense, the Golub–Kahan and the block-structured
-//! path answer.
+//! path solution.
 //!
 //! At a point x with residuals r and Jacobian J (both already weighted where the loss is robust) every step is δ = Sz,
 //!
-//!   z(λ) = argmin ½‖JSz + r‖² + ½λ‖z‖²                [`Question::Damped`]
-//!   z(Δ) = argmin ½‖JSz + r‖²   s.t. ‖z‖ ≤ Δ          [`Question::Radius`]
+//!   z(λ) = argmin ½‖JSz + r‖² + ½λ‖z‖²                [`Subproblem::Damped`]
+//!   z(Δ) = argmin ½‖JSz + r‖²   s.t. ‖z‖ ≤ Δ          [`Subproblem::Radius`]
 //!
 //! with a diagonal scaling S that the loop chooses (Moré, *Numerical Analysis*, Dundee 1977, LNM 630, section 6). The
-//! metric is SJᵀJS and its gradient SJᵀr, so [`Question`] and [`Answer`] mean what they mean everywhere, in the
+//! metric is SJᵀJS and its gradient SJᵀr, so [`Subproblem`] and [`Solution`] mean what they mean everywhere, in the
 //! variables z. A component with Sⱼ = 0 is fixed: δⱼ = 0. This is how bounds hold variables.
 //!
 //! To implement it:
@@ -15,17 +15,17 @@
 //! 1. [`enter`](GaussNewtonSteps::enter) takes up a point. It forgets the one before, keeps what it needs of r, and
 //!    returns g = Jᵀr (unscaled), which the loop needs before it can choose S. Golub–Kahan: one Jᵀu, and Sg/‖Sg‖ is the
 //!    first right vector, so the product is not made again. Dense: J is formed.
-//! 2. [`answer`](GaussNewtonSteps::answer) is asked any number of times at that point, always with the same S. The first
-//!    call factorises, or starts the space. A later call may only make products if the question gives an [`Accuracy`]
-//!    and the answer falls short of it; without one it must make none, and the same question gives the same answer.
-//! 3. [`step`](GaussNewtonSteps::step) hands out δ for the last answer.
+//! 2. [`solution`](GaussNewtonSteps::solution) is asked any number of times at that point, always with the same S. The first
+//!    call factorises, or starts the space. A later call may only make products if the subproblem gives an [`Accuracy`]
+//!    and the solution falls short of it; without one it must make none, and the same subproblem gives the same solution.
+//! 3. [`step`](GaussNewtonSteps::step) hands out δ for the last solution.
 //!
 //! Products are made through `system.jacobian`, which counts them; `(system.more)(1)` is asked before each. A product that
-//! is not finite ends the space: the best answer without it is returned with [`InnerStop::NotFinite`], or `None` if
+//! is not finite ends the space: the best solution without it is returned with [`InnerStop::NotFinite`], or `None` if
 //! there is none at all. Nothing is allocated between two points.
 
 use super::family::{Accuracy, InnerStop};
-use super::spectral::{Answer, Question};
+use super::spectral::{Solution, Subproblem};
 use crate::base::Scalar;
 use crate::operator::LinearMap;
 
@@ -58,22 +58,22 @@ pub trait GaussNewtonSteps<T: Scalar> {
     /// where the norms of the columns are not known.
     fn largest_singular_value(&self) -> f64;
 
-    /// Whether every answer at a point is exact and costs no product once it was entered. Then the loop goes on after
+    /// Whether every solution at a point is exact and costs no product once it was entered. Then the loop goes on after
     /// the tolerance is reached, for the last digits.
     fn exact(&self) -> bool;
 
-    /// Answers `question` at the point last entered; without an accuracy, from what is there.
-    fn answer<J: LinearMap<T>>(
+    /// Answers `subproblem` at the point last entered; without an accuracy, from what is there.
+    fn solution<J: LinearMap<T>>(
         &mut self,
         system: &System<'_, T, J>,
-        question: Question,
+        subproblem: Subproblem,
         accuracy: Option<Accuracy>,
-    ) -> Option<(Answer, InnerStop)>;
+    ) -> Option<(Solution, InnerStop)>;
 
-    /// δ = Sz for the last answer.
+    /// δ = Sz for the last solution.
     fn step(&self, step: &mut [T]);
 
-    /// Moves `step` by the second-order correction ½a, (SJᵀJS + λ) S⁻¹a = −SJᵀr″ with the λ of the last answer, that r″,
+    /// Moves `step` by the second-order correction ½a, (SJᵀJS + λ) S⁻¹a = −SJᵀr″ with the λ of the last solution, that r″,
     /// the second derivative of r along δ, asks for, and returns ‖S⁻¹a‖; `None` if that takes further products.
     /// By default it does.
     fn accelerate(&mut self, second: &[T], shift: f64, step: &mut [T]) -> Option<f64> {
@@ -81,7 +81,7 @@ pub trait GaussNewtonSteps<T: Scalar> {
         None
     }
 
-    /// out ← Jδ for the last answer, if that takes no product; by default it does, and this is false.
+    /// out ← Jδ for the last solution, if that takes no product; by default it does, and this is false.
     fn image(&mut self, out: &mut [T]) -> bool {
         let _ = out;
         false

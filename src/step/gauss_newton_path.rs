@@ -1,11 +1,11 @@
-//! Which path answers a least-squares loop: dense factors or a Golub–Kahan space, chosen at the first point.
+//! Which path solutions a least-squares loop: dense factors or a Golub–Kahan space, chosen at the first point.
 
 use super::dense_least_squares::DenseLeastSquares;
-use super::family::{Accuracy, Inner, InnerStop};
+use super::family::{Accuracy, InnerSolver, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::golub_kahan::{ENTRY_COST, GolubKahan};
 use super::schur::Schur;
-use super::spectral::{Answer, Question};
+use super::spectral::{Solution, Subproblem};
 use crate::base::{Scalar, space};
 use crate::operator::LinearMap;
 
@@ -24,19 +24,19 @@ enum Path<T> {
 pub struct GaussNewtonPath<T> {
     m: usize,
     n: usize,
-    inner: Inner,
+    inner: InnerSolver,
     columns: usize,
     path: Option<Path<T>>,
 }
 
 impl<T: Scalar> GaussNewtonPath<T> {
     /// For m residuals and n parameters; `columns` is how many right vectors the Krylov path may store.
-    pub fn new(m: usize, n: usize, inner: Inner, columns: usize) -> Self {
+    pub fn new(m: usize, n: usize, inner: InnerSolver, columns: usize) -> Self {
         GaussNewtonPath { m, n, inner, columns, path: None }
     }
 
     /// For a model of residual blocks.
-    pub fn blocks(inner: Inner) -> Self {
+    pub fn blocks(inner: InnerSolver) -> Self {
         GaussNewtonPath { m: 0, n: 0, inner, columns: 0, path: Some(Path::Blocks(Box::new(Schur::new(inner)))) }
     }
 
@@ -45,9 +45,9 @@ impl<T: Scalar> GaussNewtonPath<T> {
             (Some(path), _) => matches!(path, Path::Dense(_)),
             // Nobody has all rows.
             (None, _) if space::residuals_in_parts() => false,
-            (None, Inner::Dense) => true,
-            (None, Inner::Krylov) => false,
-            (None, Inner::Automatic) => {
+            (None, InnerSolver::Dense) => true,
+            (None, InnerSolver::Krylov) => false,
+            (None, InnerSolver::Automatic) => {
                 let fits = self.m.max(self.n).saturating_mul(self.n) <= NUMBERS;
                 fits && jacobian.forming_cost() <= FORMING_LIMIT
             }
@@ -99,13 +99,13 @@ impl<T: Scalar> GaussNewtonSteps<T> for GaussNewtonPath<T> {
         on_path!(&self.path, false, path => path.exact())
     }
 
-    fn answer<J: LinearMap<T>>(
+    fn solution<J: LinearMap<T>>(
         &mut self,
         system: &System<'_, T, J>,
-        question: Question,
+        subproblem: Subproblem,
         accuracy: Option<Accuracy>,
-    ) -> Option<(Answer, InnerStop)> {
-        on_path!(&mut self.path, None, path => path.answer(system, question, accuracy))
+    ) -> Option<(Solution, InnerStop)> {
+        on_path!(&mut self.path, None, path => path.solution(system, subproblem, accuracy))
     }
 
     fn step(&self, step: &mut [T]) {

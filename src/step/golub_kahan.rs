@@ -1,4 +1,4 @@
-//! One Golub–Kahan space for all questions at a point of nonlinear least squares.
+//! One Golub–Kahan space for all subproblems at a point of nonlinear least squares.
 //!
 //! With A = JS, A Vₖ = Uₖ₊₁Bₖ and β₁u₁ = −r, the step in the space of dimension k is δ = SVₖy with
 //!
@@ -9,20 +9,20 @@
 //! are invariant to shifts by the identity alone. JᵀJ is never formed or projected, so its condition number, the square
 //! of that of J, does not come in.
 //!
-//! The space grows until the answer is accurate. Only V is stored and reorthogonalised, n numbers for each dimension;
+//! The space grows until the solution is accurate. Only V is stored and reorthogonalised, n numbers for each dimension;
 //! see [`Bidiagonalization`] for why no left vector is needed. When the memory is full, LSMR goes on from there with
-//! short recurrences, at the λ of the answer that was not accurate. The norm of its iterates only grows, as in MINRES on
+//! short recurrences, at the λ of the solution that was not accurate. The norm of its iterates only grows, as in MINRES on
 //! a positive definite system (Fong & Saunders, SQU J. Sci. 17 (2012)): an interior step that leaves the ball is cut at
 //! the boundary, as Steihaug (SIAM J. Numer. Anal. 20 (1983)) and Toint do; where λ > 0, it is raised until ‖z‖ ≤ 1.1Δ
 //! (the tolerance of Moré, LNM 630 (1978), section 5), and z is shortened to Δ. The better of that step and the one in
-//! the space is the answer.
+//! the space is the solution.
 
 use super::bidiagonal::Bidiagonal;
 use super::bidiagonalization::{Advance, Bidiagonalization};
 use super::family::{Accuracy, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::lsmr::Lsmr;
-use super::spectral::{Answer, Question};
+use super::spectral::{Solution, Subproblem};
 use crate::base::{Scalar, columns::Columns, kernels, space};
 use crate::operator::LinearMap;
 
@@ -57,11 +57,11 @@ enum State {
 struct Beyond<T> {
     process: Bidiagonalization<T>,
     lsmr: Lsmr<T>,
-    /// The question that it answered at this point, if its answer was the better one.
-    answered: Option<(Question, Answer, InnerStop)>,
+    /// The subproblem that it solved at this point, if its solution was the better one.
+    solved: Option<(Subproblem, Solution, InnerStop)>,
 }
 
-/// The space, and the answer last asked for. Storage: 2m + (5 + capacity)n numbers, one vector of n more where the norms of
+/// The space, and the solution last asked for. Storage: 2m + (5 + capacity)n numbers, one vector of n more where the norms of
 /// J's columns are not known; LSMR takes 2m + 9n more.
 pub struct GolubKahan<T> {
     capacity: usize,
@@ -87,7 +87,7 @@ pub struct GolubKahan<T> {
     /// A direction along which J was large at the point before, and how large.
     large: Option<(Vec<T>, f64)>,
     beyond: Option<Box<Beyond<T>>>,
-    /// Whether the last answer is LSMR's.
+    /// Whether the last solution is LSMR's.
     is_beyond: bool,
 }
 
@@ -218,19 +218,19 @@ impl<T: Scalar> GolubKahan<T> {
         Ok(())
     }
 
-    /// The answer in the space as it is.
-    fn answer_here(&mut self, question: Question) -> Option<Answer> {
+    /// The solution in the space as it is.
+    fn answer_here(&mut self, subproblem: Subproblem) -> Option<Solution> {
         if self.matrix.len() == 0 {
             return None;
         }
-        match question {
-            Question::Damped(damping) => Some(self.matrix.damped(damping)),
-            Question::Radius(radius) => Some(self.matrix.radius(radius)),
-            Question::Cubic(_) | Question::MetricBall(_) | Question::SaddleFree(_) => None,
+        match subproblem {
+            Subproblem::Damped(damping) => Some(self.matrix.damped(damping)),
+            Subproblem::Radius(radius) => Some(self.matrix.radius(radius)),
+            Subproblem::Cubic(_) | Subproblem::MetricBall(_) | Subproblem::SaddleFree(_) => None,
         }
     }
 
-    /// What is left of the normal equations for the last answer in the space; what rounding alone leaves counts as 0.
+    /// What is left of the normal equations for the last solution in the space; what rounding alone leaves counts as 0.
     fn residual(&self) -> f64 {
         match self.state {
             State::Invariant => 0.0,
@@ -251,8 +251,8 @@ impl<T: Scalar> GolubKahan<T> {
     fn go_on<J: LinearMap<T>>(
         &mut self,
         system: &System<'_, T, J>,
-        question: Question,
-        here: Answer,
+        subproblem: Subproblem,
+        here: Solution,
         tolerance: f64,
         truncated: bool,
     ) -> InnerStop {
@@ -261,10 +261,10 @@ impl<T: Scalar> GolubKahan<T> {
         let scaling = Some(&scaling[..]);
         let beyond = self.beyond.get_or_insert_with(|| {
             let process = Bidiagonalization::new(vec![T::zero(); m], n, 0);
-            Box::new(Beyond { process, lsmr: Lsmr::new(n), answered: None })
+            Box::new(Beyond { process, lsmr: Lsmr::new(n), solved: None })
         });
-        let Beyond { process: further, lsmr, answered } = &mut **beyond;
-        let radius = if let Question::Radius(radius) = question { radius } else { f64::INFINITY };
+        let Beyond { process: further, lsmr, solved } = &mut **beyond;
+        let radius = if let Subproblem::Radius(radius) = subproblem { radius } else { f64::INFINITY };
         let mut shift = here.shift;
         let mut stop = InnerStop::Limit;
         for _ in 0..CONTINUATIONS {
@@ -326,11 +326,11 @@ impl<T: Scalar> GolubKahan<T> {
         work.copy_from_slice(&lsmr.x);
         kernels::multiply(system.scaling, work);
         let slope = kernels::dot(system.gradient, work);
-        let answer = Answer { shift, norm, slope, curvature, on_boundary, hard_case: false };
-        let damping = if let Question::Damped(damping) = question { damping } else { 0.0 };
-        let gain = |answer: &Answer| answer.decrease() - 0.5 * damping * answer.norm * answer.norm;
-        if gain(&answer) >= gain(&here) {
-            *answered = Some((question, answer, stop));
+        let solution = Solution { shift, norm, slope, curvature, on_boundary, hard_case: false };
+        let damping = if let Subproblem::Damped(damping) = subproblem { damping } else { 0.0 };
+        let gain = |solution: &Solution| solution.decrease() - 0.5 * damping * solution.norm * solution.norm;
+        if gain(&solution) >= gain(&here) {
+            *solved = Some((subproblem, solution, stop));
         }
         stop
     }
@@ -347,7 +347,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
         self.state = State::Entered;
         self.is_beyond = false;
         if let Some(beyond) = &mut self.beyond {
-            beyond.answered = None;
+            beyond.solved = None;
         }
         let beta = self.process.start(residual);
         self.matrix.clear(beta);
@@ -364,18 +364,18 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
         known
     }
 
-    fn answer<J: LinearMap<T>>(
+    fn solution<J: LinearMap<T>>(
         &mut self,
         system: &System<'_, T, J>,
-        question: Question,
+        subproblem: Subproblem,
         accuracy: Option<Accuracy>,
-    ) -> Option<(Answer, InnerStop)> {
+    ) -> Option<(Solution, InnerStop)> {
         self.is_beyond = false;
-        if let Some((answered, answer, stop)) = self.beyond.as_ref().and_then(|beyond| beyond.answered)
-            && answered == question
+        if let Some((solved, solution, stop)) = self.beyond.as_ref().and_then(|beyond| beyond.solved)
+            && solved == subproblem
         {
             self.is_beyond = true;
-            return Some((answer, stop));
+            return Some((solution, stop));
         }
         if self.state == State::Entered && self.matrix.len() == 0 {
             self.scaling.copy_from_slice(system.scaling);
@@ -388,37 +388,38 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
             if !(self.size > 0.0 && self.size.is_finite()) {
                 self.state = State::Invariant;
                 let on_boundary = false;
-                let zero = Answer { shift: 0.0, norm: 0.0, slope: 0.0, curvature: 0.0, on_boundary, hard_case: false };
+                let zero =
+                    Solution { shift: 0.0, norm: 0.0, slope: 0.0, curvature: 0.0, on_boundary, hard_case: false };
                 return Some((zero, InnerStop::Exhausted));
             }
         }
         loop {
-            let answer = self.answer_here(question);
+            let solution = self.answer_here(subproblem);
             let Some(accuracy) = accuracy else {
-                return answer.map(|answer| (answer, InnerStop::Accurate));
+                return solution.map(|solution| (solution, InnerStop::Accurate));
             };
             let tolerance = (accuracy.residual * self.size).max(accuracy.enough);
-            if let Some(answer) = answer {
+            if let Some(solution) = solution {
                 let residual = self.residual();
                 if residual == 0.0 {
-                    return Some((answer, InnerStop::Exhausted));
+                    return Some((solution, InnerStop::Exhausted));
                 }
                 let filling = self.capacity == self.whole && self.whole <= FILLED;
                 if residual <= tolerance && !filling {
-                    return Some((answer, InnerStop::Accurate));
+                    return Some((solution, InnerStop::Accurate));
                 }
                 if self.matrix.len() == self.capacity && self.state == State::Ready {
-                    let stop = self.go_on(system, question, answer, tolerance, accuracy.truncated);
-                    let found = self.beyond.as_ref().and_then(|beyond| beyond.answered);
-                    self.is_beyond = found.is_some_and(|(answered, ..)| answered == question);
+                    let stop = self.go_on(system, subproblem, solution, tolerance, accuracy.truncated);
+                    let found = self.beyond.as_ref().and_then(|beyond| beyond.solved);
+                    self.is_beyond = found.is_some_and(|(solved, ..)| solved == subproblem);
                     return Some(match found {
-                        Some((_, answer, stop)) if self.is_beyond => (answer, stop),
-                        _ => (self.answer_here(question)?, stop),
+                        Some((_, solution, stop)) if self.is_beyond => (solution, stop),
+                        _ => (self.answer_here(subproblem)?, stop),
                     });
                 }
             }
             if let Err(stop) = self.grow(system) {
-                return answer.map(|answer| (answer, stop));
+                return solution.map(|solution| (solution, stop));
             }
         }
     }

@@ -8,7 +8,7 @@ use super::dense_least_squares::DenseLeastSquares;
 use super::family::{Accuracy, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::golub_kahan::GolubKahan;
-use super::spectral::{Answer, Question};
+use super::spectral::{Solution, Subproblem};
 use crate::base::random::SplitMix64;
 use crate::base::{Scalar, kernels};
 use crate::operator::{LinearMap, linear_map};
@@ -70,7 +70,7 @@ impl Problem {
     }
 }
 
-/// Asks questions at one point.
+/// Asks subproblems at one point.
 struct At<T, S> {
     residual: Vec<T>,
     gradient: Vec<T>,
@@ -90,10 +90,10 @@ impl<T: Scalar, S: GaussNewtonSteps<T>> At<T, S> {
     fn ask_limited(
         &mut self,
         problem: &Problem,
-        question: Question,
+        subproblem: Subproblem,
         accuracy: Option<Accuracy>,
         most: usize,
-    ) -> Option<(Answer, InnerStop, Vec<f64>)> {
+    ) -> Option<(Solution, InnerStop, Vec<f64>)> {
         let before = problem.products.get();
         let system = System {
             jacobian: &problem.map(),
@@ -102,14 +102,19 @@ impl<T: Scalar, S: GaussNewtonSteps<T>> At<T, S> {
             scaling: &self.scaling,
             more: &|further| problem.products.get() - before + further <= most,
         };
-        let (answer, stop) = self.steps.answer(&system, question, accuracy)?;
+        let (solution, stop) = self.steps.solution(&system, subproblem, accuracy)?;
         let mut step = vec![T::nan(); self.scaling.len()];
         self.steps.step(&mut step);
-        Some((answer, stop, step.iter().map(|&v| v.into()).collect()))
+        Some((solution, stop, step.iter().map(|&v| v.into()).collect()))
     }
 
-    fn ask(&mut self, problem: &Problem, question: Question, accuracy: Accuracy) -> (Answer, InnerStop, Vec<f64>) {
-        self.ask_limited(problem, question, Some(accuracy), usize::MAX).unwrap()
+    fn solve(
+        &mut self,
+        problem: &Problem,
+        subproblem: Subproblem,
+        accuracy: Accuracy,
+    ) -> (Solution, InnerStop, Vec<f64>) {
+        self.ask_limited(problem, subproblem, Some(accuracy), usize::MAX).unwrap()
     }
 }
 
@@ -121,9 +126,9 @@ fn krylov<T: Scalar>(problem: &Problem, capacity: usize) -> At<T, GolubKahan<T>>
     At::new(problem, GolubKahan::new(problem.a.nrows(), problem.a.ncols(), capacity))
 }
 
-/// The same question for the dense path, which refuses to damp a singular matrix by 0.
-fn regular(question: Question) -> Question {
-    if question == Question::Damped(0.0) { Question::Radius(1e30) } else { question }
+/// The same subproblem for the dense path, which refuses to damp a singular matrix by 0.
+fn regular(subproblem: Subproblem) -> Subproblem {
+    if subproblem == Subproblem::Damped(0.0) { Subproblem::Radius(1e30) } else { subproblem }
 }
 
 fn dense(problem: &Problem) -> At<f64, DenseLeastSquares<f64>> {
@@ -138,20 +143,20 @@ fn answers_are_those_of_the_dense_path() {
             problem.scaling[2] = 0.0; // held
         }
         let (mut krylov, mut dense) = (krylov::<f64>(&problem, 100), dense(&problem));
-        let newton = dense.ask(&problem, regular(Question::Damped(0.0)), STRICT).0.norm;
-        let questions = [1e-3, 0.1, 1.0, 1e3].map(Question::Damped).into_iter();
-        let radii = [2.0, 0.9, 0.1, 1e-6].map(|share| Question::Radius(share * newton));
-        for question in questions.chain(radii).chain([Question::Damped(0.0)]) {
-            let (theirs, _, expected) = dense.ask(&problem, regular(question), STRICT);
-            let (answer, _, step) = krylov.ask(&problem, question, STRICT);
+        let newton = dense.solve(&problem, regular(Subproblem::Damped(0.0)), STRICT).0.norm;
+        let subproblems = [1e-3, 0.1, 1.0, 1e3].map(Subproblem::Damped).into_iter();
+        let radii = [2.0, 0.9, 0.1, 1e-6].map(|share| Subproblem::Radius(share * newton));
+        for subproblem in subproblems.chain(radii).chain([Subproblem::Damped(0.0)]) {
+            let (theirs, _, expected) = dense.solve(&problem, regular(subproblem), STRICT);
+            let (solution, _, step) = krylov.solve(&problem, subproblem, STRICT);
             let error = distance(&step, &expected) / kernels::norm(&expected);
-            assert!(error < 1e-8, "{m} {n} {question:?} {error:e}");
-            assert!((answer.norm - theirs.norm).abs() <= 1e-8 * theirs.norm);
-            assert!((answer.shift - theirs.shift).abs() <= 1e-6 * theirs.shift, "{answer:?} {theirs:?}");
-            assert_eq!(answer.on_boundary, theirs.on_boundary);
+            assert!(error < 1e-8, "{m} {n} {subproblem:?} {error:e}");
+            assert!((solution.norm - theirs.norm).abs() <= 1e-8 * theirs.norm);
+            assert!((solution.shift - theirs.shift).abs() <= 1e-6 * theirs.shift, "{solution:?} {theirs:?}");
+            assert_eq!(solution.on_boundary, theirs.on_boundary);
             let (decrease, norm) = problem.truth(&step);
-            assert!((answer.decrease() - decrease).abs() <= 1e-12 * kernels::norm(&problem.residual).powi(2));
-            assert!((answer.norm - norm).abs() <= 1e-12 * norm);
+            assert!((solution.decrease() - decrease).abs() <= 1e-12 * kernels::norm(&problem.residual).powi(2));
+            assert!((solution.norm - norm).abs() <= 1e-12 * norm);
         }
     }
 }
@@ -162,18 +167,21 @@ fn ill_conditioned_steps_are_those_of_the_dense_path() {
     let problem = Problem::with_singular_values(90, 40, &sigma, 7);
     let (mut krylov, mut dense) = (krylov::<f64>(&problem, 40), dense(&problem));
     for damping in [1e-2, 1e-6, 1e-10, 1e-14] {
-        let (_, _, expected) = dense.ask(&problem, Question::Damped(damping), STRICT);
-        let (_, _, step) = krylov.ask(&problem, Question::Damped(damping), STRICT);
+        let (_, _, expected) = dense.solve(&problem, Subproblem::Damped(damping), STRICT);
+        let (_, _, step) = krylov.solve(&problem, Subproblem::Damped(damping), STRICT);
         // Both are backward stable: the error is that of the data times ‖J‖/λ^½, at most, and with r again.
         let error = distance(&step, &expected) / kernels::norm(&expected);
         assert!(error < 1e-14 / damping.sqrt() * 100.0, "{damping:e} {error:e}");
     }
     for radius in [1e-1, 1e3, 1e6, 1e9] {
-        let theirs = dense.ask(&problem, Question::Radius(radius), STRICT).0;
-        let (answer, _, step) = krylov.ask(&problem, Question::Radius(radius), STRICT);
+        let theirs = dense.solve(&problem, Subproblem::Radius(radius), STRICT).0;
+        let (solution, _, step) = krylov.solve(&problem, Subproblem::Radius(radius), STRICT);
         // λ down to 1e-24 of ‖J‖² and still not lost: JᵀJ would know nothing below 1e-16.
-        assert!((answer.shift / theirs.shift - 1.0).abs() < 1e-3, "{radius:e} {answer:?} {theirs:?}");
-        assert!((answer.decrease() / theirs.decrease() - 1.0).abs() < 1e-12 + 1e-15 * radius, "{answer:?} {theirs:?}");
+        assert!((solution.shift / theirs.shift - 1.0).abs() < 1e-3, "{radius:e} {solution:?} {theirs:?}");
+        assert!(
+            (solution.decrease() / theirs.decrease() - 1.0).abs() < 1e-12 + 1e-15 * radius,
+            "{solution:?} {theirs:?}"
+        );
         assert!((problem.truth(&step).1 / radius - 1.0).abs() < 1e-12);
     }
     let (largest, lowest) = krylov.steps.singular_values().unwrap();
@@ -188,33 +196,33 @@ fn further_questions_cost_nothing() {
     let mut at = krylov::<f64>(&problem, 45);
     assert_eq!(problem.products.get(), 2); // Jᵀr, and a bound on ‖J‖ from J times that
     let accuracy = Accuracy { residual: 0.1, ..STRICT };
-    let (first, _, step) = at.ask(&problem, Question::Radius(0.5), accuracy);
+    let (first, _, step) = at.solve(&problem, Subproblem::Radius(0.5), accuracy);
     let made = problem.products.get();
     assert!(made > 2 && made < 42 && made.is_multiple_of(2), "{made}");
     // Rejected: shorter and shorter, from what is there.
     for radius in [0.25, 0.1, 1e-3] {
-        let (answer, _, _) = at.ask_limited(&problem, Question::Radius(radius), None, 0).unwrap();
-        assert!((answer.norm - radius).abs() <= 1e-14);
+        let (solution, _, _) = at.ask_limited(&problem, Subproblem::Radius(radius), None, 0).unwrap();
+        assert!((solution.norm - radius).abs() <= 1e-14);
     }
-    // More damping is answered accurately by the same space.
-    at.ask(&problem, Question::Damped(10.0 * first.shift), accuracy);
-    assert_eq!(at.ask(&problem, Question::Radius(0.5), accuracy).2, step);
+    // More damping is solved accurately by the same space.
+    at.solve(&problem, Subproblem::Damped(10.0 * first.shift), accuracy);
+    assert_eq!(at.solve(&problem, Subproblem::Radius(0.5), accuracy).2, step);
     assert_eq!(problem.products.get(), made);
 }
 
 #[test]
 fn limits_are_kept_and_taken_up_again() {
     let problem = Problem::random(60, 30, 6);
-    let question = Question::Damped(1e-3);
+    let subproblem = Subproblem::Damped(1e-3);
     let mut at = krylov::<f64>(&problem, 30);
-    assert!(at.ask_limited(&problem, question, Some(STRICT), 0).is_none());
-    assert!(at.ask_limited(&problem, question, None, 0).is_none());
+    assert!(at.ask_limited(&problem, subproblem, Some(STRICT), 0).is_none());
+    assert!(at.ask_limited(&problem, subproblem, None, 0).is_none());
     let mut before = 0.0_f64;
     loop {
         let made = problem.products.get();
-        let (answer, stop, step) = at.ask_limited(&problem, question, Some(STRICT), 3).unwrap();
-        assert!((answer.decrease() - problem.truth(&step).0).abs() < 1e-12 * before.max(1.0));
-        let gain = answer.decrease() - 0.5e-3 * answer.norm * answer.norm;
+        let (solution, stop, step) = at.ask_limited(&problem, subproblem, Some(STRICT), 3).unwrap();
+        assert!((solution.decrease() - problem.truth(&step).0).abs() < 1e-12 * before.max(1.0));
+        let gain = solution.decrease() - 0.5e-3 * solution.norm * solution.norm;
         assert!(gain >= before * (1.0 - 1e-14));
         before = gain;
         if stop != InnerStop::Limit {
@@ -222,13 +230,13 @@ fn limits_are_kept_and_taken_up_again() {
         }
         assert_eq!(problem.products.get() - made, 3);
     }
-    // The same answer as at once, for the same products.
+    // The same solution as at once, for the same products.
     let made = problem.products.get() - 1;
     let other = Problem::random(60, 30, 6);
     let mut at_once = krylov::<f64>(&other, 30);
-    let (answer, _, _) = at_once.ask(&other, question, STRICT);
+    let (solution, _, _) = at_once.solve(&other, subproblem, STRICT);
     assert_eq!(other.products.get() - 1, made);
-    assert!((answer.decrease() - 0.5e-3 * answer.norm * answer.norm - before).abs() <= 1e-15 * before);
+    assert!((solution.decrease() - 0.5e-3 * solution.norm * solution.norm - before).abs() <= 1e-15 * before);
 }
 
 #[test]
@@ -236,24 +244,24 @@ fn beyond_the_memory_answers_are_as_accurate() {
     let sigma: Vec<f64> = (0..50).map(|i| 10.0_f64.powf(-2.0 * i as f64 / 49.0)).collect();
     let problem = Problem::with_singular_values(120, 50, &sigma, 8);
     let mut dense = dense(&problem);
-    let newton = dense.ask(&problem, regular(Question::Damped(0.0)), STRICT).0.norm;
+    let newton = dense.solve(&problem, regular(Subproblem::Damped(0.0)), STRICT).0.norm;
     for capacity in [1, 3, 10] {
         for damping in [0.0, 1e-4, 1e-2] {
             let mut at = krylov::<f64>(&problem, capacity);
             let accuracy = Accuracy { residual: 1e-10, ..STRICT };
-            let (_, _, expected) = dense.ask(&problem, Question::Damped(damping), STRICT);
-            let (answer, stop, step) = at.ask(&problem, Question::Damped(damping), accuracy);
+            let (_, _, expected) = dense.solve(&problem, Subproblem::Damped(damping), STRICT);
+            let (solution, stop, step) = at.solve(&problem, Subproblem::Damped(damping), accuracy);
             assert_eq!(stop, InnerStop::Accurate);
             let error = distance(&step, &expected) / kernels::norm(&expected);
             assert!(error < 1e-6, "{capacity} {damping} {error:e}");
             let (decrease, norm) = problem.truth(&step);
-            assert!((answer.decrease() - decrease).abs() < 1e-11 && (answer.norm - norm).abs() < 1e-10 * norm);
-            // The same question again: the same answer, for nothing.
+            assert!((solution.decrease() - decrease).abs() < 1e-11 && (solution.norm - norm).abs() < 1e-10 * norm);
+            // The same subproblem again: the same solution, for nothing.
             let made = problem.products.get();
-            assert_eq!(at.ask(&problem, Question::Damped(damping), accuracy).2, step);
-            assert_eq!(at.ask_limited(&problem, Question::Damped(damping), None, 0).unwrap().2, step);
+            assert_eq!(at.solve(&problem, Subproblem::Damped(damping), accuracy).2, step);
+            assert_eq!(at.ask_limited(&problem, Subproblem::Damped(damping), None, 0).unwrap().2, step);
             // Another one from the space.
-            let (short, _, _) = at.ask_limited(&problem, Question::Radius(0.1), None, 0).unwrap();
+            let (short, _, _) = at.ask_limited(&problem, Subproblem::Radius(0.1), None, 0).unwrap();
             assert!((short.norm - 0.1).abs() < 1e-14);
             assert_eq!(problem.products.get(), made);
         }
@@ -262,15 +270,15 @@ fn beyond_the_memory_answers_are_as_accurate() {
             let mut at = krylov::<f64>(&problem, capacity);
             let space = {
                 let rough = Accuracy { residual: 1e3, ..STRICT };
-                at.ask(&problem, Question::Radius(radius), rough).0.decrease()
+                at.solve(&problem, Subproblem::Radius(radius), rough).0.decrease()
             };
             let accuracy = Accuracy { residual: 1e-3, truncated: true, ..STRICT };
-            let (best, _, _) = dense.ask(&problem, Question::Radius(radius), STRICT);
-            let (answer, _, step) = at.ask(&problem, Question::Radius(radius), accuracy);
+            let (best, _, _) = dense.solve(&problem, Subproblem::Radius(radius), STRICT);
+            let (solution, _, step) = at.solve(&problem, Subproblem::Radius(radius), accuracy);
             let (decrease, norm) = problem.truth(&step);
-            assert!((answer.decrease() - decrease).abs() < 1e-11, "{answer:?} {decrease}");
+            assert!((solution.decrease() - decrease).abs() < 1e-11, "{solution:?} {decrease}");
             assert!(norm <= radius * (1.0 + 1e-12), "{norm} {radius}");
-            assert!(decrease >= 0.9 * best.decrease() && decrease >= space, "{capacity} {share} {answer:?} {best:?}");
+            assert!(decrease >= 0.9 * best.decrease() && decrease >= space, "{capacity} {share} {solution:?} {best:?}");
         }
     }
 }
@@ -279,11 +287,11 @@ fn beyond_the_memory_answers_are_as_accurate() {
 fn single_precision_answers_to_its_own() {
     let problem = Problem::random(80, 20, 9);
     let (mut single, mut dense) = (krylov::<f32>(&problem, 20), dense(&problem));
-    for question in [Question::Damped(0.0), Question::Damped(1.0), Question::Radius(0.2)] {
-        let (_, _, expected) = dense.ask(&problem, regular(question), STRICT);
-        let (_, stop, step) = single.ask(&problem, question, STRICT);
+    for subproblem in [Subproblem::Damped(0.0), Subproblem::Damped(1.0), Subproblem::Radius(0.2)] {
+        let (_, _, expected) = dense.solve(&problem, regular(subproblem), STRICT);
+        let (_, stop, step) = single.solve(&problem, subproblem, STRICT);
         let error = distance(&step, &expected) / kernels::norm(&expected);
-        assert!(error < 1e-5 && stop == InnerStop::Exhausted, "{question:?} {error:e} {stop:?}");
+        assert!(error < 1e-5 && stop == InnerStop::Exhausted, "{subproblem:?} {error:e} {stop:?}");
     }
 }
 
@@ -292,9 +300,9 @@ fn rank_deficient_steps_are_the_shortest() {
     for (m, n) in [(30, 12), (12, 30)] {
         let problem = Problem::with_singular_values(m, n, &[3.0, 2.0, 1.0, 0.1], 10);
         let (mut krylov, mut dense) = (krylov::<f64>(&problem, 30), dense(&problem));
-        let (_, _, expected) = dense.ask(&problem, regular(Question::Damped(0.0)), STRICT);
+        let (_, _, expected) = dense.solve(&problem, regular(Subproblem::Damped(0.0)), STRICT);
         let before = problem.products.get();
-        let (_, stop, step) = krylov.ask(&problem, Question::Damped(0.0), STRICT);
+        let (_, stop, step) = krylov.solve(&problem, Subproblem::Damped(0.0), STRICT);
         assert_eq!(stop, InnerStop::Exhausted);
         assert_eq!(problem.products.get() - before, 7); // the first was made on entering
         assert!(distance(&step, &expected) < 1e-11 * kernels::norm(&expected));
@@ -305,13 +313,13 @@ fn rank_deficient_steps_are_the_shortest() {
 fn nothing_to_gain_is_a_zero_step() {
     let mut problem = Problem::random(6, 3, 11);
     problem.residual.fill(0.0);
-    let (answer, stop, step) = krylov::<f64>(&problem, 3).ask(&problem, Question::Radius(1.0), STRICT);
-    assert_eq!((answer.norm, answer.decrease(), stop, step), (0.0, 0.0, InnerStop::Exhausted, vec![0.0; 3]));
+    let (solution, stop, step) = krylov::<f64>(&problem, 3).solve(&problem, Subproblem::Radius(1.0), STRICT);
+    assert_eq!((solution.norm, solution.decrease(), stop, step), (0.0, 0.0, InnerStop::Exhausted, vec![0.0; 3]));
     // All components held.
     let mut problem = Problem::random(6, 3, 12);
     problem.scaling.fill(0.0);
-    let (answer, _, step) = krylov::<f64>(&problem, 3).ask(&problem, Question::Damped(0.0), STRICT);
-    assert_eq!((answer.norm, step), (0.0, vec![0.0; 3]));
+    let (solution, _, step) = krylov::<f64>(&problem, 3).solve(&problem, Subproblem::Damped(0.0), STRICT);
+    assert_eq!((solution.norm, step), (0.0, vec![0.0; 3]));
 }
 
 #[test]
@@ -349,7 +357,7 @@ fn products_that_are_not_finite_end_the_space() {
                 scaling: &problem.scaling,
                 more: &|_| true,
             };
-            let Some((answer, stop)) = steps.answer(&system, Question::Radius(0.5), Some(STRICT)) else {
+            let Some((solution, stop)) = steps.solution(&system, Subproblem::Radius(0.5), Some(STRICT)) else {
                 assert_eq!(fails_at, 2);
                 continue;
             };
@@ -357,7 +365,7 @@ fn products_that_are_not_finite_end_the_space() {
             steps.step(&mut step);
             let (decrease, norm) = problem.truth(&step);
             assert_eq!(stop, InnerStop::NotFinite, "{fails_at}");
-            assert!(decrease > 0.0 && (answer.decrease() - decrease).abs() < 1e-12 * decrease.max(1.0));
+            assert!(decrease > 0.0 && (solution.decrease() - decrease).abs() < 1e-12 * decrease.max(1.0));
             assert!(norm <= 0.5 * (1.0 + 1e-12));
         }
     }
@@ -374,22 +382,23 @@ fn invariants() {
         let mut at = krylov::<f64>(&problem, capacity);
         let accuracy = Accuracy { residual: 0.1, truncated: true, ..STRICT };
         let (damping, more, radius) = (10.0_f64.powf(damping), 10.0_f64.powf(damping + more), 10.0_f64.powf(radius));
-        at.ask(&problem, Question::Damped(damping), accuracy);
+        at.solve(&problem, Subproblem::Damped(damping), accuracy);
         // In one space: more damping is shorter; a larger radius gains more.
-        let free = |at: &mut At<f64, _>, question| at.ask_limited(&problem, question, None, 0).unwrap().0;
-        let less_damped = at.ask_limited(&problem, Question::Radius(f64::MAX), None, 0).map(|(answer, ..)| answer.norm);
-        assert!(free(&mut at, Question::Damped(more)).norm <= less_damped.unwrap() * (1.0 + 1e-12));
+        let free = |at: &mut At<f64, _>, subproblem| at.ask_limited(&problem, subproblem, None, 0).unwrap().0;
+        let less_damped =
+            at.ask_limited(&problem, Subproblem::Radius(f64::MAX), None, 0).map(|(solution, ..)| solution.norm);
+        assert!(free(&mut at, Subproblem::Damped(more)).norm <= less_damped.unwrap() * (1.0 + 1e-12));
         assert!(
-            free(&mut at, Question::Radius(radius)).decrease()
-                <= free(&mut at, Question::Radius(2.0 * radius)).decrease() * (1.0 + 1e-12)
+            free(&mut at, Subproblem::Radius(radius)).decrease()
+                <= free(&mut at, Subproblem::Radius(2.0 * radius)).decrease() * (1.0 + 1e-12)
         );
-        for question in [Question::Damped(damping), Question::Radius(radius)] {
-            let (answer, _, step) = at.ask(&problem, question, accuracy);
+        for subproblem in [Subproblem::Damped(damping), Subproblem::Radius(radius)] {
+            let (solution, _, step) = at.solve(&problem, subproblem, accuracy);
             let (decrease, norm) = problem.truth(&step);
-            assert!((answer.decrease() - decrease).abs() <= 1e-12 * kernels::norm(&problem.residual).powi(2));
+            assert!((solution.decrease() - decrease).abs() <= 1e-12 * kernels::norm(&problem.residual).powi(2));
             assert!(decrease >= 0.0);
-            assert!((answer.norm - norm).abs() <= 1e-10 * norm);
-            if let Question::Radius(radius) = question {
+            assert!((solution.norm - norm).abs() <= 1e-10 * norm);
+            if let Subproblem::Radius(radius) = subproblem {
                 assert!(norm <= radius * (1.0 + 1e-12));
             }
         }

@@ -2,10 +2,10 @@
 
 use super::remembered::RememberedModel;
 
-/// Which path answers.
+/// Which path solutions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Inner {
+pub enum InnerSolver {
     /// Krylov, until that costs as much as the matrix: where d ≤ 2048 (4d² numbers are 128 MiB then, whatever the memory of
     /// the Krylov path) and the products lately made, or those that the space of this point seems to need, are as many as
     /// forming the matrix costs ([`forming_cost`](crate::SymmetricOperator::forming_cost)), the matrix is formed; a space of k
@@ -16,7 +16,7 @@ pub enum Inner {
     /// A stored Krylov space, and conjugate gradients beyond its memory.
     Krylov,
     /// The matrix is formed: d products or what `forming_cost` says, and 4d² numbers, or an error where those do not fit.
-    /// Not where x is spread over ranks ([`distributed`](crate::distributed)).
+    /// Not where x is spread over ranks ([`distributed`](crate::ranks::distributed)).
     Dense,
 }
 
@@ -36,11 +36,11 @@ pub enum InnerStop {
     ClosedForm,
     /// No more products were allowed.
     Limit,
-    /// A product was not finite; the answer is the best without it.
+    /// A product was not finite; the solution is the best without it.
     NotFinite,
 }
 
-/// When an answer is accurate enough.
+/// When a solution is accurate enough.
 #[derive(Clone, Copy, Debug)]
 pub struct Accuracy {
     /// ‖r‖ ≤ `residual` ‖g‖, with r = (M + λI)δ + g.

@@ -1,4 +1,4 @@
-//! A Krylov space with everything that its products tell, kept to answer any question without a further product.
+//! A Krylov space with everything that its products tell, kept to solution any subproblem without a further product.
 //!
 //! The space V (orthonormal columns) grows by preconditioned residuals, as in Davidson's method (Morgan & Scott, SIAM
 //! J. Sci. Stat. Comput. 7 (1986); for linear systems this is the flexible form of FOM, Saad, *Iterative Methods for
@@ -7,16 +7,16 @@
 //!
 //!   δ = Vy,   (G + λI) y = −Vᵀg,   r = (M + λI)δ + g = Wy + λVy + g
 //!
-//! answers every question of [`spectral`](super::spectral) with its true residual r, for any λ, Δ, σ or ε.
+//! solutions every subproblem of [`spectral`](super::spectral) with its true residual r, for any λ, Δ, σ or ε.
 //!
 //! Deviations from the textbook Lanczos process, and why: the basis is reorthogonalised in full (classical
 //! Gram–Schmidt, repeated where more than half of a vector cancelled: Daniel, Gragg, Kaufman & Stewart 1976; Giraud et
 //! al. 2005), since k stays small; G is held as a full matrix, since a preconditioner, a remembered first direction
 //! or an operator that is not quite symmetric make it so; radius and shift are measured in the Euclidean norm also with
-//! a preconditioner, which therefore changes the number of products but never the answer.
+//! a preconditioner, which therefore changes the number of products but never the solution.
 
 use super::projected::Projected;
-use super::spectral::{Answer, Indefinite, Question};
+use super::spectral::{Indefinite, Solution, Subproblem};
 use super::units::binade;
 use crate::base::{Scalar, columns::Columns, kernels};
 use crate::operator::SymmetricOperator;
@@ -32,7 +32,7 @@ pub enum Growth {
     NotFinite,
 }
 
-/// The space, its products, and the answer last asked for. Storage: 2·capacity + 1 vectors of length d.
+/// The space, its products, and the solution last asked for. Storage: 2·capacity + 1 vectors of length d.
 pub struct KrylovSpace<T> {
     dim: usize,
     capacity: usize,
@@ -232,9 +232,9 @@ impl<T: Scalar> KrylovSpace<T> {
         self.projected.lowest_eigenvalue()
     }
 
-    /// Answers `question` in the space; the step is then had from [`step`](Self::step).
-    pub fn answer(&mut self, question: Question) -> Result<Answer, Indefinite> {
-        self.projected.answer(question)
+    /// Answers `subproblem` in the space; the step is then had from [`step`](Self::step).
+    pub fn solution(&mut self, subproblem: Subproblem) -> Result<Solution, Indefinite> {
+        self.projected.solution(subproblem)
     }
 
     /// The `j`-th lowest Ritz vector and its product. Expects Ritz values to have been asked for.
@@ -245,7 +245,7 @@ impl<T: Scalar> KrylovSpace<T> {
     }
 
     /// direction ← Mv + λv for the newest basis vector v: with a fixed preconditioner this spans the same spaces as the
-    /// residual does, and needs no answer.
+    /// residual does, and needs no solution.
     pub fn point_to_newest_product(&mut self, shift: f64) {
         let newest = (self.len - 1) * self.dim..self.len * self.dim;
         self.work.copy_from_slice(&self.products[newest.clone()]);
@@ -260,18 +260,18 @@ impl<T: Scalar> KrylovSpace<T> {
         Some(lowest)
     }
 
-    /// δ ← Vy for the last answer.
+    /// δ ← Vy for the last solution.
     pub fn step(&self, step: &mut [T]) {
         self.basis().times(self.projected.coefficients(), step);
     }
 
-    /// out ← Mδ for the last answer.
+    /// out ← Mδ for the last solution.
     pub fn product(&self, out: &mut [T]) {
         self.products().times(self.projected.coefficients(), out);
     }
 
-    /// Computes r = (M + λI)δ/α + g for the last answer, leaves it in [`direction`](Self::direction), returns ‖r‖. α = 1
-    /// but for questions whose answer is a multiple of the Newton step.
+    /// Computes r = (M + λI)δ/α + g for the last solution, leaves it in [`direction`](Self::direction), returns ‖r‖. α = 1
+    /// but for subproblems whose solution is a multiple of the Newton step.
     pub fn residual(&mut self, alpha: f64, shift: f64, gradient: &[T]) -> f64 {
         let (k, dim) = (self.len, self.dim);
         let y = self.projected.coefficients();

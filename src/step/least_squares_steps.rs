@@ -3,7 +3,7 @@
 use super::family::{Accuracy, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::golub_kahan::GolubKahan;
-use super::spectral::Question;
+use super::spectral::Subproblem;
 use super::steps::StepOutcome;
 use crate::base::{
     Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
@@ -23,24 +23,25 @@ pub struct LeastSquaresStep<T> {
     pub decrease: f64,
     /// Whether ‖δ‖ is the radius.
     pub on_boundary: bool,
-    /// Products, of both kinds, that this question took: twice the dimensions that it added to the space. The first
+    /// Products, of both kinds, that this subproblem took: twice the dimensions that it added to the space. The first
     /// product with J is made beforehand.
     pub products: usize,
     /// How it came out: accurate where ‖Jᵀ(Jδ + r) + λδ‖ ≤ tolerance·‖Jᵀr‖, or as small as rounding allows.
     pub outcome: StepOutcome,
 }
 
-/// All least-squares steps at one point: a Golub–Kahan space that is built once and answers any λ and any Δ.
+/// All least-squares steps at one point: a Golub–Kahan space that is built once and solutions any λ and any Δ.
 ///
 ///   argmin ½‖Jδ + r‖² + ½λ‖δ‖²,   argmin ½‖Jδ + r‖²  s.t. ‖δ‖ ≤ Δ
 ///
-/// A question costs products, one with J and one with Jᵀ for each dimension, only while its answer is not accurate. JᵀJ
+/// A subproblem costs products, one with J and one with Jᵀ for each dimension, only while its solution is not accurate. JᵀJ
 /// is not formed, so its condition number does not come in. Where J has no full column rank the shortest step is found.
 /// Storage: 2m + 6n numbers and n for each vector of the basis, as many as `basis`; where these do not suffice, LSMR goes
 /// on with 2m + 6n more. A preconditioner of J is not used: for another norm of δ, give the product of J with its inverse.
 ///
 /// ```
-/// use newton_krylov::{LeastSquaresSteps, linear_map};
+/// use newton_krylov::linear_map;
+/// use newton_krylov::steps::LeastSquaresSteps;
 ///
 /// let j = linear_map(
 ///     3,
@@ -93,7 +94,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> LeastSquaresSteps<'a, T, J> {
     /// If λ is negative, NaN or infinite.
     pub fn damped(&mut self, damping: f64) -> Result<LeastSquaresStep<T>> {
         check_range("damping", damping, damping >= 0.0 && damping.is_finite(), "at least 0 and finite")?;
-        self.ask(Question::Damped(damping))
+        self.solve(Subproblem::Damped(damping))
     }
 
     /// argmin ½‖Jδ + r‖² subject to ‖δ‖ ≤ Δ for the radius Δ.
@@ -102,16 +103,16 @@ impl<'a, T: Scalar, J: LinearMap<T>> LeastSquaresSteps<'a, T, J> {
     /// If Δ is not positive and finite.
     pub fn within(&mut self, radius: f64) -> Result<LeastSquaresStep<T>> {
         check_range("radius", radius, radius > 0.0 && radius.is_finite(), "positive and finite")?;
-        self.ask(Question::Radius(radius))
+        self.solve(Subproblem::Radius(radius))
     }
 
     /// The largest and the lowest singular value of J in the space, from inside: their ratio is a lower bound on the
-    /// condition number. `None` before the first question.
+    /// condition number. `None` before the first subproblem.
     pub fn singular_values(&self) -> Option<(f64, f64)> {
         self.space.singular_values()
     }
 
-    fn ask(&mut self, question: Question) -> Result<LeastSquaresStep<T>> {
+    fn solve(&mut self, subproblem: Subproblem) -> Result<LeastSquaresStep<T>> {
         let before = self.space.products_made();
         let system = System {
             jacobian: self.jacobian,
@@ -121,11 +122,11 @@ impl<'a, T: Scalar, J: LinearMap<T>> LeastSquaresSteps<'a, T, J> {
             more: &|_| true,
         };
         let accuracy = Accuracy { residual: self.tolerance, energy: 0.0, enough: 0.0, truncated: false };
-        let answer = if self.entered { self.space.answer(&system, question, Some(accuracy)) } else { None };
+        let solution = if self.entered { self.space.solution(&system, subproblem, Some(accuracy)) } else { None };
         check_callback(self.jacobian.take_error())?;
         let products = self.space.products_made() - before;
         let mut step = vec![T::zero(); self.gradient.len()];
-        let Some((answer, stop)) = answer else {
+        let Some((solution, stop)) = solution else {
             let (shift, outcome) = (f64::NAN, StepOutcome::NotFinite);
             let (norm, decrease) = (0.0, 0.0);
             return Ok(LeastSquaresStep { step, shift, norm, decrease, on_boundary: false, products, outcome });
@@ -140,9 +141,9 @@ impl<'a, T: Scalar, J: LinearMap<T>> LeastSquaresSteps<'a, T, J> {
         Ok(LeastSquaresStep {
             norm: kernels::norm(&step),
             step,
-            shift: answer.shift,
-            decrease: answer.decrease(),
-            on_boundary: answer.on_boundary,
+            shift: solution.shift,
+            decrease: solution.decrease(),
+            on_boundary: solution.on_boundary,
             products,
             outcome,
         })

@@ -8,7 +8,7 @@
 //! Deviations, and why: the recurrences only propose. Whatever they promise is compared with the true b − Ax and
 //! Aᵀ(b − Ax) − λ²x, for one product each; where these miss the tests, or where there is a first guess x₀, the method goes on
 //! with a correction z of the x that it has, min ‖A(x + z) − b‖² + λ²‖x + z‖². With λ > 0 that is an undamped problem in
-//! [A; λI]: damping only z, as SciPy's `lsmr` does with its x₀, would answer another question.
+//! [A; λI]: damping only z, as SciPy's `lsmr` does with its x₀, would solution another subproblem.
 
 use super::bidiagonalization::{Advance, Bidiagonalization, Scaled};
 use super::lsmr::Lsmr;
@@ -29,7 +29,8 @@ const MOST_IDLE: usize = 2;
 /// Options for min ‖Ax − b‖² + λ²‖x‖², and the solver.
 ///
 /// ```
-/// use newton_krylov::{LinearLeastSquares, LinearOutcome, linear_map};
+/// use newton_krylov::{LinearLeastSquares, linear_map};
+/// use newton_krylov::steps::LinearOutcome;
 ///
 /// // The line through (0, 1), (1, 3), (2, 4): b ≈ x₀ + x₁t.
 /// let a = linear_map(
@@ -48,7 +49,7 @@ const MOST_IDLE: usize = 2;
 pub struct LinearLeastSquares {
     /// λ ≥ 0, in units of A. Default 0: where A has no full column rank, the solution of least ‖x‖.
     pub damping: f64,
-    /// How precise A and b are, relatively: the answer is exact for an A and b that differ by no more. In [0, 1); default
+    /// How precise A and b are, relatively: the solution is exact for an A and b that differ by no more. In [0, 1); default
     /// 1e-8, near the √ε of Krylov.jl's `lsmr`. Values below 4ε of the vector type count as that.
     pub tolerance: f64,
     /// Stop when the condition number of [A; λI] is estimated above this. Default 1e8, that of the authors' code and of
@@ -125,7 +126,7 @@ pub struct LinearReport<T> {
 impl LinearLeastSquares {
     /// Solves min ‖Ax − b‖² + λ²‖x‖² from x = 0.
     ///
-    /// Costs a product with A and one with Aᵀ in each iteration, one of each to verify the answer, and one with Aᵀ to
+    /// Costs a product with A and one with Aᵀ in each iteration, one of each to verify the solution, and one with Aᵀ to
     /// start. Storage: 2m + 11n numbers and the stored vectors; corrections with λ > 0 need 2n more. Without rounding it
     /// needs no more iterations than A has distinct singular values.
     ///
@@ -133,7 +134,7 @@ impl LinearLeastSquares {
     /// If A has no columns, b has not the length m or is not finite, or an option is out of its range.
     pub fn solve<T: Scalar>(&self, map: &impl LinearMap<T>, b: &[T]) -> Result<LinearReport<T>> {
         let b_norm = self.check(map, b)?;
-        Run::new(self, map, b, b_norm, None).solve()
+        LsmrRun::new(self, map, b, b_norm, None).solve()
     }
 
     /// As [`solve`](Self::solve), from a first guess x₀: one product with A more. Where A has no full column rank and
@@ -145,7 +146,7 @@ impl LinearLeastSquares {
         let b_norm = self.check(map, b)?;
         check_length("x0", x0, map.columns())?;
         check_finite("x0", x0)?;
-        Run::new(self, map, b, b_norm, Some(x0)).solve()
+        LsmrRun::new(self, map, b, b_norm, Some(x0)).solve()
     }
 
     /// Returns ‖b‖.
@@ -226,7 +227,7 @@ enum Leave {
 }
 
 /// A solve: the verified iterate, and what was seen of A.
-struct Run<'a, T, J> {
+struct LsmrRun<'a, T, J> {
     options: &'a LinearLeastSquares,
     map: &'a J,
     b: &'a [T],
@@ -250,11 +251,11 @@ struct Run<'a, T, J> {
     transpose_products: usize,
 }
 
-impl<'a, T: Scalar, J: LinearMap<T>> Run<'a, T, J> {
+impl<'a, T: Scalar, J: LinearMap<T>> LsmrRun<'a, T, J> {
     fn new(options: &'a LinearLeastSquares, map: &'a J, b: &'a [T], b_norm: f64, x0: Option<&[T]>) -> Self {
         let n = map.columns();
         let start = || x0.map_or_else(|| vec![T::zero(); n], <[T]>::to_vec);
-        Run {
+        LsmrRun {
             options,
             map,
             b,

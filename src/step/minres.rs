@@ -82,7 +82,7 @@ pub struct NonpositiveCurvature<T> {
 
 /// The solution of (M + λI)δ = −g by [`minres`].
 #[derive(Clone, Debug, PartialEq)]
-pub struct Minres<T> {
+pub struct MinresReport<T> {
     /// δ, with the smallest residual that was verified (up to rounding); zero if no step was verified to be better.
     pub step: Vec<T>,
     /// ‖(M + λI)δ + g‖, evaluated with a product and not by recurrence.
@@ -107,7 +107,8 @@ pub struct Minres<T> {
 /// eigenvalues along g.
 ///
 /// ```
-/// use newton_krylov::{MinresOptions, MinresOutcome, minres, operator};
+/// use newton_krylov::{minres, operator};
+/// use newton_krylov::steps::{MinresOptions, MinresOutcome};
 ///
 /// // M = [[1, 2], [2, 1]] has the eigenvalues 3 and −1.
 /// let m = operator(2, |v: &[f64], mv: &mut [f64]| {
@@ -131,7 +132,7 @@ pub fn minres<T: Scalar>(
     gradient: &[T],
     damping: f64,
     options: &MinresOptions,
-) -> Result<Minres<T>> {
+) -> Result<MinresReport<T>> {
     let dim = operator.dim();
     check_positive_dimension("the operator's dimension", dim)?;
     check_length("gradient", gradient, dim)?;
@@ -143,7 +144,7 @@ pub fn minres<T: Scalar>(
     check_range("tolerance", tolerance, (0.0..1.0).contains(&tolerance), "in [0, 1)")?;
     check_range("max_products", max_products as f64, max_products != 1, "0 (the default) or at least 2")?;
 
-    let mut run = Run::new(operator, gradient, damping);
+    let mut run = MinresRun::new(operator, gradient, damping);
     run.max_products = if max_products == 0 { space::whole(dim).saturating_mul(5) } else { max_products };
     let goal = tolerance * run.residual_norm;
     let mut idle = 0;
@@ -175,7 +176,7 @@ pub fn minres<T: Scalar>(
         }
     };
     check_callback(operator.take_error())?;
-    Ok(Minres {
+    Ok(MinresReport {
         step: run.step,
         residual_norm: run.residual_norm,
         products: run.products,
@@ -188,7 +189,7 @@ pub fn minres<T: Scalar>(
 const NEAR_ONE: std::ops::Range<f64> = 1e-5..1e5;
 
 /// The problem, the verified iterate, and the vectors of the iteration.
-struct Run<'a, T, M> {
+struct MinresRun<'a, T, M> {
     operator: &'a M,
     gradient: &'a [T],
     damping: f64,
@@ -214,10 +215,10 @@ struct Run<'a, T, M> {
     w: Vec<T>,
 }
 
-impl<'a, T: Scalar, M: SymmetricOperator<T>> Run<'a, T, M> {
+impl<'a, T: Scalar, M: SymmetricOperator<T>> MinresRun<'a, T, M> {
     fn new(operator: &'a M, gradient: &'a [T], damping: f64) -> Self {
         let zero = || vec![T::zero(); gradient.len()];
-        Run {
+        MinresRun {
             operator,
             gradient,
             damping,

@@ -36,11 +36,11 @@ mod spectral;
 mod steps;
 mod units;
 
-pub use family::{Inner, InnerStop};
+pub use family::{InnerSolver, InnerStop};
 pub use least_squares_steps::{LeastSquaresStep, LeastSquaresSteps};
 pub use linear_least_squares::{LinearLeastSquares, LinearOutcome, LinearReport, linear_least_squares};
-pub use minres::{Minres, MinresOptions, MinresOutcome, NonpositiveCurvature, minres};
-pub use spectral::Question;
+pub use minres::{MinresOptions, MinresOutcome, MinresReport, NonpositiveCurvature, minres};
+pub use spectral::Subproblem;
 pub use steps::{Step, StepOptions, StepOutcome, Steps, damped_step};
 
 pub(crate) use backtracking_cg::{BacktrackingCg, CgStop};
@@ -51,4 +51,4 @@ pub(crate) use gauss_newton::{GaussNewtonSteps, System};
 pub(crate) use gauss_newton_path::GaussNewtonPath;
 pub(crate) use krylov::{Growth, KrylovSpace};
 pub(crate) use remembered::RememberedModel;
-pub(crate) use spectral::{Answer, Indefinite};
+pub(crate) use spectral::{Indefinite, Solution};

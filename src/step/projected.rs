@@ -1,8 +1,8 @@
-//! A small quadratic model bᵀy + ½ yᵀAy, k × k, and the answers to all questions about it.
+//! A small quadratic model bᵀy + ½ yᵀAy, k × k, and the solutions to all subproblems about it.
 //!
-//! Where A + λI is positive definite, and that is nearly always, an answer comes from Cholesky factors by
+//! Where A + λI is positive definite, and that is nearly always, a solution comes from Cholesky factors by
 //! [`secular`](super::secular): k³/3 operations for a new λ, and O(k²) where a known factor gains the rows by which A has
-//! grown. Where it is not, and for the spectrum itself, the eigendecomposition is computed, once for an A, and answers by
+//! grown. Where it is not, and for the spectrum itself, the eigendecomposition is computed, once for an A, and solutions by
 //! [`spectral`](super::spectral) whatever is asked.
 //!
 //! A and b are held in units (powers of two) in which the first curvature met and ‖b‖ are about 1, so that no square
@@ -11,7 +11,7 @@
 use faer::Par;
 
 use super::secular::{self, Shifted};
-use super::spectral::{self, Answer, Indefinite, Question};
+use super::spectral::{self, Indefinite, Solution, Subproblem};
 use super::units::{Units, binade};
 use crate::base::Eigen;
 use crate::base::cholesky::{cholesky_rows, lower_rows_solve, lower_rows_transpose_solve};
@@ -34,13 +34,13 @@ pub struct Projected {
     /// The unit of A.
     unit: f64,
     factors: Factors,
-    /// The shift of the last answer: where the next search begins.
+    /// The shift of the last solution: where the next search begins.
     hint: f64,
     eigen: Eigen,
     decomposed: bool,
     /// Eigenvalues as they are.
     values: Vec<f64>,
-    /// The last answer's y.
+    /// The last solution's y.
     y: Vec<f64>,
     c: Vec<f64>,
 }
@@ -166,10 +166,10 @@ impl Projected {
         Some((inverse.recip() - self.factors.shift) * self.unit)
     }
 
-    /// Answers `question`; y is then had from [`coefficients`](Self::coefficients).
-    pub fn answer(&mut self, question: Question) -> Result<Answer, Indefinite> {
-        if let Some(answer) = self.definite_answer(question) {
-            return Ok(answer);
+    /// Answers `subproblem`; y is then had from [`coefficients`](Self::coefficients).
+    pub fn solution(&mut self, subproblem: Subproblem) -> Result<Solution, Indefinite> {
+        if let Some(solution) = self.definite_answer(subproblem) {
+            return Ok(solution);
         }
         let (k, units) = (self.len, self.units());
         if !self.decompose() {
@@ -177,16 +177,16 @@ impl Projected {
         }
         self.c[..k].iter_mut().zip(&self.linear).for_each(|(c, &b)| *c = b * units.linear);
         self.eigen.to_eigenbasis(&self.c[..k], &mut self.factors.work);
-        let asked = units.of_question(question);
-        let answer = spectral::answer(asked, self.eigen.values(), &self.factors.work[..k], &mut self.c[..k])
+        let asked = units.of_question(subproblem);
+        let solution = spectral::solution(asked, self.eigen.values(), &self.factors.work[..k], &mut self.c[..k])
             .map_err(|indefinite| Indefinite { lowest: indefinite.lowest * self.unit })?;
         self.eigen.from_eigenbasis(&self.c[..k], &mut self.y[..k]);
-        self.hint = answer.shift;
-        Ok(self.finish(&units, answer))
+        self.hint = solution.shift;
+        Ok(self.finish(&units, solution))
     }
 
-    /// As [`answer`](Self::answer), where Cholesky factors can give it.
-    pub fn definite_answer(&mut self, question: Question) -> Option<Answer> {
+    /// As [`solution`](Self::solution), where Cholesky factors can give it.
+    pub fn definite_answer(&mut self, subproblem: Subproblem) -> Option<Solution> {
         if self.decomposed {
             return None;
         }
@@ -199,21 +199,21 @@ impl Projected {
             factors: &mut self.factors,
             y: &mut self.y[..k],
         };
-        let answer = secular::answer(units.of_question(question), self.hint, &mut shifted)?;
-        self.hint = answer.shift;
-        Some(self.finish(&units, answer))
+        let solution = secular::solution(units.of_question(subproblem), self.hint, &mut shifted)?;
+        self.hint = solution.shift;
+        Some(self.finish(&units, solution))
     }
 
     fn units(&self) -> Units {
         Units::new(self.unit, spectral::length(self.linear[..self.len].iter().copied()))
     }
 
-    fn finish(&mut self, units: &Units, answer: Answer) -> Answer {
+    fn finish(&mut self, units: &Units, solution: Solution) -> Solution {
         self.y[..self.len].iter_mut().for_each(|y| *y = units.back(*y));
-        units.of_answer(answer)
+        units.of_answer(solution)
     }
 
-    /// y of the last answer.
+    /// y of the last solution.
     pub fn coefficients(&self) -> &[f64] {
         &self.y[..self.len]
     }
@@ -285,7 +285,7 @@ impl Shifted for Model<'_> {
 mod tests {
     use super::*;
 
-    /// Against the eigendecomposition, which answers by itself, over many units.
+    /// Against the eigendecomposition, which solutions by itself, over many units.
     #[test]
     fn factors_and_spectrum_agree_in_all_units() {
         let n = 7;
@@ -302,27 +302,27 @@ mod tests {
                     continue;
                 }
                 for factor in [0.01, 1.0, 3.0, 100.0] {
-                    for question in [
-                        Question::Damped(factor * a),
-                        Question::Radius(factor * length),
-                        Question::Cubic(factor * a / length),
-                        Question::SaddleFree(factor * length),
+                    for subproblem in [
+                        Subproblem::Damped(factor * a),
+                        Subproblem::Radius(factor * length),
+                        Subproblem::Cubic(factor * a / length),
+                        Subproblem::SaddleFree(factor * length),
                     ] {
-                        let answer = model.answer(question).unwrap();
+                        let solution = model.solution(subproblem).unwrap();
                         let y = model.coefficients().to_vec();
                         model.eigenvalues();
-                        let exact = model.answer(question).unwrap();
+                        let exact = model.solution(subproblem).unwrap();
                         let (size, last) = (exact.norm, model.coefficients().to_vec());
                         assert!(
                             y.iter().zip(&last).all(|(y, e)| (y - e).abs() <= 1e-10 * size),
-                            "{a} {b} {question:?}"
+                            "{a} {b} {subproblem:?}"
                         );
-                        assert!((answer.norm / exact.norm - 1.0).abs() < 1e-10, "{answer:?} {exact:?}");
+                        assert!((solution.norm / exact.norm - 1.0).abs() < 1e-10, "{solution:?} {exact:?}");
                         assert!(
-                            (answer.shift - exact.shift).abs() <= 1e-9 * (exact.shift + 1e-3 * a),
-                            "{answer:?} {exact:?}"
+                            (solution.shift - exact.shift).abs() <= 1e-9 * (exact.shift + 1e-3 * a),
+                            "{solution:?} {exact:?}"
                         );
-                        assert_eq!(answer.on_boundary, exact.on_boundary);
+                        assert_eq!(solution.on_boundary, exact.on_boundary);
                         model.truncate(n);
                     }
                 }
@@ -336,7 +336,7 @@ mod tests {
         for i in 0..4 {
             let row: Vec<f64> = (0..=i).map(|j| if i == j { 2.0 } else { 0.5 }).collect();
             model.push(&row, 1.0);
-            model.answer(Question::Damped(0.0)).unwrap();
+            model.solution(Subproblem::Damped(0.0)).unwrap();
             // (1.5 I + 0.5 eeᵀ) y = −e
             let exact = -1.0 / (1.5 + 0.5 * (i + 1) as f64);
             assert!(model.coefficients().iter().all(|y| (y - exact).abs() < 1e-15));

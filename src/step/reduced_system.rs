@@ -307,7 +307,7 @@ impl<T: Scalar> ReducedSystem<T> {
         jacobian: BlockJacobian<'_, T>,
         k: usize,
         scratch: &mut Scratch,
-        mut body: impl FnMut(Run<'_>),
+        mut body: impl FnMut(GroupBlocks<'_>),
     ) {
         let layout = jacobian.layout;
         let parameter = layout.kept[k];
@@ -329,7 +329,7 @@ impl<T: Scalar> ReducedSystem<T> {
                     }
                 }
             }
-            body(Run { group, entries, z, wide: &mut scratch.wide });
+            body(GroupBlocks { group, entries, z, wide: &mut scratch.wide });
         }
     }
 
@@ -342,7 +342,7 @@ impl<T: Scalar> ReducedSystem<T> {
 }
 
 /// The residual blocks of a group that touch a parameter block.
-struct Run<'a> {
+struct GroupBlocks<'a> {
     group: usize,
     entries: &'a [(u32, u32)],
     /// QᵀA by rows.

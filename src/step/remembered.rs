@@ -20,7 +20,7 @@
 use faer::Par;
 
 use super::krylov::KrylovSpace;
-use super::spectral::{self, Answer, Question};
+use super::spectral::{self, Solution, Subproblem};
 use crate::base::{Eigen, Scalar, columns::Columns, kernels, space};
 
 /// Least |zᵀs| / ‖z‖‖s‖ for the rank-one formula.
@@ -39,7 +39,7 @@ pub struct RememberedModel<T> {
     /// C by columns with stride `capacity`.
     core: Vec<f64>,
     /// γ: curvature of the directions that U does not span. 0 while nothing is known.
-    exterior: f64,
+    complement: f64,
     eigen: Eigen,
     decomposed: bool,
     work: Vec<T>,
@@ -67,7 +67,7 @@ impl<T: Scalar> RememberedModel<T> {
             len: 0,
             basis: vec![T::zero(); dim * capacity],
             core: vec![0.0; capacity * capacity],
-            exterior: 0.0,
+            complement: 0.0,
             eigen: Eigen::new(capacity),
             decomposed: false,
             work: vec![T::zero(); dim],
@@ -82,13 +82,13 @@ impl<T: Scalar> RememberedModel<T> {
 
     /// Whether anything is known.
     pub fn is_empty(&self) -> bool {
-        self.exterior == 0.0
+        self.complement == 0.0
     }
 
     /// Sets γ > 0.
-    pub fn set_exterior(&mut self, exterior: f64) {
-        if exterior > 0.0 && exterior.is_finite() {
-            self.exterior = exterior;
+    pub fn set_complement(&mut self, complement: f64) {
+        if complement > 0.0 && complement.is_finite() {
+            self.complement = complement;
         }
     }
 
@@ -105,12 +105,12 @@ impl<T: Scalar> RememberedModel<T> {
         let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
         basis.transpose_times(v, &mut self.a[..m]);
         for i in 0..m {
-            self.b[i] = -self.exterior * self.a[i];
+            self.b[i] = -self.complement * self.a[i];
             for j in 0..m {
                 self.b[i] += self.core[j * self.capacity + i] * self.a[j];
             }
         }
-        kernels::scale_into(self.exterior, v, out);
+        kernels::scale_into(self.complement, v, out);
         basis.add_times(1.0, &self.b[..m], out);
     }
 
@@ -121,9 +121,9 @@ impl<T: Scalar> RememberedModel<T> {
         }
         let m = self.len;
         let theta = self.eigen.values();
-        let largest = theta.iter().fold(self.exterior, |l, t| l.max(t.abs())) + shift;
+        let largest = theta.iter().fold(self.complement, |l, t| l.max(t.abs())) + shift;
         let floor = 1e-10 * largest;
-        let outside = (self.exterior + shift).recip();
+        let outside = (self.complement + shift).recip();
         let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
         basis.transpose_times(r, &mut self.a[..m]);
         self.eigen.to_eigenbasis(&self.a[..m], &mut self.b[..m]);
@@ -135,8 +135,8 @@ impl<T: Scalar> RememberedModel<T> {
         basis.add_times(1.0, &self.a[..m], r);
     }
 
-    /// Answers `question` about gᵀδ + ½δᵀBδ and writes the step. No product.
-    pub fn answer(&mut self, question: Question, gradient: &[T], step: &mut [T]) -> Option<Answer> {
+    /// Answers `subproblem` about gᵀδ + ½δᵀBδ and writes the step. No product.
+    pub fn solution(&mut self, subproblem: Subproblem, gradient: &[T], step: &mut [T]) -> Option<Solution> {
         if self.is_empty() || !self.decompose() {
             return None;
         }
@@ -155,18 +155,18 @@ impl<T: Scalar> RememberedModel<T> {
         if theta.len() < m {
             return None;
         }
-        let place = theta.partition_point(|&t| t < self.exterior);
+        let place = theta.partition_point(|&t| t < self.complement);
         let total = if m < self.whole { m + 1 } else { m };
         if total > m {
             self.b.copy_within(place..m, place + 1);
             self.b[place] = outside;
             self.c[..place].copy_from_slice(&theta[..place]);
-            self.c[place] = self.exterior;
+            self.c[place] = self.complement;
             self.c[place + 1..=m].copy_from_slice(&theta[place..]);
         } else {
             self.c[..m].copy_from_slice(theta);
         }
-        let answer = spectral::answer(question, &self.c[..total], &self.b[..total], &mut self.a[..total]).ok()?;
+        let solution = spectral::solution(subproblem, &self.c[..total], &self.b[..total], &mut self.a[..total]).ok()?;
         let along = if total > m && outside > 0.0 { self.a[place] / outside } else { 0.0 };
         if total > m {
             self.a.copy_within(place + 1..=m, place);
@@ -174,7 +174,7 @@ impl<T: Scalar> RememberedModel<T> {
         self.eigen.from_eigenbasis(&self.a[..m], &mut self.b[..m]);
         kernels::scale(along, step);
         basis.add_times(1.0, &self.b[..m], step);
-        Some(answer)
+        Some(solution)
     }
 
     /// Learns the whole matrix, given in a unit, where it is small enough or would be learnt whole in any case.
@@ -190,7 +190,7 @@ impl<T: Scalar> RememberedModel<T> {
         (0..d).for_each(|i| self.basis[i * d + i] = T::one());
         self.core.iter_mut().zip(matrix).for_each(|(core, m)| *core = m * unit);
         (self.len, self.decomposed) = (d, false);
-        self.set_exterior(unit);
+        self.set_complement(unit);
     }
 
     /// Learns every product of a Krylov space. The first one met sets γ, to the geometric mean of its Ritz values.
@@ -201,7 +201,7 @@ impl<T: Scalar> RememberedModel<T> {
         if self.is_empty() {
             let theta = space.ritz_values();
             let logarithms: f64 = theta.iter().map(|t| t.abs().max(f64::MIN_POSITIVE).ln()).sum();
-            self.set_exterior((logarithms / theta.len() as f64).exp());
+            self.set_complement((logarithms / theta.len() as f64).exp());
         }
         if 4 * space.len() <= self.capacity || self.capacity == self.whole {
             for j in 0..space.len() {
@@ -212,7 +212,7 @@ impl<T: Scalar> RememberedModel<T> {
         // Not all fits: the Ritz pairs furthest from γ, which a preconditioner has most use for.
         let theta = space.ritz_values();
         let mut order: Vec<usize> = (0..theta.len()).collect();
-        let distance = |i: &usize| distance(theta[*i], self.exterior);
+        let distance = |i: &usize| distance(theta[*i], self.complement);
         order.sort_by(|i, j| distance(j).total_cmp(&distance(i)));
         order.truncate((self.capacity / 4).max(1));
         let (mut vector, mut product) = std::mem::take(&mut self.pair);
@@ -244,7 +244,7 @@ impl<T: Scalar> RememberedModel<T> {
         let norm_s = ss.sqrt();
         if self.is_empty() {
             let size = kernels::norm(y) / norm_s;
-            self.set_exterior(size);
+            self.set_complement(size);
             if self.is_empty() {
                 return;
             }
@@ -303,12 +303,12 @@ impl<T: Scalar> RememberedModel<T> {
         let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
         basis.transpose_times(z, &mut self.c[..m]);
         let inside: f64 = self.a[..m].iter().zip(&self.c[..m]).map(|(a, c)| a * c).sum();
-        let old = self.exterior;
+        let old = self.complement;
         let observed = old + (kernels::dot(z, s) - inside) / outside;
         if observed > 1e-12 * old && observed.is_finite() {
-            self.exterior = (observed * old).sqrt();
+            self.complement = (observed * old).sqrt();
             self.decomposed = false;
-            let change = old - self.exterior;
+            let change = old - self.complement;
             kernels::axpy(change, s, z);
             basis.add_times(-change, &self.a[..m], z);
         }
@@ -335,7 +335,7 @@ impl<T: Scalar> RememberedModel<T> {
                 self.core[m * self.capacity + i] = 0.0;
                 self.core[i * self.capacity + m] = 0.0;
             }
-            self.core[m * self.capacity + m] = self.exterior;
+            self.core[m * self.capacity + m] = self.complement;
             self.a[m] = left;
             self.len += 1;
         }
@@ -353,7 +353,7 @@ impl<T: Scalar> RememberedModel<T> {
         let RememberedModel { order, rows, .. } = self;
         order.clear();
         order.extend(0..m);
-        let distance = |i: &usize| distance(theta[*i], self.exterior);
+        let distance = |i: &usize| distance(theta[*i], self.complement);
         order.sort_unstable_by(|i, j| distance(j).total_cmp(&distance(i)).then(i.cmp(j)));
         order.truncate(keep);
         // U ← UQ, a block of rows at a time.
@@ -390,6 +390,6 @@ impl<T: Scalar> RememberedModel<T> {
 }
 
 /// How far an eigenvalue is from γ: the logarithm of their ratio, infinite for a negative one.
-fn distance(theta: f64, exterior: f64) -> f64 {
-    if theta < 0.0 { f64::INFINITY } else { (theta.max(f64::MIN_POSITIVE) / exterior).ln().abs() }
+fn distance(theta: f64, complement: f64) -> f64 {
+    if theta < 0.0 { f64::INFINITY } else { (theta.max(f64::MIN_POSITIVE) / complement).ln().abs() }
 }

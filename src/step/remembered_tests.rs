@@ -1,7 +1,7 @@
 //! The remembered model against a dense matrix that makes the same updates.
 
 use super::remembered::RememberedModel;
-use super::spectral::Question;
+use super::spectral::Subproblem;
 use crate::base::{Scalar, SplitMix64};
 
 /// Bv for every unit vector v, by columns.
@@ -56,19 +56,19 @@ fn learns_a_matrix<T: Scalar>(unit: f64, tolerance: f64) {
             assert!((b[j * d + i] / unit - exact).abs() <= 30.0 * tolerance, "{i} {j} {} {exact}", b[j * d + i] / unit);
         }
     }
-    // And its answers are M's, which is positive definite; with λ, and within a radius.
+    // And its solutions are M's, which is positive definite; with λ, and within a radius.
     let g = vector::<T>(d, &mut random);
     let mut step = vec![T::zero(); d];
-    for question in [Question::Damped(0.5 * unit), Question::Radius(0.05 / unit)] {
-        let answer = model.answer(question, &g, &mut step).unwrap();
+    for subproblem in [Subproblem::Damped(0.5 * unit), Subproblem::Radius(0.05 / unit)] {
+        let solution = model.solution(subproblem, &g, &mut step).unwrap();
         let product = multiply(&step, 2.0);
         for i in 0..d {
             let (m, x, g): (f64, f64, f64) = (product[i].into(), step[i].into(), g[i].into());
-            assert!((unit * m + answer.shift * x + g).abs() <= 30.0 * tolerance, "{question:?}");
+            assert!((unit * m + solution.shift * x + g).abs() <= 30.0 * tolerance, "{subproblem:?}");
         }
         // The preconditioner for the same shift is that inverse.
         let mut r = g.clone();
-        model.precondition(answer.shift, &mut r);
+        model.precondition(solution.shift, &mut r);
         assert!(r.iter().zip(&step).all(|(&r, &x)| (r.into() + x.into()).abs() <= 30.0 * tolerance / unit));
     }
 }
@@ -105,8 +105,8 @@ fn forgets_the_middle<T: Scalar>(tolerance: f64) {
     // Indefinite: the step to the boundary is a descent along the seventh axis.
     let g: Vec<T> = (0..d).map(|i| T::from_f64((i as f64).cos())).collect();
     let mut step = vec![T::zero(); d];
-    let answer = model.answer(Question::Radius(100.0), &g, &mut step).unwrap();
-    assert!(answer.on_boundary && answer.shift > 4.9 && answer.decrease() > 0.0);
+    let solution = model.solution(Subproblem::Radius(100.0), &g, &mut step).unwrap();
+    assert!(solution.on_boundary && solution.shift > 4.9 && solution.decrease() > 0.0);
 }
 
 #[test]

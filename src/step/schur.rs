@@ -15,17 +15,17 @@
 //! the same for any number of threads; so is all else but a dense factor from 512 unknowns on.
 
 use super::deflation::Deflation;
-use super::explicit::Explicit;
-use super::family::{Accuracy, Inner, InnerStop};
+use super::explicit::ExplicitSchur;
+use super::family::{Accuracy, InnerSolver, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::reduced_system::ReducedSystem;
-use super::spectral::{Answer, Question};
+use super::spectral::{Solution, Subproblem};
 use crate::base::{Scalar, kernels, parallel::over_parts, small};
 use crate::operator::{BlockJacobian, BlockLayout, BlockValues, LinearMap};
 
 /// The products with J and Jᵀ that a pass counts as.
 const PASS: usize = 2;
-/// Products for one answer.
+/// Products for one solution.
 const MOST_PRODUCTS: usize = 2000;
 /// Schur–Jacobi is done when the last of i products added at most this share of the model's decrease, over i: Nash &
 /// Sofer, Oper. Res. Lett. 9 (1990), with the number that Ceres takes.
@@ -38,7 +38,7 @@ const GRAIN: usize = 1024;
 /// The state for one structure.
 struct State<T> {
     system: ReducedSystem<T>,
-    explicit: Option<Explicit>,
+    explicit: Option<ExplicitSchur>,
     deflation: Option<Deflation>,
     /// Schur–Jacobi: where each block begins, and the Cholesky factors.
     bounds: Vec<usize>,
@@ -62,31 +62,31 @@ struct State<T> {
 
 /// Steps from the reduced system, whose state is made for the structure first met.
 pub struct Schur<T> {
-    inner: Inner,
+    inner: InnerSolver,
     state: Option<State<T>>,
 }
 
 impl<T: Scalar> Schur<T> {
-    /// [`Inner::Dense`] always forms the reduced matrix, [`Inner::Krylov`] never.
-    pub fn new(inner: Inner) -> Self {
+    /// [`InnerSolver::Dense`] always forms the reduced matrix, [`InnerSolver::Krylov`] never.
+    pub fn new(inner: InnerSolver) -> Self {
         Schur { inner, state: None }
     }
 
     /// The explicit reduced matrix, if it is formed.
     #[cfg(test)]
-    pub fn explicit(&self) -> Option<&Explicit> {
+    pub fn explicit(&self) -> Option<&ExplicitSchur> {
         self.state.as_ref()?.explicit.as_ref()
     }
 }
 
 impl<T: Scalar> State<T> {
-    fn new(layout: &BlockLayout, inner: Inner) -> Self {
+    fn new(layout: &BlockLayout, inner: InnerSolver) -> Self {
         let dim = layout.reduced_dim();
         let mut bounds = vec![0];
         for kept in layout.kept_bounds.windows(2) {
             bounds.push(bounds[bounds.len() - 1] + (kept[1] - kept[0]).pow(2));
         }
-        let explicit = Explicit::choose(layout, inner);
+        let explicit = ExplicitSchur::choose(layout, inner);
         let zeros = || vec![0.0; dim];
         let of_x = || vec![T::zero(); layout.statement.parameters[layout.statement.parameter_blocks()]];
         State {
@@ -187,7 +187,7 @@ impl<T: Scalar> State<T> {
         size: f64,
         more: &dyn Fn(usize) -> bool,
     ) -> InnerStop {
-        let due = self.explicit.as_ref().is_none_or(Explicit::is_due);
+        let due = self.explicit.as_ref().is_none_or(ExplicitSchur::is_due);
         if !more(PASS) || due && !more(self.factor_cost() + PASS) {
             self.x.fill(0.0);
             return InnerStop::Limit;
@@ -317,14 +317,14 @@ impl<T: Scalar> GaussNewtonSteps<T> for Schur<T> {
         false
     }
 
-    fn answer<J: LinearMap<T>>(
+    fn solution<J: LinearMap<T>>(
         &mut self,
         system: &System<'_, T, J>,
-        question: Question,
+        subproblem: Subproblem,
         accuracy: Option<Accuracy>,
-    ) -> Option<(Answer, InnerStop)> {
+    ) -> Option<(Solution, InnerStop)> {
         // The Schur complement is another one for every λ: there is no curve of steps to be had from one space.
-        let Question::Damped(damping) = question else { return None };
+        let Subproblem::Damped(damping) = subproblem else { return None };
         let state = self.state.as_mut()?;
         let values = std::mem::take(&mut state.weighted);
         let jacobian = weighted(system.jacobian.blocks()?, &values);
@@ -337,7 +337,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for Schur<T> {
         state.weighted = values;
         let step = state.z.iter().zip(system.scaling).map(|(&z, &s)| z * s);
         state.step.iter_mut().zip(step).for_each(|(to, v)| *to = v);
-        let answer = Answer {
+        let solution = Solution {
             shift: damping,
             norm: kernels::norm(&state.z),
             slope: kernels::dot(&state.step, system.gradient),
@@ -345,7 +345,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for Schur<T> {
             on_boundary: false,
             hard_case: false,
         };
-        answer.norm.is_finite().then_some((answer, stop))
+        solution.norm.is_finite().then_some((solution, stop))
     }
 
     fn step(&self, step: &mut [T]) {

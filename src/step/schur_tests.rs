@@ -4,11 +4,11 @@ use std::cell::Cell;
 
 use super::dense_least_squares::DenseLeastSquares;
 use super::factor::Factor;
-use super::family::{Accuracy, Inner, InnerStop};
+use super::family::{Accuracy, InnerSolver, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::reduced_system::ReducedSystem;
 use super::schur::Schur;
-use super::spectral::Question;
+use super::spectral::Subproblem;
 use crate::base::random::SplitMix64;
 use crate::base::{Scalar, kernels};
 use crate::operator::{BlockStructure, CountedModel, LinearMap, Linearization, Model};
@@ -117,7 +117,13 @@ fn path<T: Scalar>(schur: &Schur<T>) -> (bool, bool) {
 const LAMBDAS: [f64; 6] = [1.0, 1e-3, 1e-8, 1e-5, 10.0, 1e4];
 
 /// Steps for falling and rising λ, warm starts and factors of another λ, against those from dense orthogonal factors.
-fn agree<T: Scalar>(model: &impl Model<T>, inner: Inner, expected: (bool, bool), lambdas: &[f64], tolerance: f64) {
+fn agree<T: Scalar>(
+    model: &impl Model<T>,
+    inner: InnerSolver,
+    expected: (bool, bool),
+    lambdas: &[f64],
+    tolerance: f64,
+) {
     let n = model.dim();
     let x = vec![T::from_f64(0.1); n];
     let at = model.linearize(&x);
@@ -136,8 +142,8 @@ fn agree<T: Scalar>(model: &impl Model<T>, inner: Inner, expected: (bool, bool),
     let system = System { jacobian: &at, residual, gradient: &g, scaling: &scaling, more: &|_| true };
     for &damping in lambdas {
         let tight = Accuracy { residual: 1e-14, energy: 0.0, enough: 0.0, truncated: false };
-        let (answer, _) = schur.answer(&system, Question::Damped(damping), Some(tight)).unwrap();
-        let (truth, _) = dense.answer(&system, Question::Damped(damping), None).unwrap();
+        let (solution, _) = schur.solution(&system, Subproblem::Damped(damping), Some(tight)).unwrap();
+        let (truth, _) = dense.solution(&system, Subproblem::Damped(damping), None).unwrap();
         let (mut step, mut exact) = (vec![T::zero(); n], vec![T::zero(); n]);
         schur.step(&mut step);
         dense.step(&mut exact);
@@ -145,21 +151,21 @@ fn agree<T: Scalar>(model: &impl Model<T>, inner: Inner, expected: (bool, bool),
         assert!(error <= tolerance * size, "{damping}: {:e}", error / size);
         assert!(held.iter().all(|&j| step[j] == T::zero()));
         let close = |a: f64, b: f64| (a - b).abs() <= 10.0 * tolerance * b.abs();
-        assert!(close(answer.norm, truth.norm) && close(answer.slope, truth.slope));
-        assert!(close(answer.curvature, truth.curvature) && answer.shift == damping);
+        assert!(close(solution.norm, truth.norm) && close(solution.slope, truth.slope));
+        assert!(close(solution.curvature, truth.curvature) && solution.shift == damping);
     }
 }
 
-fn compare(inner: Inner) {
+fn compare(inner: InnerSolver) {
     for seed in 0..6 {
-        agree(&random_model(seed, 1 + seed as usize), inner, (inner != Inner::Krylov, false), &LAMBDAS, 1e-10);
+        agree(&random_model(seed, 1 + seed as usize), inner, (inner != InnerSolver::Krylov, false), &LAMBDAS, 1e-10);
     }
 }
 
 #[test]
 fn sparse_factors_give_the_steps_of_the_whole_damped_system() {
-    for inner in [Inner::Automatic, Inner::Dense, Inner::Krylov] {
-        let explicit = inner != Inner::Krylov;
+    for inner in [InnerSolver::Automatic, InnerSolver::Dense, InnerSolver::Krylov] {
+        let explicit = inner != InnerSolver::Krylov;
         agree(&chain::<f64>(true), inner, (explicit, explicit), &LAMBDAS, 1e-10);
         // In f32 the coefficients themselves are known to 6e-8, times a condition number of some 10³.
         agree(&chain::<f32>(true), inner, (explicit, explicit), &[1.0, 1e-3, 1e4], 1e-4);
@@ -169,7 +175,7 @@ fn sparse_factors_give_the_steps_of_the_whole_damped_system() {
 #[test]
 fn without_an_anchor_damping_alone_holds_what_is_free() {
     // All blocks may move together in three directions: the last pivots of the factor are about λ.
-    agree(&chain::<f64>(false), Inner::Automatic, (true, true), &[1e-2, 1e-6, 1e-9], 1e-7);
+    agree(&chain::<f64>(false), InnerSolver::Automatic, (true, true), &[1e-2, 1e-6, 1e-9], 1e-7);
 }
 
 #[test]
@@ -180,7 +186,7 @@ fn sparse_steps_are_the_same_for_any_number_of_threads() {
             let n = model.dim();
             let (x, scaling) = (vec![0.3; n], vec![1.0; n]);
             let at = model.linearize(&x);
-            let (mut schur, mut g) = (Schur::new(Inner::Automatic), vec![0.0; n]);
+            let (mut schur, mut g) = (Schur::new(InnerSolver::Automatic), vec![0.0; n]);
             assert!(schur.enter(&at, at.outputs(), &mut g));
             assert_eq!(path(&schur), (true, true));
             let system =
@@ -188,7 +194,7 @@ fn sparse_steps_are_the_same_for_any_number_of_threads() {
             let mut step = vec![0.0; n];
             let mut bits = vec![];
             for damping in LAMBDAS {
-                schur.answer(&system, Question::Damped(damping), None).unwrap();
+                schur.solution(&system, Subproblem::Damped(damping), None).unwrap();
                 schur.step(&mut step);
                 bits.extend(step.iter().map(|v| v.to_bits()));
             }
@@ -208,7 +214,7 @@ fn a_new_factor_needs_one_product() {
     let at = counted.linearize(&x, None);
     let mut r = vec![0.0; model.output_dim()];
     model.evaluate(&x, &mut r);
-    let (mut schur, mut g) = (Schur::new(Inner::Automatic), vec![0.0; n]);
+    let (mut schur, mut g) = (Schur::new(InnerSolver::Automatic), vec![0.0; n]);
     assert!(schur.enter(&at, &r, &mut g));
     let before = counted.counts().all_products();
     let asked = Cell::new(0);
@@ -218,23 +224,23 @@ fn a_new_factor_needs_one_product() {
     };
     let system = System { jacobian: &at, residual: &r, gradient: &g, scaling: &scaling, more: &more };
     let accuracy = Accuracy { residual: 0.1, energy: 1e-10, enough: 0.0, truncated: true };
-    let (_, stop) = schur.answer(&system, Question::Damped(1e-6), Some(accuracy)).unwrap();
+    let (_, stop) = schur.solution(&system, Subproblem::Damped(1e-6), Some(accuracy)).unwrap();
     // It asked for the factor and one product, and that is what it took.
     let made = counted.counts().all_products() - before;
     assert_eq!((stop, made), (InnerStop::Accurate, asked.get()));
     let none = System { more: &|_| false, ..system };
-    let (answer, stop) = schur.answer(&none, Question::Damped(1e-3), None).unwrap();
-    assert!(stop == InnerStop::Limit && answer.norm.is_finite());
+    let (solution, stop) = schur.solution(&none, Subproblem::Damped(1e-3), None).unwrap();
+    assert!(stop == InnerStop::Limit && solution.norm.is_finite());
 }
 
 #[test]
 fn steps_are_those_of_the_whole_damped_system_with_the_explicit_matrix() {
-    compare(Inner::Automatic);
+    compare(InnerSolver::Automatic);
 }
 
 #[test]
 fn steps_are_those_of_the_whole_damped_system_without_it() {
-    compare(Inner::Krylov);
+    compare(InnerSolver::Krylov);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The questions about a quadratic model, answered from Cholesky factors of A + λI where that is positive definite.
+//! Subproblems of a quadratic model, solved from Cholesky factors of A + λI where that is positive definite.
 //!
 //! Newton's method on 1/‖y(λ)‖ − 1/Δ with LLᵀ = A + λI, LLᵀy = −b and Lw = y (Moré & Sorensen, SIAM J. Sci. Stat. Comput.
 //! 4 (1983), section 3; Conn, Gould & Toint, *Trust-Region Methods* (2000), algorithm 7.3.1):
@@ -6,13 +6,13 @@
 //!   λ ← λ + (‖y‖² / ‖w‖²) (‖y‖ − Δ) / Δ.
 //!
 //! From the left of the root it converges from the left. Unlike there nothing is done where A is indefinite or singular to
-//! rounding, the hard case included: `None` says that the spectrum has to answer.
+//! rounding, the hard case included: `None` says that the spectrum has to solution.
 
-use super::spectral::{Answer, Question};
+use super::spectral::{Solution, Subproblem};
 
 /// ‖y‖ fits its radius (or σ) to this relative accuracy; the step is then scaled to fit exactly.
 const FIT: f64 = 1e-12;
-/// Factorisations for one answer: Newton's method takes two to six.
+/// Factorisations for one solution: Newton's method takes two to six.
 const MOST_FACTORS: usize = 30;
 
 /// A + λI, factored for one λ after the other.
@@ -29,14 +29,14 @@ pub trait Shifted {
     fn scale(&mut self, factor: f64);
 }
 
-/// Answers `question`, with the search for λ starting from `hint` ≥ 0; `None` where a factorisation failed.
-pub fn answer(question: Question, hint: f64, model: &mut impl Shifted) -> Option<Answer> {
-    match question {
-        Question::Damped(damping) => {
+/// Answers `subproblem`, with the search for λ starting from `hint` ≥ 0; `None` where a factorisation failed.
+pub fn solution(subproblem: Subproblem, hint: f64, model: &mut impl Shifted) -> Option<Solution> {
+    match subproblem {
+        Subproblem::Damped(damping) => {
             let norm = at(model, damping)?;
             Some(evaluate(model, damping, norm, false))
         }
-        Question::Radius(radius) => {
+        Subproblem::Radius(radius) => {
             let start = if model.factor(hint) { hint } else { 0.0 };
             let (shift, norm) =
                 search(model, start, |_| 0.0, |norm, _| norm / radius, |norm, rate, _| (norm / radius - 1.0) / rate)?;
@@ -46,7 +46,7 @@ pub fn answer(question: Question, hint: f64, model: &mut impl Shifted) -> Option
             model.scale(radius / norm);
             Some(evaluate(model, shift, radius, true))
         }
-        Question::Cubic(weight) => {
+        Subproblem::Cubic(weight) => {
             let start = if hint > 0.0 && model.factor(hint) { hint } else { weight * at(model, 0.0)? };
             // Newton on 1/‖y‖ − σ/λ, whose derivative is rate/‖y‖ + σ/λ².
             let (shift, norm) = search(
@@ -58,20 +58,20 @@ pub fn answer(question: Question, hint: f64, model: &mut impl Shifted) -> Option
             )?;
             Some(evaluate(model, shift, norm, norm > 0.0))
         }
-        Question::MetricBall(size) => {
+        Subproblem::MetricBall(size) => {
             let norm = at(model, 0.0)?;
             let dual = -model.slope();
             let alpha = if dual > 0.0 { size / dual.sqrt() } else { 0.0 };
             model.scale(alpha);
             let slope = model.slope();
-            Some(Answer { curvature: -alpha * slope, ..evaluate(model, 0.0, alpha * norm, true) })
+            Some(Solution { curvature: -alpha * slope, ..evaluate(model, 0.0, alpha * norm, true) })
         }
-        Question::SaddleFree(longest) => {
+        Subproblem::SaddleFree(longest) => {
             let norm = at(model, 0.0)?;
             let scale = if norm > longest { longest / norm } else { 1.0 };
             model.scale(scale);
             let slope = model.slope();
-            Some(Answer { curvature: -scale * slope, ..evaluate(model, 0.0, scale * norm, norm > longest) })
+            Some(Solution { curvature: -scale * slope, ..evaluate(model, 0.0, scale * norm, norm > longest) })
         }
     }
 }
@@ -116,8 +116,8 @@ fn search(
 }
 
 /// Where (A + λI)y = −b holds, yᵀAy costs no product.
-fn evaluate(model: &impl Shifted, shift: f64, norm: f64, on_boundary: bool) -> Answer {
+fn evaluate(model: &impl Shifted, shift: f64, norm: f64, on_boundary: bool) -> Solution {
     let slope = model.slope();
     let curvature = -slope - shift * norm * norm;
-    Answer { shift, norm, slope, curvature, on_boundary, hard_case: false }
+    Solution { shift, norm, slope, curvature, on_boundary, hard_case: false }
 }

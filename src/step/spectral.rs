@@ -1,7 +1,7 @@
-//! The questions about a quadratic model, answered from an eigendecomposition.
+//! Subproblems of a quadratic model, solved from an eigendecomposition.
 //!
 //! In an orthonormal eigenbasis of the (projected) metric, with eigenvalues θᵢ in rising order and gradient components
-//! cᵢ, every step is yᵢ = −cᵢ / (θᵢ + λ), and the questions differ only in the λ they choose:
+//! cᵢ, every step is yᵢ = −cᵢ / (θᵢ + λ), and the subproblems differ only in the λ they choose:
 //!
 //! - damped: λ is given;
 //! - trust region: the λ ≥ max(0, −θ₁) with ‖y‖ = Δ, or 0 where the step is interior (Moré & Sorensen, SIAM J. Sci.
@@ -16,7 +16,7 @@
 
 /// What is asked of a quadratic model gᵀδ + ½ δᵀMδ.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Question {
+pub enum Subproblem {
     /// argmin gᵀδ + ½ δᵀ(M + λI)δ for the damping λ ≥ 0.
     Damped(f64),
     /// argmin gᵀδ + ½ δᵀMδ subject to ‖δ‖ ≤ Δ for the radius Δ > 0.
@@ -30,10 +30,10 @@ pub enum Question {
     SaddleFree(f64),
 }
 
-/// The answer to a [`Question`]: which step it is and what the quadratic model says of it.
+/// The solution to a [`Subproblem`]: which step it is and what the quadratic model says of it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Answer {
+pub struct Solution {
     /// λ, with (M + λI)δ = −g in the space searched. For a metric ball 0: there δ is a multiple of the Newton step.
     pub shift: f64,
     /// ‖δ‖.
@@ -42,40 +42,45 @@ pub struct Answer {
     pub slope: f64,
     /// δᵀMδ.
     pub curvature: f64,
-    /// Whether the constraint of the question is active.
+    /// Whether the constraint of the subproblem is active.
     pub on_boundary: bool,
     /// Whether the hard case was met: the step has a component along the lowest eigenvector that the gradient lacks.
     pub hard_case: bool,
 }
 
-impl Answer {
+impl Solution {
     /// How much the quadratic model decreases: −(gᵀδ + ½ δᵀMδ).
     pub fn decrease(&self) -> f64 {
         -(self.slope + 0.5 * self.curvature)
     }
 }
 
-/// Why a [`Question`] has no answer.
+/// Why a [`Subproblem`] has no solution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Indefinite {
     /// The lowest eigenvalue of the (projected) metric, which with the damping is not positive.
     pub lowest: f64,
 }
 
-/// Answers `question` for eigenvalues `theta` (rising) and gradient components `c`; writes the step's components to `y`.
-pub(crate) fn answer(question: Question, theta: &[f64], c: &[f64], y: &mut [f64]) -> Result<Answer, Indefinite> {
+/// Answers `subproblem` for eigenvalues `theta` (rising) and gradient components `c`; writes the step's components to `y`.
+pub(crate) fn solution(
+    subproblem: Subproblem,
+    theta: &[f64],
+    c: &[f64],
+    y: &mut [f64],
+) -> Result<Solution, Indefinite> {
     let lowest = theta[0];
-    match question {
-        Question::Damped(damping) => {
+    match subproblem {
+        Subproblem::Damped(damping) => {
             if lowest + damping <= 0.0 {
                 return Err(Indefinite { lowest });
             }
             let norm = step(theta, c, damping - (-lowest).max(0.0), y);
             Ok(evaluate(theta, c, y, damping, norm, false, false))
         }
-        Question::Radius(radius) => Ok(on_sphere(theta, c, y, radius)),
-        Question::Cubic(weight) => Ok(cubic(theta, c, y, weight)),
-        Question::MetricBall(size) => {
+        Subproblem::Radius(radius) => Ok(on_sphere(theta, c, y, radius)),
+        Subproblem::Cubic(weight) => Ok(cubic(theta, c, y, weight)),
+        Subproblem::MetricBall(size) => {
             if lowest <= 0.0 {
                 return Err(Indefinite { lowest });
             }
@@ -85,7 +90,7 @@ pub(crate) fn answer(question: Question, theta: &[f64], c: &[f64], y: &mut [f64]
             y.iter_mut().for_each(|y| *y *= alpha);
             Ok(evaluate(theta, c, y, 0.0, norm, true, false))
         }
-        Question::SaddleFree(longest) => Ok(saddle_free(theta, c, y, longest)),
+        Subproblem::SaddleFree(longest) => Ok(saddle_free(theta, c, y, longest)),
     }
 }
 
@@ -124,10 +129,18 @@ pub(super) fn length(values: impl Iterator<Item = f64> + Clone) -> f64 {
     largest * values.map(|v| (v / largest) * (v / largest)).sum::<f64>().sqrt()
 }
 
-fn evaluate(theta: &[f64], c: &[f64], y: &[f64], shift: f64, norm: f64, on_boundary: bool, hard_case: bool) -> Answer {
+fn evaluate(
+    theta: &[f64],
+    c: &[f64],
+    y: &[f64],
+    shift: f64,
+    norm: f64,
+    on_boundary: bool,
+    hard_case: bool,
+) -> Solution {
     let slope = c.iter().zip(y).map(|(c, y)| c * y).sum();
     let curvature = theta.iter().zip(y).map(|(theta, y)| theta * y * y).sum();
-    Answer { shift, norm, slope, curvature, on_boundary, hard_case }
+    Solution { shift, norm, slope, curvature, on_boundary, hard_case }
 }
 
 /// ‖y(μ)‖ and −(ln‖y‖)′ = Σ cᵢ²/(θᵢ+λ)³ / ‖y‖².
@@ -154,7 +167,7 @@ fn norm_and_rate(theta: &[f64], c: &[f64], mu: f64) -> (f64, f64) {
 }
 
 /// The trust-region step.
-fn on_sphere(theta: &[f64], c: &[f64], y: &mut [f64], radius: f64) -> Answer {
+fn on_sphere(theta: &[f64], c: &[f64], y: &mut [f64], radius: f64) -> Solution {
     let lowest = theta[0];
     if lowest > 0.0 {
         let norm = step(theta, c, 0.0, y);
@@ -193,7 +206,7 @@ fn on_sphere(theta: &[f64], c: &[f64], y: &mut [f64], radius: f64) -> Answer {
 }
 
 /// The cubic model's step.
-fn cubic(theta: &[f64], c: &[f64], y: &mut [f64], weight: f64) -> Answer {
+fn cubic(theta: &[f64], c: &[f64], y: &mut [f64], weight: f64) -> Solution {
     let lowest = theta[0];
     let size = length(c.iter().copied());
     let base = lowest.min(0.0);
@@ -222,7 +235,7 @@ fn cubic(theta: &[f64], c: &[f64], y: &mut [f64], weight: f64) -> Answer {
 }
 
 /// −|M|⁻¹g, scaled down to `longest`. Eigenvalues below the rounding of the largest count as that.
-fn saddle_free(theta: &[f64], c: &[f64], y: &mut [f64], longest: f64) -> Answer {
+fn saddle_free(theta: &[f64], c: &[f64], y: &mut [f64], longest: f64) -> Solution {
     let size = length(c.iter().copied());
     let largest = theta.iter().fold(0.0, |l: f64, t| l.max(t.abs()));
     let rounding = f64::EPSILON * theta.len() as f64 * largest;
@@ -240,7 +253,7 @@ fn saddle_free(theta: &[f64], c: &[f64], y: &mut [f64], longest: f64) -> Answer 
 }
 
 /// The hard case: adds the lowest eigenvector until ‖y‖ = `target`; of the two signs the one along −c.
-fn lengthen(theta: &[f64], c: &[f64], y: &mut [f64], shift: f64, norm: f64, target: f64) -> Answer {
+fn lengthen(theta: &[f64], c: &[f64], y: &mut [f64], shift: f64, norm: f64, target: f64) -> Solution {
     let missing = ((target - norm) * (target + norm)).max(0.0).sqrt();
     let sign = if y[0] < 0.0 { -1.0 } else { 1.0 };
     // y₁ is 0 here unless all gaps are positive; adding in quadrature keeps ‖y‖ = target.
@@ -283,17 +296,17 @@ pub(super) fn newton(mut left: f64, mut right: f64, mut f: impl FnMut(f64) -> (f
 mod tests {
     use super::*;
 
-    fn check(theta: &[f64], c: &[f64], y: &[f64], answer: &Answer) {
+    fn check(theta: &[f64], c: &[f64], y: &[f64], solution: &Solution) {
         // Stationarity: (θ + λ) y = −c, and θ₁ + λ ≥ 0.
         let scale = c.iter().map(|c| c.abs()).fold(1e-300, f64::max);
         for i in 0..c.len() {
-            let residual = (theta[i] + answer.shift) * y[i] + c[i];
+            let residual = (theta[i] + solution.shift) * y[i] + c[i];
             assert!(
-                residual.abs() <= 1e-9 * scale.max(theta[i].abs() * answer.norm),
-                "{theta:?} {c:?} {answer:?} {residual}"
+                residual.abs() <= 1e-9 * scale.max(theta[i].abs() * solution.norm),
+                "{theta:?} {c:?} {solution:?} {residual}"
             );
         }
-        assert!(theta[0] + answer.shift >= -1e-12 * theta[0].abs());
+        assert!(theta[0] + solution.shift >= -1e-12 * theta[0].abs());
     }
 
     #[test]
@@ -304,11 +317,11 @@ mod tests {
             for c in [[1.0, 1.0, 1.0], [1e-20, 1.0, -1.0], [0.0, 1.0, 2.0], [0.0, 0.0, 1e-9], [1e8, -1e-8, 1.0]] {
                 for size in [1e-8, 1e-3, 1.0, 1e3, 1e8] {
                     let mut y = [0.0; 3];
-                    let a = answer(Question::Radius(size), theta, &c, &mut y).unwrap();
+                    let a = solution(Subproblem::Radius(size), theta, &c, &mut y).unwrap();
                     check(theta, &c, &y, &a);
                     assert!(a.norm <= size * (1.0 + 1e-12));
                     assert!(a.shift <= 1e-12 || (a.norm / size - 1.0).abs() < 1e-9, "{theta:?} {c:?} {size} {a:?}");
-                    let a = answer(Question::Cubic(size), theta, &c, &mut y).unwrap();
+                    let a = solution(Subproblem::Cubic(size), theta, &c, &mut y).unwrap();
                     check(theta, &c, &y, &a);
                     assert!(
                         (a.shift - size * a.norm).abs() <= 1e-8 * (a.shift + size * a.norm),
@@ -323,7 +336,7 @@ mod tests {
     fn metric_ball_has_the_given_size() {
         let (theta, c) = ([0.5, 2.0], [1.0, -3.0]);
         let mut y = [0.0; 2];
-        let a = answer(Question::MetricBall(0.1), &theta, &c, &mut y).unwrap();
+        let a = solution(Subproblem::MetricBall(0.1), &theta, &c, &mut y).unwrap();
         assert!((a.curvature - 0.01).abs() < 1e-15);
         assert!((y[0] / y[1] - (1.0 / 0.5) / (-3.0 / 2.0)).abs() < 1e-12);
     }
@@ -333,17 +346,20 @@ mod tests {
     fn saddle_free_steps_keep_small_eigenvalues() {
         let (theta, c) = ([-3.0, 2.0, 1e12], [1.5, -4.0, 1e12]);
         let mut y = [0.0; 3];
-        answer(Question::SaddleFree(1e6), &theta, &c, &mut y).unwrap();
+        solution(Subproblem::SaddleFree(1e6), &theta, &c, &mut y).unwrap();
         assert_eq!(y, [-0.5, 2.0, -1.0]);
         // 1e-6 is rounding beside 1e12.
-        let a = answer(Question::SaddleFree(f64::INFINITY), &[1e-6, 1e12], &[1.0, 0.0], &mut y[..2]).unwrap();
+        let a = solution(Subproblem::SaddleFree(f64::INFINITY), &[1e-6, 1e12], &[1.0, 0.0], &mut y[..2]).unwrap();
         assert_eq!(a.norm, 1.0 / (2.0 * f64::EPSILON * 1e12));
     }
 
     #[test]
     fn damped_refuses_an_indefinite_matrix() {
         let mut y = [0.0; 2];
-        assert_eq!(answer(Question::Damped(0.5), &[-1.0, 2.0], &[1.0, 1.0], &mut y), Err(Indefinite { lowest: -1.0 }));
-        assert!(answer(Question::Damped(1.5), &[-1.0, 2.0], &[1.0, 1.0], &mut y).is_ok());
+        assert_eq!(
+            solution(Subproblem::Damped(0.5), &[-1.0, 2.0], &[1.0, 1.0], &mut y),
+            Err(Indefinite { lowest: -1.0 })
+        );
+        assert!(solution(Subproblem::Damped(1.5), &[-1.0, 2.0], &[1.0, 1.0], &mut y).is_ok());
     }
 }

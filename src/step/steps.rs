@@ -1,8 +1,8 @@
 //! The step family for people with their own loop.
 
 use super::dense::check_memory;
-use super::family::{Accuracy, Inner, InnerStop, Resources, StepFamily};
-use super::spectral::{Answer, Question};
+use super::family::{Accuracy, InnerSolver, InnerStop, Resources, StepFamily};
+use super::spectral::{Solution, Subproblem};
 use crate::base::random::SplitMix64;
 use crate::base::{
     Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
@@ -10,20 +10,20 @@ use crate::base::{
 };
 use crate::operator::SymmetricOperator;
 
-/// Basis vectors beyond which answers cost more than they are worth, O(k³) each.
+/// Basis vectors beyond which solutions cost more than they are worth, O(k³) each.
 const MOST_BASIS: usize = 2000;
 
 /// How steps are computed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StepOptions {
-    /// Which path answers.
-    pub inner: Inner,
+    /// Which path solutions.
+    pub inner: InnerSolver,
     /// A step is accurate when ‖(M + λI)δ + g‖ ≤ this × ‖g‖. Default 1e-8; values below 4ε of the vector type count as
     /// that. Solvers with an outer loop want far less: 0.1 to 0.5 (Dembo, Eisenstat & Steihaug, SIAM J. Numer. Anal. 19
     /// (1982)).
     pub tolerance: f64,
-    /// Most products, over all questions. Default: no limit but the method's own.
+    /// Most products, over all subproblems. Default: no limit but the method's own.
     pub max_products: usize,
     /// Basis vectors that are stored, each with its product; conjugate gradients take over beyond. Default 100; more than
     /// 2000 count as that.
@@ -32,7 +32,7 @@ pub struct StepOptions {
 
 impl Default for StepOptions {
     fn default() -> Self {
-        StepOptions { inner: Inner::Automatic, tolerance: 1e-8, max_products: usize::MAX, basis: 100 }
+        StepOptions { inner: InnerSolver::Automatic, tolerance: 1e-8, max_products: usize::MAX, basis: 100 }
     }
 }
 
@@ -68,28 +68,29 @@ pub struct Step<T> {
     pub decrease: f64,
     /// ‖(M + λI)δ + g‖, computed from δ itself.
     pub residual_norm: f64,
-    /// Whether the question's constraint is active.
+    /// Whether the subproblem's constraint is active.
     pub on_boundary: bool,
     /// Whether δ has a component along the lowest eigenvector that g lacks.
     pub hard_case: bool,
-    /// Products that this question took.
+    /// Products that this subproblem took.
     pub products: usize,
     /// How it came out.
     pub outcome: StepOutcome,
 }
 
-/// All steps at one point: a space that is built once and answers any number of questions.
+/// All steps at one point: a space that is built once and solutions any number of subproblems.
 ///
-/// A question costs products only while its answer is not accurate; any other λ, Δ, σ or ε after that is free.
+/// A subproblem costs products only while its solution is not accurate; any other λ, Δ, σ or ε after that is free.
 /// Storage: 2·`basis` + 10 vectors of length d (or 4d² numbers on the dense path).
 ///
 /// ```
-/// use newton_krylov::{DiagonalOperator, Question, StepOptions, Steps};
+/// use newton_krylov::operators::DiagonalOperator;
+/// use newton_krylov::steps::{StepOptions, Steps, Subproblem};
 ///
 /// let m = DiagonalOperator((1..=50).map(f64::from).collect());
 /// let mut steps = Steps::new(&m, &[1.0; 50], StepOptions::default())?;
-/// let newton = steps.ask(Question::Damped(0.0))?;
-/// let short = steps.ask(Question::Radius(0.1))?;
+/// let newton = steps.solve(Subproblem::Damped(0.0))?;
+/// let short = steps.solve(Subproblem::Radius(0.1))?;
 /// assert!((newton.step[9] + 0.1).abs() < 1e-7);
 /// assert!((short.norm - 0.1).abs() < 1e-12 && short.products == 0);
 /// # Ok::<(), newton_krylov::Error>(())
@@ -114,35 +115,35 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
         check_finite("gradient", gradient)?;
         check_range("tolerance", options.tolerance, options.tolerance >= 0.0, "at least 0")?;
         check_range("max_products", options.max_products as f64, options.max_products > 0, "at least 1")?;
-        if options.inner == Inner::Dense {
+        if options.inner == InnerSolver::Dense {
             check_memory(dim)?;
         }
         Ok(Steps { operator, gradient, options, family: StepFamily::new(dim, options.basis.min(MOST_BASIS)) })
     }
 
-    /// Answers a question, with as many products as its accuracy needs.
+    /// Answers a subproblem, with as many products as its accuracy needs.
     ///
     /// # Errors
-    /// If the question's number is NaN, infinite, or negative (zero, but for a damping); the error of the operator's
+    /// If the subproblem's number is NaN, infinite, or negative (zero, but for a damping); the error of the operator's
     /// callback.
-    pub fn ask(&mut self, question: Question) -> Result<Step<T>> {
-        let step = self.answer(question)?;
+    pub fn solve(&mut self, subproblem: Subproblem) -> Result<Step<T>> {
+        let step = self.solution(subproblem)?;
         check_callback(self.operator.take_error())?;
         Ok(step)
     }
 
-    fn answer(&mut self, question: Question) -> Result<Step<T>> {
-        match question {
-            Question::Damped(damping) => check_range("damping", damping, in_range(damping, 0.0), "at least 0")?,
-            Question::Radius(radius) => check_size("radius", radius)?,
-            Question::Cubic(weight) => check_size("weight", weight)?,
-            Question::MetricBall(size) => check_size("size", size)?,
-            Question::SaddleFree(longest) => check_range("longest", longest, longest > 0.0, "positive")?,
+    fn solution(&mut self, subproblem: Subproblem) -> Result<Step<T>> {
+        match subproblem {
+            Subproblem::Damped(damping) => check_range("damping", damping, in_range(damping, 0.0), "at least 0")?,
+            Subproblem::Radius(radius) => check_size("radius", radius)?,
+            Subproblem::Cubic(weight) => check_size("weight", weight)?,
+            Subproblem::MetricBall(size) => check_size("size", size)?,
+            Subproblem::SaddleFree(longest) => check_range("longest", longest, longest > 0.0, "positive")?,
         }
         let before = self.family.products_made();
         self.family.allow(self.options.max_products);
         let zero = vec![T::zero(); self.gradient.len()];
-        let trivial = !matches!(question, Question::Radius(_) | Question::Cubic(_));
+        let trivial = !matches!(subproblem, Subproblem::Radius(_) | Subproblem::Cubic(_));
         if kernels::norm(self.gradient) == 0.0 && self.family.is_empty() && trivial {
             return Ok(Step {
                 step: zero,
@@ -171,21 +172,22 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
             truncated: false,
         };
         let resources = Resources { remembered: None, more: &more };
-        let Ok((answer, stop)) = self.family.refine(self.operator, self.gradient, question, accuracy, resources) else {
+        let Ok((solution, stop)) = self.family.refine(self.operator, self.gradient, subproblem, accuracy, resources)
+        else {
             return Ok(self.without_step(zero, StepOutcome::Indefinite, before));
         };
-        let Answer { shift, norm, on_boundary, hard_case, .. } = answer;
+        let Solution { shift, norm, on_boundary, hard_case, .. } = solution;
         let mut step = zero;
         self.family.step(&mut step);
         let products = self.family.products_made() - before;
-        let residual_norm = self.family.residual_norm(&answer, self.gradient);
+        let residual_norm = self.family.residual_norm(&solution, self.gradient);
         let scale = kernels::norm(self.gradient);
         let scale = if scale > 0.0 { scale } else { shift * norm };
         let small = residual_norm <= 1.01 * accuracy.residual * scale;
-        let accurate = match question {
-            Question::MetricBall(_) => true,
+        let accurate = match subproblem {
+            Subproblem::MetricBall(_) => true,
             // Where M is indefinite only the whole space has |M|⁻¹g.
-            Question::SaddleFree(_) => {
+            Subproblem::SaddleFree(_) => {
                 let known = self.family.ritz_values();
                 known.first().is_none_or(|&lowest| lowest >= 0.0) || self.family.is_whole()
             }
@@ -206,7 +208,7 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
             step,
             shift,
             norm,
-            decrease: answer.decrease(),
+            decrease: solution.decrease(),
             residual_norm,
             on_boundary,
             hard_case,
@@ -242,7 +244,7 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
             truncated: false,
         };
         let resources = Resources { remembered: None, more: &more };
-        let found = family.refine(*operator, &start, Question::Radius(1.0), accuracy, resources);
+        let found = family.refine(*operator, &start, Subproblem::Radius(1.0), accuracy, resources);
         family.krylov().forget_gradient();
         found.is_ok()
     }
@@ -267,7 +269,7 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
     }
 
     /// Writes the unit vector of lowest curvature known to `out` and returns that curvature; `None` before the first
-    /// question.
+    /// subproblem.
     ///
     /// # Errors
     /// If `out` has the wrong length.
@@ -291,10 +293,11 @@ fn check_size(argument: &'static str, value: f64) -> Result<()> {
 
 /// The damped step δ = −(M + λI)⁻¹g: the inner solver alone.
 ///
-/// Costs as many products as a residual of 1e-8 ‖g‖ takes; see [`Steps`] for other accuracies and further questions.
+/// Costs as many products as a residual of 1e-8 ‖g‖ takes; see [`Steps`] for other accuracies and further subproblems.
 ///
 /// ```
-/// use newton_krylov::{StepOutcome, damped_step, operator};
+/// use newton_krylov::{damped_step, operator};
+/// use newton_krylov::steps::StepOutcome;
 ///
 /// let m = operator(2, |v: &[f64], out: &mut [f64]| {
 ///     out[0] = 2.0 * v[0];
@@ -310,5 +313,5 @@ fn check_size(argument: &'static str, value: f64) -> Result<()> {
 /// For zero dimension, a gradient of another length or with NaN or ∞, a damping that is negative, NaN or infinite; the
 /// error of the operator's callback.
 pub fn damped_step<T: Scalar>(operator: &impl SymmetricOperator<T>, gradient: &[T], damping: f64) -> Result<Step<T>> {
-    Steps::new(operator, gradient, StepOptions::default())?.ask(Question::Damped(damping))
+    Steps::new(operator, gradient, StepOptions::default())?.solve(Subproblem::Damped(damping))
 }

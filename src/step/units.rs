@@ -4,7 +4,7 @@
 //!
 //!   ỹ = (a/s) y,   λ̃ = λ/a,   Δ̃ = (a/s) Δ,   σ̃ = σ s/a²,   ε̃ = ε √a/s.
 
-use super::spectral::{Answer, Question};
+use super::spectral::{Solution, Subproblem};
 
 /// The largest power of two that is not above a positive, finite number.
 pub fn binade(value: f64) -> f64 {
@@ -36,26 +36,28 @@ impl Units {
         y * self.slope / self.curvature
     }
 
-    pub fn of_question(&self, question: Question) -> Question {
+    pub fn of_question(&self, subproblem: Subproblem) -> Subproblem {
         let length = |length: f64| (length / self.slope) * self.curvature;
         let inside = |value: f64| value.clamp(f64::MIN_POSITIVE, f64::MAX);
-        match question {
-            Question::Damped(damping) => Question::Damped(damping / self.curvature),
-            Question::Radius(radius) => Question::Radius(inside(length(radius))),
-            Question::Cubic(weight) => Question::Cubic(inside(weight / self.curvature * self.slope / self.curvature)),
-            Question::MetricBall(size) => Question::MetricBall(inside(size / self.slope * self.curvature.sqrt())),
-            Question::SaddleFree(longest) => Question::SaddleFree(length(longest).max(f64::MIN_POSITIVE)),
+        match subproblem {
+            Subproblem::Damped(damping) => Subproblem::Damped(damping / self.curvature),
+            Subproblem::Radius(radius) => Subproblem::Radius(inside(length(radius))),
+            Subproblem::Cubic(weight) => {
+                Subproblem::Cubic(inside(weight / self.curvature * self.slope / self.curvature))
+            }
+            Subproblem::MetricBall(size) => Subproblem::MetricBall(inside(size / self.slope * self.curvature.sqrt())),
+            Subproblem::SaddleFree(longest) => Subproblem::SaddleFree(length(longest).max(f64::MIN_POSITIVE)),
         }
     }
 
-    pub fn of_answer(&self, answer: Answer) -> Answer {
+    pub fn of_answer(&self, solution: Solution) -> Solution {
         let energy = |value: f64| value * self.slope / self.curvature * self.slope;
-        Answer {
-            shift: answer.shift * self.curvature,
-            norm: self.back(answer.norm),
-            slope: energy(answer.slope),
-            curvature: energy(answer.curvature),
-            ..answer
+        Solution {
+            shift: solution.shift * self.curvature,
+            norm: self.back(solution.norm),
+            slope: energy(solution.slope),
+            curvature: energy(solution.curvature),
+            ..solution
         }
     }
 }

@@ -3,8 +3,9 @@
 use crate::allocations;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{
-    BernoulliCrossEntropy, KroneckerPreconditioner, LearnedPreconditioner, Linearization, Metric, Model, SampledModel,
-    fit_samples,
+    Linearization, Metric, Model, SampledModel, fit_samples,
+    losses::BernoulliCrossEntropy,
+    preconditioners::{KroneckerPreconditioner, LearnedPreconditioner},
 };
 
 /// The allocations of a call.

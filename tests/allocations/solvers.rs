@@ -5,10 +5,14 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use crate::{LARGE_FROM, allocations};
 use newton_krylov::{
-    Adam, BernoulliCrossEntropy, BlockStructure, CubicRegularization, DiagonalOperator, Expansion, FirstOrder, Inner,
-    Lbfgs, LeastSquares, LeastSquaresSteps, LevenbergMarquardt, LinearLeastSquares, Memory, Metric, Model, NewtonCg,
-    Objective, Question, Report, Result, SteepestDescent, StepOptions, Steps, Stopping, SymmetricOperator, TrustRegion,
-    fit, linear_map, model, objective, with_second_order,
+    CubicRegularization, Expansion, InnerSolver, Lbfgs, LeastSquares, LevenbergMarquardt, LinearLeastSquares, Memory,
+    Metric, Model, NewtonCg, Objective, Report, Result, Stopping, SymmetricOperator, TrustRegion,
+    first_order::{Adam, FirstOrder, SteepestDescent},
+    fit, linear_map,
+    losses::BernoulliCrossEntropy,
+    model, objective,
+    operators::{BlockStructure, DiagonalOperator, with_second_order},
+    steps::{LeastSquaresSteps, StepOptions, Steps, Subproblem},
 };
 
 /// Chained Rosenbrock without an allocation of its own.
@@ -42,9 +46,9 @@ fn products_allocate_nothing() {
     // Within the stored space, and beyond it in conjugate gradients.
     for basis in [100, 20] {
         let count = |max_products: usize| {
-            let options = StepOptions { inner: Inner::Krylov, basis, max_products, tolerance: 1e-14 };
+            let options = StepOptions { inner: InnerSolver::Krylov, basis, max_products, tolerance: 1e-14 };
             let mut steps = Steps::new(&m, &g, options).unwrap();
-            let (step, made, _) = allocations(|| steps.ask(Question::Damped(0.0)).unwrap());
+            let (step, made, _) = allocations(|| steps.solve(Subproblem::Damped(0.0)).unwrap());
             // Conjugate gradients may leave the last one unused.
             assert!(step.products + 1 >= max_products);
             made
@@ -53,9 +57,9 @@ fn products_allocate_nothing() {
         assert_eq!(count(5), count(15), "stored space");
         assert_eq!(count(40), count(80), "basis {basis}");
     }
-    let mut steps = Steps::new(&m, &g, StepOptions { inner: Inner::Krylov, ..StepOptions::default() }).unwrap();
-    steps.ask(Question::Damped(10.0)).unwrap();
-    let (step, made, _) = allocations(|| steps.ask(Question::Damped(20.0)).unwrap());
+    let mut steps = Steps::new(&m, &g, StepOptions { inner: InnerSolver::Krylov, ..StepOptions::default() }).unwrap();
+    steps.solve(Subproblem::Damped(10.0)).unwrap();
+    let (step, made, _) = allocations(|| steps.solve(Subproblem::Damped(20.0)).unwrap());
     assert_eq!((step.products, made), (0, 1), "a free answer allocates its step alone");
 }
 
@@ -108,7 +112,7 @@ fn iterations_allocate_little() {
         let run = |method: usize, max_iterations: usize| {
             let stopping = Stopping { max_iterations, ..Stopping::default() };
             let (report, all, large): (Report<f64>, _, _) = allocations(|| {
-                let inner = Inner::Krylov;
+                let inner = InnerSolver::Krylov;
                 match method {
                     0 => TrustRegion { stopping, inner, memory }.minimize(&f, &x0),
                     1 => NewtonCg { stopping, inner, memory }.minimize(&f, &x0),
@@ -183,7 +187,7 @@ fn reduced_products_allocate_nothing() {
         let fit = LeastSquares::new(model);
         let x0: Vec<f64> = (0..fit.model().dim()).map(|j| (wave * j as f64).sin()).collect();
         let stopping = Stopping { max_iterations: 5, ..Stopping::default() };
-        let solver = LevenbergMarquardt { stopping, inner: Inner::Krylov, ..LevenbergMarquardt::default() };
+        let solver = LevenbergMarquardt { stopping, inner: InnerSolver::Krylov, ..LevenbergMarquardt::default() };
         // Inside the pool: calls from outside allocate a place in its queue now and then.
         let (report, made, _) = pool.install(|| allocations(|| solver.minimize(&fit, &x0).unwrap()));
         assert_eq!((report.counts.values, report.history.len()), (6, 5));

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ops::ControlFlow;
 
 use newton_krylov::{
-    Counts, CubicRegularization, Expansion, Inner, Memory, NewtonCg, Objective, Progress, Report, Result, Scalar,
+    Counts, CubicRegularization, Expansion, InnerSolver, Memory, NewtonCg, Objective, Progress, Report, Result, Scalar,
     Stopping, SymmetricOperator, TrustRegion,
 };
 
@@ -25,14 +25,14 @@ pub const METHODS: [Method; 3] = [Method::TrustRegion, Method::NewtonCg, Method:
 #[derive(Clone, Debug)]
 pub struct Solver {
     pub method: Method,
-    pub inner: Inner,
+    pub inner: InnerSolver,
     pub stopping: Stopping,
     pub memory: Memory,
 }
 
 impl Solver {
     pub fn new(method: Method) -> Self {
-        Solver { method, inner: Inner::default(), stopping: Stopping::default(), memory: Memory::default() }
+        Solver { method, inner: InnerSolver::default(), stopping: Stopping::default(), memory: Memory::default() }
     }
 
     pub fn minimize_with<T: Scalar>(

@@ -3,13 +3,15 @@
 
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{
-    BernoulliCrossEntropy, CurvatureBatch, Error, GradientBatch, HessianFree, HessianFreeState,
-    KroneckerPreconditioner, LearnedPreconditioner, Metric, Objective, Run, SampledModel, SampledObjective,
-    SquaredError, Stopping, SymmetricOperator, checkpoint, fit_samples,
+    Error, HessianFree, Metric, Objective, Run, SampledModel, SampledObjective, Stopping, SymmetricOperator,
+    checkpoint, fit_samples,
+    hessian_free::{CurvatureBatch, GradientBatch, HessianFreeState},
+    losses::{BernoulliCrossEntropy, SquaredError},
+    preconditioners::{KroneckerPreconditioner, LearnedPreconditioner},
 };
 
 fn uniform(seed: u64) -> impl FnMut() -> f64 {
-    let mut random = newton_krylov::SplitMix64::new(seed);
+    let mut random = newton_krylov::random::SplitMix64::new(seed);
     move || random.uniform()
 }
 
@@ -75,7 +77,7 @@ fn train<R>(run: impl FnOnce(&HessianFree, &Autoencoder<'_>, &[f32]) -> R) -> R 
     run(&solver, &objective, &network.initial::<f32>(1))
 }
 
-type Autoencoder<'a> = newton_krylov::SampledModelObjective<
+type Autoencoder<'a> = newton_krylov::operators::SampledModelObjective<
     newton_krylov::models::NetworkOnData<'a, MultilayerPerceptron, f32>,
     BernoulliCrossEntropy<'static, f32>,
 >;

@@ -1,8 +1,12 @@
 //! Losses and likelihoods against central differences, against each other, and at the edge of the numbers.
 
 use newton_krylov::{
-    BernoulliCrossEntropy, Cauchy, Error, GaussianLoss, Loss, PoissonLoss, RobustError, Scalar, SoftL1,
-    SoftmaxCrossEntropy, SplitMix64, SquaredError,
+    Error, Scalar,
+    losses::{
+        BernoulliCrossEntropy, Cauchy, GaussianLoss, Loss, PoissonLoss, RobustError, SoftL1, SoftmaxCrossEntropy,
+        SquaredError,
+    },
+    random::SplitMix64,
 };
 
 /// Every loss on three samples.

@@ -4,8 +4,12 @@ use std::cell::{Cell, RefCell};
 
 use faer::Mat;
 use newton_krylov::{
-    DiagonalOperator, LimitedMemoryPreconditioner, NystromPreconditioner, Preconditioned, Preconditioner,
-    ProductRecord, Scalar, SplitMix64, SymmetricOperator, damped_step, operator,
+    Scalar, SymmetricOperator, damped_step, operator,
+    operators::DiagonalOperator,
+    preconditioners::{
+        LimitedMemoryPreconditioner, NystromPreconditioner, Preconditioned, Preconditioner, ProductRecord,
+    },
+    random::SplitMix64,
 };
 
 /// A symmetric matrix with these eigenvalues: two random reflections of the diagonal.

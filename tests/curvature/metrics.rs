@@ -3,9 +3,12 @@
 use std::cell::Cell;
 
 use newton_krylov::{
-    BernoulliCrossEntropy, Error, Expansion, GaussianLoss, LinearMap, Linearization, Loss, Metric, Model, Objective,
-    PoissonLoss, SampledModel, SampledObjective, Scalar, SoftmaxCrossEntropy, SplitMix64, SquaredError,
-    SymmetricOperator, TrustRegion, fit, fit_samples, model, with_second_order,
+    Error, Expansion, LinearMap, Linearization, Metric, Model, Objective, SampledModel, SampledObjective, Scalar,
+    SymmetricOperator, TrustRegion, fit, fit_samples,
+    losses::{BernoulliCrossEntropy, GaussianLoss, Loss, PoissonLoss, SoftmaxCrossEntropy, SquaredError},
+    model,
+    operators::with_second_order,
+    random::SplitMix64,
 };
 
 /// h_r(x) = Σ_a A_ra sin(x_a + B_ra) + C_r x₀x_{d−1}, row r being output r mod k of sample r / k.

@@ -7,11 +7,15 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use newton_krylov::{
-    Adam, Batches, Communicator, Counts, CubicRegularization, Error, Expansion, FirstOrder, GradientDescent,
-    HessianFree, Inner, Lbfgs, LeastSquares, LevenbergMarquardt, LinearLeastSquares, Memory, Metric, MinresOptions,
-    NaturalGradient, NewtonCg, Objective, Question, Report, SampledObjective, Slices, SquaredError, SteepestDescent,
-    StepOptions, Steps, Stopping, Summed, SymmetricOperator, Termination, TrustRegion, check_equal, damped_step,
-    distributed, fit, linear_map, minres, model, objective, operator, reductions,
+    Batches, Counts, CubicRegularization, Error, Expansion, HessianFree, InnerSolver, Lbfgs, LeastSquares,
+    LevenbergMarquardt, LinearLeastSquares, Memory, Metric, NaturalGradient, NewtonCg, Objective, Report,
+    SampledObjective, Stopping, SymmetricOperator, Termination, TrustRegion, damped_step,
+    first_order::{Adam, FirstOrder, GradientDescent, SteepestDescent},
+    fit, linear_map,
+    losses::SquaredError,
+    minres, model, objective, operator,
+    ranks::{Communicator, Slices, Summed, check_equal, distributed, reductions},
+    steps::{MinresOptions, StepOptions, Steps, Subproblem},
 };
 use ranks::{Thread, on_ranks, part};
 
@@ -134,7 +138,7 @@ macro_rules! compare {
 
 #[test]
 fn second_order_solvers_take_the_same_way_on_any_number_of_ranks() {
-    let inner = Inner::Krylov;
+    let inner = InnerSolver::Krylov;
     for memory in [Memory::default(), Memory::Vectors(40), Memory::Forgetful(40)] {
         let run = compare!(150, |f, x0| TrustRegion { inner, memory, ..TrustRegion::default() }.minimize(f, x0));
         assert!(run.termination.converged() && run.counts.products > 20, "{}", run.termination);
@@ -176,7 +180,7 @@ fn random_vectors_do_not_depend_on_the_number_of_ranks() {
                 let report = TrustRegion::default().minimize(&f, &vec![0.0; n]).unwrap();
                 let zero = vec![0.0; n];
                 let mut steps = Steps::new(&hessian, &zero, StepOptions::default()).unwrap();
-                let step = steps.ask(Question::Radius(1.0)).unwrap();
+                let step = steps.solve(Subproblem::Radius(1.0)).unwrap();
                 (report.x.iter().map(|x| x.signum()).collect::<Vec<_>>(), step.step, report.value)
             })
         });
@@ -345,7 +349,7 @@ fn training_with_samples_dealt_out_takes_the_same_way() {
                 [
                     HessianFree::default().minimize(&whole, &x0),
                     TrustRegion::default().minimize(&mean, &x0),
-                    TrustRegion { inner: Inner::Dense, ..TrustRegion::default() }.minimize(&mean, &x0),
+                    TrustRegion { inner: InnerSolver::Dense, ..TrustRegion::default() }.minimize(&mean, &x0),
                     NaturalGradient::default().minimize(&mean, &x0),
                     natural.minimize_sampled(&whole, &mut batches, &x0, |_| ControlFlow::Continue(())),
                 ]
@@ -418,7 +422,7 @@ fn reductions_are_few() {
             let g = vec![1.0; here.len()];
             distributed(ranks, Slices::Everything, || {
                 let before = reductions();
-                let step = Steps::new(&m, &g, options).unwrap().ask(Question::Damped(0.0)).unwrap();
+                let step = Steps::new(&m, &g, options).unwrap().solve(Subproblem::Damped(0.0)).unwrap();
                 (step.products, reductions() - before)
             })
         });

@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
-use newton_krylov::Communicator;
+use newton_krylov::ranks::Communicator;
 
 /// One of several threads that add up on a common board, in the order of the ranks.
 #[derive(Clone)]

@@ -6,9 +6,11 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use newton_krylov::{
-    Arctan, Cauchy, Difference, Error, Evaluation, GaussNewton, Huber, Inner, LeastSquares, LeastSquaresReport,
-    LevenbergMarquardt, Model, Progress, Result, RobustLoss, Scalar, Scaling, SoftL1, Stopping, Termination, Tukey,
-    check, least_squares, least_squares_dense, least_squares_from_residuals,
+    Error, Evaluation, GaussNewton, InnerSolver, LeastSquares, LeastSquaresReport, LevenbergMarquardt, Model, Progress,
+    Result, Scalar, Scaling, Stopping, Termination, check,
+    differences::Difference,
+    least_squares, least_squares_dense, least_squares_from_residuals,
+    losses::{Arctan, Cauchy, Huber, RobustLoss, SoftL1, Tukey},
 };
 
 /// Both solvers, with both scalings, and the accelerated one.
@@ -19,12 +21,14 @@ fn solve_all<T: Scalar, M: Model<T>, L: RobustLoss>(
 ) -> Vec<(String, Result<LeastSquaresReport<T>>)> {
     let mut results = vec![];
     for scaling in [Scaling::Columns, Scaling::None] {
-        for (acceleration, inner) in [(false, Inner::Dense), (true, Inner::Dense), (false, Inner::Krylov)] {
+        for (acceleration, inner) in
+            [(false, InnerSolver::Dense), (true, InnerSolver::Dense), (false, InnerSolver::Krylov)]
+        {
             let stopping = stopping.clone();
             let solver = LevenbergMarquardt { stopping, scaling, acceleration, inner, ..Default::default() };
             results.push((format!("{solver:?}"), solver.minimize(fit, x0)));
         }
-        for inner in [Inner::Dense, Inner::Krylov] {
+        for inner in [InnerSolver::Dense, InnerSolver::Krylov] {
             let solver = GaussNewton { stopping: stopping.clone(), scaling, inner, ..Default::default() };
             results.push((format!("{solver:?}"), solver.minimize(fit, x0)));
         }

@@ -1,7 +1,9 @@
 //! NIST's nonlinear regression problems: the certified answers from both starts, and the files' format.
 
 use newton_krylov::problems::NistStrd;
-use newton_krylov::{Difference, LeastSquaresReport, LevenbergMarquardt, check, least_squares_from_residuals};
+use newton_krylov::{
+    LeastSquaresReport, LevenbergMarquardt, check, differences::Difference, least_squares_from_residuals,
+};
 
 /// Digits and report of the 54 runs.
 fn runs(solver: &LevenbergMarquardt) -> Vec<(String, f64, LeastSquaresReport<f64>)> {

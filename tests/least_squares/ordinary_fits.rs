@@ -3,7 +3,7 @@
 //! problem is symmetric.
 
 use newton_krylov::{
-    Difference, LeastSquares, LevenbergMarquardt, Model, least_squares, least_squares_dense,
+    LeastSquares, LevenbergMarquardt, Model, differences::Difference, least_squares, least_squares_dense,
     least_squares_from_residuals,
 };
 

@@ -14,7 +14,7 @@ mod optimise;
 
 use file::{Contents, Edge, Graph, read};
 use geometry::{Plane, Pose, Space};
-use newton_krylov::{SplitMix64, Stopping};
+use newton_krylov::{Stopping, random::SplitMix64};
 use optimise::optimise;
 
 fn derivatives_agree<P: Pose<N>, const N: usize>(from: P, to: P, measured: P, x: [f64; N], y: [f64; N]) {

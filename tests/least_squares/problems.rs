@@ -2,8 +2,8 @@
 
 use newton_krylov::problems::MoreGarbowHillstrom;
 use newton_krylov::{
-    GaussNewton, Inner, LeastSquares, LeastSquaresReport, LevenbergMarquardt, Model, Scalar, Scaling, Stopping, check,
-    least_squares,
+    GaussNewton, InnerSolver, LeastSquares, LeastSquaresReport, LevenbergMarquardt, Model, Scalar, Scaling, Stopping,
+    check, least_squares,
 };
 
 fn fit<T: Scalar>(p: &MoreGarbowHillstrom) -> LeastSquares<T, impl Model<T> + '_> {
@@ -71,7 +71,7 @@ fn golub_kahan_never_says_converged_where_it_has_not() {
     for factor in [1.0, 10.0] {
         let mut unsolved = vec![];
         for p in MoreGarbowHillstrom::all() {
-            let solver = LevenbergMarquardt { inner: Inner::Krylov, ..LevenbergMarquardt::default() };
+            let solver = LevenbergMarquardt { inner: InnerSolver::Krylov, ..LevenbergMarquardt::default() };
             let report = solver.minimize(&fit(&p), &p.scaled_start::<f64>(factor)).unwrap();
             if !solved(&p, &report) {
                 unsolved.push(p.number());

@@ -1,5 +1,8 @@
 //! What an operator, an expansion or a model can do beside products is found again through every wrapper.
 
+use newton_krylov::callbacks::*;
+use newton_krylov::operators::*;
+use newton_krylov::preconditioners::*;
 use newton_krylov::*;
 
 const D: usize = 20;

@@ -1,8 +1,8 @@
 //! Models of residual blocks: against dense matrices, for any number of threads, and what they refuse.
 
 use newton_krylov::{
-    BlockStructure, Error, Huber, Inner, LeastSquares, LevenbergMarquardt, LinearMap, Linearization, Model, Scalar,
-    Stopping,
+    Error, InnerSolver, LeastSquares, LevenbergMarquardt, LinearMap, Linearization, Model, Scalar, Stopping,
+    losses::Huber, operators::BlockStructure,
 };
 
 /// A distance-like residual of all its parameters, different for every block; two rows.
@@ -240,7 +240,7 @@ fn numbers_that_are_not_finite_end_the_run_with_the_best_point() {
 #[test]
 fn limits_hold_and_the_report_is_of_one_point() {
     for (eliminate, cameras) in [(true, 3), (false, 60)] {
-        for inner in [Inner::Automatic, Inner::Krylov] {
+        for inner in [InnerSolver::Automatic, InnerSolver::Krylov] {
             for max_products in [0, 1, 2, 7, 20, 50, 120, 300] {
                 let fit = LeastSquares::new(structure(cameras, 6 * cameras, eliminate).model(curved::<f64>));
                 let n = fit.model().dim();
@@ -263,7 +263,7 @@ fn limits_hold_and_the_report_is_of_one_point() {
 
 #[test]
 fn all_parameters_can_be_eliminated() {
-    for inner in [Inner::Automatic, Inner::Krylov, Inner::Dense] {
+    for inner in [InnerSolver::Automatic, InnerSolver::Krylov, InnerSolver::Dense] {
         let mut structure = BlockStructure::new();
         let blocks = structure.parameters(50, 3).unwrap();
         for i in 0..3 * blocks.len() {

@@ -5,7 +5,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::result::Result;
 use std::{fmt, io};
 
+use newton_krylov::callbacks::*;
+use newton_krylov::differences::*;
+use newton_krylov::losses::*;
+use newton_krylov::operators::*;
+use newton_krylov::preconditioners::*;
 use newton_krylov::spectrum::{self, End, Lanczos};
+use newton_krylov::steps::*;
 use newton_krylov::*;
 
 /// The error of a user, which tells at which call it was made.
@@ -95,11 +101,11 @@ fn functions_without_a_report_return_the_error() {
     let ways: [(&str, OperatorWay<'_>); 10] = [
         ("damped_step", &|m| damped_step(&m, &gradient, 0.1).err()),
         ("the dense path", &|m| {
-            let options = StepOptions { inner: Inner::Dense, ..StepOptions::default() };
-            Steps::new(&m, &gradient, options).unwrap().ask(Question::Radius(1.0)).err()
+            let options = StepOptions { inner: InnerSolver::Dense, ..StepOptions::default() };
+            Steps::new(&m, &gradient, options).unwrap().solve(Subproblem::Radius(1.0)).err()
         }),
         ("no gradient", &|m| {
-            Steps::new(&m, &[0.0; 40], StepOptions::default()).unwrap().ask(Question::Radius(1.0)).err()
+            Steps::new(&m, &[0.0; 40], StepOptions::default()).unwrap().solve(Subproblem::Radius(1.0)).err()
         }),
         ("minres", &|m| minres(&m, &gradient, 0.1, &MinresOptions::default()).err()),
         ("extremes", &|m| Lanczos::default().extremes(&m).err()),

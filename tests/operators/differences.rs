@@ -3,8 +3,10 @@
 use std::cell::Cell;
 
 use newton_krylov::{
-    Counted, Difference, DifferenceModel, Expansion, JacobianModel, LeastSquares, LevenbergMarquardt, LinearMap, Model,
-    Objective, Pattern, Scalar, SymmetricOperator, TrustRegion, least_squares_from_residuals, objective_from_gradient,
+    Expansion, LeastSquares, LevenbergMarquardt, LinearMap, Model, Objective, Scalar, SymmetricOperator, TrustRegion,
+    differences::{Difference, DifferenceModel, JacobianModel, Pattern},
+    least_squares_from_residuals, objective_from_gradient,
+    operators::Counted,
 };
 
 const BOTH: [Difference; 2] = [Difference::Forward, Difference::Central];

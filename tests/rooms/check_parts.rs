@@ -1,6 +1,8 @@
 //! Checks of the parts that a problem is made of: each passes what is right, and names what was made wrong.
 
 use newton_krylov::check::{self, Outcome};
+use newton_krylov::losses::*;
+use newton_krylov::random::*;
 use newton_krylov::*;
 
 #[test]

@@ -2,9 +2,10 @@
 
 use std::cell::{Cell, RefCell};
 
-use newton_krylov::check::{self, Definiteness, Outcome, Verdict};
+use newton_krylov::check::{self, Definiteness, ObjectiveVerdict, Outcome};
 use newton_krylov::{
-    Difference, Error, Expansion, Objective, Scalar, SymmetricOperator, objective, objective_from_gradient, operator,
+    Error, Expansion, Objective, Scalar, SymmetricOperator, differences::Difference, objective,
+    objective_from_gradient, operator,
 };
 
 /// Σ 100 (xᵢ₊₁ − xᵢ²)² + (1 − xᵢ)², times `scale`, at x = unit·z.
@@ -55,7 +56,7 @@ fn point<T: Scalar>(dim: usize, unit: f64) -> Vec<T> {
     (0..dim).map(|i| T::from_f64(unit * (0.7 + 0.9 * (2.3 * i as f64 + 0.4).sin()))).collect()
 }
 
-fn must_pass<T: Scalar>(f: &impl Objective<T>, x: &[T]) -> Verdict {
+fn must_pass<T: Scalar>(f: &impl Objective<T>, x: &[T]) -> ObjectiveVerdict {
     let mut last = None;
     for seed in 0..20 {
         let verdict = check::objective(f, x, seed).unwrap();
@@ -66,7 +67,7 @@ fn must_pass<T: Scalar>(f: &impl Objective<T>, x: &[T]) -> Verdict {
 }
 
 /// Runs several seeds and hands each verdict over.
-fn every_seed<T: Scalar>(f: &impl Objective<T>, x: &[T], expect: impl Fn(&Verdict)) {
+fn every_seed<T: Scalar>(f: &impl Objective<T>, x: &[T], expect: impl Fn(&ObjectiveVerdict)) {
     for seed in 0..20 {
         let verdict = check::objective(f, x, seed).unwrap();
         assert!(!verdict.passed(), "seed {seed}\n{verdict}");
@@ -74,7 +75,7 @@ fn every_seed<T: Scalar>(f: &impl Objective<T>, x: &[T], expect: impl Fn(&Verdic
     }
 }
 
-fn assert_orders_are_two(verdict: &Verdict, margin: f64) {
+fn assert_orders_are_two(verdict: &ObjectiveVerdict, margin: f64) {
     for test in [&verdict.gradient, &verdict.product] {
         let order = test.order.unwrap();
         assert!((order - 2.0).abs() < margin, "{verdict}");
@@ -124,7 +125,7 @@ fn log_sum_exp_passes_in_both_precisions() {
     log_sum_exp_passes::<f32>();
 }
 
-fn quadratic_passes<T: Scalar>(dim: usize, curvature: impl Fn(usize) -> f64 + Copy) -> Verdict {
+fn quadratic_passes<T: Scalar>(dim: usize, curvature: impl Fn(usize) -> f64 + Copy) -> ObjectiveVerdict {
     let c = move |i: usize| T::from_f64(curvature(i));
     let half = T::from_f64(0.5);
     let f = objective(

@@ -2,8 +2,8 @@
 
 use newton_krylov::models::{Activation, ElmanNetwork, MultilayerPerceptron, Readout};
 use newton_krylov::{
-    Error, Expansion, LinearMap, Linearization, Metric, Model, Objective, SampledModel, Scalar, SoftmaxCrossEntropy,
-    SplitMix64, SymmetricOperator, check, fit,
+    Error, Expansion, LinearMap, Linearization, Metric, Model, Objective, SampledModel, Scalar, SymmetricOperator,
+    check, fit, losses::SoftmaxCrossEntropy, random::SplitMix64,
 };
 
 const ACTIVATIONS: [Activation; 5] =

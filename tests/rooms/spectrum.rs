@@ -3,7 +3,10 @@
 use std::f64::consts::PI;
 
 use newton_krylov::spectrum::{End, Lanczos, Status, StochasticQuadrature, diagonal, trace, trace_hutch_plus_plus};
-use newton_krylov::{Counted, DiagonalOperator, Error, Scalar, Shifted, SymmetricOperator, operator};
+use newton_krylov::{
+    Error, Scalar, SymmetricOperator, operator,
+    operators::{Counted, DiagonalOperator, Shifted},
+};
 
 /// H D H with a reflection H = I − 2ww/wᵀw: the eigenvalues of D, and none of its eigenvectors are axes.
 struct Reflected<T> {

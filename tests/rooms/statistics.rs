@@ -2,8 +2,10 @@
 
 use newton_krylov::statistics::{ParameterTable, covariance, covariance_known, covariance_of};
 use newton_krylov::{
-    Difference, Huber, LevenbergMarquardt, Parts, Squares, least_squares, least_squares_dense,
-    least_squares_from_residuals,
+    LevenbergMarquardt,
+    differences::Difference,
+    least_squares, least_squares_dense, least_squares_from_residuals,
+    losses::{Huber, Parts, Squares},
 };
 
 /// A straight line through (tᵢ, yᵢ): everything has a closed form.

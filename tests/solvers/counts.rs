@@ -5,12 +5,12 @@ use std::ops::ControlFlow;
 
 use crate::common::{METHODS, Method, Solver, Watched};
 use newton_krylov::problems::{ChainedRosenbrock, MoreGarbowHillstrom};
-use newton_krylov::{Counted, Inner, InnerStop, Memory, Objective};
+use newton_krylov::{InnerSolver, Memory, Objective, operators::Counted, steps::InnerStop};
 
 #[test]
 fn counts_are_exact_on_both_paths() {
     for method in METHODS {
-        for inner in [Inner::Automatic, Inner::Krylov, Inner::Dense] {
+        for inner in [InnerSolver::Automatic, InnerSolver::Krylov, InnerSolver::Dense] {
             for memory in [Memory::Automatic, Memory::Vectors(24), Memory::Forgetful(60)] {
                 let solver = Solver { inner, memory, ..Solver::new(method) };
                 for problem in MoreGarbowHillstrom::all().into_iter().step_by(3) {
@@ -44,7 +44,7 @@ fn counts_are_exact_on_both_paths() {
 #[test]
 fn the_history_accounts_for_every_product() {
     for method in METHODS {
-        for inner in [Inner::Krylov, Inner::Dense] {
+        for inner in [InnerSolver::Krylov, InnerSolver::Dense] {
             for problem in [21, 14, 25, 18, 22].map(|number| MoreGarbowHillstrom::all()[number - 1]) {
                 let solver = Solver { inner, ..Solver::new(method) };
                 let report = solver.minimize(&problem, &problem.start::<f64>()).unwrap();
@@ -111,7 +111,7 @@ fn rejected_and_lengthened_steps_cost_no_product() {
         let (mut rejected, mut lengthened) = (0, 0);
         for problem in MoreGarbowHillstrom::all().into_iter().filter(|p| p.unknowns() <= 4) {
             for factor in [1.0, 10.0] {
-                for inner in [Inner::Krylov, Inner::Dense] {
+                for inner in [InnerSolver::Krylov, InnerSolver::Dense] {
                     let f = Order { inner: problem, calls: RefCell::default() };
                     let x0: Vec<f64> = problem.scaled_start(factor);
                     // Nothing remembered: every step is taken from products at its own point.
@@ -151,7 +151,7 @@ fn a_rejection_in_a_large_space_costs_no_product() {
     let problem = ChainedRosenbrock::new(40).unwrap();
     for method in [Method::TrustRegion, Method::Cubic] {
         let f = Order { inner: problem, calls: RefCell::default() };
-        let solver = Solver { inner: Inner::Krylov, memory: Memory::Forgetful(200), ..Solver::new(method) };
+        let solver = Solver { inner: InnerSolver::Krylov, memory: Memory::Forgetful(200), ..Solver::new(method) };
         let report = solver.minimize(&f, &problem.start::<f64>()).unwrap();
         assert!(report.termination.converged(), "{report}");
         assert!(report.history.iter().any(|i| i.rejected > 0));

@@ -5,9 +5,13 @@ use std::ops::ControlFlow;
 
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{
-    Control, CubicRegularization, Descent, Evaluation, Expansion, FirstOrder, GradientDescent, Inner, Memory, Metric,
-    NaturalGradient, NewtonCg, Objective, Report, Scalar, SoftmaxCrossEntropy, SplitMix64, Stopping, SymmetricOperator,
-    Termination, TrustRegion, fit, objective,
+    Control, CubicRegularization, Descent, Evaluation, Expansion, InnerSolver, Memory, Metric, NaturalGradient,
+    NewtonCg, Objective, Report, Scalar, Stopping, SymmetricOperator, Termination, TrustRegion,
+    first_order::{FirstOrder, GradientDescent},
+    fit,
+    losses::SoftmaxCrossEntropy,
+    objective,
+    random::SplitMix64,
 };
 
 const METRICS: [Metric; 8] = [
@@ -49,7 +53,7 @@ fn problem<'a, T: Scalar>(
     fit(network.on(inputs).unwrap(), loss, metric).unwrap().with_regularization(1e-2).unwrap()
 }
 
-fn limited(control: Control, damping: f64, max_iterations: usize, inner: Inner) -> Descent {
+fn limited(control: Control, damping: f64, max_iterations: usize, inner: InnerSolver) -> Descent {
     let stopping = Stopping { max_iterations, gradient_relative: 1e-6, ..Stopping::default() };
     Descent { damping, stopping, inner, ..Descent::new(control) }
 }
@@ -102,7 +106,7 @@ fn dense<T: Scalar>(f: &impl Objective<T>, x: &[T]) -> (Vec<f64>, Vec<f64>) {
 }
 
 /// Three steps each of −γ(M + λI)⁻¹g and of −α(M + λI)⁻¹g with α = ε/√(gᵀ(M + λI)⁻¹g), by dense solves.
-fn check_bare_steps<T: Scalar>(tolerance: impl Fn(Inner) -> f64) {
+fn check_bare_steps<T: Scalar>(tolerance: impl Fn(InnerSolver) -> f64) {
     let (inputs, labels) = samples();
     let inputs: Vec<T> = inputs.iter().map(|&x| T::from_f64(x)).collect();
     let lambda = 0.05;
@@ -114,7 +118,7 @@ fn check_bare_steps<T: Scalar>(tolerance: impl Fn(Inner) -> f64) {
             }
             let f = problem(&network, &inputs, &labels, metric);
             for control in [Control::FixedRate(0.3), Control::Ball(0.2)] {
-                for inner in [Inner::Dense, Inner::Krylov] {
+                for inner in [InnerSolver::Dense, InnerSolver::Krylov] {
                     let what = format!("{name}, {metric:?}, {control:?}, {inner:?}");
                     let (report, points) = path(&limited(control, lambda, 3, inner), &f, &x0);
                     assert_eq!((report.termination, points.len()), (Termination::MaxIterations, 4), "{what}");
@@ -142,7 +146,7 @@ fn check_bare_steps<T: Scalar>(tolerance: impl Fn(Inner) -> f64) {
 #[test]
 fn bare_steps_are_the_formulas() {
     // A residual of 1e-10 over λ is what the Krylov path may leave.
-    check_bare_steps::<f64>(|inner| if inner == Inner::Dense { 1e-10 } else { 4e-9 });
+    check_bare_steps::<f64>(|inner| if inner == InnerSolver::Dense { 1e-10 } else { 4e-9 });
     check_bare_steps::<f32>(|_| 1e-4);
 }
 
@@ -152,7 +156,7 @@ fn short_names_are_the_same_runs() {
     let (inputs, labels) = samples();
     let (_, network, x0) = &networks()[1];
     let stopping = || Stopping { max_iterations: 15, ..Stopping::default() };
-    let (memory, inner) = (Memory::Forgetful(100), Inner::Automatic);
+    let (memory, inner) = (Memory::Forgetful(100), InnerSolver::Automatic);
     for metric in [Metric::Hessian, Metric::Fisher] {
         let f = problem(network, &inputs, &labels, metric);
         let check = |control, report: newton_krylov::Result<Report<f64>>| {
@@ -177,7 +181,7 @@ fn the_identity_at_a_fixed_rate_is_gradient_descent() {
     let (inputs, labels) = samples();
     for (name, network, x0) in networks() {
         let f = problem(&network, &inputs, &labels, Metric::Identity);
-        let solver = limited(Control::FixedRate(0.7), 0.0, 30, Inner::Automatic);
+        let solver = limited(Control::FixedRate(0.7), 0.0, 30, InnerSolver::Automatic);
         let (report, points) = path(&solver, &f, &x0);
         let mut plain = vec![];
         let first_order =
@@ -228,8 +232,8 @@ fn damping_is_on_the_metric() {
         Control::Cubic,
     ];
     for control in controls {
-        let damped = path(&limited(control, 0.5, 6, Inner::Dense), &plain, &[3.0, 2.0]).1;
-        let expected = path(&limited(control, 0.0, 6, Inner::Dense), &shifted, &[3.0, 2.0]).1;
+        let damped = path(&limited(control, 0.5, 6, InnerSolver::Dense), &plain, &[3.0, 2.0]).1;
+        let expected = path(&limited(control, 0.0, 6, InnerSolver::Dense), &shifted, &[3.0, 2.0]).1;
         for (a, b) in damped.iter().flatten().zip(expected.iter().flatten()) {
             assert!((a - b).abs() <= 1e-12, "{control:?}: {a} and {b}");
         }
@@ -244,7 +248,7 @@ fn what_becomes_of_bare_runs() {
         |x, g| g.copy_from_slice(&[x[0], 10.0 * x[1]]),
         |_, v, mv| mv.copy_from_slice(v),
     );
-    let run = |control| path(&limited(control, 0.0, 2000, Inner::Automatic), &bowl, &[1.0, 0.5]).0;
+    let run = |control| path(&limited(control, 0.0, 2000, InnerSolver::Automatic), &bowl, &[1.0, 0.5]).0;
     // Above 2/10 it diverges, to the end of numbers, and the best point is the start.
     let report = run(Control::FixedRate(0.3));
     assert_eq!((report.termination, &report.x[..]), (Termination::Diverged, &[1.0, 0.5][..]), "{report}");
@@ -262,13 +266,13 @@ fn what_becomes_of_bare_runs() {
     // Where f is not finite the run is over at once, with the best point.
     let edge =
         objective(1, |x: &[f64]| x[0] - x[0].ln(), |x, g| g[0] = 1.0 - 1.0 / x[0], |_, v, mv| mv.copy_from_slice(v));
-    let report = path(&limited(Control::FixedRate(10.0), 0.0, 100, Inner::Automatic), &edge, &[3.0]).0;
+    let report = path(&limited(Control::FixedRate(10.0), 0.0, 100, InnerSolver::Automatic), &edge, &[3.0]).0;
     assert_eq!((report.termination, report.counts.values), (Termination::NotFinite(Evaluation::Value), 2));
     assert_eq!(report.x, [3.0]);
 
     // Without the metric there is no such step, and none of another kind is taken.
     let nothing = objective(1, |x: &[f64]| x[0] * x[0], |x, g| g[0] = 2.0 * x[0], |_, _, mv| mv[0] = f64::NAN);
-    let report = path(&limited(Control::FixedRate(1.0), 0.0, 100, Inner::Automatic), &nothing, &[3.0]).0;
+    let report = path(&limited(Control::FixedRate(1.0), 0.0, 100, InnerSolver::Automatic), &nothing, &[3.0]).0;
     assert_eq!((report.termination, report.iterations()), (Termination::NotFinite(Evaluation::Product), 0));
 }
 
@@ -277,7 +281,7 @@ fn what_becomes_of_bare_runs() {
 fn rounding_does_not_stop_a_rate() {
     let raised =
         objective(1, |x: &[f64]| 1e6 + 0.5 * x[0] * x[0], |x, g| g[0] = x[0], |_, v, mv| mv.copy_from_slice(v));
-    let report = path(&limited(Control::FixedRate(0.05), 0.0, 1000, Inner::Automatic), &raised, &[1.0]).0;
+    let report = path(&limited(Control::FixedRate(0.05), 0.0, 1000, InnerSolver::Automatic), &raised, &[1.0]).0;
     assert!(report.termination.converged() && report.x[0] <= 1e-6, "{report}");
 }
 
@@ -290,7 +294,7 @@ fn levenberg_marquardt_leaves_saddles() {
         |x, g| g.copy_from_slice(&[2.0 * x[0], 4.0 * x[1] * (x[1] * x[1] - 1.0)]),
         |x, v, hv| hv.copy_from_slice(&[2.0 * v[0], (12.0 * x[1] * x[1] - 4.0) * v[1]]),
     );
-    for inner in [Inner::Dense, Inner::Krylov] {
+    for inner in [InnerSolver::Dense, InnerSolver::Krylov] {
         let report = path(&limited(Control::LevenbergMarquardt, 0.0, 100, inner), &f, &[1.0, 1e-3]).0;
         assert!(report.termination.converged() && report.value < 1e-10, "{report:#}");
         let first = report.history.iter().find(|step| step.lowest_ritz_value < 0.0).unwrap();
@@ -338,7 +342,7 @@ fn every_metric_runs_under_every_control() {
                 let must_converge = !bare && easy;
                 let most = if must_converge { 3000 } else { 200 };
                 let damping = if bare { 0.1 } else { 0.0 };
-                let report = limited(control, damping, most, Inner::Automatic).minimize(&f, &x0).unwrap();
+                let report = limited(control, damping, most, InnerSolver::Automatic).minimize(&f, &x0).unwrap();
                 let what = format!("{name}, {metric:?}, {control:?}: {report}");
                 assert!(report.value.is_finite() && report.gradient_norm.is_finite(), "{what}");
                 assert!(report.value < report.initial_value, "{what}");

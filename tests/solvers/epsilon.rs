@@ -1,6 +1,9 @@
 //! ε inside and outside the root of AdaGrad's and RMSProp's metrics, against the formulas written out.
 
-use newton_krylov::{AdaGrad, Epsilon, FullAdaGrad, GradientMethod, RmsProp, Scalar};
+use newton_krylov::{
+    Scalar,
+    first_order::{AdaGrad, Epsilon, FullAdaGrad, GradientMethod, RmsProp},
+};
 
 const GRADIENTS: [[f64; 2]; 3] = [[0.3, -2.0], [-0.01, 0.5], [1e-3, 4.0]];
 const EPSILONS: [Epsilon; 2] = [Epsilon::Inside(0.25), Epsilon::Outside(0.25)];

@@ -8,14 +8,14 @@ use std::time::Duration;
 use crate::common::{METHODS, Method, Solver, Watched};
 use newton_krylov::problems::{ChainedRosenbrock, MoreGarbowHillstrom};
 use newton_krylov::{
-    Counts, Error, Evaluation, Expansion, Inner, Memory, Objective, Report, Scalar, Stopping, SymmetricOperator,
+    Counts, Error, Evaluation, Expansion, InnerSolver, Memory, Objective, Report, Scalar, Stopping, SymmetricOperator,
     Termination, objective,
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
 // The means
 
-/// An objective whose answers are changed on the way: each hook sees the number of the call, from 1.
+/// An objective whose solutions are changed on the way: each hook sees the number of the call, from 1.
 struct Faulty<O, V, G, H> {
     inner: O,
     value: V,
@@ -146,7 +146,9 @@ fn run<T: Scalar>(solver: &Solver, f: impl Objective<T>, truth: &impl Objective<
 fn solvers() -> Vec<Solver> {
     METHODS
         .iter()
-        .flat_map(|&method| [Inner::Krylov, Inner::Dense].map(|inner| Solver { inner, ..Solver::new(method) }))
+        .flat_map(|&method| {
+            [InnerSolver::Krylov, InnerSolver::Dense].map(|inner| Solver { inner, ..Solver::new(method) })
+        })
         .collect()
 }
 
@@ -560,7 +562,7 @@ fn a_saddle_is_left_also_from_its_stable_manifold() {
     };
     // The radius asks for the lowest eigenvector, which the dense path knows, already at the first step.
     {
-        let solver = Solver { inner: Inner::Dense, ..Solver::new(Method::TrustRegion) };
+        let solver = Solver { inner: InnerSolver::Dense, ..Solver::new(Method::TrustRegion) };
         let report = run(&solver, f(), &f(), &[1.3, 0.0]);
         assert!(report.termination.converged() && report.value < -0.24, "{solver:?}\n{report}");
     }
@@ -781,7 +783,7 @@ fn time_is_kept() {
     let x0: Vec<f64> = truth.start();
     for method in METHODS {
         for milliseconds in [0, 30] {
-            let mut solver = Solver { inner: Inner::Krylov, ..Solver::new(method) };
+            let mut solver = Solver { inner: InnerSolver::Krylov, ..Solver::new(method) };
             solver.stopping.max_time = Some(Duration::from_millis(milliseconds));
             let slow = |_: usize, _: &[f64], _: &mut [f64]| std::thread::sleep(Duration::from_millis(2));
             let report = run(&solver, faulty(truth, same_value, same, slow), &truth, &x0);
@@ -887,7 +889,7 @@ fn products_at_every_point_failing_is_named() {
     let truth = rosenbrock(30);
     let x0: Vec<f64> = truth.start();
     for method in METHODS {
-        let solver = Solver { memory: Memory::Forgetful(60), inner: Inner::Krylov, ..Solver::new(method) };
+        let solver = Solver { memory: Memory::Forgetful(60), inner: InnerSolver::Krylov, ..Solver::new(method) };
         let f = faulty(truth, same_value, same, |_, _: &[f64], hv: &mut [f64]| hv.fill(f64::NAN));
         let report = run(&solver, f, &truth, &x0);
         assert_eq!(report.termination, Termination::NotFinite(Evaluation::Product), "{report}");

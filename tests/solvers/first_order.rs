@@ -7,9 +7,12 @@ use std::time::Duration;
 use crate::common::Watched;
 use newton_krylov::problems::{ChainedRosenbrock, LogisticRegression, MoreGarbowHillstrom, parse_libsvm};
 use newton_krylov::{
-    Batches, DiagonalPreconditioner, Difference, Epsilon, Error, Evaluation, Expansion, FirstOrder, GradientMethod,
-    LineSearch, Moments, Momentum, Objective, Progress, Report, Result, SampledObjective, Scalar, Schedule,
-    SteepestDescent, Stopping, Termination, TrustRegion, objective, objective_from_gradient, with_preconditioner,
+    Batches, Error, Evaluation, Expansion, Objective, Progress, Report, Result, SampledObjective, Scalar, Stopping,
+    Termination, TrustRegion,
+    differences::Difference,
+    first_order::{Epsilon, FirstOrder, GradientMethod, LineSearch, Moments, Momentum, Schedule, SteepestDescent},
+    objective, objective_from_gradient,
+    preconditioners::{DiagonalPreconditioner, with_preconditioner},
 };
 
 /// Every method behind one call, with a rate for Hessians between 1 and 10.
@@ -75,20 +78,50 @@ impl Method {
         let constant = Momentum::Constant(0.5);
         let search = |search, stopping| SteepestDescent { search, stopping };
         match self {
-            GradientDescent => rated(newton_krylov::GradientDescent { rate: 0.1 }, f, x0, stopping, observer),
-            HeavyBall => rated(newton_krylov::HeavyBall::for_quadratic(1.0, 10.0).unwrap(), f, x0, stopping, observer),
-            Nesterov => {
-                rated(newton_krylov::Nesterov { rate: 0.1, momentum: Momentum::Convex }, f, x0, stopping, observer)
+            GradientDescent => {
+                rated(newton_krylov::first_order::GradientDescent { rate: 0.1 }, f, x0, stopping, observer)
             }
+            HeavyBall => rated(
+                newton_krylov::first_order::HeavyBall::for_quadratic(1.0, 10.0).unwrap(),
+                f,
+                x0,
+                stopping,
+                observer,
+            ),
+            Nesterov => rated(
+                newton_krylov::first_order::Nesterov { rate: 0.1, momentum: Momentum::Convex },
+                f,
+                x0,
+                stopping,
+                observer,
+            ),
             NesterovConstant => {
-                rated(newton_krylov::Nesterov { rate: 0.1, momentum: constant }, f, x0, stopping, observer)
+                rated(newton_krylov::first_order::Nesterov { rate: 0.1, momentum: constant }, f, x0, stopping, observer)
             }
-            AdaGrad => rated(newton_krylov::AdaGrad { rate: 1.0, ..Default::default() }, f, x0, stopping, observer),
-            FullAdaGrad => {
-                rated(newton_krylov::FullAdaGrad { rate: 1.0, ..Default::default() }, f, x0, stopping, observer)
+            AdaGrad => rated(
+                newton_krylov::first_order::AdaGrad { rate: 1.0, ..Default::default() },
+                f,
+                x0,
+                stopping,
+                observer,
+            ),
+            FullAdaGrad => rated(
+                newton_krylov::first_order::FullAdaGrad { rate: 1.0, ..Default::default() },
+                f,
+                x0,
+                stopping,
+                observer,
+            ),
+            RmsProp => rated(
+                newton_krylov::first_order::RmsProp { rate: 0.01, ..Default::default() },
+                f,
+                x0,
+                stopping,
+                observer,
+            ),
+            Adam => {
+                rated(newton_krylov::first_order::Adam { rate: 0.02, ..Default::default() }, f, x0, stopping, observer)
             }
-            RmsProp => rated(newton_krylov::RmsProp { rate: 0.01, ..Default::default() }, f, x0, stopping, observer),
-            Adam => rated(newton_krylov::Adam { rate: 0.02, ..Default::default() }, f, x0, stopping, observer),
             Backtracking => search(LineSearch::Backtracking, stopping).minimize_with(f, x0, observer),
             Armijo => search(LineSearch::Armijo, stopping).minimize_with(f, x0, observer),
             StrongWolfe => search(LineSearch::StrongWolfe, stopping).minimize_with(f, x0, observer),
@@ -236,7 +269,7 @@ fn the_report_has_the_best_point_seen() {
     let f = bowl::<f64>(1);
     let solver = FirstOrder {
         stopping: Stopping { max_iterations: 10, ..Stopping::default() },
-        ..FirstOrder::new(newton_krylov::GradientDescent { rate: 3.0 })
+        ..FirstOrder::new(newton_krylov::first_order::GradientDescent { rate: 3.0 })
     };
     let report = solver.minimize(&f, &[2.0]).unwrap();
     assert_eq!((&report.x[..], report.value), (&[2.0][..], report.initial_value));
@@ -283,37 +316,55 @@ fn callers_mistakes_name_the_argument() {
     }
     for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let words = format!("rate is {bad}");
-        refused(with(newton_krylov::GradientDescent { rate: bad }), &words);
-        refused(with(newton_krylov::HeavyBall { rate: bad, momentum: 0.9 }), &words);
-        refused(with(newton_krylov::Nesterov { rate: bad, momentum: Momentum::Convex }), &words);
-        refused(with(newton_krylov::AdaGrad { rate: bad, ..Default::default() }), &words);
-        refused(with(newton_krylov::FullAdaGrad { rate: bad, ..Default::default() }), &words);
-        refused(with(newton_krylov::RmsProp { rate: bad, ..Default::default() }), &words);
-        refused(with(newton_krylov::Adam { rate: bad, ..Default::default() }), &words);
+        refused(with(newton_krylov::first_order::GradientDescent { rate: bad }), &words);
+        refused(with(newton_krylov::first_order::HeavyBall { rate: bad, momentum: 0.9 }), &words);
+        refused(with(newton_krylov::first_order::Nesterov { rate: bad, momentum: Momentum::Convex }), &words);
+        refused(with(newton_krylov::first_order::AdaGrad { rate: bad, ..Default::default() }), &words);
+        refused(with(newton_krylov::first_order::FullAdaGrad { rate: bad, ..Default::default() }), &words);
+        refused(with(newton_krylov::first_order::RmsProp { rate: bad, ..Default::default() }), &words);
+        refused(with(newton_krylov::first_order::Adam { rate: bad, ..Default::default() }), &words);
         let words = format!("epsilon is {bad}");
         for epsilon in [Epsilon::Outside(bad), Epsilon::Inside(bad)] {
-            refused(with(newton_krylov::AdaGrad { epsilon, ..Default::default() }), &words);
-            refused(with(newton_krylov::FullAdaGrad { epsilon, ..Default::default() }), &words);
-            refused(with(newton_krylov::RmsProp { epsilon, ..Default::default() }), &words);
+            refused(with(newton_krylov::first_order::AdaGrad { epsilon, ..Default::default() }), &words);
+            refused(with(newton_krylov::first_order::FullAdaGrad { epsilon, ..Default::default() }), &words);
+            refused(with(newton_krylov::first_order::RmsProp { epsilon, ..Default::default() }), &words);
         }
-        refused(with(newton_krylov::Adam { epsilon: bad, ..Default::default() }), &words);
+        refused(with(newton_krylov::first_order::Adam { epsilon: bad, ..Default::default() }), &words);
     }
     for bad in [1.0, -0.1, f64::NAN] {
         let (constant, increasing) = (Momentum::Constant(bad), Momentum::Increasing(bad));
-        refused(with(newton_krylov::HeavyBall { rate: 1.0, momentum: bad }), &format!("momentum is {bad}"));
-        refused(with(newton_krylov::Nesterov { rate: 1.0, momentum: constant }), &format!("momentum is {bad}"));
-        refused(with(newton_krylov::Nesterov { rate: 1.0, momentum: increasing }), &format!("momentum is {bad}"));
-        refused(with(newton_krylov::RmsProp { discount: bad, ..Default::default() }), &format!("discount is {bad}"));
-        refused(with(newton_krylov::Adam { beta1: bad, ..Default::default() }), &format!("beta1 is {bad}"));
-        refused(with(newton_krylov::Adam { beta2: bad, ..Default::default() }), &format!("beta2 is {bad}"));
+        refused(
+            with(newton_krylov::first_order::HeavyBall { rate: 1.0, momentum: bad }),
+            &format!("momentum is {bad}"),
+        );
+        refused(
+            with(newton_krylov::first_order::Nesterov { rate: 1.0, momentum: constant }),
+            &format!("momentum is {bad}"),
+        );
+        refused(
+            with(newton_krylov::first_order::Nesterov { rate: 1.0, momentum: increasing }),
+            &format!("momentum is {bad}"),
+        );
+        refused(
+            with(newton_krylov::first_order::RmsProp { discount: bad, ..Default::default() }),
+            &format!("discount is {bad}"),
+        );
+        refused(
+            with(newton_krylov::first_order::Adam { beta1: bad, ..Default::default() }),
+            &format!("beta1 is {bad}"),
+        );
+        refused(
+            with(newton_krylov::first_order::Adam { beta2: bad, ..Default::default() }),
+            &format!("beta2 is {bad}"),
+        );
     }
-    refused(with(newton_krylov::Adam { decay: -1.0, ..Default::default() }), "decay is -1");
+    refused(with(newton_krylov::first_order::Adam { decay: -1.0, ..Default::default() }), "decay is -1");
     refused(newton_krylov::Lbfgs { memory: 0, ..Default::default() }.minimize(&f, &[0.0, 0.0]), "memory");
     let cosine = Schedule::Cosine { steps: 0 };
-    let solver = FirstOrder { schedule: cosine, ..FirstOrder::new(newton_krylov::Adam::default()) };
+    let solver = FirstOrder { schedule: cosine, ..FirstOrder::new(newton_krylov::first_order::Adam::default()) };
     refused(solver.minimize(&f, &[0.0, 0.0]), "schedule.steps");
-    assert!(newton_krylov::HeavyBall::for_quadratic(2.0, 1.0).is_err());
-    assert!(newton_krylov::HeavyBall::for_quadratic(0.0, 1.0).is_err());
+    assert!(newton_krylov::first_order::HeavyBall::for_quadratic(2.0, 1.0).is_err());
+    assert!(newton_krylov::first_order::HeavyBall::for_quadratic(0.0, 1.0).is_err());
 
     for method in ALL {
         let start = |x0: &[f64]| method.minimize(&f, x0, Stopping::default());
@@ -327,11 +378,11 @@ fn callers_mistakes_name_the_argument() {
         refused(method.minimize(&no_gradient, &[1.0], Stopping::default()), "the gradient at x0[0]");
     }
     // The step by itself.
-    let adam = newton_krylov::Adam::default();
+    let adam = newton_krylov::first_order::Adam::default();
     let mut x = [0.0, 0.0];
     assert!(adam.step(&mut adam.moments(2), &[1.0], &mut x).is_err());
     assert!(adam.step(&mut adam.moments(3), &[1.0, 1.0], &mut x).is_err());
-    let other = newton_krylov::AdaGrad::default();
+    let other = newton_krylov::first_order::AdaGrad::default();
     assert!(matches!(
         adam.step(&mut other.moments(2), &[1.0, 1.0], &mut x),
         Err(Error::Length { argument: "moments.first", expected: 2, found: 0 })
@@ -392,18 +443,24 @@ fn numerical_faults_are_outcomes() {
 #[test]
 fn a_rate_that_is_too_large_diverges() {
     let f = bowl::<f64>(3);
-    let report = FirstOrder::new(newton_krylov::GradientDescent { rate: 1.0 }).minimize(&f, &[0.0; 3]).unwrap();
+    let report =
+        FirstOrder::new(newton_krylov::first_order::GradientDescent { rate: 1.0 }).minimize(&f, &[0.0; 3]).unwrap();
     assert_eq!(report.termination, Termination::Diverged);
     assert_eq!((report.x, report.value), (vec![0.0; 3], report.initial_value));
     // In f32 the point leaves its range long before the value does.
-    let report = FirstOrder::new(newton_krylov::GradientDescent { rate: 1.0 }).minimize(&bowl::<f32>(3), &[0.0; 3]);
+    let report =
+        FirstOrder::new(newton_krylov::first_order::GradientDescent { rate: 1.0 }).minimize(&bowl::<f32>(3), &[0.0; 3]);
     assert_eq!(report.unwrap().termination, Termination::Diverged);
 }
 
 #[test]
 fn a_preconditioner_that_fails_is_an_outcome() {
     let with = |p: f64| with_preconditioner(bowl::<f64>(2), move |_: &[f64]| move |_: f64, r: &mut [f64]| r[0] *= p);
-    let run = |p| FirstOrder::new(newton_krylov::GradientDescent { rate: 0.1 }).minimize(&with(p), &[0.0; 2]).unwrap();
+    let run = |p| {
+        FirstOrder::new(newton_krylov::first_order::GradientDescent { rate: 0.1 })
+            .minimize(&with(p), &[0.0; 2])
+            .unwrap()
+    };
     assert_eq!(run(f64::NAN).termination, Termination::NotFinite(Evaluation::Gradient));
     assert!(run(1.0).termination.converged());
     // Line searches take −g where P is not positive definite.
@@ -461,7 +518,7 @@ fn histories_of_long_runs_stay_short() {
     let f = bowl::<f64>(1);
     let solver = FirstOrder {
         stopping: Stopping { gradient_relative: 0.0, max_iterations: 100_000, ..Stopping::default() },
-        ..FirstOrder::new(newton_krylov::Adam { rate: 1e-6, ..Default::default() })
+        ..FirstOrder::new(newton_krylov::first_order::Adam { rate: 1e-6, ..Default::default() })
     };
     let report = solver.minimize(&f, &[-1.0]).unwrap();
     assert_eq!((report.iterations(), report.history_stride(), report.history.len()), (100_000, 32, 3125));
@@ -506,7 +563,7 @@ fn schedules_change_the_rate() {
         let solver = FirstOrder {
             schedule,
             stopping,
-            ..FirstOrder::new(newton_krylov::Adam { rate: 0.1, ..Default::default() })
+            ..FirstOrder::new(newton_krylov::first_order::Adam { rate: 0.1, ..Default::default() })
         };
         solver.minimize(&f, &[0.0, 0.0]).unwrap()
     };
@@ -625,13 +682,13 @@ fn batches_lead_to_the_same_minimum() {
         assert_eq!((report.value, report.initial_value), (whole.value(&report.x), whole.value(&[0.0, 0.0])));
         assert_eq!(report.history.last().unwrap().value, report.value);
     }
-    check(&fit, newton_krylov::GradientDescent { rate: 0.1 }, &best);
-    check(&fit, newton_krylov::HeavyBall { rate: 0.02, momentum: 0.9 }, &best);
-    check(&fit, newton_krylov::Nesterov { rate: 0.02, momentum: Momentum::Constant(0.9) }, &best);
-    check(&fit, newton_krylov::AdaGrad { rate: 0.5, ..Default::default() }, &best);
-    check(&fit, newton_krylov::FullAdaGrad { rate: 0.5, ..Default::default() }, &best);
-    check(&fit, newton_krylov::RmsProp { rate: 0.01, ..Default::default() }, &best);
-    check(&fit, newton_krylov::Adam { rate: 0.02, ..Default::default() }, &best);
+    check(&fit, newton_krylov::first_order::GradientDescent { rate: 0.1 }, &best);
+    check(&fit, newton_krylov::first_order::HeavyBall { rate: 0.02, momentum: 0.9 }, &best);
+    check(&fit, newton_krylov::first_order::Nesterov { rate: 0.02, momentum: Momentum::Constant(0.9) }, &best);
+    check(&fit, newton_krylov::first_order::AdaGrad { rate: 0.5, ..Default::default() }, &best);
+    check(&fit, newton_krylov::first_order::FullAdaGrad { rate: 0.5, ..Default::default() }, &best);
+    check(&fit, newton_krylov::first_order::RmsProp { rate: 0.01, ..Default::default() }, &best);
+    check(&fit, newton_krylov::first_order::Adam { rate: 0.02, ..Default::default() }, &best);
 }
 
 #[test]
@@ -659,18 +716,18 @@ fn a_run_that_is_saved_goes_on_bitwise() {
         let fresh = run(63, &mut batches, &mut method.moments(2), &half);
         assert!(first + second == 0 || fresh != at_once);
     }
-    check(&fit, newton_krylov::GradientDescent { rate: 0.1 });
-    check(&fit, newton_krylov::HeavyBall { rate: 0.02, momentum: 0.9 });
-    check(&fit, newton_krylov::Nesterov { rate: 0.02, momentum: Momentum::Convex });
-    check(&fit, newton_krylov::AdaGrad { rate: 0.5, ..Default::default() });
-    check(&fit, newton_krylov::FullAdaGrad { rate: 0.5, ..Default::default() });
-    check(&fit, newton_krylov::RmsProp { rate: 0.01, ..Default::default() });
-    check(&fit, newton_krylov::Adam { rate: 0.02, ..Default::default() });
+    check(&fit, newton_krylov::first_order::GradientDescent { rate: 0.1 });
+    check(&fit, newton_krylov::first_order::HeavyBall { rate: 0.02, momentum: 0.9 });
+    check(&fit, newton_krylov::first_order::Nesterov { rate: 0.02, momentum: Momentum::Convex });
+    check(&fit, newton_krylov::first_order::AdaGrad { rate: 0.5, ..Default::default() });
+    check(&fit, newton_krylov::first_order::FullAdaGrad { rate: 0.5, ..Default::default() });
+    check(&fit, newton_krylov::first_order::RmsProp { rate: 0.01, ..Default::default() });
+    check(&fit, newton_krylov::first_order::Adam { rate: 0.02, ..Default::default() });
 }
 
 #[test]
 fn faults_on_batches_are_outcomes() {
-    let adam = newton_krylov::Adam { rate: 0.02, ..Default::default() };
+    let adam = newton_krylov::first_order::Adam { rate: 0.02, ..Default::default() };
     // One sample that cannot be evaluated: then neither can the whole, and that is said at once.
     let mut fit = Fit::new(20);
     fit.rows[11].1 = f64::NAN;
@@ -679,7 +736,7 @@ fn faults_on_batches_are_outcomes() {
 
     let fit = Fit::new(20);
     let run = |rate| {
-        let solver = sampled(newton_krylov::GradientDescent { rate }, 100_000);
+        let solver = sampled(newton_krylov::first_order::GradientDescent { rate }, 100_000);
         solver.minimize_sampled(&fit, &mut Batches::new(20, 2, 3).unwrap(), &[0.0, 0.0]).unwrap()
     };
     let report = run(50.0);
@@ -688,14 +745,14 @@ fn faults_on_batches_are_outcomes() {
 
     // A batch at its own minimum is no reason to stop.
     let zero = Fit { rows: vec![([1.0, 0.0], 0.0), ([1.0, 0.0], 0.0), ([0.0, 1.0], 1.0)], calls: Cell::new(0) };
-    let solver = sampled(newton_krylov::GradientDescent { rate: 0.5 }, 50);
+    let solver = sampled(newton_krylov::first_order::GradientDescent { rate: 0.5 }, 50);
     let report = solver.minimize_sampled(&zero, &mut Batches::new(3, 1, 1).unwrap(), &[0.0, 0.0]).unwrap();
     assert_eq!((report.termination, report.iterations()), (Termination::MaxIterations, 50));
     assert!(report.value < 1e-6);
 
     let wrong = sampled(adam, 10).minimize_sampled(&fit, &mut Batches::new(7, 2, 3).unwrap(), &[0.0, 0.0]);
     assert!(matches!(wrong, Err(Error::Length { argument: "batches", expected: 20, found: 7 })));
-    let mut moments = newton_krylov::AdaGrad::default().moments(2);
+    let mut moments = newton_krylov::first_order::AdaGrad::default().moments(2);
     let observe = |_: &Progress<f64>| ControlFlow::Continue(());
     let wrong = sampled(adam, 10).minimize_sampled_with(&fit, &mut batches(), &mut moments, &[0.0, 0.0], observe);
     assert!(matches!(wrong, Err(Error::Length { argument: "moments.first", .. })));
@@ -726,11 +783,11 @@ fn storage_is_what_is_reported() {
 fn options_are_saved_and_loaded() {
     let solver = FirstOrder {
         schedule: Schedule::Cosine { steps: 9 },
-        ..FirstOrder::new(newton_krylov::Nesterov { rate: 0.1, momentum: Momentum::Constant(0.3) })
+        ..FirstOrder::new(newton_krylov::first_order::Nesterov { rate: 0.1, momentum: Momentum::Constant(0.3) })
     };
     let stopping = Stopping { target_value: 0.0, ..Stopping::default() };
     let solver = FirstOrder { stopping, ..solver };
-    let copy: FirstOrder<newton_krylov::Nesterov> =
+    let copy: FirstOrder<newton_krylov::first_order::Nesterov> =
         serde_json::from_str(&serde_json::to_string(&solver).unwrap()).unwrap();
     assert_eq!(solver, copy);
 }

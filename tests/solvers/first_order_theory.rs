@@ -1,9 +1,16 @@
 //! What theory says of first-order methods, tested as it is written.
 
 use newton_krylov::{
-    AdaGrad, Adam, DiagonalOperator, DiagonalPreconditioner, Difference, FirstOrder, FullAdaGrad, GradientDescent,
-    GradientMethod, HeavyBall, Inner, LineSearch, Momentum, Nesterov, Objective, Question, Scalar, SteepestDescent,
-    StepOptions, Steps, Stopping, TrustRegion, objective, objective_from_gradient, operator, with_preconditioner,
+    InnerSolver, Objective, Scalar, Stopping, TrustRegion,
+    differences::Difference,
+    first_order::{
+        AdaGrad, Adam, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, LineSearch, Momentum,
+        Nesterov, SteepestDescent,
+    },
+    objective, objective_from_gradient, operator,
+    operators::DiagonalOperator,
+    preconditioners::{DiagonalPreconditioner, with_preconditioner},
+    steps::{StepOptions, Steps, Subproblem},
 };
 
 /// A generator of uniform numbers in (−1, 1), fixed by its seed.
@@ -284,10 +291,10 @@ fn one_newton_step_solves_a_quadratic() {
     let w: Vec<f64> = (0..6).map(|i| 10_f64.powi(i)).collect();
     let x0 = [1.0, -2.0, 3.0, -4.0, 5.0, -6.0];
     let f = quadratic::<f64>(&w);
-    for inner in [Inner::Dense, Inner::Krylov] {
+    for inner in [InnerSolver::Dense, InnerSolver::Krylov] {
         let report = TrustRegion { inner, ..Default::default() }.minimize(&f, &x0).unwrap();
         assert!(report.termination.converged());
-        if inner == Inner::Dense {
+        if inner == InnerSolver::Dense {
             // The radius starts at the minimum along −g, and is the only reason for a second step.
             assert!(report.iterations() <= 2, "{report:#}");
         }
@@ -438,12 +445,12 @@ fn the_step_is_the_steepest_descent_of_its_metric() {
     let length = |v: &[f64]| (0..3).map(|i| (0..3).map(|j| v[i] * a[i][j] * v[j]).sum::<f64>()).sum::<f64>().sqrt();
     let g = [1.0, -2.0, 0.5];
     let slope = |v: &[f64]| v.iter().zip(&g).map(|(v, g)| v * g).sum::<f64>();
-    // The metric ball answers with the same direction as gradient descent preconditioned by A.
+    // The metric ball solutions with the same direction as gradient descent preconditioned by A.
     let metric = operator(3, |v: &[f64], out: &mut [f64]| {
         (0..3).for_each(|i| out[i] = (0..3).map(|j| a[i][j] * v[j]).sum());
     });
     let mut steps = Steps::new(&metric, &g, StepOptions { tolerance: 1e-12, ..StepOptions::default() }).unwrap();
-    let step = steps.ask(Question::MetricBall(0.3)).unwrap();
+    let step = steps.solve(Subproblem::MetricBall(0.3)).unwrap();
     assert!((length(&step.step) - 0.3).abs() < 1e-10);
     let steepest = slope(&step.step);
     let mut draw = uniform(5);
@@ -465,9 +472,9 @@ fn proximal_and_constrained_forms_agree() {
     for alpha in [0.01, 1.0, 20.0] {
         let metric = DiagonalOperator(diagonal.to_vec());
         let epsilon = alpha * squared.sqrt();
-        let constrained = Steps::new(&metric, &g, options()).unwrap().ask(Question::MetricBall(epsilon)).unwrap();
+        let constrained = Steps::new(&metric, &g, options()).unwrap().solve(Subproblem::MetricBall(epsilon)).unwrap();
         let scaled = DiagonalOperator(diagonal.iter().map(|a| a / alpha).collect());
-        let proximal = Steps::new(&scaled, &g, options()).unwrap().ask(Question::Damped(0.0)).unwrap();
+        let proximal = Steps::new(&scaled, &g, options()).unwrap().solve(Subproblem::Damped(0.0)).unwrap();
         let preconditioned: Vec<f64> = g.iter().zip(&diagonal).map(|(g, a)| g / a).collect();
         let descent =
             &path(&GradientDescent { rate: alpha }, &[0.0; 3], 1, |_, out| out.copy_from_slice(&preconditioned))[0];

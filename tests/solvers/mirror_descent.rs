@@ -7,7 +7,8 @@ use newton_krylov::exponential_family::{
     Bernoulli, Categorical, Exponential, ExponentialFamily, Gamma, Gaussian, Poisson,
 };
 use newton_krylov::{
-    Counts, Evaluation, MirrorDescent, Objective, Scalar, Stopping, SymmetricOperator, Termination, objective,
+    Counts, Evaluation, Objective, Scalar, Stopping, SymmetricOperator, Termination, first_order::MirrorDescent,
+    objective,
 };
 
 /// f(μ) = KL(q‖target) + c/2 ‖μ − b‖², with ∇_μ f = η − η_target + c (μ − b).

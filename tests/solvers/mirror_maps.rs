@@ -5,7 +5,8 @@ use std::ops::ControlFlow;
 use newton_krylov::exponential_family::{Categorical, Gamma, Poisson};
 use newton_krylov::mirror_map::{Euclidean, Mahalanobis, MirrorMap, Orthant, PNorm, Potential, Simplex, potential};
 use newton_krylov::{
-    Difference, MirrorDescent, Objective, Scalar, SplitMix64, Stopping, Termination, objective_from_gradient,
+    Objective, Scalar, Stopping, Termination, differences::Difference, first_order::MirrorDescent,
+    objective_from_gradient, random::SplitMix64,
 };
 
 const A: [f64; 9] = [4.0, 1.0, -0.5, 1.0, 3.0, 0.2, -0.5, 0.2, 2.0];

@@ -6,7 +6,10 @@ use std::ops::ControlFlow;
 
 use newton_krylov::observers::Log;
 use newton_krylov::problems::ChainedRosenbrock;
-use newton_krylov::{Adam, FirstOrder, Report, Stopping, TrustRegion};
+use newton_krylov::{
+    Report, Stopping, TrustRegion,
+    first_order::{Adam, FirstOrder},
+};
 
 const NAMES: [&str; 10] = [
     "iteration",

@@ -7,7 +7,11 @@
 
 use std::fmt::Write as _;
 
+use newton_krylov::first_order::*;
+use newton_krylov::hessian_free::*;
+use newton_krylov::losses::*;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
+use newton_krylov::operators::*;
 use newton_krylov::problems::{ChainedRosenbrock, GinzburgLandau, MoreGarbowHillstrom};
 use newton_krylov::*;
 
@@ -65,12 +69,12 @@ fn second_order<T: Scalar>(pins: &mut Vec<Pinned>) {
     let precision = size_of::<T>() * 8;
     for (number, factor) in [(14, 1.0), (18, 10.0), (25, 1.0), (7, 100.0)] {
         let (p, x0) = (problem(number), problem(number).scaled_start::<T>(factor));
-        for inner in [Inner::Krylov, Inner::Dense, Inner::Automatic] {
+        for inner in [InnerSolver::Krylov, InnerSolver::Dense, InnerSolver::Automatic] {
             let (stopping, memory) = (stopping(), Memory::Automatic);
             let name = |solver: &str| format!("{solver} {number} from {factor} x0, {inner:?}, f{precision}");
             let radius = TrustRegion { stopping: stopping.clone(), inner, memory };
             pins.push(minimized(name("TrustRegion"), radius.minimize(&p, &x0)));
-            if inner != Inner::Automatic {
+            if inner != InnerSolver::Automatic {
                 let line = NewtonCg { stopping: stopping.clone(), inner, memory };
                 pins.push(minimized(name("NewtonCg"), line.minimize(&p, &x0)));
                 let cubic = CubicRegularization { stopping, inner, memory };
@@ -119,7 +123,7 @@ fn least_squares_runs<T: Scalar>(pins: &mut Vec<Pinned>) {
             )
         };
         let name = |what: &str| format!("{what} {number} from {factor} x0, f{precision}");
-        for inner in [Inner::Krylov, Inner::Dense] {
+        for inner in [InnerSolver::Krylov, InnerSolver::Dense] {
             let solver = LevenbergMarquardt { stopping: stopping(), inner, ..LevenbergMarquardt::default() };
             pins.push(fitted(name(&format!("LevenbergMarquardt, {inner:?},")), solver.minimize(&fit(), &x0)));
             let solver = GaussNewton { stopping: stopping(), inner, ..GaussNewton::default() };
@@ -186,12 +190,15 @@ fn batches<T: Scalar>(pins: &mut Vec<Pinned>) {
     let metric = Metric::GeneralizedGaussNewton;
     let samples = fit_samples(network.on(&inputs).unwrap(), loss(), metric).unwrap().with_regularization(1e-3).unwrap();
     let stopping = Stopping { max_iterations: 15, ..Stopping::default() };
-    for recipe in [Recipe::OneSpace(OneSpace::default()), Recipe::ConjugateGradients(ConjugateGradients::default())] {
-        let name = match recipe {
-            Recipe::OneSpace(_) => "one space",
-            Recipe::ConjugateGradients(_) => "conjugate gradients",
+    for method in [
+        StepMethod::SubspaceDescent(SubspaceDescent::default()),
+        StepMethod::ConjugateGradients(ConjugateGradients::default()),
+    ] {
+        let name = match method {
+            StepMethod::SubspaceDescent(_) => "one space",
+            StepMethod::ConjugateGradients(_) => "conjugate gradients",
         };
-        let solver = HessianFree { recipe, stopping: stopping.clone(), ..HessianFree::default() };
+        let solver = HessianFree { method, stopping: stopping.clone(), ..HessianFree::default() };
         pins.push(minimized(format!("HessianFree, {name}, f{precision}"), solver.minimize(&samples, &x0)));
     }
     let natural = NaturalGradient { stopping: stopping.clone(), ..NaturalGradient::default() };

@@ -7,8 +7,11 @@ use std::ops::ControlFlow;
 use newton_krylov::exponential_family::{Categorical, ExponentialFamily};
 use newton_krylov::mirror_map::{Euclidean, Mahalanobis};
 use newton_krylov::{
-    Control, Descent, DiagonalPreconditioner, Expansion, FirstOrder, GradientDescent, MirrorDescent, Objective,
-    Progress, Report, Result, Stopping, SymmetricOperator, objective, with_divergence, with_preconditioner,
+    Control, Descent, Expansion, Objective, Progress, Report, Result, Stopping, SymmetricOperator,
+    first_order::{FirstOrder, GradientDescent, MirrorDescent},
+    objective,
+    operators::with_divergence,
+    preconditioners::{DiagonalPreconditioner, with_preconditioner},
 };
 
 fn once() -> Stopping {

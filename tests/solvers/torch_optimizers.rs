@@ -1,6 +1,8 @@
 //! PyTorch's optimizers, step by step: values of `benches/peers/torch_optimizers.py`.
 
-use newton_krylov::{AdaGrad, Adam, Epsilon, GradientDescent, GradientMethod, HeavyBall, Momentum, Nesterov, RmsProp};
+use newton_krylov::first_order::{
+    AdaGrad, Adam, Epsilon, GradientDescent, GradientMethod, HeavyBall, Momentum, Nesterov, RmsProp,
+};
 
 /// The gradient of Σ wᵢ(xᵢ − aᵢ)²/2 + Σ (xᵢ − xᵢ₊₁)⁴/4, in the order of the script.
 fn gradient(x: &[f32; 3]) -> [f32; 3] {

@@ -1,8 +1,9 @@
 //! Small problems go dense: products, errors and outcomes of the automatic choice.
 
 use newton_krylov::{
-    DiagonalOperator, Error, Inner, Objective, Question, StepOptions, StepOutcome, Steps, SymmetricOperator,
-    Termination, TrustRegion, damped_step, objective, operator,
+    Error, InnerSolver, Objective, SymmetricOperator, Termination, TrustRegion, damped_step, objective, operator,
+    operators::DiagonalOperator,
+    steps::{StepOptions, StepOutcome, Steps, Subproblem},
 };
 
 /// M = HDH with H = I − 2wwᵀ and D from 1/κ to 1 in equal ratios, and g.
@@ -93,10 +94,10 @@ fn easy_spectra_cost_what_the_krylov_space_costs() {
         let ask = |inner| {
             Steps::new(&case.operator(), &case.g, StepOptions { inner, ..StepOptions::default() })
                 .unwrap()
-                .ask(Question::Damped(0.0))
+                .solve(Subproblem::Damped(0.0))
                 .unwrap()
         };
-        let (automatic, krylov) = (ask(Inner::Automatic), ask(Inner::Krylov));
+        let (automatic, krylov) = (ask(InnerSolver::Automatic), ask(InnerSolver::Krylov));
         assert!(10 * automatic.products <= 11 * krylov.products, "{n} {} {}", automatic.products, krylov.products);
     }
 }
@@ -106,7 +107,7 @@ fn easy_spectra_cost_what_the_krylov_space_costs() {
 fn f32_systems_are_accurate_to_rounding() {
     for (case, n) in (110..=300).step_by(19).enumerate() {
         let condition = 100.0 * 10_f64.powf(case as f64 / 10.0);
-        for inner in [Inner::Automatic, Inner::Krylov] {
+        for inner in [InnerSolver::Automatic, InnerSolver::Krylov] {
             for unit in [1e-20, 1.0, 1e20] {
                 let diagonal: Vec<f32> =
                     (0..n).map(|i| (unit * condition.powf(i as f64 / (n - 1) as f64 - 1.0)) as f32).collect();
@@ -114,7 +115,7 @@ fn f32_systems_are_accurate_to_rounding() {
                 let damping = 0.01 * unit / condition;
                 let m = DiagonalOperator(diagonal.clone());
                 let options = StepOptions { inner, ..StepOptions::default() };
-                let step = Steps::new(&m, &g, options).unwrap().ask(Question::Damped(damping)).unwrap();
+                let step = Steps::new(&m, &g, options).unwrap().solve(Subproblem::Damped(damping)).unwrap();
                 assert_eq!(step.outcome, StepOutcome::Accurate, "{n} {condition} {inner:?} {unit:e}");
                 let (mut error, mut size) = (0.0, 0.0);
                 for ((&d, &g), &x) in diagonal.iter().zip(&g).zip(&step.step) {
@@ -133,12 +134,12 @@ fn f32_systems_are_accurate_to_rounding() {
 fn a_matrix_that_does_not_fit_is_refused() {
     let n = 300_000;
     let (m, g) = (DiagonalOperator(vec![1.0; n]), vec![1.0; n]);
-    let options = StepOptions { inner: Inner::Dense, ..StepOptions::default() };
+    let options = StepOptions { inner: InnerSolver::Dense, ..StepOptions::default() };
     let bytes = 2.88e12; // 4d² numbers
-    assert_eq!(Steps::new(&m, &g, options).err(), Some(Error::Memory { argument: "Inner::Dense", bytes }));
+    assert_eq!(Steps::new(&m, &g, options).err(), Some(Error::Memory { argument: "InnerSolver::Dense", bytes }));
     let f = objective(n, |_: &[f64]| 0.0, |_: &[f64], g: &mut [f64]| g.fill(1.0), |_, v, out| out.copy_from_slice(v));
-    let refused = TrustRegion { inner: Inner::Dense, ..TrustRegion::default() }.minimize(&f, &g);
-    assert_eq!(refused.err(), Some(Error::Memory { argument: "Inner::Dense", bytes }));
+    let refused = TrustRegion { inner: InnerSolver::Dense, ..TrustRegion::default() }.minimize(&f, &g);
+    assert_eq!(refused.err(), Some(Error::Memory { argument: "InnerSolver::Dense", bytes }));
 }
 
 /// A component of g that is small beside the others makes a step all the same.
@@ -146,12 +147,12 @@ fn a_matrix_that_does_not_fit_is_refused() {
 fn small_components_are_kept() {
     let m = DiagonalOperator(vec![1.0_f64, 2.0, 1e-6, 4.0]);
     let g = [1.0_f64, 1.0, 1e-22, 1.0];
-    for inner in [Inner::Dense, Inner::Krylov] {
+    for inner in [InnerSolver::Dense, InnerSolver::Krylov] {
         let mut steps = Steps::new(&m, &g, StepOptions { inner, tolerance: 0.0, ..StepOptions::default() }).unwrap();
         let indefinite = steps.ritz_values().len() > 4; // the spectrum is asked for before the step
-        let step = steps.ask(Question::Damped(0.0)).unwrap();
+        let step = steps.solve(Subproblem::Damped(0.0)).unwrap();
         assert!(!indefinite && (step.step[0] + 1.0).abs() < 1e-12);
-        if inner == Inner::Dense {
+        if inner == InnerSolver::Dense {
             assert!((step.step[2] / -1e-16 - 1.0).abs() < 1e-9, "{}", step.step[2]);
         }
     }

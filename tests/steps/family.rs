@@ -1,11 +1,14 @@
 //! The step family against the truth: random symmetric matrices QΘQᵀ with known spectrum, on both paths, in both
-//! precisions, for every question.
+//! precisions, for every subproblem.
 
 use std::cell::Cell;
 
 use newton_krylov::{
-    DiagonalOperator, Error, Inner, Preconditioned, Question, Scalar, SplitMix64, Step, StepOptions, StepOutcome,
-    Steps, SymmetricOperator, damped_step, operator,
+    Error, InnerSolver, Scalar, SymmetricOperator, damped_step, operator,
+    operators::DiagonalOperator,
+    preconditioners::Preconditioned,
+    random::SplitMix64,
+    steps::{Step, StepOptions, StepOutcome, Steps, Subproblem},
 };
 
 // ---------------------------------------------------------------------------------------------------------------------
@@ -89,9 +92,9 @@ impl Known {
         self.theta.iter().copied().fold(f64::INFINITY, f64::min)
     }
 
-    /// The exact step by bisection on λ, for the questions without a hard case. `c` has a component along the lowest
+    /// The exact step by bisection on λ, for the subproblems without a hard case. `c` has a component along the lowest
     /// eigenvector, unless M is positive definite.
-    fn exact(&self, question: Question, c: &[f64]) -> Vec<f64> {
+    fn exact(&self, subproblem: Subproblem, c: &[f64]) -> Vec<f64> {
         let least = (-self.lowest()).max(0.0);
         // The λ at which a function that falls in λ crosses zero.
         let root = |f: &dyn Fn(f64) -> f64| {
@@ -105,22 +108,22 @@ impl Known {
             }
             least + high
         };
-        match question {
-            Question::Damped(damping) => self.shifted(c, damping),
-            Question::Radius(radius) => {
+        match subproblem {
+            Subproblem::Damped(damping) => self.shifted(c, damping),
+            Subproblem::Radius(radius) => {
                 let newton = self.shifted(c, 0.0);
                 if self.lowest() > 0.0 && norm(&newton) <= radius {
                     return newton;
                 }
                 self.shifted(c, root(&|l| norm(&self.shifted(c, l)) - radius))
             }
-            Question::Cubic(weight) => self.shifted(c, root(&|l| weight * norm(&self.shifted(c, l)) - l)),
-            Question::MetricBall(size) => {
+            Subproblem::Cubic(weight) => self.shifted(c, root(&|l| weight * norm(&self.shifted(c, l)) - l)),
+            Subproblem::MetricBall(size) => {
                 let newton = self.shifted(c, 0.0);
                 let alpha = size / (-dot(&newton, c)).sqrt();
                 newton.iter().map(|y| alpha * y).collect()
             }
-            Question::SaddleFree(longest) => {
+            Subproblem::SaddleFree(longest) => {
                 let y: Vec<f64> = c.iter().zip(&self.theta).map(|(c, t)| -c / t.abs()).collect();
                 let factor = (longest / norm(&y)).min(1.0);
                 y.iter().map(|y| factor * y).collect()
@@ -139,7 +142,7 @@ fn spectrum(n: usize, low: f64, high: f64) -> Vec<f64> {
         .collect()
 }
 
-fn options(inner: Inner, tolerance: f64) -> StepOptions {
+fn options(inner: InnerSolver, tolerance: f64) -> StepOptions {
     StepOptions { inner, tolerance, ..StepOptions::default() }
 }
 
@@ -151,7 +154,7 @@ fn widen<T: Scalar>(v: &[T]) -> Vec<f64> {
     v.iter().map(|&v| v.into()).collect()
 }
 
-/// What every answer must be: numbers that fit the step, whatever the step is.
+/// What every solution must be: numbers that fit the step, whatever the step is.
 fn consistent<T: Scalar>(m: &Known, g: &[f64], step: &Step<T>, accuracy: f64) {
     let delta = widen(&step.step);
     let product = m.product(&delta);
@@ -180,42 +183,45 @@ fn against_the_truth<T: Scalar>(accuracy: f64, tolerance: f64) {
         let c: Vec<f64> = random(n, 77 + seed as u64).iter().map(|c| c + 0.1 * c.signum()).collect();
         let g = m.out_of_eigenbasis(&c);
         let gradient: Vec<T> = cast(&g);
-        for inner in [Inner::Krylov, Inner::Dense] {
-            let questions = [
-                Question::Damped(5.0),
-                Question::Damped(if indefinite { 3.5 } else { 0.0 }),
-                Question::Radius(0.1),
-                Question::Radius(1.0),
-                Question::Radius(30.0),
-                Question::Cubic(0.01),
-                Question::Cubic(1.0),
-                Question::Cubic(100.0),
-                Question::SaddleFree(1e6),
-                Question::SaddleFree(0.3),
-                Question::MetricBall(0.5),
+        for inner in [InnerSolver::Krylov, InnerSolver::Dense] {
+            let subproblems = [
+                Subproblem::Damped(5.0),
+                Subproblem::Damped(if indefinite { 3.5 } else { 0.0 }),
+                Subproblem::Radius(0.1),
+                Subproblem::Radius(1.0),
+                Subproblem::Radius(30.0),
+                Subproblem::Cubic(0.01),
+                Subproblem::Cubic(1.0),
+                Subproblem::Cubic(100.0),
+                Subproblem::SaddleFree(1e6),
+                Subproblem::SaddleFree(0.3),
+                Subproblem::MetricBall(0.5),
             ];
-            // Each question alone, and all of them to one space.
+            // Each subproblem alone, and all of them to one space.
             let operator = m.operator::<T>();
             let mut shared = Steps::new(&operator, &gradient, options(inner, tolerance)).unwrap();
-            for question in questions {
+            for subproblem in subproblems {
                 let mut alone = Steps::new(&operator, &gradient, options(inner, tolerance)).unwrap();
                 for steps in [&mut alone, &mut shared] {
-                    let step = steps.ask(question).unwrap();
-                    if indefinite && matches!(question, Question::MetricBall(_)) {
-                        assert_eq!(step.outcome, StepOutcome::Indefinite, "{question:?} {inner:?}");
+                    let step = steps.solve(subproblem).unwrap();
+                    if indefinite && matches!(subproblem, Subproblem::MetricBall(_)) {
+                        assert_eq!(step.outcome, StepOutcome::Indefinite, "{subproblem:?} {inner:?}");
                         continue;
                     }
                     consistent(&m, &g, &step, accuracy);
-                    if step.outcome == StepOutcome::Limit && indefinite && matches!(question, Question::SaddleFree(_)) {
+                    if step.outcome == StepOutcome::Limit
+                        && indefinite
+                        && matches!(subproblem, Subproblem::SaddleFree(_))
+                    {
                         continue; // A space that is not yet the whole one has no |M|⁻¹g, and says so.
                     }
-                    assert_eq!(step.outcome, StepOutcome::Accurate, "{n} {question:?} {inner:?}");
-                    let exact = m.out_of_eigenbasis(&m.exact(question, &c));
+                    assert_eq!(step.outcome, StepOutcome::Accurate, "{n} {subproblem:?} {inner:?}");
+                    let exact = m.out_of_eigenbasis(&m.exact(subproblem, &c));
                     let delta = widen(&step.step);
                     let error: Vec<f64> = delta.iter().zip(&exact).map(|(a, b)| a - b).collect();
                     assert!(
                         norm(&error) <= accuracy * norm(&exact),
-                        "{n} {question:?} {inner:?}: {:e} of {:e}, {} products",
+                        "{n} {subproblem:?} {inner:?}: {:e} of {:e}, {} products",
                         norm(&error),
                         norm(&exact),
                         step.products
@@ -242,24 +248,24 @@ fn accurate_means_a_small_residual_also_in_little_memory() {
     let g = m.out_of_eigenbasis(&random(120, 6));
     let operator = m.operator::<f64>();
     for basis in [1, 3, 10, 40] {
-        for question in [
-            Question::Damped(0.0),
-            Question::Damped(0.1),
-            Question::Radius(1e9),
-            Question::Radius(1.0),
-            Question::Radius(20.0),
-            Question::Cubic(0.1),
+        for subproblem in [
+            Subproblem::Damped(0.0),
+            Subproblem::Damped(0.1),
+            Subproblem::Radius(1e9),
+            Subproblem::Radius(1.0),
+            Subproblem::Radius(20.0),
+            Subproblem::Cubic(0.1),
         ] {
-            let options = StepOptions { basis, tolerance: 1e-6, inner: Inner::Krylov, ..StepOptions::default() };
-            let step = Steps::new(&operator, &g, options).unwrap().ask(question).unwrap();
+            let options = StepOptions { basis, tolerance: 1e-6, inner: InnerSolver::Krylov, ..StepOptions::default() };
+            let step = Steps::new(&operator, &g, options).unwrap().solve(subproblem).unwrap();
             let mut r = m.product(&step.step);
             (0..120).for_each(|i| r[i] += step.shift * step.step[i] + g[i]);
-            assert!((norm(&r) - step.residual_norm).abs() <= 1e-6 * norm(&g), "{basis} {question:?}");
+            assert!((norm(&r) - step.residual_norm).abs() <= 1e-6 * norm(&g), "{basis} {subproblem:?}");
             if step.outcome == StepOutcome::Accurate {
-                assert!(norm(&r) <= 1.02e-6 * norm(&g), "{basis} {question:?}: {:e}", norm(&r) / norm(&g));
+                assert!(norm(&r) <= 1.02e-6 * norm(&g), "{basis} {subproblem:?}: {:e}", norm(&r) / norm(&g));
             }
-            if matches!(question, Question::Damped(_) | Question::Radius(1e9)) {
-                assert_eq!(step.outcome, StepOutcome::Accurate, "{basis} {question:?}: {:e}", norm(&r) / norm(&g));
+            if matches!(subproblem, Subproblem::Damped(_) | Subproblem::Radius(1e9)) {
+                assert_eq!(step.outcome, StepOutcome::Accurate, "{basis} {subproblem:?}: {:e}", norm(&r) / norm(&g));
             }
         }
     }
@@ -280,26 +286,26 @@ fn the_hard_case_is_solved() {
         let short = m.shifted(&c, 1.0);
         let missing = (radius * radius - dot(&short, &short)).sqrt();
         assert!(missing > 0.0, "the case is hard");
-        let mut steps = Steps::new(&operator, &g, options(Inner::Dense, 1e-12)).unwrap();
-        let step = steps.ask(Question::Radius(radius)).unwrap();
+        let mut steps = Steps::new(&operator, &g, options(InnerSolver::Dense, 1e-12)).unwrap();
+        let step = steps.solve(Subproblem::Radius(radius)).unwrap();
         consistent(&m, &g, &step, 1e-10);
         assert!((step.norm / radius - 1.0).abs() < 1e-10 && step.on_boundary);
         let y = m.to_eigenbasis(&step.step);
         assert!((y[0].abs() / missing - 1.0).abs() < 1e-8, "{} {missing}", y[0]);
         (1..n).for_each(|i| assert!((y[i] - short[i]).abs() < 1e-8 * radius));
         // The cubic model: λ = σ‖δ‖ = 1.
-        let step = steps.ask(Question::Cubic(1.0 / radius)).unwrap();
+        let step = steps.solve(Subproblem::Cubic(1.0 / radius)).unwrap();
         assert!((step.norm / radius - 1.0).abs() < 1e-8 && (step.shift - 1.0).abs() < 1e-8);
 
         // Exactly hard: a diagonal matrix and an exact zero.
         let exact = DiagonalOperator(theta.clone());
-        let mut steps = Steps::new(&exact, &c, options(Inner::Dense, 1e-12)).unwrap();
-        let step = steps.ask(Question::Radius(radius)).unwrap();
+        let mut steps = Steps::new(&exact, &c, options(InnerSolver::Dense, 1e-12)).unwrap();
+        let step = steps.solve(Subproblem::Radius(radius)).unwrap();
         assert!(step.hard_case && (step.step[0].abs() / missing - 1.0).abs() < 1e-8);
 
         // A Krylov space from g cannot know that direction: its step is the best among those orthogonal to it.
-        let mut steps = Steps::new(&operator, &g, options(Inner::Krylov, 1e-12)).unwrap();
-        let step = steps.ask(Question::Radius(radius)).unwrap();
+        let mut steps = Steps::new(&operator, &g, options(InnerSolver::Krylov, 1e-12)).unwrap();
+        let step = steps.solve(Subproblem::Radius(radius)).unwrap();
         consistent(&m, &g, &step, 1e-10);
         assert!(step.norm <= radius * (1.0 + 1e-12) && step.residual_norm <= 1e-8 * norm(&g));
     }
@@ -310,19 +316,20 @@ fn without_gradient_the_step_is_zero_or_along_negative_curvature() {
     let zero = [0.0; 10];
     let convex = Known::new(spectrum(10, 1.0, 2.0), 1);
     let saddle = Known::new(spectrum(10, -1.0, 2.0), 2);
-    for inner in [Inner::Krylov, Inner::Dense] {
-        for question in [Question::Radius(2.0), Question::Cubic(0.5), Question::Damped(0.0), Question::MetricBall(1.0)]
+    for inner in [InnerSolver::Krylov, InnerSolver::Dense] {
+        for subproblem in
+            [Subproblem::Radius(2.0), Subproblem::Cubic(0.5), Subproblem::Damped(0.0), Subproblem::MetricBall(1.0)]
         {
             let operator = convex.operator::<f64>();
-            let step = Steps::new(&operator, &zero, options(inner, 1e-8)).unwrap().ask(question).unwrap();
-            assert!(step.step == zero && step.outcome == StepOutcome::Accurate, "{inner:?} {question:?} {step:?}");
+            let step = Steps::new(&operator, &zero, options(inner, 1e-8)).unwrap().solve(subproblem).unwrap();
+            assert!(step.step == zero && step.outcome == StepOutcome::Accurate, "{inner:?} {subproblem:?} {step:?}");
         }
         // ‖δ‖ = Δ, or σ‖δ‖ = −θ₁ = 1: in both cases 2.
-        for question in [Question::Radius(2.0), Question::Cubic(0.5)] {
+        for subproblem in [Subproblem::Radius(2.0), Subproblem::Cubic(0.5)] {
             let operator = saddle.operator::<f64>();
-            let step = Steps::new(&operator, &zero, options(inner, 1e-8)).unwrap().ask(question).unwrap();
-            assert_eq!(step.outcome, StepOutcome::Accurate, "{inner:?} {question:?}");
-            assert!((step.norm - 2.0).abs() < 1e-6, "{inner:?} {question:?} {step:?}");
+            let step = Steps::new(&operator, &zero, options(inner, 1e-8)).unwrap().solve(subproblem).unwrap();
+            assert_eq!(step.outcome, StepOutcome::Accurate, "{inner:?} {subproblem:?}");
+            assert!((step.norm - 2.0).abs() < 1e-6, "{inner:?} {subproblem:?} {step:?}");
             consistent(&saddle, &zero, &step, 1e-8);
         }
     }
@@ -333,15 +340,15 @@ fn an_indefinite_metric_is_proven() {
     let m = Known::new(spectrum(20, -1.0, 2.0), 3);
     let g = m.out_of_eigenbasis(&random(20, 4));
     let operator = m.operator::<f64>();
-    for inner in [Inner::Krylov, Inner::Dense] {
-        for question in [Question::Damped(0.0), Question::Damped(0.5), Question::MetricBall(1.0)] {
+    for inner in [InnerSolver::Krylov, InnerSolver::Dense] {
+        for subproblem in [Subproblem::Damped(0.0), Subproblem::Damped(0.5), Subproblem::MetricBall(1.0)] {
             let mut steps = Steps::new(&operator, &g, options(inner, 1e-10)).unwrap();
-            let step = steps.ask(question).unwrap();
+            let step = steps.solve(subproblem).unwrap();
             assert_eq!(step.outcome, StepOutcome::Indefinite);
             assert!(step.step.iter().all(|&s| s == 0.0));
             let mut v = vec![f64::NAN; 20];
             let curvature = steps.lowest_direction(&mut v).unwrap().unwrap();
-            let damping = if let Question::Damped(damping) = question { damping } else { 0.0 };
+            let damping = if let Subproblem::Damped(damping) = subproblem { damping } else { 0.0 };
             assert!(curvature + damping <= 0.0);
             assert!((dot(&v, &m.product(&v)) - curvature).abs() < 1e-10 && (norm(&v) - 1.0).abs() < 1e-10);
             assert!(steps.lowest_direction(&mut [0.0; 3]).is_err());
@@ -354,7 +361,7 @@ fn many_unknowns_on_the_dense_path_use_threads() {
     let theta = spectrum(520, -1.0, 1.0);
     let m = DiagonalOperator(theta.clone());
     let g = random(520, 9);
-    let step = Steps::new(&m, &g, options(Inner::Dense, 1e-8)).unwrap().ask(Question::Radius(1.0)).unwrap();
+    let step = Steps::new(&m, &g, options(InnerSolver::Dense, 1e-8)).unwrap().solve(Subproblem::Radius(1.0)).unwrap();
     assert!((step.norm - 1.0).abs() < 1e-10 && step.shift >= 1.0);
     (0..520).for_each(|i| assert!(((theta[i] + step.shift) * step.step[i] + g[i]).abs() < 1e-8));
 }
@@ -371,18 +378,18 @@ fn after_one_accurate_answer_other_questions_are_free() {
         calls.set(calls.get() + 1);
         out.copy_from_slice(&m.product(v));
     });
-    for inner in [Inner::Krylov, Inner::Dense] {
+    for inner in [InnerSolver::Krylov, InnerSolver::Dense] {
         calls.set(0);
         let mut steps = Steps::new(&counted, &g, options(inner, 1e-8)).unwrap();
-        let first = steps.ask(Question::Damped(0.0)).unwrap();
+        let first = steps.solve(Subproblem::Damped(0.0)).unwrap();
         assert_eq!(first.products, calls.get(), "{inner:?}");
         let others = [0.01, 0.3, 1.0, 50.0].into_iter().flat_map(|size| {
-            [Question::Damped(size), Question::Radius(size), Question::Cubic(size), Question::MetricBall(size)]
+            [Subproblem::Damped(size), Subproblem::Radius(size), Subproblem::Cubic(size), Subproblem::MetricBall(size)]
         });
-        for question in others.chain([Question::SaddleFree(1.0)]) {
-            let step = steps.ask(question).unwrap();
-            assert_eq!((step.products, calls.get()), (0, first.products), "{inner:?} {question:?}");
-            assert_eq!(step.outcome, StepOutcome::Accurate, "{inner:?} {question:?}");
+        for subproblem in others.chain([Subproblem::SaddleFree(1.0)]) {
+            let step = steps.solve(subproblem).unwrap();
+            assert_eq!((step.products, calls.get()), (0, first.products), "{inner:?} {subproblem:?}");
+            assert_eq!(step.outcome, StepOutcome::Accurate, "{inner:?} {subproblem:?}");
         }
     }
 }
@@ -396,17 +403,17 @@ fn most_products_are_kept() {
         calls.set(calls.get() + 1);
         out.copy_from_slice(&m.product(v));
     });
-    for inner in [Inner::Automatic, Inner::Krylov] {
+    for inner in [InnerSolver::Automatic, InnerSolver::Krylov] {
         for basis in [2, 100] {
             for max_products in [1, 2, 7, 20] {
                 calls.set(0);
                 let options = StepOptions { inner, max_products, basis, tolerance: 1e-12 };
                 let mut steps = Steps::new(&counted, &g, options).unwrap();
                 let mut decrease = 0.0;
-                for question in [Question::Damped(0.0), Question::Radius(1e5), Question::Cubic(1e-3)] {
-                    let step = steps.ask(question).unwrap();
-                    assert!(calls.get() <= max_products, "{basis} {max_products} {question:?}");
-                    assert_eq!(step.outcome, StepOutcome::Limit, "{basis} {max_products} {question:?}");
+                for subproblem in [Subproblem::Damped(0.0), Subproblem::Radius(1e5), Subproblem::Cubic(1e-3)] {
+                    let step = steps.solve(subproblem).unwrap();
+                    assert!(calls.get() <= max_products, "{basis} {max_products} {subproblem:?}");
+                    assert_eq!(step.outcome, StepOutcome::Limit, "{basis} {max_products} {subproblem:?}");
                     consistent(&m, &g, &step, 1e-8);
                     decrease = step.decrease.max(decrease);
                 }
@@ -418,7 +425,8 @@ fn most_products_are_kept() {
 
 #[test]
 fn the_model_decreases_as_the_space_grows() {
-    for (low, question) in [(1e-3, Question::Damped(0.0)), (-1.0, Question::Radius(2.0)), (-1.0, Question::Cubic(1.0))]
+    for (low, subproblem) in
+        [(1e-3, Subproblem::Damped(0.0)), (-1.0, Subproblem::Radius(2.0)), (-1.0, Subproblem::Cubic(1.0))]
     {
         let m = Known::new(spectrum(50, low, 1.0), 11);
         let g = m.out_of_eigenbasis(&random(50, 12));
@@ -426,13 +434,13 @@ fn the_model_decreases_as_the_space_grows() {
         let mut before = 0.0;
         for max_products in 1..40 {
             let options =
-                StepOptions { inner: Inner::Krylov, max_products, tolerance: 1e-12, ..StepOptions::default() };
-            let step = Steps::new(&operator, &g, options).unwrap().ask(question).unwrap();
-            let model = match question {
-                Question::Cubic(weight) => step.decrease - weight * step.norm.powi(3) / 3.0,
+                StepOptions { inner: InnerSolver::Krylov, max_products, tolerance: 1e-12, ..StepOptions::default() };
+            let step = Steps::new(&operator, &g, options).unwrap().solve(subproblem).unwrap();
+            let model = match subproblem {
+                Subproblem::Cubic(weight) => step.decrease - weight * step.norm.powi(3) / 3.0,
                 _ => step.decrease,
             };
-            assert!(model >= before * (1.0 - 1e-10), "{question:?} {max_products}: {model} {before}");
+            assert!(model >= before * (1.0 - 1e-10), "{subproblem:?} {max_products}: {model} {before}");
             before = model;
         }
     }
@@ -442,14 +450,14 @@ fn the_model_decreases_as_the_space_grows() {
 fn asymmetric_and_failing_products_are_named() {
     let m = Known::new(spectrum(20, 0.1, 1.0), 13);
     let g = m.out_of_eigenbasis(&random(20, 14));
-    for inner in [Inner::Krylov, Inner::Dense] {
+    for inner in [InnerSolver::Krylov, InnerSolver::Dense] {
         let skewed = operator(20, |v: &[f64], out: &mut [f64]| {
             out.copy_from_slice(&m.product(v));
             (0..19).for_each(|i| out[i] += 0.3 * v[i + 1]);
         });
-        for question in [Question::Damped(1.0), Question::Radius(1.0), Question::Cubic(1.0)] {
-            let step = Steps::new(&skewed, &g, options(inner, 1e-10)).unwrap().ask(question).unwrap();
-            assert_eq!(step.outcome, StepOutcome::Asymmetric, "{inner:?} {question:?}");
+        for subproblem in [Subproblem::Damped(1.0), Subproblem::Radius(1.0), Subproblem::Cubic(1.0)] {
+            let step = Steps::new(&skewed, &g, options(inner, 1e-10)).unwrap().solve(subproblem).unwrap();
+            assert_eq!(step.outcome, StepOutcome::Asymmetric, "{inner:?} {subproblem:?}");
         }
         for (bad, from) in [(f64::NAN, 1), (f64::INFINITY, 1), (f64::NAN, 4), (f64::NEG_INFINITY, 4)] {
             let calls = Cell::new(0);
@@ -461,9 +469,9 @@ fn asymmetric_and_failing_products_are_named() {
                 }
             });
             let mut steps = Steps::new(&failing, &g, options(inner, 1e-10)).unwrap();
-            for question in [Question::Damped(0.0), Question::Radius(1.0), Question::Cubic(1.0)] {
-                let step = steps.ask(question).unwrap();
-                assert_eq!(step.outcome, StepOutcome::NotFinite, "{inner:?} {question:?} {bad} from {from}");
+            for subproblem in [Subproblem::Damped(0.0), Subproblem::Radius(1.0), Subproblem::Cubic(1.0)] {
+                let step = steps.solve(subproblem).unwrap();
+                assert_eq!(step.outcome, StepOutcome::NotFinite, "{inner:?} {subproblem:?} {bad} from {from}");
                 assert!(step.step.iter().all(|s| s.is_finite()));
                 assert!(calls.get() < 100);
             }
@@ -487,13 +495,16 @@ fn mistakes_are_errors() {
     assert!(Steps::new(&m, &g, StepOptions { max_products: 0, ..StepOptions::default() }).is_err());
     let mut steps = Steps::new(&m, &g, StepOptions::default()).unwrap();
     for bad in [f64::NAN, f64::INFINITY, -1.0] {
-        for question in [Question::Damped(bad), Question::Radius(bad), Question::Cubic(bad), Question::MetricBall(bad)]
+        for subproblem in
+            [Subproblem::Damped(bad), Subproblem::Radius(bad), Subproblem::Cubic(bad), Subproblem::MetricBall(bad)]
         {
-            assert!(steps.ask(question).is_err(), "{question:?}");
+            assert!(steps.solve(subproblem).is_err(), "{subproblem:?}");
         }
     }
-    for bad in [Question::Radius(0.0), Question::Cubic(0.0), Question::MetricBall(0.0), Question::SaddleFree(0.0)] {
-        assert!(steps.ask(bad).is_err(), "{bad:?}");
+    for bad in
+        [Subproblem::Radius(0.0), Subproblem::Cubic(0.0), Subproblem::MetricBall(0.0), Subproblem::SaddleFree(0.0)]
+    {
+        assert!(steps.solve(bad).is_err(), "{bad:?}");
     }
 }
 
@@ -516,9 +527,9 @@ fn radii_are_kept_and_used() {
         let m = Known::new(spectrum(n, low, low + 2.0), seed);
         let g = m.out_of_eigenbasis(&random(n, seed + 1));
         let operator = m.operator::<f64>();
-        let inner = if dense { Inner::Dense } else { Inner::Krylov };
+        let inner = if dense { InnerSolver::Dense } else { InnerSolver::Krylov };
         let radius = 10_f64.powf(exponent);
-        let step = Steps::new(&operator, &g, options(inner, 1e-10)).unwrap().ask(Question::Radius(radius)).unwrap();
+        let step = Steps::new(&operator, &g, options(inner, 1e-10)).unwrap().solve(Subproblem::Radius(radius)).unwrap();
         assert_eq!(step.outcome, StepOutcome::Accurate);
         assert!(norm(&step.step) <= radius * (1.0 + 1e-10));
         assert!(step.shift >= 0.0 && step.shift >= -m.lowest() - 1e-8);
@@ -535,14 +546,14 @@ fn more_damping_and_weight_shorten_the_step() {
         let m = Known::new(spectrum(n, low, 10.0), seed);
         let g = m.out_of_eigenbasis(&random(n, seed + 1));
         let operator = m.operator::<f64>();
-        let inner = if dense { Inner::Dense } else { Inner::Krylov };
+        let inner = if dense { InnerSolver::Dense } else { InnerSolver::Krylov };
         let mut steps = Steps::new(&operator, &g, options(inner, 1e-12)).unwrap();
         let (mut damped, mut cubic) = (f64::INFINITY, f64::INFINITY);
         for size in [0.001, 0.1, 1.0, 10.0, 1000.0] {
-            let step = steps.ask(Question::Damped(size)).unwrap();
+            let step = steps.solve(Subproblem::Damped(size)).unwrap();
             assert!(step.norm < damped);
             damped = step.norm;
-            let step = steps.ask(Question::Cubic(size)).unwrap();
+            let step = steps.solve(Subproblem::Cubic(size)).unwrap();
             assert!(step.norm < cubic && (step.shift - size * step.norm).abs() <= 1e-8 * step.shift);
             cubic = step.norm;
         }
@@ -562,11 +573,11 @@ fn a_preconditioner_changes_no_answer() {
             operator: m.operator::<f64>(),
             preconditioner: |_: f64, r: &mut [f64]| r.iter_mut().zip(&weights).for_each(|(r, w)| *r *= w),
         };
-        for question in [Question::Damped(1.5), Question::Radius(0.7), Question::Cubic(2.0)] {
-            let a = Steps::new(&plain, &g, options(Inner::Krylov, 1e-11)).unwrap().ask(question).unwrap();
-            let b = Steps::new(&aided, &g, options(Inner::Krylov, 1e-11)).unwrap().ask(question).unwrap();
+        for subproblem in [Subproblem::Damped(1.5), Subproblem::Radius(0.7), Subproblem::Cubic(2.0)] {
+            let a = Steps::new(&plain, &g, options(InnerSolver::Krylov, 1e-11)).unwrap().solve(subproblem).unwrap();
+            let b = Steps::new(&aided, &g, options(InnerSolver::Krylov, 1e-11)).unwrap().solve(subproblem).unwrap();
             let error: Vec<f64> = a.step.iter().zip(&b.step).map(|(a, b)| a - b).collect();
-            assert!(norm(&error) <= 1e-6 * a.norm, "{:?} {}", question, norm(&error));
+            assert!(norm(&error) <= 1e-6 * a.norm, "{:?} {}", subproblem, norm(&error));
         }
     });
 }

@@ -4,12 +4,13 @@ use std::cell::Cell;
 
 use newton_krylov::problems::{MoreGarbowHillstrom, NistStrd};
 use newton_krylov::{
-    Error, Inner, LeastSquares, LeastSquaresSteps, LevenbergMarquardt, LinearMap, Linearization, Memory, Model,
-    StepOutcome, least_squares, linear_map,
+    Error, InnerSolver, LeastSquares, LevenbergMarquardt, LinearMap, Linearization, Memory, Model, least_squares,
+    linear_map,
+    steps::{LeastSquaresSteps, StepOutcome},
 };
 
 fn krylov() -> LevenbergMarquardt {
-    LevenbergMarquardt { inner: Inner::Krylov, ..LevenbergMarquardt::default() }
+    LevenbergMarquardt { inner: InnerSolver::Krylov, ..LevenbergMarquardt::default() }
 }
 
 /// All 54 runs, with JᵀJ nowhere: on several of these its condition number is far beyond the digits of `f64`.
@@ -133,7 +134,7 @@ fn memory_changes_the_work_and_not_the_answer() {
     for norms_known in [true, false] {
         let ring = Ring::new(400, &[1, 7, 31], norms_known);
         let fit = LeastSquares::new(&ring);
-        let dense = LevenbergMarquardt { inner: Inner::Dense, ..LevenbergMarquardt::default() };
+        let dense = LevenbergMarquardt { inner: InnerSolver::Dense, ..LevenbergMarquardt::default() };
         let expected = dense.minimize(&fit, &vec![0.0; 400]).unwrap();
         assert!(expected.termination.converged());
         for memory in [Memory::Automatic, Memory::Vectors(28), Memory::Vectors(40)] {

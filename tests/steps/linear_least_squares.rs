@@ -2,8 +2,9 @@
 
 use faer::Mat;
 use newton_krylov::{
-    Error, LinearLeastSquares, LinearMap, LinearOutcome, LinearReport, Scalar, SplitMix64, linear_least_squares,
-    linear_map,
+    Error, LinearLeastSquares, LinearMap, Scalar, linear_least_squares, linear_map,
+    random::SplitMix64,
+    steps::{LinearOutcome, LinearReport},
 };
 
 fn random(seed: u64) -> impl FnMut() -> f64 {
@@ -129,7 +130,7 @@ fn counts_are_exact() {
         let options = LinearLeastSquares { damping, tolerance: 1e-12, ..Default::default() };
         let report = options.solve(&counted, &b).unwrap();
         assert_eq!((report.products, report.transpose_products), take());
-        // One of each in an iteration, the first Aᵀb, and the answer's residual.
+        // One of each in an iteration, the first Aᵀb, and the solution's residual.
         assert!(report.iterations <= 12);
         assert_eq!((report.products, report.transpose_products), (report.iterations + 1, report.iterations + 2));
         let again = options.solve_from(&counted, &b, &report.x).unwrap();

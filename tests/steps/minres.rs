@@ -3,8 +3,10 @@
 use std::cell::Cell;
 
 use newton_krylov::{
-    Counted, Error, FnOperator, Minres, MinresOptions, MinresOutcome, Scalar, SplitMix64, SymmetricOperator, minres,
-    operator,
+    Error, Scalar, SymmetricOperator, minres, operator,
+    operators::{Counted, FnOperator},
+    random::SplitMix64,
+    steps::{MinresOptions, MinresOutcome, MinresReport},
 };
 
 /// A = QΘQᵀ, where Q is a product of three Householder reflectors: eigenpairs, solutions and residuals are known.
@@ -105,8 +107,8 @@ fn options(tolerance: f64) -> MinresOptions {
     MinresOptions { tolerance, ..MinresOptions::default() }
 }
 
-/// Solves (A + λI)δ = −g; checks what must hold of any answer.
-fn solve<T: Scalar>(a: &Spectral, g: &[f64], damping: f64, options: &MinresOptions) -> Minres<T> {
+/// Solves (A + λI)δ = −g; checks what must hold of any solution.
+fn solve<T: Scalar>(a: &Spectral, g: &[f64], damping: f64, options: &MinresOptions) -> MinresReport<T> {
     let counted = Counted::new(a.operator::<T>());
     let gradient = of::<T>(g);
     let solution = minres(&counted, &gradient, damping, options).unwrap();
@@ -396,7 +398,7 @@ fn any_spectrum_ends_in_a_verified_answer() {
             a.eigenvalues.iter().map(|t| (t + damping).abs()).filter(|&t| t > 0.0).fold(2.0 * scale, f64::min);
         let many = MinresOptions { tolerance: 1e-6, max_products: 2000 };
         let solution = solve::<f64>(&a, &g, damping, &many);
-        // well enough conditioned to be certain of the answer
+        // well enough conditioned to be certain of the solution
         if nearest > 1e-2 * scale {
             let expected = if least > 1e-4 * norm(&g) { MinresOutcome::LeastSquares } else { MinresOutcome::Accurate };
             assert!(solution.outcome == expected || (1e-8..1e-4).contains(&(least / norm(&g))));

@@ -1,14 +1,20 @@
-//! Hessian-free training on problems with known answers: both recipes, sampled and not, with faults, and interrupted.
+//! Hessian-free training on problems with known solutions: both recipes, sampled and not, with faults, and interrupted.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 use newton_krylov::{
-    AcceptanceBatch, ConjugateGradients, Counts, CurvatureBatch, EmpiricalFisherDiagonal, Error, Evaluation, Expansion,
-    GradientBatch, HessianFree, HessianFreeState, LearnedPreconditioner, LimitedMemoryPreconditioner,
-    NystromPreconditioner, Objective, OneSpace, Progress, Recipe, Report, Run, SampledObjective, Scalar, Stopping,
-    SymmetricOperator, Termination, TrustRegion, checkpoint, objective,
+    Counts, Error, Evaluation, Expansion, HessianFree, Objective, Progress, Report, Run, SampledObjective, Scalar,
+    Stopping, SymmetricOperator, Termination, TrustRegion, checkpoint,
+    hessian_free::{
+        AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFreeState, StepMethod,
+        SubspaceDescent,
+    },
+    objective,
+    preconditioners::{
+        EmpiricalFisherDiagonal, LearnedPreconditioner, LimitedMemoryPreconditioner, NystromPreconditioner,
+    },
 };
 
 /// Logistic regression with N samples of d numbers, 1/N Σ log(1 + exp(−bᵢ aᵢᵀx)) + μ/2 ‖x‖², with its exact Hessian.
@@ -143,22 +149,22 @@ impl<T: Scalar> Expansion<T> for LogisticAt<'_, T> {
     }
 }
 
-fn martens() -> Recipe {
-    Recipe::ConjugateGradients(ConjugateGradients::default())
+fn martens() -> StepMethod {
+    StepMethod::ConjugateGradients(ConjugateGradients::default())
 }
 
-fn recipes() -> [Recipe; 3] {
-    let one_space = OneSpace::default(); // two products
+fn recipes() -> [StepMethod; 3] {
+    let subspace_descent = SubspaceDescent::default(); // two products
     [
-        Recipe::OneSpace(OneSpace { products: 20, search: true, ..OneSpace::default() }),
-        Recipe::OneSpace(one_space),
+        StepMethod::SubspaceDescent(SubspaceDescent { products: 20, search: true, ..SubspaceDescent::default() }),
+        StepMethod::SubspaceDescent(subspace_descent),
         martens(),
     ]
 }
 
-fn exactly(recipe: Recipe) -> HessianFree {
+fn exactly(method: StepMethod) -> HessianFree {
     HessianFree {
-        recipe,
+        method,
         damping: 1.0,
         gradient_batch: GradientBatch::all(),
         curvature_batch: CurvatureBatch::all(),
@@ -166,9 +172,9 @@ fn exactly(recipe: Recipe) -> HessianFree {
     }
 }
 
-fn sampled(recipe: Recipe) -> HessianFree {
+fn sampled(method: StepMethod) -> HessianFree {
     HessianFree {
-        recipe,
+        method,
         damping: 1.0,
         gradient_batch: GradientBatch { first: 40, growth: 1.02, most: 150 },
         curvature_batch: CurvatureBatch { share: 0.5, whole_share: 0.5, least: 10 },
@@ -189,12 +195,12 @@ fn minimum(problem: &Logistic<f64>) -> Report<f64> {
 fn on_the_whole_set_every_recipe_converges_to_the_minimum() {
     let problem = Logistic::<f64>::new(200, 23);
     let best = minimum(&problem);
-    for recipe in recipes() {
-        let report = exactly(recipe).minimize(&problem, &[0.0; 23]).unwrap();
-        assert!(report.termination.converged(), "{recipe:?}: {report}");
+    for method in recipes() {
+        let report = exactly(method).minimize(&problem, &[0.0; 23]).unwrap();
+        assert!(report.termination.converged(), "{method:?}: {report}");
         let distance = report.x.iter().zip(&best.x).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
-        assert!(distance < 1e-5, "{recipe:?}: {distance}");
-        assert!(report.history.windows(2).all(|w| w[1].value <= w[0].value), "{recipe:?}");
+        assert!(distance < 1e-5, "{method:?}: {distance}");
+        assert!(report.history.windows(2).all(|w| w[1].value <= w[0].value), "{method:?}");
         assert!((report.value - best.value).abs() < 1e-12);
     }
 }
@@ -203,12 +209,12 @@ fn on_the_whole_set_every_recipe_converges_to_the_minimum() {
 fn f32_converges_to_its_own_tolerance() {
     let problem = Logistic::<f32>::new(200, 23);
     let best = minimum(&Logistic::new(200, 23)).value;
-    for recipe in recipes() {
-        let mut solver = exactly(recipe);
+    for method in recipes() {
+        let mut solver = exactly(method);
         solver.stopping.gradient_relative = 1e-5;
         let report = solver.minimize(&problem, &[0.0; 23]).unwrap();
-        assert!(report.termination.converged(), "{recipe:?}: {report}");
-        assert!((report.value - best).abs() < 1e-6, "{recipe:?}: {} {best}", report.value);
+        assert!(report.termination.converged(), "{method:?}: {report}");
+        assert!((report.value - best).abs() < 1e-6, "{method:?}: {} {best}", report.value);
     }
 }
 
@@ -217,24 +223,24 @@ fn samples_bring_it_close_to_the_minimum_and_the_value_reported_is_that_of_the_w
     let problem = Logistic::<f64>::new(501, 23);
     let best = minimum(&problem);
     let all: Vec<usize> = (0..501).collect();
-    for recipe in recipes() {
+    for method in recipes() {
         for acceptance_batch in [AcceptanceBatch::Gradient, AcceptanceBatch::Curvature, AcceptanceBatch::All] {
-            let mut solver = HessianFree { acceptance_batch, ..sampled(recipe) };
+            let mut solver = HessianFree { acceptance_batch, ..sampled(method) };
             solver.stopping.max_iterations = 400;
             solver.gradient_batch.most = 501;
             let report = solver.minimize(&problem, &[0.0; 23]).unwrap();
-            assert_eq!(report.value, problem.batch(&all).value(&report.x), "{recipe:?} {acceptance_batch:?}");
+            assert_eq!(report.value, problem.batch(&all).value(&report.x), "{method:?} {acceptance_batch:?}");
             let left = (report.value - best.value) / (report.initial_value - best.value);
-            assert!(left < 0.05, "{recipe:?} {acceptance_batch:?}: {left}");
+            assert!(left < 0.05, "{method:?} {acceptance_batch:?}: {left}");
         }
     }
 }
 
 fn exact_counts<P: LearnedPreconditioner<f64, Logistic<f64>> + Clone>(preconditioner: P) {
-    for recipe in recipes() {
+    for method in recipes() {
         for acceptance_batch in [AcceptanceBatch::Gradient, AcceptanceBatch::Curvature, AcceptanceBatch::All] {
             let problem = Logistic::<f64>::new(130, 23);
-            let solver = HessianFree { acceptance_batch, ..sampled(recipe) };
+            let solver = HessianFree { acceptance_batch, ..sampled(method) };
             let mut run = solver.start(&problem, preconditioner.clone(), &[0.0; 23]).unwrap();
             while run.iterate().unwrap().is_none() {}
             let samples = run.sample_counts();
@@ -243,7 +249,7 @@ fn exact_counts<P: LearnedPreconditioner<f64, Logistic<f64>> + Clone>(preconditi
             assert_eq!(
                 report.counts,
                 Counts { values, gradients, products, ..Counts::default() },
-                "{recipe:?} {acceptance_batch:?}"
+                "{method:?} {acceptance_batch:?}"
             );
             assert_eq!(samples.products, problem.counted()[5]);
             assert_eq!(samples.gradients, problem.counted()[4]);
@@ -266,14 +272,14 @@ fn counts_are_those_of_the_objective() {
 #[test]
 fn a_sketch_keeps_the_limit_on_products() {
     let problem = Logistic::<f64>::new(200, 23);
-    for recipe in recipes() {
+    for method in recipes() {
         for most in [1, 8, 9, 10, 100] {
-            let mut solver = sampled(recipe);
+            let mut solver = sampled(method);
             solver.stopping.max_products = most;
             let preconditioner = NystromPreconditioner::new(9, 1).unwrap();
             let report =
                 solver.minimize_with(&problem, preconditioner, &[0.0; 23], |_| ControlFlow::Continue(())).unwrap();
-            assert_eq!((report.termination, report.counts.products), (Termination::MaxProducts, most), "{recipe:?}");
+            assert_eq!((report.termination, report.counts.products), (Termination::MaxProducts, most), "{method:?}");
             assert_eq!(problem.counted()[2], most);
             problem.counts[2].set(0);
         }
@@ -306,14 +312,14 @@ fn low_rank_preconditioners_save_products() {
 #[test]
 fn limits_hold_and_observers_stop() {
     let problem = Logistic::<f64>::new(200, 23);
-    for recipe in recipes() {
+    for method in recipes() {
         for most in [1, 2, 17] {
-            let mut solver = sampled(recipe);
+            let mut solver = sampled(method);
             solver.stopping.max_products = most;
             let report = solver.minimize(&problem, &[0.0; 23]).unwrap();
-            assert_eq!((report.termination, report.counts.products), (Termination::MaxProducts, most), "{recipe:?}");
+            assert_eq!((report.termination, report.counts.products), (Termination::MaxProducts, most), "{method:?}");
         }
-        let mut solver = sampled(recipe);
+        let mut solver = sampled(method);
         solver.stopping.max_time = Some(Duration::ZERO);
         assert_eq!(solver.minimize(&problem, &[0.0; 23]).unwrap().termination, Termination::MaxTime);
         let mut seen = 0;
@@ -322,7 +328,7 @@ fn limits_hold_and_observers_stop() {
             assert!(progress.last.is_some() == (progress.iteration > 0) && progress.value.is_finite());
             if progress.iteration == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let report = sampled(recipe).minimize_with(&problem, (), &[0.0; 23], observer).unwrap();
+        let report = sampled(method).minimize_with(&problem, (), &[0.0; 23], observer).unwrap();
         assert_eq!((report.termination, seen), (Termination::Observer, 6));
     }
 }
@@ -330,19 +336,19 @@ fn limits_hold_and_observers_stop() {
 #[test]
 fn a_bad_sample_costs_the_iterations_that_meet_it() {
     let best = minimum(&Logistic::<f64>::new(200, 23)).value;
-    for recipe in recipes() {
+    for method in recipes() {
         let problem = Logistic { bad_gradient: Some(7), ..Logistic::<f64>::new(200, 23) };
-        let report = sampled(recipe).minimize(&problem, &[0.0; 23]).unwrap();
+        let report = sampled(method).minimize(&problem, &[0.0; 23]).unwrap();
         assert_eq!(report.termination, Termination::MaxIterations);
         assert!(report.iterations() > 30 && report.iterations() < 60);
         assert!(report.value - best < 0.2 * (report.initial_value - best));
 
-        let report = exactly(recipe).minimize(&problem, &[0.0; 23]).unwrap();
+        let report = exactly(method).minimize(&problem, &[0.0; 23]).unwrap();
         assert_eq!(report.termination, Termination::NotFinite(Evaluation::Gradient));
         assert_eq!((report.x, report.value), (vec![0.0; 23], report.initial_value));
 
         let problem = Logistic { bad_value: Some(7), ..Logistic::<f64>::new(200, 23) };
-        let report = sampled(recipe).minimize(&problem, &[0.0; 23]).unwrap();
+        let report = sampled(method).minimize(&problem, &[0.0; 23]).unwrap();
         assert_eq!(report.termination, Termination::NotFinite(Evaluation::Value));
         assert_eq!((report.iterations(), report.x), (0, vec![0.0; 23]));
     }
@@ -361,12 +367,14 @@ fn callers_mistakes_are_named() {
     assert!(refused(&|s| s.gradient_batch.growth = 0.9).contains("gradient_batch.growth is 0.9"));
     assert!(refused(&|s| s.curvature_batch.share = f64::NAN).contains("curvature_batch.share is NaN"));
     assert!(
-        refused(&|s| s.recipe = Recipe::OneSpace(OneSpace { products: 0, ..OneSpace::default() }))
-            .contains("recipe.products")
+        refused(
+            &|s| s.method = StepMethod::SubspaceDescent(SubspaceDescent { products: 0, ..SubspaceDescent::default() })
+        )
+        .contains("method.products")
     );
     let warm_start =
-        Recipe::ConjugateGradients(ConjugateGradients { warm_start: 1.5, ..ConjugateGradients::default() });
-    assert!(refused(&|s| s.recipe = warm_start).contains("recipe.warm_start is 1.5"));
+        StepMethod::ConjugateGradients(ConjugateGradients { warm_start: 1.5, ..ConjugateGradients::default() });
+    assert!(refused(&|s| s.method = warm_start).contains("method.warm_start is 1.5"));
     let solver = HessianFree::default();
     assert!(matches!(solver.minimize(&problem, &[0.0; 2]), Err(Error::Length { argument: "x0", .. })));
     assert!(matches!(solver.minimize(&problem, &[0.0, f64::NAN, 0.0]), Err(Error::NotFinite { argument: "x0", .. })));
@@ -388,7 +396,7 @@ fn every_option_out_of_its_range_is_refused_by_name_and_number() {
         let state = HessianFree::default().start(&problem, (), &[0.0; 3]).unwrap().state().clone();
         assert_eq!(solver.resume(&problem, state).err().expect(words).to_string(), message);
     };
-    let (one_space, cg) = (OneSpace::default(), ConjugateGradients::default());
+    let (subspace_descent, cg) = (SubspaceDescent::default(), ConjugateGradients::default());
     for bad in [0.0, -0.5, 1.5, f64::NAN, f64::INFINITY] {
         refused(&|s| s.curvature_batch.share = bad, &format!("curvature_batch.share is {bad}"));
         refused(&|s| s.curvature_batch.whole_share = bad, &format!("curvature_batch.whole_share is {bad}"));
@@ -400,26 +408,29 @@ fn every_option_out_of_its_range_is_refused_by_name_and_number() {
         refused(&|s| s.gradient_batch.growth = bad, &format!("gradient_batch.growth is {bad}"));
     }
     for bad in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
-        let warm_start = Recipe::ConjugateGradients(ConjugateGradients { warm_start: bad, ..cg });
-        refused(&|s| s.recipe = warm_start, &format!("recipe.warm_start is {bad}"));
-        let progress = Recipe::ConjugateGradients(ConjugateGradients { progress: bad, ..cg });
-        refused(&|s| s.recipe = progress, &format!("recipe.progress is {bad}"));
+        let warm_start = StepMethod::ConjugateGradients(ConjugateGradients { warm_start: bad, ..cg });
+        refused(&|s| s.method = warm_start, &format!("method.warm_start is {bad}"));
+        let progress = StepMethod::ConjugateGradients(ConjugateGradients { progress: bad, ..cg });
+        refused(&|s| s.method = progress, &format!("method.progress is {bad}"));
     }
     refused(&|s| s.gradient_batch.first = 0, "gradient_batch.first is 0");
     refused(&|s| s.gradient_batch.most = 0, "gradient_batch.most is 0");
-    refused(&|s| s.recipe = Recipe::OneSpace(OneSpace { products: 0, ..one_space }), "recipe.products is 0");
-    let none = Recipe::ConjugateGradients(ConjugateGradients { products: 0, ..cg });
-    refused(&|s| s.recipe = none, "recipe.products is 0");
+    refused(
+        &|s| s.method = StepMethod::SubspaceDescent(SubspaceDescent { products: 0, ..subspace_descent }),
+        "method.products is 0",
+    );
+    let none = StepMethod::ConjugateGradients(ConjugateGradients { products: 0, ..cg });
+    refused(&|s| s.method = none, "method.products is 0");
     refused(&|s| s.stopping.target_value = f64::NAN, "stopping.target_value is NaN");
 }
 
 #[test]
 fn one_unknown_one_sample_and_a_start_at_the_minimum() {
-    for recipe in recipes() {
+    for method in recipes() {
         let problem = Logistic::<f64>::new(1, 1);
-        let report = exactly(recipe).minimize(&problem, &[0.3]).unwrap();
+        let report = exactly(method).minimize(&problem, &[0.3]).unwrap();
         assert!(report.termination.converged(), "{report}");
-        let again = exactly(recipe).minimize(&problem, &report.x).unwrap();
+        let again = exactly(method).minimize(&problem, &report.x).unwrap();
         assert!(again.value <= report.value);
         // The gradient of Σ (x − a)² is zero to the bit at the start.
         struct Square;
@@ -439,7 +450,7 @@ fn one_unknown_one_sample_and_a_start_at_the_minimum() {
                 )
             }
         }
-        let report = exactly(recipe).minimize(&Square, &[0.0]).unwrap();
+        let report = exactly(method).minimize(&Square, &[0.0]).unwrap();
         assert!(report.termination.converged() && report.iterations() == 0);
     }
 }
@@ -483,14 +494,14 @@ fn an_indefinite_hessian_a_domain_with_an_edge_and_no_minimum() {
         |_: &[f64], g: &mut [f64]| g[0] = -1.0,
         |_: &[f64], _: &[f64], hv: &mut [f64]| hv[0] = 0.0,
     );
-    for recipe in recipes() {
-        let solver = exactly(recipe);
+    for method in recipes() {
+        let solver = exactly(method);
         let report = solver.minimize(&wells, &[0.1, -0.2, 0.3, 0.05, -0.01]).unwrap();
-        assert!(report.termination.converged() && report.value < 1e-9, "{recipe:?} {report:#}");
+        assert!(report.termination.converged() && report.value < 1e-9, "{method:?} {report:#}");
         let report = solver.minimize(&edge, &[20.0]).unwrap();
-        assert!(report.termination.converged() && (report.x[0] - 1.0).abs() < 1e-6, "{recipe:?} {report:#}");
+        assert!(report.termination.converged() && (report.x[0] - 1.0).abs() < 1e-6, "{method:?} {report:#}");
         let report = solver.minimize(&falling, &[0.0]).unwrap();
-        assert_eq!(report.termination, Termination::Unbounded, "{recipe:?} {report:#}");
+        assert_eq!(report.termination, Termination::Unbounded, "{method:?} {report:#}");
     }
 }
 
@@ -502,11 +513,11 @@ fn overflowing_losses_and_infinite_products_are_outcomes() {
         |x: &[f64], g: &mut [f64]| g[0] = x[0].exp() * 1e300,
         |_: &[f64], v: &[f64], hv: &mut [f64]| hv[0] = f64::INFINITY * v[0],
     );
-    for recipe in recipes() {
-        let report = exactly(recipe).minimize(&overflow, &[0.0]).unwrap();
-        assert_eq!(report.termination, Termination::NotFinite(Evaluation::Product), "{recipe:?}");
+    for method in recipes() {
+        let report = exactly(method).minimize(&overflow, &[0.0]).unwrap();
+        assert_eq!(report.termination, Termination::NotFinite(Evaluation::Product), "{method:?}");
         assert_eq!(report.x, [0.0]);
-        let report = exactly(recipe).minimize(&overflow, &[1e3]).unwrap();
+        let report = exactly(method).minimize(&overflow, &[1e3]).unwrap();
         assert_eq!(report.termination, Termination::NotFinite(Evaluation::Value));
     }
 }
@@ -516,21 +527,21 @@ fn overflowing_losses_and_infinite_products_are_outcomes() {
 #[test]
 fn the_damping_stays_in_bounds_at_the_noise_of_the_batches() {
     let problem = Logistic::<f64>::new(501, 23);
-    for recipe in recipes() {
-        let mut solver = HessianFree { acceptance_batch: AcceptanceBatch::Curvature, ..sampled(recipe) };
+    for method in recipes() {
+        let mut solver = HessianFree { acceptance_batch: AcceptanceBatch::Curvature, ..sampled(method) };
         solver.stopping.max_iterations = 2000;
         let report = solver.minimize(&problem, &[0.0; 23]).unwrap();
         let largest = report.history.iter().map(|i| i.control).fold(0.0, f64::max);
-        assert!(largest < 1e10, "{recipe:?}: {largest:e}, {report}");
+        assert!(largest < 1e10, "{method:?}: {largest:e}, {report}");
     }
 }
 
 #[test]
 fn the_seed_fixes_the_run_for_any_number_of_threads() {
     let problem = || Logistic::<f32>::new(64, 70_000);
-    let run = |threads: usize, seed: u64, recipe: Recipe| {
+    let run = |threads: usize, seed: u64, method: StepMethod| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        let mut solver = HessianFree { seed, ..sampled(recipe) };
+        let mut solver = HessianFree { seed, ..sampled(method) };
         solver.gradient_batch.first = 20;
         solver.stopping.max_iterations = 4;
         pool.install(|| {
@@ -540,10 +551,10 @@ fn the_seed_fixes_the_run_for_any_number_of_threads() {
             run.state().x().iter().map(|x| x.to_bits()).collect::<Vec<_>>()
         })
     };
-    for recipe in recipes() {
-        let once = run(1, 3, recipe);
-        assert!(once == run(3, 3, recipe), "{recipe:?}");
-        assert!(once != run(1, 4, recipe), "{recipe:?}");
+    for method in recipes() {
+        let once = run(1, 3, method);
+        assert!(once == run(3, 3, method), "{method:?}");
+        assert!(once != run(1, 4, method), "{method:?}");
     }
 }
 
@@ -555,14 +566,14 @@ where
     (state.x().iter().map(|x| x.to_bits()).collect(), state.damping().to_bits(), state.iterations())
 }
 
-fn resumed<P>(recipe: Recipe, preconditioner: P)
+fn resumed<P>(method: StepMethod, preconditioner: P)
 where
     P: LearnedPreconditioner<f32, Logistic<f32>> + Clone + serde::Serialize + serde::de::DeserializeOwned,
 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
     let problem = Logistic::<f32>::new(90, 23);
-    let solver = sampled(recipe);
+    let solver = sampled(method);
     let mut whole = solver.start(&problem, preconditioner.clone(), &[0.0; 23]).unwrap();
     checkpoint::save(&path, "test", whole.state()).unwrap();
     for _ in 0..25 {
@@ -581,11 +592,11 @@ where
 
 #[test]
 fn a_resumed_run_is_bitwise_the_same() {
-    for recipe in recipes() {
-        resumed(recipe, ());
-        resumed(recipe, EmpiricalFisherDiagonal::new(0.75, 5).unwrap());
-        resumed(recipe, NystromPreconditioner::new(6, 3).unwrap());
-        resumed(recipe, LimitedMemoryPreconditioner::new(5).unwrap());
+    for method in recipes() {
+        resumed(method, ());
+        resumed(method, EmpiricalFisherDiagonal::new(0.75, 5).unwrap());
+        resumed(method, NystromPreconditioner::new(6, 3).unwrap());
+        resumed(method, LimitedMemoryPreconditioner::new(5).unwrap());
     }
 }
 
@@ -612,7 +623,7 @@ fn states_of_other_shapes_are_refused() {
 #[test]
 fn states_that_no_run_was_in_are_refused() {
     let problem = Logistic::<f64>::new(90, 23);
-    let solver = sampled(Recipe::default());
+    let solver = sampled(StepMethod::default());
     let mut run = solver.start(&problem, (), &[0.0; 23]).unwrap();
     assert_eq!(run.iterate().unwrap(), None);
     let state = serde_json::to_value(run.state()).unwrap();
@@ -658,8 +669,8 @@ impl SampledObjective<f64> for FirstValueLies {
 
 #[test]
 fn where_a_run_has_converged_x_is_stationary() {
-    for recipe in recipes() {
-        let solver = HessianFree { recipe, ..HessianFree::default() };
+    for method in recipes() {
+        let solver = HessianFree { method, ..HessianFree::default() };
         let report = solver.minimize(&FirstValueLies(Cell::new(true)), &[1.0, 2.0]).unwrap();
         assert!(report.termination.converged());
         assert!(report.x.iter().all(|x| x.abs() < 1e-7), "{report}");

@@ -3,10 +3,14 @@
 use std::ops::ControlFlow;
 
 use newton_krylov::{
-    Batches, BernoulliCrossEntropy, Counts, Error, Evaluation, Expansion, GaussianLoss, Inner, Loss, Metric, Model,
-    NaturalGradient, Objective, PoissonLoss, Question, Report, SampledModel, SampledObjective, Scalar, Shifted,
-    SoftmaxCrossEntropy, SplitMix64, SquaredError, StepOptions, Steps, Stopping, SymmetricOperator, Termination,
-    TrustRegion, damped_step, fit, fit_samples, model, objective, with_divergence,
+    Batches, Counts, Error, Evaluation, Expansion, InnerSolver, Metric, Model, NaturalGradient, Objective, Report,
+    SampledModel, SampledObjective, Scalar, Stopping, SymmetricOperator, Termination, TrustRegion, damped_step, fit,
+    fit_samples,
+    losses::{BernoulliCrossEntropy, GaussianLoss, Loss, PoissonLoss, SoftmaxCrossEntropy, SquaredError},
+    model, objective,
+    operators::{Shifted, with_divergence},
+    random::SplitMix64,
+    steps::{StepOptions, Steps, Subproblem},
 };
 
 /// Normal numbers with mean 0 whose variance is a function of the parameter, with its derivative: ω = log σ²(x).
@@ -205,7 +209,7 @@ fn check_runs<T: Scalar>(metrics: &[Metric], tolerance: f64, accuracy: f64) {
         for &metric in metrics {
             let objective = fit_samples(&linear, &*loss, metric).unwrap().with_regularization(1e-3).unwrap();
             let whole = objective.batch(&all);
-            for inner in [Inner::Krylov, Inner::Dense] {
+            for inner in [InnerSolver::Krylov, InnerSolver::Dense] {
                 let solver = NaturalGradient { stopping: stopping(), inner, ..NaturalGradient::default() };
                 let mut before: Option<Vec<T>> = None;
                 let report = solver
@@ -252,9 +256,10 @@ fn the_first_step_is_that_of_the_metric_ball() {
     let (divergence, damping) = (1e-8, 0.02);
     let damped = Shifted { operator: &at, shift: damping };
     let mut steps = Steps::new(&damped, &g, StepOptions::default()).unwrap();
-    let expected = steps.ask(Question::MetricBall((2.0_f64 * divergence).sqrt())).unwrap();
+    let expected = steps.solve(Subproblem::MetricBall((2.0_f64 * divergence).sqrt())).unwrap();
     let stopping = Stopping { max_iterations: 1, ..Stopping::default() };
-    let solver = NaturalGradient { divergence, damping, stopping, inner: Inner::Dense, ..NaturalGradient::default() };
+    let solver =
+        NaturalGradient { divergence, damping, stopping, inner: InnerSolver::Dense, ..NaturalGradient::default() };
     let report = solver.minimize(&whole, &x0).unwrap();
     // Here third orders make the true divergence a little smaller than the budget, so the step is taken in full.
     assert_eq!((report.history[0].rejected, report.history[0].shift), (0, damping));
@@ -408,7 +413,7 @@ fn coins<T: Scalar>(samples: usize) -> (Linear<T>, BernoulliCrossEntropy<'static
     (linear, BernoulliCrossEntropy::new(outcomes, 1).unwrap())
 }
 
-fn train<T: Scalar>(iterations: usize, metric: Metric, inner: Inner) -> (Report<T>, f64, f64) {
+fn train<T: Scalar>(iterations: usize, metric: Metric, inner: InnerSolver) -> (Report<T>, f64, f64) {
     let (linear, loss) = coins::<T>(1000);
     let objective = fit_samples(&linear, &loss, metric).unwrap();
     let all = linear.all();
@@ -429,7 +434,7 @@ fn train<T: Scalar>(iterations: usize, metric: Metric, inner: Inner) -> (Report<
 #[test]
 fn batches_lead_close_to_the_minimum() {
     for metric in [Metric::Fisher, Metric::SampledFisher { seed: 1, draws: 1 }, Metric::EmpiricalFisher] {
-        for inner in [Inner::Krylov, Inner::Dense] {
+        for inner in [InnerSolver::Krylov, InnerSolver::Dense] {
             let (report, value, best) = train::<f64>(100, metric, inner);
             assert_eq!((report.termination, report.iterations()), (Termination::MaxIterations, 100));
             assert!(value < best + 0.02, "{metric:?}: {value} {best}");
@@ -442,12 +447,12 @@ fn batches_lead_close_to_the_minimum() {
 
 #[test]
 fn counts_over_batches_are_exact() {
-    let (report, _, _) = train::<f64>(20, Metric::Fisher, Inner::Krylov);
+    let (report, _, _) = train::<f64>(20, Metric::Fisher, InnerSolver::Krylov);
     let trials: usize = report.history.iter().map(|h| 1 + h.rejected).sum();
     let products: usize = report.history.iter().map(|h| h.products).sum();
     let expected = Counts { values: 20 + trials, gradients: 20, products, ..Counts::default() };
     assert_eq!(report.counts, expected);
-    let (report, _, _) = train::<f64>(20, Metric::Fisher, Inner::Dense);
+    let (report, _, _) = train::<f64>(20, Metric::Fisher, InnerSolver::Dense);
     assert_eq!(report.counts.products, 20 * 4);
 }
 

@@ -5,10 +5,14 @@ use std::ops::{ControlFlow, Range};
 
 use newton_krylov::models::{Activation, ElmanNetwork, MultilayerPerceptron, Readout};
 use newton_krylov::{
-    BernoulliCrossEntropy, ConjugateGradients, CurvatureBatch, DiagonalPreconditioner, Error, Expansion, GradientBatch,
-    HessianFree, HessianFreeState, Linearization, Metric, Model, Objective, OneSpace, Recipe, Run, SampledModel,
-    SampledObjective, Scalar, SoftmaxCrossEntropy, SplitMix64, SquaredError, Stopping, SymmetricOperator, checkpoint,
-    fit_samples, model, with_divergence, with_preconditioner, with_second_order,
+    Error, Expansion, HessianFree, Linearization, Metric, Model, Objective, Run, SampledModel, SampledObjective,
+    Scalar, Stopping, SymmetricOperator, checkpoint, fit_samples,
+    hessian_free::{ConjugateGradients, CurvatureBatch, GradientBatch, HessianFreeState, StepMethod, SubspaceDescent},
+    losses::{BernoulliCrossEntropy, SoftmaxCrossEntropy, SquaredError},
+    model,
+    operators::{with_divergence, with_second_order},
+    preconditioners::{DiagonalPreconditioner, with_preconditioner},
+    random::SplitMix64,
 };
 
 fn numbers<T: Scalar>(count: usize, seed: u64) -> Vec<T> {
@@ -147,17 +151,21 @@ fn addition(length: usize, sequences: usize, seed: u64) -> (Vec<f32>, Vec<f32>) 
     (inputs, sums)
 }
 
-fn recipes() -> [Recipe; 3] {
+fn recipes() -> [StepMethod; 3] {
     [
-        Recipe::OneSpace(OneSpace { products: 40, search: true, ..OneSpace::default() }),
-        Recipe::OneSpace(OneSpace { products: 40, ..OneSpace::default() }),
-        Recipe::ConjugateGradients(ConjugateGradients { products: 80, progress: 0.0, ..ConjugateGradients::default() }),
+        StepMethod::SubspaceDescent(SubspaceDescent { products: 40, search: true, ..SubspaceDescent::default() }),
+        StepMethod::SubspaceDescent(SubspaceDescent { products: 40, ..SubspaceDescent::default() }),
+        StepMethod::ConjugateGradients(ConjugateGradients {
+            products: 80,
+            progress: 0.0,
+            ..ConjugateGradients::default()
+        }),
     ]
 }
 
-fn exactly(recipe: Recipe, damping: f64) -> HessianFree {
+fn exactly(method: StepMethod, damping: f64) -> HessianFree {
     HessianFree {
-        recipe,
+        method,
         damping,
         gradient_batch: GradientBatch::all(),
         curvature_batch: CurvatureBatch::all(),
@@ -197,9 +205,9 @@ fn solve(mut a: Vec<f64>, g: &[f64]) -> Vec<f64> {
 fn steps_are_damped_by_the_dense_matrix_and_judged_by_the_undamped_model() {
     let (network, inputs, targets, x) = small();
     let n = x.len();
-    let [_, one_space, _] = recipes();
-    let five = Recipe::ConjugateGradients(ConjugateGradients { products: 5, ..ConjugateGradients::default() });
-    for (recipe, nu, lambda, tolerance) in [(one_space, 0.5, 3.0, 1e-8), (five, 0.01, 300.0, 1e-5)] {
+    let [_, subspace_descent, _] = recipes();
+    let five = StepMethod::ConjugateGradients(ConjugateGradients { products: 5, ..ConjugateGradients::default() });
+    for (method, nu, lambda, tolerance) in [(subspace_descent, 0.5, 3.0, 1e-8), (five, 0.01, 300.0, 1e-5)] {
         let loss = SquaredError::new(&targets[..], 1).unwrap();
         let fit = fit_samples(network.on(&inputs).unwrap(), loss, Metric::GeneralizedGaussNewton).unwrap();
         let fit = fit.with_structural_damping(nu).unwrap();
@@ -208,13 +216,13 @@ fn steps_are_damped_by_the_dense_matrix_and_judged_by_the_undamped_model() {
         let at = batch.expand(&x);
         let mut g = vec![f64::NAN; n];
         at.gradient(&mut g);
-        let solver = exactly(recipe, lambda);
+        let solver = exactly(method, lambda);
         let mut run = solver.start(&fit, (), &x).unwrap();
         assert_eq!(run.iterate().unwrap(), None);
         let step: Vec<f64> = run.state().x().iter().zip(&x).map(|(after, before)| after - before).collect();
         let mut damped = structural(&at, lambda);
         (0..n).for_each(|i| damped[i * n + i] += lambda);
-        assert_near(&step, &solve(damped, &g), tolerance, &format!("{recipe:?}"));
+        assert_near(&step, &solve(damped, &g), tolerance, &format!("{method:?}"));
         // Without S it would be another one.
         let without: Vec<f64> = g.iter().map(|g| -g / lambda).collect();
         let distance = step.iter().zip(without).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
@@ -224,7 +232,7 @@ fn steps_are_damped_by_the_dense_matrix_and_judged_by_the_undamped_model() {
         let predicted = -dot(&g, &step) - 0.5 * dot(&step, &m);
         let ratio = (at.value() - batch.value(run.state().x())) / predicted;
         let last = *run.progress().last.unwrap();
-        assert!((last.ratio / ratio - 1.0).abs() < 1e-6, "{recipe:?}: {} {ratio}", last.ratio);
+        assert!((last.ratio / ratio - 1.0).abs() < 1e-6, "{method:?}: {} {ratio}", last.ratio);
         assert_eq!(last.control, lambda);
     }
 }
@@ -308,19 +316,19 @@ impl<S, E: Expansion<f64>> Expansion<f64> for CountingAt<'_, S, E> {
 #[test]
 fn counts_are_exact_and_limits_hold() {
     let (network, inputs, targets, x) = small();
-    for recipe in recipes() {
+    for method in recipes() {
         for most in [1, 2, 7, 100] {
             let loss = SquaredError::new(&targets[..], 1).unwrap();
             let fit = fit_samples(network.on(&inputs).unwrap(), loss, Metric::GaussNewton).unwrap();
             let counting = Counting::new(fit.with_structural_damping(0.1).unwrap());
-            let mut solver = exactly(recipe, 1.0);
+            let mut solver = exactly(method, 1.0);
             solver.stopping = Stopping { max_products: most, max_iterations: 5, ..Stopping::default() };
             let report = solver.minimize(&counting, &x).unwrap();
             let (with, without) = (counting.with.get(), counting.without.get());
-            assert_eq!(report.counts.products, with + without, "{recipe:?} {most}");
-            assert!(with + without <= most, "{recipe:?} {most}");
+            assert_eq!(report.counts.products, with + without, "{method:?} {most}");
+            assert!(with + without <= most, "{method:?} {most}");
             // One product without S for each step, unless it would be one too many.
-            assert!(without <= report.steps && without + 1 >= report.steps, "{recipe:?} {most}: {without}");
+            assert!(without <= report.steps && without + 1 >= report.steps, "{method:?} {most}: {without}");
             assert!(most < 100 || without > 0);
         }
     }
@@ -348,27 +356,27 @@ fn the_search_keeps_the_damping_near_that_of_the_products() {
 #[test]
 fn a_weight_of_zero_changes_nothing_and_a_positive_one_does() {
     let (network, inputs, targets, x) = small();
-    for recipe in recipes() {
+    for method in recipes() {
         let run = |nu: Option<f64>| {
             let loss = SquaredError::new(&targets[..], 1).unwrap();
             let mut fit = fit_samples(network.on(&inputs).unwrap(), loss, Metric::GaussNewton).unwrap();
             if let Some(nu) = nu {
                 fit = fit.with_structural_damping(nu).unwrap();
             }
-            let mut solver = exactly(recipe, 1.0);
+            let mut solver = exactly(method, 1.0);
             solver.stopping.max_iterations = 4;
             let report = solver.minimize(&fit, &x).unwrap();
             (report.x, report.counts)
         };
-        assert_eq!(run(None), run(Some(0.0)), "{recipe:?}");
-        assert_ne!(run(None).0, run(Some(0.1)).0, "{recipe:?}");
+        assert_eq!(run(None), run(Some(0.0)), "{method:?}");
+        assert_ne!(run(None).0, run(Some(0.1)).0, "{method:?}");
     }
 }
 
 /// A run on batches, in f32.
-fn sampled(recipe: Recipe) -> HessianFree {
+fn sampled(method: StepMethod) -> HessianFree {
     HessianFree {
-        recipe,
+        method,
         damping: 1.0,
         gradient_batch: GradientBatch { first: 40, growth: 1.02, most: 150 },
         curvature_batch: CurvatureBatch { share: 0.5, whole_share: 0.5, least: 10 },
@@ -387,8 +395,8 @@ fn a_resumed_run_is_bitwise_the_same_for_any_number_of_threads() {
     let bits = |state: &HessianFreeState<f32>| {
         (state.x().iter().map(|x| x.to_bits()).collect::<Vec<_>>(), state.damping().to_bits(), state.iterations())
     };
-    for recipe in recipes() {
-        let solver = sampled(recipe);
+    for method in recipes() {
+        let solver = sampled(method);
         let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         let fit = || {
             let fit = fit_samples(network.on(&inputs).unwrap(), loss(), Metric::GeneralizedGaussNewton).unwrap();
@@ -411,7 +419,7 @@ fn a_resumed_run_is_bitwise_the_same_for_any_number_of_threads() {
             }
             bits(&checkpoint::load(&path, "test").unwrap())
         });
-        assert!(whole == parts, "{recipe:?}");
+        assert!(whole == parts, "{method:?}");
     }
 }
 
@@ -465,23 +473,23 @@ fn wrappers_hand_it_on() {
 #[test]
 fn a_product_that_is_nan_is_an_outcome() {
     let (network, inputs, targets, x) = small();
-    for recipe in recipes() {
+    for method in recipes() {
         let loss = SquaredError::new(&targets[..], 1).unwrap();
         let fit = fit_samples(network.on(&inputs).unwrap(), loss, Metric::GaussNewton).unwrap();
         let mut counting = Counting::new(fit.with_structural_damping(0.5).unwrap());
         counting.poisoned = 0..3;
-        let mut solver = exactly(recipe, 1.0);
+        let mut solver = exactly(method, 1.0);
         solver.stopping.max_iterations = 6;
         let report = solver.minimize(&counting, &x).unwrap();
-        assert!(report.value < report.initial_value, "{recipe:?}: {report}");
-        assert!((1..6).contains(&report.steps), "{recipe:?}: {report}");
+        assert!(report.value < report.initial_value, "{method:?}: {report}");
+        assert!((1..6).contains(&report.steps), "{method:?}: {report}");
         counting.poisoned = 0..usize::MAX;
         let report = solver.minimize(&counting, &x).unwrap();
-        assert_eq!((report.steps, report.x), (0, x.clone()), "{recipe:?}");
+        assert_eq!((report.steps, report.x), (0, x.clone()), "{method:?}");
     }
 }
 
-/// The addition problem of Hochreiter & Schmidhuber (1997), short: every recipe learns it, with and without structural
+/// The addition problem of Hochreiter & Schmidhuber (1997), short: every method learns it, with and without structural
 /// damping, to a squared error that the mean of the targets is a hundred times as far from.
 #[test]
 fn a_short_addition_problem_is_solved() {
@@ -491,12 +499,12 @@ fn a_short_addition_problem_is_solved() {
     let test = network.on(&fresh).unwrap();
     let x: Vec<f32> = network.initial(1, 15, 1.0).unwrap();
     for nu in [0.0, 1e-3] {
-        for recipe in [recipes()[0], recipes()[2]] {
+        for method in [recipes()[0], recipes()[2]] {
             let loss = SquaredError::new(&sums[..], 1).unwrap();
             let fit = fit_samples(network.on(&inputs).unwrap(), loss, Metric::GeneralizedGaussNewton).unwrap();
             let fit = fit.with_structural_damping(nu).unwrap();
             let solver = HessianFree {
-                recipe,
+                method,
                 damping: 1.0,
                 gradient_batch: GradientBatch::all(),
                 curvature_batch: CurvatureBatch { share: 0.2, whole_share: 0.2, least: 1 },
@@ -516,7 +524,7 @@ fn a_short_addition_problem_is_solved() {
                 })
                 .unwrap();
             let found = found.into_inner();
-            assert!(found < 1.0 / 600.0, "{nu} {recipe:?}: {found}");
+            assert!(found < 1.0 / 600.0, "{nu} {method:?}: {found}");
         }
     }
 }

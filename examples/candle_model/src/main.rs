@@ -21,11 +21,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use newton_krylov::{
-    Adam, Batches, Counts, CurvatureBatch, FirstOrder, GradientBatch, GradientMethod, HessianFree, LeastSquares,
-    Metric, Model, Objective, OneSpace, Recipe, Run, SampledModel, SampledObjective, SoftmaxCrossEntropy, SplitMix64,
-    Stopping, check, fit_samples,
-};
+use newton_krylov::{Batches, Counts, HessianFree, LeastSquares, Metric, Model, Objective, Run, SampledModel, SampledObjective, Stopping, check, fit_samples, first_order::{Adam, FirstOrder, GradientMethod}, hessian_free::{CurvatureBatch, GradientBatch, StepMethod, SubspaceDescent}, losses::SoftmaxCrossEntropy, random::SplitMix64};
 
 use framework_model::{Network, OnData, keep_graphs};
 
@@ -150,7 +146,7 @@ fn run(seconds: f64) -> Result<(), Box<dyn std::error::Error>> {
     // Hessian-free, without a rate. A network of candle has no Kronecker factors: more products stand in for them.
     table.begin("Hessian-free");
     let solver = HessianFree {
-        recipe: Recipe::OneSpace(OneSpace { products: 10, search: true, ..OneSpace::default() }),
+        method: StepMethod::SubspaceDescent(SubspaceDescent { products: 10, search: true, ..SubspaceDescent::default() }),
         gradient_batch: GradientBatch { first: 300, ..GradientBatch::default() },
         curvature_batch: CurvatureBatch { least: 150, ..CurvatureBatch::default() },
         damping: 1.0,

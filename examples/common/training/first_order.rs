@@ -1,10 +1,12 @@
 //! First-order methods, one step at a time, so that the state between any two steps can be saved.
 //!
-//! The steps are those of [`FirstOrder`](newton_krylov::FirstOrder), which evaluates the whole set at both ends of a run.
+//! The steps are those of [`FirstOrder`](newton_krylov::first_order::FirstOrder), which evaluates the whole set at both ends of a run.
 
 use newton_krylov::{
-    Batches, Evaluation, Expansion, GradientMethod, Loss, Moments, Objective, SampledModel, SampledModelObjective,
-    SampledObjective, Termination,
+    Batches, Evaluation, Expansion, Objective, SampledModel, SampledObjective, Termination,
+    first_order::{GradientMethod, Moments},
+    losses::Loss,
+    operators::SampledModelObjective,
 };
 
 use super::clock::Clock;

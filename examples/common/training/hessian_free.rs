@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use newton_krylov::{
-    AcceptanceBatch, HessianFree, HessianFreeState, KroneckerPreconditioner, LearnedPreconditioner, Loss, Recipe, Run,
-    SampledModel, SampledModelObjective, Stopping,
+    HessianFree, Run, SampledModel, Stopping,
+    hessian_free::{AcceptanceBatch, HessianFreeState, StepMethod},
+    losses::Loss,
+    operators::SampledModelObjective,
+    preconditioners::{KroneckerPreconditioner, LearnedPreconditioner},
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -16,7 +19,7 @@ fn solver(training: Training<'_>) -> HessianFree {
     HessianFree { stopping: Stopping { max_time, ..Stopping::default() }, ..HessianFree::default() }
 }
 
-/// The default recipe. The curvature batch judges steps, which saves a sixth of an iteration.
+/// The default method. The curvature batch judges steps, which saves a sixth of an iteration.
 pub fn with_kronecker_factors<M: SampledModel<f32>, L: Loss<f32>>(
     training: Training<'_>,
     objective: &SampledModelObjective<M, L>,
@@ -31,15 +34,15 @@ pub fn with_kronecker_factors<M: SampledModel<f32>, L: Loss<f32>>(
 /// The first damping without a preconditioner, where one that is too small costs whole solves.
 const DAMPING: f64 = 10.0;
 
-/// Another recipe, without a preconditioner.
+/// Another method, without a preconditioner.
 pub fn by_recipe<M: SampledModel<f32>, L: Loss<f32>>(
-    recipe: Recipe,
+    method: StepMethod,
     training: Training<'_>,
     objective: &SampledModelObjective<M, L>,
     x0: &[f32],
     see: &mut See<'_>,
 ) -> Result<Trained, String> {
-    train(&HessianFree { recipe, damping: DAMPING, ..solver(training) }, (), training, objective, x0, see)
+    train(&HessianFree { method, damping: DAMPING, ..solver(training) }, (), training, objective, x0, see)
 }
 
 fn train<M, L, P>(

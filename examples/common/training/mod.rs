@@ -10,8 +10,11 @@ mod quasi_newton;
 mod saved;
 
 use newton_krylov::{
-    Adam, ConjugateGradients, Counts, Loss, Metric, Momentum, Nesterov, OneSpace, Recipe, Result as Fallible,
-    SampledModel, SampledModelObjective, Termination,
+    Counts, Metric, Result as Fallible, SampledModel, Termination,
+    first_order::{Adam, Momentum, Nesterov},
+    hessian_free::{ConjugateGradients, StepMethod, SubspaceDescent},
+    losses::Loss,
+    operators::SampledModelObjective,
 };
 
 use crate::arguments::number;
@@ -113,14 +116,15 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     // For a canonical loss the two are the same matrix. The divergence belongs to the Fisher matrix.
     let metric = if method == Method::NaturalGradient { Metric::Fisher } else { Metric::GeneralizedGaussNewton };
     let objective = objective(metric).map_err(|e| e.to_string())?;
-    let one_space = |search| Recipe::OneSpace(OneSpace { products: 30, search, ..OneSpace::default() });
+    let subspace_descent =
+        |search| StepMethod::SubspaceDescent(SubspaceDescent { products: 30, search, ..SubspaceDescent::default() });
     match method {
         Method::HessianFree => hessian_free::with_kronecker_factors(training, &objective, x0, see),
-        Method::GaussNewton => hessian_free::by_recipe(one_space(true), training, &objective, x0, see),
-        Method::OneDamping => hessian_free::by_recipe(one_space(false), training, &objective, x0, see),
+        Method::GaussNewton => hessian_free::by_recipe(subspace_descent(true), training, &objective, x0, see),
+        Method::OneDamping => hessian_free::by_recipe(subspace_descent(false), training, &objective, x0, see),
         Method::Martens => {
-            let recipe = Recipe::ConjugateGradients(ConjugateGradients::default());
-            hessian_free::by_recipe(recipe, training, &objective, x0, see)
+            let method = StepMethod::ConjugateGradients(ConjugateGradients::default());
+            hessian_free::by_recipe(method, training, &objective, x0, see)
         }
         Method::NaturalGradient => natural_gradient::train(training, &objective, x0, see),
         Method::Adam => {

@@ -5,7 +5,8 @@
 use std::ops::ControlFlow;
 
 use newton_krylov::{
-    Batches, Loss, NaturalGradient, Progress, SampledModel, SampledModelObjective, SampledObjective, Termination,
+    Batches, NaturalGradient, Progress, SampledModel, SampledObjective, Termination, losses::Loss,
+    operators::SampledModelObjective,
 };
 
 use super::clock::Clock;

@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use newton_krylov::{
-    Counts, Lbfgs, Loss, Progress, SampledModel, SampledModelObjective, SampledObjective, Termination,
+    Counts, Lbfgs, Progress, SampledModel, SampledObjective, Termination, losses::Loss,
+    operators::SampledModelObjective,
 };
 
 use super::clock::Clock;

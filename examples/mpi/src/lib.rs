@@ -11,7 +11,7 @@ use mpi::collective::SystemOperation;
 use mpi::point_to_point::send_receive_into;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, CommunicatorCollectives, Destination, Source};
-use newton_krylov::{Communicator, Counts, Report, Scalar};
+use newton_krylov::{Counts, Report, Scalar, ranks::Communicator};
 use serde_json::{Value, json};
 
 /// All processes that `mpirun` has started.

@@ -16,9 +16,7 @@ use std::rc::Rc;
 
 use clap::{Parser, ValueEnum};
 use newton_krylov::problems::{LabeledRows, generate_wide_sparse, parse_libsvm, read_libsvm_file};
-use newton_krylov::{
-    Communicator, Inner, Slices, Stopping, Summed, TrustRegion, check_equal, distributed, objective, reductions,
-};
+use newton_krylov::{InnerSolver, Stopping, TrustRegion, objective, ranks::{Communicator, Slices, Summed, check_equal, distributed, reductions}};
 use ranks::{Mpi, run, summary};
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -110,7 +108,7 @@ fn solve(ranks: Rc<Mpi>, arguments: &Arguments) -> Result<(), String> {
     let seen = [rows as f64, features as f64, squares(&set.labels), c, arguments.tolerance];
     check_equal(&*ranks, "the data or an option", &seen).map_err(|e| e.to_string())?;
     let stopping = Stopping { gradient_relative: arguments.tolerance, ..Stopping::default() };
-    let solver = TrustRegion { stopping, inner: Inner::Krylov, ..TrustRegion::default() };
+    let solver = TrustRegion { stopping, inner: InnerSolver::Krylov, ..TrustRegion::default() };
     let report = if arguments.by == By::Rows {
         let part = Part::new(&set, ranks.part(rows, "rows")?, &(0..features));
         let share = 1.0 / ranks.size() as f64;

@@ -14,10 +14,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use clap::Parser;
-use newton_krylov::{
-    Communicator, CubicRegularization, NewtonCg, Objective, Slices, Stopping, TrustRegion, check_equal, distributed,
-    objective, reductions,
-};
+use newton_krylov::{CubicRegularization, NewtonCg, Objective, Stopping, TrustRegion, objective, ranks::{Communicator, Slices, check_equal, distributed, reductions}};
 use ranks::{Mpi, run, summary};
 use rayon::prelude::*;
 

@@ -11,9 +11,7 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use clap::Parser;
-use newton_krylov::{
-    LeastSquares, LevenbergMarquardt, Slices, SplitMix64, Summed, check_equal, distributed, model, reductions,
-};
+use newton_krylov::{LeastSquares, LevenbergMarquardt, model, random::SplitMix64, ranks::{Slices, Summed, check_equal, distributed, reductions}};
 use ranks::{Mpi, run};
 use serde_json::json;
 
@@ -87,7 +85,7 @@ fn solve(ranks: Rc<Mpi>, arguments: &Arguments) -> Result<(), String> {
         let squares: f64 = report.x.iter().zip(&truth).map(|(x, truth)| (x - truth).powi(2)).sum();
         let counts = report.counts;
         let last = json!({
-            "ranks": newton_krylov::Communicator::size(&*ranks),
+            "ranks": newton_krylov::ranks::Communicator::size(&*ranks),
             "value": report.value,
             "values": counts.values,
             "products": counts.products,

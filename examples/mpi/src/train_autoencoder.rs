@@ -14,10 +14,7 @@ use std::rc::Rc;
 
 use clap::Parser;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
-use newton_krylov::{
-    BernoulliCrossEntropy, HessianFree, HessianFreeState, Metric, Run, SampledObjective, Slices, SplitMix64, Stopping,
-    Summed, check_equal, checkpoint, distributed, fit_samples, reductions,
-};
+use newton_krylov::{HessianFree, Metric, Run, SampledObjective, Stopping, checkpoint, fit_samples, hessian_free::HessianFreeState, losses::BernoulliCrossEntropy, random::SplitMix64, ranks::{Slices, Summed, check_equal, distributed, reductions}};
 use ranks::{Mpi, run, summary};
 
 /// Pixels along an edge.

@@ -11,7 +11,7 @@
 //! | [`Gamma`] | ln x, x | α − 1, −β | ψ(α) − ln β, α/β |
 //! | [`Gaussian`] | xᵢ, xᵢxⱼ | Σ⁻¹m, −½Σ⁻¹ | m, Σ + mmᵀ |
 //!
-//! [`MirrorDescent`](crate::MirrorDescent) minimises over a family, which is a [mirror map](crate::mirror_map).
+//! [`MirrorDescent`](crate::first_order::MirrorDescent) minimises over a family, which is a [mirror map](crate::mirror_map).
 
 mod bernoulli;
 mod categorical;

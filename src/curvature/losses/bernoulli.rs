@@ -14,7 +14,7 @@ use crate::curvature::loss::{Likelihood, Loss};
 /// Each output is a coin of its own. Targets between 0 and 1 are mean outcomes, such as grey values.
 ///
 /// ```
-/// use newton_krylov::{BernoulliCrossEntropy, Loss};
+/// use newton_krylov::losses::{BernoulliCrossEntropy, Loss};
 ///
 /// let loss = BernoulliCrossEntropy::new(vec![1.0, 0.0, 0.25, 1.0], 2)?; // two samples of two outputs
 /// assert_eq!(loss.value(0, &[1e4, -1e4]), 0.0);

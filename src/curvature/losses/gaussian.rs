@@ -21,7 +21,7 @@ use crate::curvature::loss::{Likelihood, Loss};
 /// of σ.
 ///
 /// ```
-/// use newton_krylov::{GaussianLoss, Loss};
+/// use newton_krylov::losses::{GaussianLoss, Loss};
 ///
 /// let loss = GaussianLoss::new(vec![3.0], 1)?; // one sample with one target
 /// assert_eq!(loss.value(0, &[1.0, 0.0]), 2.0);

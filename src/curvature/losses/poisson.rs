@@ -10,7 +10,7 @@ use crate::curvature::loss::{Likelihood, Loss};
 /// l(y, h) = Σⱼ exp hⱼ − yⱼhⱼ for counts y ≥ 0; the outputs h are logarithms of rates.
 ///
 /// ```
-/// use newton_krylov::{Loss, PoissonLoss};
+/// use newton_krylov::losses::{Loss, PoissonLoss};
 ///
 /// let loss = PoissonLoss::new(vec![3.0, 0.0], 1)?; // two samples of one output
 /// assert_eq!(loss.value(0, &[0.0]), 1.0);

@@ -16,7 +16,7 @@ use crate::curvature::robust::RobustLoss;
 /// It is not taken for the logarithm of a likelihood: Fisher metrics are not to be had.
 ///
 /// ```
-/// use newton_krylov::{Cauchy, Loss, RobustError};
+/// use newton_krylov::losses::{Cauchy, Loss, RobustError};
 ///
 /// let loss = RobustError::new(vec![1.0, 1.0, 0.0, 0.0], 2, Cauchy::new(1.0)?)?; // two samples of two outputs
 /// assert_eq!(loss.value(1, &[3.0, 4.0]), 0.5 * 26f64.ln());

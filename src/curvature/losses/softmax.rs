@@ -12,7 +12,7 @@ use crate::curvature::loss::{Likelihood, Loss};
 /// l(y, h) = log Σⱼ exp hⱼ − h_y for labels y among k classes; the outputs h are logits.
 ///
 /// ```
-/// use newton_krylov::{Loss, SoftmaxCrossEntropy};
+/// use newton_krylov::losses::{Loss, SoftmaxCrossEntropy};
 ///
 /// let loss = SoftmaxCrossEntropy::new(vec![2, 0], 3)?;
 /// assert!((loss.value(1, &[0.0, 0.0, 0.0]) - 3f64.ln()).abs() < 1e-15);

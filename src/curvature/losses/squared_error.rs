@@ -11,7 +11,7 @@ use crate::curvature::loss::{Likelihood, Loss};
 /// l(y, h) = ½‖h − y‖²; as a likelihood, normal with mean h and a fixed variance σ² in every output.
 ///
 /// ```
-/// use newton_krylov::{Loss, SquaredError};
+/// use newton_krylov::losses::{Loss, SquaredError};
 ///
 /// let loss = SquaredError::new(vec![1.0, 2.0, 3.0, 4.0], 2)?; // two samples of two outputs
 /// assert_eq!(loss.value(1, &[3.0, 7.0]), 4.5);

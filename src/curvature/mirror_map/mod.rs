@@ -1,4 +1,4 @@
-//! Mirror maps: the geometry that [`MirrorDescent`](crate::MirrorDescent) steps in, and the set that it stays in.
+//! Mirror maps: the geometry that [`MirrorDescent`](crate::first_order::MirrorDescent) steps in, and the set that it stays in.
 //!
 //! | map | set | φ(x) | step |
 //! | --- | --- | --- | --- |

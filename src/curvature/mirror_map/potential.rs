@@ -22,7 +22,9 @@ pub struct Potential<P, G, I> {
 ///
 /// ```
 /// use newton_krylov::mirror_map::potential;
-/// use newton_krylov::{Difference, MirrorDescent, objective_from_gradient};
+/// use newton_krylov::objective_from_gradient;
+/// use newton_krylov::differences::Difference;
+/// use newton_krylov::first_order::MirrorDescent;
 ///
 /// // φ = −Σ ln x on x > 0 (Burg's entropy): steps are x/(1 + ηgx).
 /// let map = potential(

@@ -18,7 +18,9 @@ use crate::base::{Eigen, Result, Scalar, Square, update};
 /// The rate is in units of x and falls by itself, as 1/√k. Storage: Σg², in the second moment.
 ///
 /// ```
-/// use newton_krylov::{AdaGrad, Difference, FirstOrder, objective_from_gradient};
+/// use newton_krylov::objective_from_gradient;
+/// use newton_krylov::differences::Difference;
+/// use newton_krylov::first_order::{AdaGrad, FirstOrder};
 ///
 /// let f = objective_from_gradient(
 ///     2,
@@ -84,7 +86,9 @@ impl GradientMethod for AdaGrad {
 /// numbers, in the second moment; 4d² numbers in `f64` while a step is made.
 ///
 /// ```
-/// use newton_krylov::{Difference, FirstOrder, FullAdaGrad, objective_from_gradient};
+/// use newton_krylov::objective_from_gradient;
+/// use newton_krylov::differences::Difference;
+/// use newton_krylov::first_order::{FirstOrder, FullAdaGrad};
 ///
 /// // A narrow valley along (1, 1).
 /// let f = objective_from_gradient(

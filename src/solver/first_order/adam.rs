@@ -12,11 +12,13 @@ use crate::base::{Result, Scalar, Square, check_range, update};
 
 /// Adam, and with a decay AdamW: M = √v̂ + ε, componentwise, and momentum.
 ///
-/// As with [`RmsProp`](crate::RmsProp) a constant rate keeps it circling. With a decay it does not seek the minimum of f.
+/// As with [`RmsProp`](crate::first_order::RmsProp) a constant rate keeps it circling. With a decay it does not seek the minimum of f.
 /// Storage: m and v, in the first and second moment.
 ///
 /// ```
-/// use newton_krylov::{Adam, Difference, FirstOrder, Schedule, Stopping, objective_from_gradient};
+/// use newton_krylov::{Stopping, objective_from_gradient};
+/// use newton_krylov::differences::Difference;
+/// use newton_krylov::first_order::{Adam, FirstOrder, Schedule};
 ///
 /// let f = objective_from_gradient(
 ///     2,

@@ -3,7 +3,7 @@
 use super::method::check_positive;
 use crate::base::{Result, Scalar};
 
-/// ε in the metric of [`AdaGrad`](crate::AdaGrad), [`FullAdaGrad`](crate::FullAdaGrad) and [`RmsProp`](crate::RmsProp): what
+/// ε in the metric of [`AdaGrad`](crate::first_order::AdaGrad), [`FullAdaGrad`](crate::first_order::FullAdaGrad) and [`RmsProp`](crate::first_order::RmsProp): what
 /// keeps it from vanishing where the squares s of gradients do.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]

@@ -10,11 +10,13 @@ use crate::base::{Result, Scalar, update};
 
 /// Gradient descent with a given rate: M = I, or the objective's preconditioner.
 ///
-/// Diverges for α above 2/λ, λ being the largest eigenvalue of M⁻¹∇²f. [`SteepestDescent`](crate::SteepestDescent) finds
+/// Diverges for α above 2/λ, λ being the largest eigenvalue of M⁻¹∇²f. [`SteepestDescent`](crate::first_order::SteepestDescent) finds
 /// the rate by itself. Storage: no moments.
 ///
 /// ```
-/// use newton_krylov::{Difference, FirstOrder, GradientDescent, objective_from_gradient};
+/// use newton_krylov::objective_from_gradient;
+/// use newton_krylov::differences::Difference;
+/// use newton_krylov::first_order::{FirstOrder, GradientDescent};
 ///
 /// // 5x² + 13y²: L = 26
 /// let f = objective_from_gradient(

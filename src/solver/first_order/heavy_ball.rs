@@ -19,7 +19,9 @@ use crate::base::{Error, Result, Scalar, update};
 /// Storage: δ, in the first moment.
 ///
 /// ```
-/// use newton_krylov::{Difference, FirstOrder, HeavyBall, objective_from_gradient};
+/// use newton_krylov::objective_from_gradient;
+/// use newton_krylov::differences::Difference;
+/// use newton_krylov::first_order::{FirstOrder, HeavyBall};
 ///
 /// // eigenvalues 1 and 1000
 /// let f = objective_from_gradient(

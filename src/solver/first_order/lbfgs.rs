@@ -20,7 +20,8 @@ const CURVATURE: f64 = 0.9;
 /// One value and one gradient per trial, and no product. A preconditioner of the objective is not used.
 ///
 /// ```
-/// use newton_krylov::{Difference, Lbfgs, objective_from_gradient};
+/// use newton_krylov::{Lbfgs, objective_from_gradient};
+/// use newton_krylov::differences::Difference;
 ///
 /// let f = objective_from_gradient(
 ///     2,

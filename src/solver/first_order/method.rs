@@ -18,13 +18,13 @@ pub struct Moments<T> {
     pub second: Vec<T>,
 }
 
-/// A first-order method of a given rate, as [`FirstOrder`](crate::FirstOrder) runs it, or alone, in a loop of your own.
+/// A first-order method of a given rate, as [`FirstOrder`](crate::first_order::FirstOrder) runs it, or alone, in a loop of your own.
 ///
 /// Subnormal numbers, which are slow, become 0 in the point and in the moments. Components of the gradient count as 0 where
 /// they are below the smallest normal number over ε, 10⁻³¹ in `f32` and 10⁻²⁹² in `f64`.
 ///
 /// ```
-/// use newton_krylov::{Adam, GradientMethod};
+/// use newton_krylov::first_order::{Adam, GradientMethod};
 ///
 /// let adam = Adam { rate: 0.1, ..Adam::default() };
 /// let mut x = [1.0_f64, -2.0];
@@ -49,7 +49,7 @@ pub trait GradientMethod {
     /// The lengths of the first and second moments for d unknowns.
     fn storage(&self, dim: usize) -> [usize; 2];
 
-    /// Whether the objective's preconditioner P ([`with_preconditioner`](crate::with_preconditioner)), where it has one,
+    /// Whether the objective's preconditioner P ([`with_preconditioner`](crate::preconditioners::with_preconditioner)), where it has one,
     /// takes the place of I: then P⁻¹g is handed to [`advance`](Self::advance) for g. Methods whose own M adapts to each
     /// component do not want it.
     fn preconditionable(&self) -> bool {

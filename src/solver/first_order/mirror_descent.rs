@@ -33,7 +33,9 @@ const MOST_HALVINGS: usize = 60;
 ///
 /// ```
 /// use newton_krylov::mirror_map::Simplex;
-/// use newton_krylov::{Difference, MirrorDescent, objective_from_gradient};
+/// use newton_krylov::objective_from_gradient;
+/// use newton_krylov::differences::Difference;
+/// use newton_krylov::first_order::MirrorDescent;
 ///
 /// // ½‖x − a‖² over the probabilities: the projection of a, (0.5, 0.5, 0).
 /// let a = [0.6, 0.6, -0.5];
@@ -52,7 +54,9 @@ const MOST_HALVINGS: usize = 60;
 ///
 /// ```
 /// use newton_krylov::exponential_family::{ExponentialFamily, Gaussian};
-/// use newton_krylov::{Difference, MirrorDescent, objective_from_gradient};
+/// use newton_krylov::objective_from_gradient;
+/// use newton_krylov::differences::Difference;
+/// use newton_krylov::first_order::MirrorDescent;
 ///
 /// // −E[ln joint] + E[ln q] for a conjugate model is linear in μ but for the entropy, and α = 1 is exact in one step:
 /// // a prior N(0, 1) and one observation y = 2 of N(θ, ½) have the posterior N(4/3, 1/3).

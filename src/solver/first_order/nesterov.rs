@@ -45,7 +45,9 @@ impl Momentum {
 /// The point that is reported is y, where gradients are taken. Storage: the last xₖ₊₁ − xₖ, in the first moment.
 ///
 /// ```
-/// use newton_krylov::{Difference, FirstOrder, Momentum, Nesterov, objective_from_gradient};
+/// use newton_krylov::objective_from_gradient;
+/// use newton_krylov::differences::Difference;
+/// use newton_krylov::first_order::{FirstOrder, Momentum, Nesterov};
 ///
 /// let f = objective_from_gradient(
 ///     2,

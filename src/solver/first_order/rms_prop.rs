@@ -11,10 +11,10 @@ use crate::base::{Result, Scalar, Square, update};
 /// RMSProp: M = √v + ε, or √(v + ε), componentwise, for the moving average v of g².
 ///
 /// Steps stay about α long in every component, so with a constant rate it does not converge but circles the minimum at
-/// that distance: lower the rate ([`Schedule`](crate::Schedule)). Storage: v, in the second moment.
+/// that distance: lower the rate ([`Schedule`](crate::first_order::Schedule)). Storage: v, in the second moment.
 ///
 /// ```
-/// use newton_krylov::{GradientMethod, RmsProp};
+/// use newton_krylov::first_order::{GradientMethod, RmsProp};
 ///
 /// let method = RmsProp::default();
 /// let (mut x, mut moments) = ([1.0], method.moments(1));

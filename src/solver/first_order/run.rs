@@ -10,16 +10,17 @@ use crate::base::{Error, Result, Scalar};
 use crate::control::{Batches, Evaluation, Progress, Report, Stopping, Termination, check_start};
 use crate::operator::{Counts, Objective, SampledObjective};
 
-/// Minimises by a first-order method of a given rate: [`GradientDescent`](crate::GradientDescent),
-/// [`HeavyBall`](crate::HeavyBall), [`Nesterov`](crate::Nesterov), [`AdaGrad`](crate::AdaGrad),
-/// [`FullAdaGrad`](crate::FullAdaGrad), [`RmsProp`](crate::RmsProp), [`Adam`](crate::Adam).
+/// Minimises by a first-order method of a given rate: [`GradientDescent`](crate::first_order::GradientDescent),
+/// [`HeavyBall`](crate::first_order::HeavyBall), [`Nesterov`](crate::first_order::Nesterov), [`AdaGrad`](crate::first_order::AdaGrad),
+/// [`FullAdaGrad`](crate::first_order::FullAdaGrad), [`RmsProp`](crate::first_order::RmsProp), [`Adam`](crate::first_order::Adam).
 ///
 /// One value and one gradient per step, from one expansion, and no product. Nothing checks that f falls: a rate that is
 /// too large ends as [`Termination::Diverged`], or wanders until a limit. A stationary point is accepted as it is, also
 /// a saddle: without products nothing tells it from a minimum.
 ///
 /// ```
-/// use newton_krylov::{Adam, Batches, FirstOrder, SampledObjective, Schedule, Stopping, objective};
+/// use newton_krylov::{Batches, SampledObjective, Stopping, objective};
+/// use newton_krylov::first_order::{Adam, FirstOrder, Schedule};
 ///
 /// // f(x) = 1/N Σ (x − aᵢ)²/2
 /// struct Mean(Vec<f64>);

@@ -5,7 +5,7 @@ use crate::base::{Result, check_positive_dimension};
 /// The rate in the k-th step, k = 1, 2, …, as a multiple of the method's.
 ///
 /// For any other schedule make the loop yourself and set the method's rate before each
-/// [`step`](crate::GradientMethod::step).
+/// [`step`](crate::first_order::GradientMethod::step).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Schedule {

@@ -33,7 +33,10 @@ pub enum LineSearch {
 /// accepted as it is, also a saddle.
 ///
 /// ```
-/// use newton_krylov::{Difference, SteepestDescent, objective_from_gradient, with_preconditioner};
+/// use newton_krylov::objective_from_gradient;
+/// use newton_krylov::differences::Difference;
+/// use newton_krylov::first_order::SteepestDescent;
+/// use newton_krylov::preconditioners::with_preconditioner;
 ///
 /// let f = objective_from_gradient(
 ///     2,

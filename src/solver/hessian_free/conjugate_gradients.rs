@@ -9,9 +9,9 @@
 //! 4. along it α = 1, 0.8, 0.8², … until f(x + αδ) ≤ f(x) + 10⁻² α gᵀδ, at most 60 times.
 
 use super::options::ConjugateGradients;
-use super::proposal::{Accepted, Failure, Here, damping_after};
+use super::proposal::{Accepted, CurrentPoint, Failure, damping_after};
 use crate::base::{Scalar, kernels};
-use crate::control::{Evaluation, Verdict, judge};
+use crate::control::{Evaluation, Judgement, judge};
 use crate::operator::SymmetricOperator;
 use crate::step::{BacktrackingCg, CgStop, InnerStop};
 
@@ -26,19 +26,19 @@ const MOST_SHORTENINGS: usize = 60;
 /// written to `trial`; λ becomes that of the next iteration.
 pub fn propose<T: Scalar, M: SymmetricOperator<T>>(
     cg: &mut BacktrackingCg<T>,
-    here: &Here<'_, T, M>,
-    recipe: &ConjugateGradients,
+    here: &CurrentPoint<'_, T, M>,
+    method: &ConjugateGradients,
     damping: &mut f64,
     step: &mut [T],
     trial: &mut [T],
 ) -> Result<Accepted, Failure> {
     let lambda = *damping;
     cg.z.copy_from_slice(step);
-    kernels::scale(recipe.warm_start, &mut cg.z);
+    kernels::scale(method.warm_start, &mut cg.z);
     let made = std::cell::Cell::new(0);
-    let more = || made.replace(made.get() + 1) < recipe.products && (here.more)();
+    let more = || made.replace(made.get() + 1) < method.products && (here.more)();
     let precondition = |r: &mut [T]| (here.precondition)(lambda, r);
-    let stop = cg.solve(here.operator, here.gradient, lambda, recipe.progress, precondition, more);
+    let stop = cg.solve(here.operator, here.gradient, lambda, method.progress, precondition, more);
     let inner = match stop {
         CgStop::Progress => InnerStop::Accurate,
         CgStop::Exact | CgStop::NegativeCurvature => InnerStop::Exhausted,
@@ -70,20 +70,20 @@ pub fn propose<T: Scalar, M: SymmetricOperator<T>>(
     let predicted = -(slope + 0.5 * (here.undamped)(z, curvature));
     let verdict = judge(T::epsilon_f64(), here.value, value, predicted);
     let ratio = match verdict {
-        Verdict::Ratio(ratio) => ratio,
-        Verdict::Rounding => (here.value - value) / predicted,
+        Judgement::Ratio(ratio) => ratio,
+        Judgement::Rounding => (here.value - value) / predicted,
     };
     // Where M turned out indefinite the iterates before are still steps of descent, but the damping is too small.
     let indefinite = stop == CgStop::NegativeCurvature;
     *damping = match verdict {
         _ if indefinite => lambda / CHANGE,
-        Verdict::Ratio(ratio) => damping_after(lambda, ratio, CHANGE),
-        Verdict::Rounding => lambda,
+        Judgement::Ratio(ratio) => damping_after(lambda, ratio, CHANGE),
+        Judgement::Rounding => lambda,
     };
     let mut alpha = 1.0;
     let enough = |alpha: f64, value: f64| {
         value <= here.value + ARMIJO * alpha * slope
-            || matches!(judge(T::epsilon_f64(), here.value, value, alpha * predicted), Verdict::Rounding)
+            || matches!(judge(T::epsilon_f64(), here.value, value, alpha * predicted), Judgement::Rounding)
     };
     for _ in 0..MOST_SHORTENINGS {
         if enough(alpha, value) {

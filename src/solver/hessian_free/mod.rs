@@ -2,14 +2,16 @@
 
 mod conjugate_gradients;
 mod drawn;
-mod one_space;
 mod options;
 mod proposal;
 mod run;
 mod start;
 mod state;
+mod subspace_descent;
 mod tally;
 
-pub use options::{AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFree, OneSpace, Recipe};
+pub use options::{
+    AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFree, StepMethod, SubspaceDescent,
+};
 pub use run::HessianFreeRun;
 pub use state::HessianFreeState;

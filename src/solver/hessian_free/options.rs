@@ -95,22 +95,22 @@ pub enum AcceptanceBatch {
 /// How a step comes out of products.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub enum Recipe {
-    /// A stored space answers for every damping; see [`OneSpace`].
-    OneSpace(OneSpace),
+pub enum StepMethod {
+    /// A stored space solutions for every damping; see [`SubspaceDescent`].
+    SubspaceDescent(SubspaceDescent),
     /// Martens' conjugate gradients for one damping; see [`ConjugateGradients`].
     ConjugateGradients(ConjugateGradients),
 }
 
-impl Default for Recipe {
+impl Default for StepMethod {
     fn default() -> Self {
-        Recipe::OneSpace(OneSpace::default())
+        StepMethod::SubspaceDescent(SubspaceDescent::default())
     }
 }
 
-impl Default for OneSpace {
+impl Default for SubspaceDescent {
     fn default() -> Self {
-        OneSpace { products: 2, whole_products: 10, search: false }
+        SubspaceDescent { products: 2, whole_products: 10, search: false }
     }
 }
 
@@ -121,7 +121,7 @@ impl Default for OneSpace {
 /// sections 6.4 and 7) where P is Kronecker-factored. With more it is Hessian-free optimisation with a warm start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct OneSpace {
+pub struct SubspaceDescent {
     /// Most products for one step, at least 1; fewer where the space is invariant. Default 2, for use with a
     /// preconditioner that knows the problem: further products, measured on autoencoders, fit the curvature of the batch
     /// rather than that of the set. Without a preconditioner 10 to 50 are better.
@@ -134,7 +134,7 @@ pub struct OneSpace {
     pub search: bool,
 }
 
-impl OneSpace {
+impl SubspaceDescent {
     /// Most products for one step, made on the whole set or on a part of it.
     pub(super) fn most_products(&self, whole: bool) -> usize {
         if whole { self.products.max(self.whole_products) } else { self.products }
@@ -165,7 +165,7 @@ impl Default for ConjugateGradients {
 /// Hessian-free training: minimises a mean over samples by steps from curvature products, (M + λI)δ = −g.
 ///
 /// One iteration draws a batch, computes the gradient on it and products with the curvature M on a share of it, makes a
-/// step by the [`recipe`](Self::recipe), and judges it by the values of f on the [`AcceptanceBatch`]: with
+/// step by the [`method`](Self::method), and judges it by the values of f on the [`AcceptanceBatch`]: with
 ///
 ///   ρ = (f(x) − f(x + δ)) / (−gᵀδ − ½δᵀMδ),
 ///
@@ -177,8 +177,8 @@ impl Default for ConjugateGradients {
 ///
 /// # Structural damping
 /// Where the objective has a further S to damp by ([`structural_product`](crate::Expansion::structural_product)), as
-/// recurrent networks want it ([`with_structural_damping`](crate::SampledModelObjective::with_structural_damping)), steps
-/// come from (M + λ(I + S))δ = −g, with products M + λS at the λ that the iteration starts with. In [`OneSpace`] only the λ
+/// recurrent networks want it ([`with_structural_damping`](crate::operators::SampledModelObjective::with_structural_damping)), steps
+/// come from (M + λ(I + S))δ = −g, with products M + λS at the λ that the iteration starts with. In [`SubspaceDescent`] only the λ
 /// of λI varies along λ ↦ δ(λ), and the search goes one step along it, so that λ stays that of S but for one factor. ρ is
 /// that of M alone, for which each step takes one further product.
 ///
@@ -191,10 +191,10 @@ impl Default for ConjugateGradients {
 /// whole set.
 ///
 /// [`Counts`](crate::Counts) count calls, on batches of any size;
-/// [`HessianFreeRun::sample_counts`](crate::HessianFreeRun::sample_counts) counts samples.
+/// [`HessianFreeRun::sample_counts`](crate::hessian_free::HessianFreeRun::sample_counts) counts samples.
 ///
 /// # Storage
-/// 2·max(products, whole_products) + 11 vectors of length d for [`OneSpace`], about 26 for [`ConjugateGradients`], one more
+/// 2·max(products, whole_products) + 11 vectors of length d for [`SubspaceDescent`], about 26 for [`ConjugateGradients`], one more
 /// with structural damping, and the preconditioner.
 ///
 /// ```
@@ -243,8 +243,8 @@ pub struct HessianFree {
     /// Samples on which a step is judged.
     pub acceptance_batch: AcceptanceBatch,
     /// How a step comes out of products.
-    pub recipe: Recipe,
-    /// The first λ, in units of f per squared unit of x. Default 0.1, measured on autoencoders with [`OneSpace`] and
+    pub method: StepMethod,
+    /// The first λ, in units of f per squared unit of x. Default 0.1, measured on autoencoders with [`SubspaceDescent`] and
     /// Kronecker factors: there one that is too small costs a few values, since rejected steps cost no product, and from
     /// one that is too large the rule needs a hundred iterations down. With [`ConjugateGradients`] one that is too small
     /// costs whole solves; Martens' published code starts from 45.
@@ -260,7 +260,7 @@ impl Default for HessianFree {
             gradient_batch: GradientBatch::default(),
             curvature_batch: CurvatureBatch::default(),
             acceptance_batch: AcceptanceBatch::default(),
-            recipe: Recipe::default(),
+            method: StepMethod::default(),
             damping: 0.1,
             seed: 0,
         }
@@ -280,12 +280,12 @@ impl HessianFree {
         check_range("curvature_batch.share", share, share > 0.0 && share <= 1.0, "above 0 and at most 1")?;
         let share = self.curvature_batch.whole_share;
         check_range("curvature_batch.whole_share", share, share > 0.0 && share <= 1.0, "above 0 and at most 1")?;
-        match self.recipe {
-            Recipe::OneSpace(OneSpace { products, .. }) => at_least_one("recipe.products", products),
-            Recipe::ConjugateGradients(ConjugateGradients { products, progress, warm_start }) => {
-                at_least_one("recipe.products", products)?;
-                check_range("recipe.warm_start", warm_start, (0.0..=1.0).contains(&warm_start), "between 0 and 1")?;
-                check_range("recipe.progress", progress, (0.0..1.0).contains(&progress), "at least 0 and below 1")
+        match self.method {
+            StepMethod::SubspaceDescent(SubspaceDescent { products, .. }) => at_least_one("method.products", products),
+            StepMethod::ConjugateGradients(ConjugateGradients { products, progress, warm_start }) => {
+                at_least_one("method.products", products)?;
+                check_range("method.warm_start", warm_start, (0.0..=1.0).contains(&warm_start), "between 0 and 1")?;
+                check_range("method.progress", progress, (0.0..1.0).contains(&progress), "at least 0 and below 1")
             }
         }
     }

@@ -1,4 +1,4 @@
-//! What a recipe is given at a point, and what it brings back.
+//! What a method is given at a point, and what it brings back.
 
 use std::cell::Cell;
 
@@ -6,7 +6,7 @@ use crate::control::Evaluation;
 use crate::step::InnerStop;
 
 /// A point: the model there, and how f is had elsewhere.
-pub struct Here<'a, T, M> {
+pub struct CurrentPoint<'a, T, M> {
     /// M on the curvature batch; M + λS where the objective has an S, with the λ that the iteration starts with.
     pub operator: &'a M,
     /// Whether there is an S; known after the first product.

@@ -8,10 +8,10 @@ use std::cell::{Cell, RefCell};
 
 use super::conjugate_gradients;
 use super::drawn::Drawn;
-use super::one_space::OneSpaceStep;
-use super::options::{AcceptanceBatch, HessianFree, Recipe};
-use super::proposal::{Accepted, Failure, Here};
+use super::options::{AcceptanceBatch, HessianFree, StepMethod};
+use super::proposal::{Accepted, CurrentPoint, Failure};
 use super::state::HessianFreeState;
+use super::subspace_descent::SubspaceStep;
 use super::tally::{Metered, Tally};
 use crate::base::{CallbackError, Result, Scalar, kernels};
 use crate::control::{Evaluation, Iteration, Limits, Progress, Report, Run, Termination};
@@ -44,7 +44,8 @@ const PART: usize = 1000;
 /// #         )
 /// #     }
 /// # }
-/// use newton_krylov::{HessianFree, HessianFreeState, Run, checkpoint};
+/// use newton_krylov::{HessianFree, Run, checkpoint};
+/// use newton_krylov::hessian_free::HessianFreeState;
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("mean.checkpoint");
@@ -71,7 +72,7 @@ pub struct HessianFreeRun<'r, T, S, P = ()> {
     pub(super) options: &'r HessianFree,
     pub(super) objective: &'r S,
     pub(super) state: HessianFreeState<T, P>,
-    pub(super) inner: InnerSolver<T>,
+    pub(super) inner: SolverState<T>,
     pub(super) tally: Tally,
     pub(super) gradient: Vec<T>,
     pub(super) trial: Vec<T>,
@@ -84,9 +85,9 @@ pub struct HessianFreeRun<'r, T, S, P = ()> {
     pub(super) record: Option<RefCell<ProductRecord<T>>>,
 }
 
-/// What a recipe keeps between steps.
-pub(super) enum InnerSolver<T> {
-    OneSpace(Box<OneSpaceStep<T>>),
+/// What a method keeps between steps.
+pub(super) enum SolverState<T> {
+    SubspaceDescent(Box<SubspaceStep<T>>),
     ConjugateGradients(BacktrackingCg<T>),
 }
 
@@ -199,7 +200,7 @@ impl<'r, T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Hess
         self.solve(&curvature_at, &batch, &curvature_batch, Point { x, drawn, value, curvature_value, limits })
     }
 
-    /// Has the recipe find a step.
+    /// Has the method find a step.
     fn solve(
         &mut self,
         at: &impl Expansion<T>,
@@ -258,7 +259,7 @@ impl<'r, T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Hess
             at.apply(step, &mut product);
             kernels::dot(step, &product)
         };
-        let here = Here {
+        let here = CurrentPoint {
             operator: &operator,
             structural: &operator.structural,
             undamped: &undamped,
@@ -273,16 +274,16 @@ impl<'r, T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Hess
         };
         let mut damping = self.state.damping;
         let (step, trial) = (&mut self.state.step, &mut self.trial);
-        let proposed = match (&mut self.inner, &options.recipe) {
-            (InnerSolver::OneSpace(space), Recipe::OneSpace(recipe)) => {
-                let proposed = space.propose(&here, recipe, drawn.curvature_whole(), &mut damping, step, trial);
+        let proposed = match (&mut self.inner, &options.method) {
+            (SolverState::SubspaceDescent(space), StepMethod::SubspaceDescent(method)) => {
+                let proposed = space.propose(&here, method, drawn.curvature_whole(), &mut damping, step, trial);
                 self.state.asymmetry = self.state.asymmetry.max(space.asymmetry());
                 proposed
             }
-            (InnerSolver::ConjugateGradients(cg), Recipe::ConjugateGradients(recipe)) => {
-                conjugate_gradients::propose(cg, &here, recipe, &mut damping, step, trial)
+            (SolverState::ConjugateGradients(cg), StepMethod::ConjugateGradients(method)) => {
+                conjugate_gradients::propose(cg, &here, method, &mut damping, step, trial)
             }
-            _ => unreachable!("made for this recipe"),
+            _ => unreachable!("made for this method"),
         };
         self.state.damping = damping;
         if let Some(record) = &mut self.record {
@@ -395,8 +396,8 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Run<T> f
         }
         self.end_part(&limits);
         let inner = match &self.inner {
-            InnerSolver::OneSpace(space) => space.vectors(),
-            InnerSolver::ConjugateGradients(cg) => cg.vectors(),
+            SolverState::SubspaceDescent(space) => space.vectors(),
+            SolverState::ConjugateGradients(cg) => cg.vectors(),
         };
         let (state, dim) = (self.state, self.gradient.len());
         let (x, value) = match state.value {

@@ -4,10 +4,10 @@ use std::cell::RefCell;
 use std::ops::ControlFlow;
 
 use super::drawn::Drawn;
-use super::one_space::OneSpaceStep;
-use super::options::{HessianFree, Recipe};
-use super::run::{HessianFreeRun, InnerSolver, whole_value};
+use super::options::{HessianFree, StepMethod};
+use super::run::{HessianFreeRun, SolverState, whole_value};
 use super::state::HessianFreeState;
+use super::subspace_descent::SubspaceStep;
 use super::tally::Tally;
 use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension};
 use crate::control::{Batches, Progress, Report, Run, Termination};
@@ -129,9 +129,11 @@ impl HessianFree {
         let dim = objective.dim();
         state.check(dim, objective.samples())?;
         state.preconditioner.fits(objective)?;
-        let inner = match self.recipe {
-            Recipe::OneSpace(recipe) => InnerSolver::OneSpace(Box::new(OneSpaceStep::new(dim, recipe))),
-            Recipe::ConjugateGradients(_) => InnerSolver::ConjugateGradients(BacktrackingCg::new(dim)),
+        let inner = match self.method {
+            StepMethod::SubspaceDescent(method) => {
+                SolverState::SubspaceDescent(Box::new(SubspaceStep::new(dim, method)))
+            }
+            StepMethod::ConjugateGradients(_) => SolverState::ConjugateGradients(BacktrackingCg::new(dim)),
         };
         let tally = Tally::default();
         tally.calls.set(state.counts);

@@ -4,7 +4,7 @@
 //!   1977, LNM 630, sections 3 to 6). S is 1 over the largest norms of J's columns met so far (Moré, section 6), so nothing
 //!   depends on the units of the parameters.
 //! - The actual decrease is ½(r − r₊)ᵀ(r + r₊), which keeps the digits that ½‖r‖² − ½‖r₊‖² loses. After a rejection the
-//!   same factors answer for a shorter step: no product. Steps are not lengthened as they are for a Hessian: far from a
+//!   same factors solution for a shorter step: no product. Steps are not lengthened as they are for a Hessian: far from a
 //!   minimum longer Gauss–Newton steps that do decrease the value led to worse basins (54 of 54 of NIST's problems are
 //!   solved without, 52 with).
 //!
@@ -17,7 +17,7 @@ use crate::base::{
     CallbackError, Error, Result, Scalar, SplitMix64, check_finite, check_length, check_positive_dimension, kernels,
     space,
 };
-use crate::control::{DescentRun, Globalisation, LeastSquaresReport, Oracle, Place, Report, Stopping};
+use crate::control::{DescentRun, Globalisation, LeastSquaresReport, LocalProblem, Oracle, Report, Stopping};
 use crate::curvature::{LeastCurvature, LeastSquares, LossSum, RobustLoss, Weighted, Weights};
 use crate::operator::{CountedModel, Counts, LinearMap, Model};
 use crate::step::{GaussNewtonPath, GaussNewtonSteps};
@@ -171,7 +171,7 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss> Oracle<T> for Residuals<'_, T, M, L>
         weights.update(self.fit.loss(), &state.residual, state.least_curvature);
     }
 
-    fn place<'a>(&'a self, weights: &'a Weights<T>, x: &'a [T]) -> impl Place<T, Self> + 'a {
+    fn place<'a>(&'a self, weights: &'a Weights<T>, x: &'a [T]) -> impl LocalProblem<T, Self> + 'a {
         let jacobian = Weighted { jacobian: self.model.linearize(x, self.fit.bound_slices()), weights };
         FitPlace { residuals: self, jacobian, weights, x }
     }

@@ -12,12 +12,12 @@ use super::stationarity::{POLISHED, ROUNDING};
 use super::{FitPlace, FitState, LOOSEST, Residuals, TIGHTEST};
 use crate::base::{Scalar, kernels, space};
 use crate::control::{
-    Confirmation, Entry, Globalisation, Limits, Outcome, Pending, Place, Scales, Stopping, Termination, Track, Trial,
-    Verdict, judge_decrease, rounding,
+    Confirmation, Entry, Globalisation, Judgement, Limits, LocalProblem, Outcome, Pending, Scales, Stopping,
+    Termination, Track, Trial, judge_decrease, rounding,
 };
 use crate::curvature::RobustLoss;
 use crate::operator::{LinearMap, Model};
-use crate::step::{Accuracy, Answer, GaussNewtonSteps, InnerStop, System};
+use crate::step::{Accuracy, GaussNewtonSteps, InnerStop, Solution, System};
 
 /// The largest share of the decrease to be had that an inexact step may forgo, where a preconditioner tells how much that is.
 const LOOSEST_ENERGY: f64 = 0.03;
@@ -28,7 +28,7 @@ const LARGEST_ACCELERATION: f64 = 0.75;
 /// Steps that promise less than this share of the value are not accelerated.
 const ACCELERATED: f64 = 1e-6;
 
-impl<'f, T, M, L, J> Place<T, Residuals<'f, T, M, L>> for FitPlace<'_, T, M, L, J>
+impl<'f, T, M, L, J> LocalProblem<T, Residuals<'f, T, M, L>> for FitPlace<'_, T, M, L, J>
 where
     T: Scalar,
     M: Model<T>,
@@ -60,12 +60,12 @@ where
         Pending { trial, verdict, .. }: &Pending,
         rejected: usize,
     ) {
-        if matches!(verdict, Verdict::Ratio(_)) {
+        if matches!(verdict, Judgement::Ratio(_)) {
             fit.least_curvature.learn(if rejected > 0 { f64::NEG_INFINITY } else { trial.ratio });
         }
         fit.forcing = match verdict {
-            Verdict::Ratio(ratio) => (1.0 - ratio).powi(2).clamp(TIGHTEST, LOOSEST),
-            Verdict::Rounding => TIGHTEST,
+            Judgement::Ratio(ratio) => (1.0 - ratio).powi(2).clamp(TIGHTEST, LOOSEST),
+            Judgement::Rounding => TIGHTEST,
         };
     }
 
@@ -89,7 +89,7 @@ where
         globalisation: &mut impl Globalisation,
         limits: &Limits<'_>,
         grow: bool,
-    ) -> Outcome<(Answer, InnerStop)> {
+    ) -> Outcome<(Solution, InnerStop)> {
         let bounds = self.residuals.fit.bounds();
         // For the next point, and the image of a projected step.
         let reserve = fit.source.entry_cost(&self.jacobian) + usize::from(bounds.is_some());
@@ -116,28 +116,28 @@ where
         let residual = if last > fit.forcing { last.min(LOOSEST) } else { fit.forcing };
         let energy = residual.min(LOOSEST_ENERGY);
         let accuracy = grow.then_some(Accuracy { residual, energy, enough: 0.0, truncated: true });
-        let answered = fit.source.answer(&system, globalisation.question(), accuracy);
-        let (mut answer, inner) = answered.ok_or_else(|| match more(1) {
+        let solved = fit.source.solution(&system, globalisation.subproblem(), accuracy);
+        let (mut solution, inner) = solved.ok_or_else(|| match more(1) {
             true => Termination::NotFinite(crate::control::Evaluation::Product),
             false => Termination::MaxProducts,
         })?;
         fit.source.step(&mut track.step);
-        let length = globalisation.length(&answer);
+        let length = globalisation.length(&solution);
         kernels::scale(length, &mut track.step);
         kernels::add_scaled(self.x, 1.0, &track.step, &mut track.other_x);
         fit.projected = bounds.is_some_and(|bounds| space::anywhere(bounds.project(&mut track.other_x)));
         if fit.projected {
-            // What the model says of the projected step, as if it were `length` times an answer.
+            // What the model says of the projected step, as if it were `length` times a solution.
             kernels::add_scaled(&track.other_x, -1.0, self.x, &mut track.step);
             self.jacobian.apply(&track.step, &mut fit.image);
             let scaled = track.step.iter().zip(&fit.scaling).filter(|(_, s)| **s > T::zero());
             let norm = scaled.fold(0.0, |norm: f64, (&v, &s)| norm.hypot((v / s).into()));
-            answer.norm = space::norm(norm) / length;
-            answer.slope = kernels::dot(&track.gradient, &track.step) / length;
-            answer.curvature = space::of_residuals(|| kernels::dot(&fit.image, &fit.image)) / (length * length);
-            answer.on_boundary = false;
+            solution.norm = space::norm(norm) / length;
+            solution.slope = kernels::dot(&track.gradient, &track.step) / length;
+            solution.curvature = space::of_residuals(|| kernels::dot(&fit.image, &fit.image)) / (length * length);
+            solution.on_boundary = false;
         }
-        Ok((answer, inner))
+        Ok((solution, inner))
     }
 
     fn judge(
@@ -146,27 +146,27 @@ where
         track: &mut Track<T>,
         globalisation: &impl Globalisation,
         limits: &Limits<'_>,
-        answer: Answer,
-    ) -> Outcome<(Trial, Verdict)> {
+        solution: Solution,
+    ) -> Outcome<(Trial, Judgement)> {
         let problem = self.residuals;
-        let predicted = globalisation.predicted(&answer);
+        let predicted = globalisation.predicted(&solution);
         if track.stationary && predicted <= POLISHED * track.value {
             // Where r is not orthogonal to J either, the rank that J has to rounding hides what there is to gain.
             return Err(if fit.orthogonal { Termination::GradientTolerance } else { Termination::Stalled });
         }
-        let inside = answer.norm.is_finite() && kernels::all_finite(&track.other_x);
-        if !answer.norm.is_finite() || kernels::same(&track.other_x, self.x) {
+        let inside = solution.norm.is_finite() && kernels::all_finite(&track.other_x);
+        if !solution.norm.is_finite() || kernels::same(&track.other_x, self.x) {
             return Err(track.stalled(0.0, Termination::Stalled));
         }
-        let length = globalisation.length(&answer);
+        let length = globalisation.length(&solution);
         let (before, after, ratio) = (track.value, f64::NAN, f64::NEG_INFINITY);
-        let mut trial = Trial { answer, length, before, after, predicted, ratio, divergence: 0.0 };
+        let mut trial = Trial { solution, length, before, after, predicted, ratio, divergence: 0.0 };
         let promising = predicted > 0.0;
         if !promising {
             // A projected step that the model does not trust; a shorter one it will.
             return if trial.norm() > 0.0 && problem.fit.bounds().is_some() {
                 trial.ratio = 0.0;
-                Ok((trial, Verdict::Ratio(0.0)))
+                Ok((trial, Judgement::Ratio(0.0)))
             } else {
                 Err(track.stalled(0.0, Termination::Stalled))
             };
@@ -181,7 +181,7 @@ where
             && let Err(ratio) = self.accelerate(fit, track, &trial)
         {
             trial.ratio = ratio;
-            return Ok((trial, Verdict::Ratio(ratio)));
+            return Ok((trial, Judgement::Ratio(ratio)));
         }
         let mut actual = f64::NAN;
         if inside {
@@ -196,8 +196,8 @@ where
             + T::epsilon_f64() * (2.0 * track.value).sqrt() * fit.terms;
         let verdict = judge_decrease(noise, actual, predicted);
         trial.ratio = match verdict {
-            Verdict::Ratio(ratio) => ratio,
-            Verdict::Rounding => actual / predicted,
+            Judgement::Ratio(ratio) => ratio,
+            Judgement::Rounding => actual / predicted,
         };
         Ok((trial, verdict))
     }
@@ -234,7 +234,7 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, 
         let noise = ROUNDING * T::epsilon_f64() * fit.terms * 2.0 / (h * h);
         let mut small = true;
         if second > noise {
-            let size = fit.source.accelerate(&fit.other_residual, trial.answer.shift, &mut track.step);
+            let size = fit.source.accelerate(&fit.other_residual, trial.solution.shift, &mut track.step);
             small = size.is_none_or(|size| 2.0 * size <= LARGEST_ACCELERATION * trial.norm());
         }
         kernels::add_scaled(self.x, 1.0, &track.step, &mut track.other_x);

@@ -1,4 +1,4 @@
-//! The step from one stored space that answers for every damping.
+//! The step from one stored space that solutions for every damping.
 //!
 //! The space V is spanned by the last step δ₋ and by preconditioned residuals, the first of which is P⁻¹g:
 //!
@@ -12,20 +12,20 @@
 //! Kronecker-factored approximate curvature" (ICML 2015), sections 6.4 and 7, with one difference: they solve with
 //! M + λI too, but keep products with J only, for which the operators here have no interface.
 //!
-//! Once the products are made, every λ is free. Where the recipe searches, f is evaluated along λ ↦ δ(λ), from the last λ
+//! Once the products are made, every λ is free. Where the method searches, f is evaluated along λ ↦ δ(λ), from the last λ
 //! on in the direction where it falls, and the best point is taken; otherwise λ follows the rule of Levenberg & Marquardt
-//! and only a step that raises f makes the space answer again, for a larger λ.
+//! and only a step that raises f makes the space solution again, for a larger λ.
 //!
 //! With structural damping the products are those of M + λ₀S for the λ₀ that the iteration starts with, and δ(λ) is the
 //! minimum with M + λ₀S + λI. As the next iteration takes its λ₀ from this one's λ, the search goes one step only, so that
 //! the weight of S follows what was found with nearly that weight.
 
-use super::options::OneSpace;
-use super::proposal::{Accepted, Failure, Here, damping_after};
+use super::options::SubspaceDescent;
+use super::proposal::{Accepted, CurrentPoint, Failure, damping_after};
 use crate::base::{Scalar, kernels};
-use crate::control::{Evaluation, Verdict, judge};
+use crate::control::{Evaluation, Judgement, judge};
 use crate::operator::SymmetricOperator;
-use crate::step::{Answer, Growth, InnerStop, KrylovSpace, Question};
+use crate::step::{Growth, InnerStop, KrylovSpace, Solution, Subproblem};
 
 /// The change of λ after one step: Martens & Grosse 2015, section 6.5, ω₁ = 19/20 for every iteration.
 const CHANGE: f64 = 0.95;
@@ -41,7 +41,7 @@ const MOST_RAISES: usize = 30;
 const LARGEST_DAMPING: f64 = 1e8;
 
 /// The space, and the point that is tried.
-pub struct OneSpaceStep<T> {
+pub struct SubspaceStep<T> {
     space: KrylovSpace<T>,
 }
 
@@ -49,9 +49,9 @@ pub struct OneSpaceStep<T> {
 #[derive(Clone, Copy)]
 struct Point {
     damping: f64,
-    answer: Answer,
+    solution: Solution,
     value: f64,
-    verdict: Verdict,
+    verdict: Judgement,
     /// Whether x + δ differs from x.
     moved: bool,
 }
@@ -59,20 +59,20 @@ struct Point {
 impl Point {
     fn ratio(&self, before: f64) -> f64 {
         match self.verdict {
-            Verdict::Ratio(ratio) => ratio,
-            Verdict::Rounding => (before - self.value) / self.answer.decrease(),
+            Judgement::Ratio(ratio) => ratio,
+            Judgement::Rounding => (before - self.value) / self.solution.decrease(),
         }
     }
 
     fn good(&self) -> bool {
-        self.moved && matches!(self.verdict, Verdict::Rounding)
-            || matches!(self.verdict, Verdict::Ratio(ratio) if ratio > 0.0)
+        self.moved && matches!(self.verdict, Judgement::Rounding)
+            || matches!(self.verdict, Judgement::Ratio(ratio) if ratio > 0.0)
     }
 }
 
-impl<T: Scalar> OneSpaceStep<T> {
-    pub fn new(dim: usize, recipe: OneSpace) -> Self {
-        OneSpaceStep { space: KrylovSpace::new(dim, recipe.most_products(true)) }
+impl<T: Scalar> SubspaceStep<T> {
+    pub fn new(dim: usize, method: SubspaceDescent) -> Self {
+        SubspaceStep { space: KrylovSpace::new(dim, method.most_products(true)) }
     }
 
     /// Storage in vectors of length d.
@@ -88,14 +88,14 @@ impl<T: Scalar> OneSpaceStep<T> {
     /// `whole`: products are made on the whole set.
     pub fn propose<M: SymmetricOperator<T>>(
         &mut self,
-        here: &Here<'_, T, M>,
-        recipe: &OneSpace,
+        here: &CurrentPoint<'_, T, M>,
+        method: &SubspaceDescent,
         whole: bool,
         damping: &mut f64,
         step: &mut [T],
         trial: &mut [T],
     ) -> Result<Accepted, Failure> {
-        let inner = self.grow(here, recipe.most_products(whole), damping, step)?;
+        let inner = self.grow(here, method.most_products(whole), damping, step)?;
         let lowest = self.space.ritz_values().first().copied().unwrap_or(f64::NAN);
         let largest = self.space.ritz_values().last().copied().unwrap_or(f64::NAN);
         // Below the first bound λ changes nothing.
@@ -114,10 +114,10 @@ impl<T: Scalar> OneSpaceStep<T> {
             rejected += 1;
             best = self.try_point(here, at, step, trial);
         }
-        if recipe.search && matches!(best.verdict, Verdict::Ratio(_)) {
+        if method.search && matches!(best.verdict, Judgement::Ratio(_)) {
             best = self.search(here, best, least, rejected > 0, step, trial);
             // The last point tried was a worse one.
-            if self.space.answer(Question::Damped(best.damping)).is_ok() {
+            if self.space.solution(Subproblem::Damped(best.damping)).is_ok() {
                 self.space.step(step);
                 kernels::add_scaled(here.x, 1.0, step, trial);
             }
@@ -125,18 +125,18 @@ impl<T: Scalar> OneSpaceStep<T> {
         if best.value == f64::NEG_INFINITY {
             return Err(Failure::Unbounded);
         }
-        best.answer.curvature = (here.undamped)(step, best.answer.curvature);
-        best.verdict = judge(T::epsilon_f64(), here.value, best.value, best.answer.decrease());
+        best.solution.curvature = (here.undamped)(step, best.solution.curvature);
+        best.verdict = judge(T::epsilon_f64(), here.value, best.value, best.solution.decrease());
         let ratio = best.ratio(here.value);
         *damping = match best.verdict {
-            Verdict::Ratio(_) if !recipe.search => {
+            Judgement::Ratio(_) if !method.search => {
                 damping_after(best.damping, ratio, if whole { CHANGE_ON_WHOLE } else { CHANGE })
             }
             _ => best.damping,
         };
         Ok(Accepted {
             value: best.value,
-            norm: best.answer.norm,
+            norm: best.solution.norm,
             ratio,
             damping: best.damping,
             rejected,
@@ -148,7 +148,7 @@ impl<T: Scalar> OneSpaceStep<T> {
     /// Walks along the curve as long as f falls: to longer steps, or else to shorter ones.
     fn search<M>(
         &mut self,
-        here: &Here<'_, T, M>,
+        here: &CurrentPoint<'_, T, M>,
         mut best: Point,
         least: f64,
         shorten: bool,
@@ -179,7 +179,7 @@ impl<T: Scalar> OneSpaceStep<T> {
     /// Makes the products.
     fn grow<M: SymmetricOperator<T>>(
         &mut self,
-        here: &Here<'_, T, M>,
+        here: &CurrentPoint<'_, T, M>,
         products: usize,
         damping: &mut f64,
         step: &[T],
@@ -212,7 +212,7 @@ impl<T: Scalar> OneSpaceStep<T> {
             if space.len() >= products || space.is_full() || !(here.more)() {
                 return Ok(InnerStop::Limit);
             }
-            if space.answer(Question::Damped(*damping)).is_err() {
+            if space.solution(Subproblem::Damped(*damping)).is_err() {
                 return Ok(InnerStop::Limit);
             }
             if space.residual(1.0, *damping, here.gradient) <= 4.0 * T::epsilon_f64() * kernels::norm(here.gradient) {
@@ -228,15 +228,15 @@ impl<T: Scalar> OneSpaceStep<T> {
     }
 
     /// δ(λ) and f at its end.
-    fn try_point<M>(&mut self, here: &Here<'_, T, M>, damping: f64, step: &mut [T], trial: &mut [T]) -> Point {
+    fn try_point<M>(&mut self, here: &CurrentPoint<'_, T, M>, damping: f64, step: &mut [T], trial: &mut [T]) -> Point {
         let nothing =
-            Answer { shift: damping, norm: 0.0, slope: 0.0, curvature: 0.0, on_boundary: false, hard_case: false };
-        let answer = self.space.answer(Question::Damped(damping)).unwrap_or(nothing);
+            Solution { shift: damping, norm: 0.0, slope: 0.0, curvature: 0.0, on_boundary: false, hard_case: false };
+        let solution = self.space.solution(Subproblem::Damped(damping)).unwrap_or(nothing);
         self.space.step(step);
         kernels::add_scaled(here.x, 1.0, step, trial);
-        let moved = answer.norm > 0.0 && !kernels::same(trial, here.x);
+        let moved = solution.norm > 0.0 && !kernels::same(trial, here.x);
         let value = if kernels::all_finite(trial) { (here.value_at)(trial) } else { f64::NAN };
-        let verdict = judge(T::epsilon_f64(), here.value, value, answer.decrease());
-        Point { damping, answer, value, verdict, moved }
+        let verdict = judge(T::epsilon_f64(), here.value, value, solution.decrease());
+        Point { damping, solution, value, verdict, moved }
     }
 }

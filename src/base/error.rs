@@ -72,6 +72,11 @@ pub enum Error {
         /// The first rank that has another one than rank 0.
         rank: usize,
     },
+    /// In a distributed run another rank has refused its arguments.
+    OnRank {
+        /// Which.
+        rank: usize,
+    },
     /// A lower bound lies above the upper one, or one of them is NaN.
     EmptyBounds {
         /// Which component.
@@ -113,6 +118,7 @@ impl fmt::Display for Error {
                 write!(f, "{argument} is {value}, but must be finite")
             }
             Error::Differs { argument, rank } => write!(f, "{argument} on rank {rank} is not what it is on rank 0"),
+            Error::OnRank { rank } => write!(f, "an argument on rank {rank} was refused there"),
             Error::OutOfRange { argument, value, requirement } => {
                 write!(f, "{argument} is {value}, but must be {requirement}")
             }

@@ -21,7 +21,7 @@ use super::globalisation::{Globalisation, Trial};
 use super::track::{Pending, Track};
 use super::{EqualRatios, Evaluation, Judgement, Limits, Progress, Report, Run, Stopping, Termination};
 use crate::base::{
-    CallbackError, Error, Result, Scalar, check_finite, check_length, check_positive_dimension, kernels,
+    CallbackError, Error, Result, Scalar, check_finite, check_length, check_positive_dimension, kernels, space,
 };
 use crate::operator::Counts;
 use crate::step::{InnerStop, Solution};
@@ -216,10 +216,13 @@ where
 
 /// Refuses what no run can start from.
 pub(crate) fn check_start<T: Scalar>(dim: usize, x0: &[T], stopping: &Stopping) -> Result<()> {
-    check_positive_dimension("the objective's dimension", dim)?;
-    check_length("x0", x0, dim)?;
-    check_finite("x0", x0)?;
-    stopping.check()
+    let check = || {
+        check_positive_dimension("the objective's dimension", dim)?;
+        check_length("x0", x0, dim)?;
+        check_finite("x0", x0)?;
+        stopping.check()
+    };
+    space::accepted(check())
 }
 
 impl<'r, T: Scalar, O: Oracle<T>, G: Globalisation> DescentRun<'r, T, O, G> {
@@ -235,10 +238,9 @@ impl<'r, T: Scalar, O: Oracle<T>, G: Globalisation> DescentRun<'r, T, O, G> {
         let mut track = Track::new(x0.len());
         let _ = oracle.take_error(); // of an earlier run
         if limits.allow_value(Counts::default()) {
-            track.start(match oracle.first_value(x0, &mut state) {
-                Err(_) if limits.note(oracle.take_error()) => f64::NAN,
-                value => value?,
-            });
+            let value = oracle.first_value(x0, &mut state);
+            limits.note(oracle.take_error());
+            track.start(if value.is_err() && limits.failed() { f64::NAN } else { value? });
         }
         Ok(DescentRun { oracle, frame, state, globalisation, track, limits, x: x0.to_vec() })
     }
@@ -309,7 +311,8 @@ impl<T: Scalar, O: Oracle<T>, G: Globalisation> Run<T> for DescentRun<'_, T, O, 
         let numbers = 5 * self.x.len() + O::numbers(&self.state, &self.frame);
         let (counts, seconds) = (self.oracle.counts(), self.limits.seconds());
         let report = self.track.report(self.x, termination, counts, seconds, self.limits.error());
-        O::report(self.state, measure, elsewhere, Report { memory_numbers: numbers, ..report })
+        let reductions = self.limits.reductions();
+        O::report(self.state, measure, elsewhere, Report { reductions, memory_numbers: numbers, ..report })
     }
 }
 
@@ -347,7 +350,8 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
             return Ok(Arrival::End { termination, back: pending.is_some() });
         }
         let entry = self.place.enter(self.state, self.track, back);
-        if self.limits.note(self.oracle.take_error()) {
+        self.limits.note(self.oracle.take_error());
+        if self.limits.failed() {
             let termination = Termination::CallbackFailed;
             return Ok(Arrival::End { termination, back: pending.is_some() });
         }
@@ -414,6 +418,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         self.track.least_measure = self.track.least_measure.min(self.track.measure);
         let progress = self.track.progress(self.x, self.oracle.counts(), self.limits.seconds());
         let stop = observer(&Progress { residual: O::residual(self.state), ..progress }).is_break();
+        let [stop] = space::agree([stop]);
         let termination = match self.finished() {
             Some(Termination::GradientTolerance) if !stop && self.limit().is_none() => self.confirm(),
             Some(termination) => Err(termination),
@@ -425,7 +430,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
 
     /// Refuses a first gradient that is not finite.
     fn first_gradient(&mut self, entry: Entry) -> Result<()> {
-        check_finite("the gradient at x0", &self.track.new_gradient)?;
+        space::accepted(check_finite("the gradient at x0", &self.track.new_gradient))?;
         if entry == Entry::NotFinite {
             let value = kernels::norm(&self.track.new_gradient);
             let argument = "the Jacobian, or the norm of the gradient, at x0";
@@ -545,15 +550,17 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
     /// Makes a step and evaluates f at its end.
     fn try_step(&mut self, grow: bool) -> Outcome<(Trial, Judgement, InnerStop)> {
         let proposed = self.place.propose(self.state, self.track, self.globalisation, self.limits, grow);
-        if self.limits.note(self.oracle.take_error()) {
+        self.limits.note(self.oracle.take_error());
+        let interruption = self.limits.interruption();
+        if interruption == Some(Termination::CallbackFailed) {
             return Err(Termination::CallbackFailed);
         }
         let (mut solution, mut inner) = match proposed {
             Ok(proposed) => proposed,
             Err(termination) => return Err(self.limit().unwrap_or(termination)),
         };
-        if self.limits.stopping().cancellation.is_cancelled() {
-            return Err(Termination::Cancelled);
+        if let Some(interruption) = interruption {
+            return Err(interruption);
         }
         if grow && self.settled(&mut solution, &mut inner) {
             return Err(Termination::GradientTolerance);

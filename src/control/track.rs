@@ -216,6 +216,7 @@ impl<T: Scalar> Track<T> {
             termination,
             error,
             seconds,
+            reductions: 0,
             memory_numbers: 0,
             asymmetry: self.asymmetry,
             steps: self.history.steps(),

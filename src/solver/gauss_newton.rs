@@ -65,7 +65,7 @@ impl GaussNewton {
         x0: &[T],
     ) -> Result<DescentRun<'r, T, Residuals<'r, T, M, L>, NewtonLineSearch>> {
         let (m, n) = (fit.model().output_dim(), fit.model().dim());
-        let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
+        let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()))?;
         let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: false };
         start(fit, x0, settings, source, NewtonLineSearch::new(Subproblem::Radius))
     }

@@ -97,7 +97,7 @@ impl LevenbergMarquardt {
         if fit.model().in_blocks_of(fit.block()) {
             return start(fit, x0, settings, GaussNewtonPath::blocks(self.inner), Rule::Damping(Damping::new()));
         }
-        let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
+        let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()))?;
         start(fit, x0, settings, source, Rule::Radius(Radius::new()))
     }
 }

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::newton::Settings;
-use crate::base::{Error, Result, Scalar, kernels};
+use crate::base::{Error, Result, Scalar, kernels, space};
 use crate::control::{
     Batches, Evaluation, Globalisation, History, Iteration, Limits, Progress, Report, Termination, Trial, check_start,
 };
@@ -93,7 +93,7 @@ pub(super) fn minimize<T: Scalar, G: Globalisation>(
             seconds: run.limits.seconds(),
             last: run.last.as_ref(),
         };
-        if observer(&progress).is_break() {
+        if space::agree([observer(&progress).is_break()]) == [true] {
             run.counts = now;
             break Termination::Observer;
         }
@@ -141,6 +141,7 @@ pub(super) fn minimize<T: Scalar, G: Globalisation>(
         termination,
         error: run.limits.error(),
         seconds: run.limits.seconds(),
+        reductions: run.limits.reductions(),
         memory_numbers: dim * (4 + run.family.vectors()),
         asymmetry: run.asymmetry,
         steps: run.history.steps(),
@@ -227,7 +228,10 @@ impl<T: Scalar, G: Globalisation> MinibatchRun<'_, T, G> {
     ) -> std::result::Result<(Solution, InnerStop), Failure> {
         let MinibatchRun { inner, globalisation, limits, counts, gradient, family, .. } = self;
         let made = || *counts + batch.counts();
-        let more = || !limits.note(Objective::<T>::take_error(batch)) && limits.allow_products(made(), 1);
+        let more = || {
+            limits.note(Objective::<T>::take_error(batch));
+            limits.allow_products(made(), 1)
+        };
         family.clear();
         let fits = limits.allow_products(made(), expansion.forming_cost());
         let entered = if fits && family.prefers_dense(*inner, expansion) {

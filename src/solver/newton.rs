@@ -173,8 +173,8 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> LocalProblem<T, SecondOrder<O>
         // Once the gradient is small, the model's minimum decides: it has to be found, about as well as before.
         let tolerance = stopping.gradient_tolerance::<T>(track.reference_gradient_norm).min(0.2 * track.gradient_norm);
         let more = || {
-            !limits.note(Objective::<T>::take_error(self.objective))
-                && limits.allow_products(self.objective.counts(), 1)
+            limits.note(Objective::<T>::take_error(self.objective));
+            limits.allow_products(self.objective.counts(), 1)
         };
         let here = CurrentPoint {
             expansion: &self.expansion,

@@ -18,7 +18,7 @@ use super::secular::{self, Shifted};
 use super::spectral::{self, Indefinite, Solution, Subproblem};
 use super::units::{Units, binade};
 use crate::base::native::clean_registers;
-use crate::base::{Eigen, Error, Result, Scalar, kernels, parallel};
+use crate::base::{Eigen, Error, Result, Scalar, kernels, parallel, space};
 use crate::operator::SymmetricOperator;
 
 /// Numbers per entry of the matrix: as formed, its symmetric part, its factor, and the eigenvectors.
@@ -58,8 +58,9 @@ pub fn bytes(dim: usize) -> f64 {
 /// Whether the dense path may have its memory.
 ///
 /// # Errors
-/// If it may not: with the number of bytes.
+/// If it may not: with the number of bytes; or where nobody has all columns.
 pub fn check_memory(dim: usize) -> Result<()> {
+    space::check_whole("InnerSolver::Dense")?;
     let refused = || Error::Memory { argument: "InnerSolver::Dense", bytes: bytes(dim) };
     let numbers = dim.checked_mul(dim).and_then(|n| n.checked_mul(COPIES)).ok_or_else(refused)?;
     Vec::<f64>::new().try_reserve_exact(numbers).map_err(|_| refused())

@@ -6,7 +6,7 @@ use super::gauss_newton::{GaussNewtonSteps, System};
 use super::golub_kahan::{ENTRY_COST, GolubKahan};
 use super::schur::Schur;
 use super::spectral::{Solution, Subproblem};
-use crate::base::{Scalar, space};
+use crate::base::{Result, Scalar, space};
 use crate::operator::LinearMap;
 
 /// Products that forming J may cost: an accurate step on the Krylov path takes about so many where J is ill-conditioned.
@@ -31,8 +31,14 @@ pub struct GaussNewtonPath<T> {
 
 impl<T: Scalar> GaussNewtonPath<T> {
     /// For m residuals and n parameters; `columns` is how many right vectors the Krylov path may store.
-    pub fn new(m: usize, n: usize, inner: InnerSolver, columns: usize) -> Self {
-        GaussNewtonPath { m, n, inner, columns, path: None }
+    ///
+    /// # Errors
+    /// For the dense path, where nobody has all rows.
+    pub fn new(m: usize, n: usize, inner: InnerSolver, columns: usize) -> Result<Self> {
+        if inner == InnerSolver::Dense {
+            space::check_whole_residuals("InnerSolver::Dense")?;
+        }
+        Ok(GaussNewtonPath { m, n, inner, columns, path: None })
     }
 
     /// For a model of residual blocks.

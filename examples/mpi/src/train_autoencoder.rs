@@ -14,7 +14,13 @@ use std::rc::Rc;
 
 use clap::Parser;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
-use newton_krylov::{HessianFree, Metric, Run, SampledObjective, Stopping, checkpoint, fit_samples, hessian_free::HessianFreeState, losses::BernoulliCrossEntropy, random::SplitMix64, ranks::{Slices, Summed, check_equal, distributed, reductions}};
+use newton_krylov::{
+    HessianFree, Metric, Run, SampledObjective, Stopping, checkpoint, fit_samples,
+    hessian_free::HessianFreeState,
+    losses::BernoulliCrossEntropy,
+    random::SplitMix64,
+    ranks::{Slices, Summed, check_equal, distributed},
+};
 use ranks::{Mpi, run, summary};
 
 /// Pixels along an edge.
@@ -99,7 +105,7 @@ fn train(ranks: Rc<Mpi>, arguments: &Arguments) -> Result<(), String> {
         Ok::<_, String>(run.finish(termination))
     })?;
     if ranks.talks() {
-        println!("{report}\n{}", summary(&ranks, &report, reductions()));
+        println!("{report}\n{}", summary(&ranks, &report));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 use super::method::check_rate;
 use super::oracle::{Exact, Oracle, Preconditioned};
 use super::walk::{Limits, Moved, Mover, Place, walk};
-use crate::base::{CallbackError, Error, Result, Scalar, check_finite, check_length, kernels};
+use crate::base::{CallbackError, Error, Result, Scalar, check_finite, check_length, kernels, space};
 use crate::control::{Progress, Report, Stopping, Termination, check_start};
 use crate::curvature::mirror_map::MirrorMap;
 use crate::operator::{Counts, Objective};
@@ -157,6 +157,7 @@ impl<M: MirrorMap> MirrorDescent<M> {
         if expected != found {
             return Err(Error::Length { argument: "the objective's point", expected, found });
         }
+        space::check_whole("MirrorDescent")?;
         check_start(expected, dual, &self.stopping)?;
         let wide = || vec![0.0; expected];
         let mut oracle = InDual {

@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 
 use super::oracle::{Oracle, Preconditioned};
-use crate::base::{Error, Result, Scalar, check_finite, kernels};
+use crate::base::{Error, Result, Scalar, check_finite, kernels, space};
 use crate::control::{self, Evaluation, History, Iteration, Progress, Report, Stopping, Termination};
 use crate::operator::Counts;
 use crate::step::InnerStop;
@@ -74,7 +74,7 @@ fn check_evaluated<T: Scalar>(value: f64, gradient: &[T]) -> Result<()> {
         if value.is_finite() { Ok(value) } else { Err(Error::NotFinite { argument, index: None, value }) }
     };
     finite("the value at x0", value)?;
-    check_finite("the gradient at x0", gradient)?;
+    space::accepted(check_finite("the gradient at x0", gradient))?;
     finite("the norm of the gradient at x0", kernels::norm(gradient)).map(|_| ())
 }
 
@@ -135,7 +135,8 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
             if pending.take().is_some() {
                 std::mem::swap(&mut place.x, &mut place.next);
             }
-            if limits.run.note(oracle.take_error()) {
+            limits.run.note(oracle.take_error());
+            if limits.run.failed() {
                 break Termination::CallbackFailed;
             }
             break match value {
@@ -167,7 +168,7 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
             seconds: limits.run.seconds(),
             last: last.as_ref(),
         };
-        let stop = observer(&progress).is_break();
+        let [stop] = space::agree([observer(&progress).is_break()]);
         if O::EXACT {
             let over = finished(stopping, tolerance, &place, last.as_ref(), before);
             if let Some(termination) = over.or_else(|| limits.reached(oracle)) {
@@ -205,6 +206,7 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
         termination,
         seconds: 0.0,
         error: None,
+        reductions: 0,
         memory_numbers: vectors * dim,
         asymmetry: 0.0,
         steps: 0,
@@ -228,7 +230,7 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
     report.error = limits.run.error();
     report.steps = history.steps();
     report.history = history.into_entries();
-    report.seconds = limits.run.seconds();
+    (report.seconds, report.reductions) = (limits.run.seconds(), limits.run.reductions());
     Ok(report)
 }
 

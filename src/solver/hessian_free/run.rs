@@ -81,6 +81,8 @@ pub struct HessianFreeRun<'r, T, S, P = ()> {
     pub(super) drawn: Drawn,
     /// Of a callback, where one ended the run.
     pub(super) error: Option<CallbackError>,
+    /// Of this part of the run.
+    pub(super) reductions: usize,
     /// Of the solve that goes on.
     pub(super) record: Option<RefCell<ProductRecord<T>>>,
 }
@@ -113,7 +115,9 @@ impl<'r, T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Hess
         self.state.counts = self.tally.calls.get();
         self.state.sample_counts = self.tally.samples.get();
         self.state.seconds = limits.seconds();
+        limits.failed(); // notes it where that was on another rank
         self.error = limits.error();
+        self.reductions += limits.reductions();
     }
 
     fn limit(&self, limits: &Limits<'_>) -> Option<Termination> {
@@ -158,13 +162,15 @@ impl<'r, T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Hess
         let at = batch.expand(x);
         let value = at.value();
         self.tally.value(drawn.gradient.len());
-        if limits.note(batch.take_error()) || !value.is_finite() {
+        limits.note(batch.take_error());
+        if limits.failed() || !value.is_finite() {
             return Err(Outcome::NoStep(Failure::NotFinite(Evaluation::Value)));
         }
         at.gradient(&mut self.gradient);
         self.tally.gradient(drawn.gradient.len());
         let norm = kernels::norm(&self.gradient);
-        if limits.note(batch.take_error()) || !norm.is_finite() {
+        limits.note(batch.take_error());
+        if limits.failed() || !norm.is_finite() {
             return Err(Outcome::NoStep(Failure::NotFinite(Evaluation::Gradient)));
         }
         self.state.gradient_norm = norm;
@@ -415,6 +421,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Run<T> f
             termination,
             seconds: state.seconds,
             error: limits.error(),
+            reductions: self.reductions,
             memory_numbers: dim * (5 + inner + usize::from(!self.product.borrow().is_empty())),
             asymmetry: state.asymmetry,
             steps: state.history.len(),

@@ -9,7 +9,7 @@ use super::run::{HessianFreeRun, SolverState, whole_value};
 use super::state::HessianFreeState;
 use super::subspace_descent::SubspaceStep;
 use super::tally::Tally;
-use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension};
+use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension, space};
 use crate::control::{Batches, Progress, Report, Run, Termination};
 use crate::curvature::{LearnedPreconditioner, ProductRecord};
 use crate::operator::{Counts, SampledObjective};
@@ -44,7 +44,7 @@ impl HessianFree {
     {
         let mut run = self.start(objective, preconditioner, x0)?;
         let termination = loop {
-            if observer(&run.progress()).is_break() {
+            if space::agree([observer(&run.progress()).is_break()]) == [true] {
                 break Termination::Observer;
             }
             if let Some(termination) = run.iterate()? {
@@ -73,7 +73,7 @@ impl HessianFree {
         check_positive_dimension("the objective's dimension", dim)?;
         check_positive_dimension("the objective's samples", samples)?;
         check_length("x0", x0, dim)?;
-        check_finite("x0", x0)?;
+        space::accepted(check_finite("x0", x0))?;
         self.check()?;
         let size = self.gradient_batch.size(0, samples);
         let state = HessianFreeState {
@@ -152,6 +152,7 @@ impl HessianFree {
             product: RefCell::default(),
             drawn: Drawn::default(),
             error: None,
+            reductions: 0,
             record,
         })
     }

@@ -61,12 +61,15 @@ where
     G: Globalisation,
 {
     let (m, n) = (fit.model().output_dim(), fit.model().dim());
-    check_positive_dimension("the number of parameters", n)?;
-    check_positive_dimension("the number of residuals", m)?;
-    check_length("x0", x0, n)?;
-    check_finite("x0", x0)?;
-    fit.bounds().map_or(Ok(()), |bounds| bounds.check(x0))?;
-    stopping.check()?;
+    let check = || {
+        check_positive_dimension("the number of parameters", n)?;
+        check_positive_dimension("the number of residuals", m)?;
+        check_length("x0", x0, n)?;
+        check_finite("x0", x0)?;
+        fit.bounds().map_or(Ok(()), |bounds| bounds.check(x0))?;
+        stopping.check()
+    };
+    space::accepted(check())?;
     let weighs = !fit.loss().is_identity();
     let oracle = Residuals { fit, model: CountedModel::new(fit.model()), scaling, acceleration };
     let state = FitState::new(m, n, source, LossSum::new(m, fit.block(), weighs));

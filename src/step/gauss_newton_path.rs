@@ -1,4 +1,4 @@
-//! Which path solutions a least-squares loop: dense factors or a Golub–Kahan space, chosen at the first point.
+//! Which path solves a least-squares loop: dense factors or a Golub–Kahan space, chosen at the first point.
 
 use super::dense_least_squares::DenseLeastSquares;
 use super::family::{Accuracy, InnerSolver, InnerStop};

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::block_jacobian::BlockJacobian;
+use super::blocks::BlockJacobian;
 use super::{Around, Counts, LinearMap, Linearization, Model, Units};
 use crate::base::{CallbackError, Scalar};
 

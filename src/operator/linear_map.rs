@@ -1,6 +1,6 @@
 //! A rectangular matrix that is only ever seen through its products.
 
-use super::block_jacobian::BlockJacobian;
+use super::blocks::BlockJacobian;
 use super::callback::WriteFn;
 use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar};
 

@@ -27,7 +27,7 @@ use crate::base::{Scalar, columns::Columns, kernels, space};
 use crate::operator::LinearMap;
 
 /// Products made on entering a point, at most: the norms of the columns, or a J that is large along its gradient, save some.
-pub(super) const ENTRY_COST: usize = 3;
+pub const ENTRY_COST: usize = 3;
 /// A space of at most so many dimensions in all is filled, for few products: where J is ill-conditioned the last ones
 /// may gain the most, and no residual tells before.
 const FILLED: usize = 32;

@@ -16,12 +16,10 @@
 
 use super::deflation::Deflation;
 use super::explicit::ExplicitSchur;
-use super::family::{Accuracy, InnerSolver, InnerStop};
-use super::gauss_newton::{GaussNewtonSteps, System};
 use super::reduced_system::ReducedSystem;
-use super::spectral::{Solution, Subproblem};
 use crate::base::{Scalar, kernels, parallel::over_parts, small};
 use crate::operator::{BlockJacobian, BlockLayout, BlockValues, LinearMap};
+use crate::step::{Accuracy, GaussNewtonSteps, InnerSolver, InnerStop, Solution, Subproblem, System};
 
 /// The products with J and Jᵀ that a pass counts as.
 const PASS: usize = 2;

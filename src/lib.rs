@@ -110,7 +110,7 @@
 //! - [`NaturalGradient`]: a step is shortened by what was met, not by a fixed factor, and its length goes on from the last
 //!   step's best one where the bound on the divergence allows more.
 //! - Bundle adjustment: points are eliminated by orthogonal factors whose product is never formed; the explicit reduced
-//!   matrix is a preconditioner that outlives its λ; without it, slow directions of one system deflate the next.
+//!   matrix is a preconditioner that outlives its λ.
 //! - [`minres`]: the recurrences propose, a true residual decides, and the method starts again where they lost it.
 //!
 //! [`AdaGrad`]: first_order::AdaGrad

@@ -1,7 +1,6 @@
 //! Floor 4: least squares in residual blocks. Parameter blocks are eliminated, the Schur complement is factored or solved
 //! by conjugate gradients; the blocks themselves are declared on the [operators' floor](crate::operators::BlockStructure).
 
-mod deflation;
 mod explicit;
 mod factor;
 mod reduced_pattern;

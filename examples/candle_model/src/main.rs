@@ -141,7 +141,7 @@ fn run(seconds: f64) -> Result<(), Box<dyn std::error::Error>> {
     let whole: Vec<usize> = (0..train.len()).collect();
     println!("{} images, {} for the test, {} parameters\n", train.len(), test.len(), Convolutional.dim());
     let mut table = Table { value: |x: &[f32]| objective.batch(&whole).value(x), samples: train.len(), next: 0 };
-    let stopping = Stopping { max_time: Some(Duration::from_secs_f64(seconds)), ..Stopping::default() };
+    let stopping = Stopping { max_time: Duration::from_secs_f64(seconds), ..Stopping::default() };
 
     // Hessian-free, without a rate. A network of candle has no Kronecker factors: more products stand in for them.
     table.begin("Hessian-free");

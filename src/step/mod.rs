@@ -11,8 +11,6 @@ mod dense_least_squares;
 mod family;
 mod gauss_newton;
 mod golub_kahan;
-#[cfg(test)]
-mod golub_kahan_tests;
 mod inner;
 mod krylov;
 mod least_squares_steps;

@@ -1,6 +1,7 @@
 //! Floor 4: least squares in residual blocks. Parameter blocks are eliminated, the Schur complement is factored or solved
 //! by conjugate gradients; the blocks themselves are declared on the [operators' floor](crate::operators::BlockStructure).
 
+mod chunk_task;
 mod explicit;
 mod factor;
 mod reduced_pattern;

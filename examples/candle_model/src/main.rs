@@ -21,7 +21,15 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use newton_krylov::{Batches, Counts, HessianFree, LeastSquares, Metric, Model, Objective, Run, SampledModel, SampledObjective, Stopping, check, fit_samples, first_order::{Adam, FirstOrder, GradientMethod}, hessian_free::{CurvatureBatch, GradientBatch, StepMethod, SubspaceDescent}, losses::SoftmaxCrossEntropy, random::SplitMix64};
+use newton_krylov::{
+    Batches, Counts, HessianFree, LeastSquares, Metric, Model, Objective, Run, SampledModel, SampledObjective,
+    Stopping, check,
+    first_order::{Adam, FirstOrder, GradientMethod},
+    fit_samples,
+    hessian_free::{CurvatureBatch, GradientBatch, StepMethod, SubspaceDescent},
+    losses::SoftmaxCrossEntropy,
+    random::SplitMix64,
+};
 
 use framework_model::{Network, OnData, keep_graphs};
 
@@ -146,7 +154,11 @@ fn run(seconds: f64) -> Result<(), Box<dyn std::error::Error>> {
     // Hessian-free, without a rate. A network of candle has no Kronecker factors: more products stand in for them.
     table.begin("Hessian-free");
     let solver = HessianFree {
-        method: StepMethod::SubspaceDescent(SubspaceDescent { products: 10, search: true, ..SubspaceDescent::default() }),
+        method: StepMethod::SubspaceDescent(SubspaceDescent {
+            products: 10,
+            search: true,
+            ..SubspaceDescent::default()
+        }),
         gradient_batch: GradientBatch { first: 300, ..GradientBatch::default() },
         curvature_batch: CurvatureBatch { least: 150, ..CurvatureBatch::default() },
         damping: 1.0,

@@ -103,7 +103,8 @@ impl Chain {
             ($solver:expr) => {
                 Box::new(move || {
                     let executor = core::Executor::new(self.clone(), $solver);
-                    let run = executor.configure(|state| state.param(self.start()).max_iters(20_000)).ctrlc(false).run();
+                    let run =
+                        executor.configure(|state| state.param(self.start()).max_iters(20_000)).ctrlc(false).run();
                     let x = END.take().or_else(|| run.ok()?.state().get_best_param().cloned());
                     let counts = counted();
                     x.map(|x| Outcome { x, counts })

@@ -82,7 +82,8 @@ impl<'s> Limits<'s> {
 
     /// The same on this rank.
     fn here(&self) -> [bool; 3] {
-        let late = self.stopping.max_time.is_some_and(|most| self.time() >= most);
+        let most = self.stopping.max_time;
+        let late = most < Duration::MAX && self.time() >= most;
         [self.error.borrow().is_some(), self.stopping.cancellation.is_cancelled(), late]
     }
 

@@ -1,7 +1,7 @@
 //! The trust-region method: Conn, Gould & Toint, *Trust-Region Methods* (2000), algorithm 6.1.1.
 //!
 //! The radius follows Lin & Moré (SIAM J. Optim. 9 (1999), TRON, section 3): by interpolation between fixed bounds. We
-//! differ in two ways, both free of products since the stored space solutions any radius: a step that lies on the
+//! differ in two ways, both free of products since the stored space solves for any radius: a step that lies on the
 //! boundary and is well predicted is tried again with twice the radius before it is taken (where that is no better, the
 //! next radius lies between the two, at most at √2 times the smaller), and the first radius is the length of the step to
 //! the minimum along −g, corrected in the same manner, so it needs no guess and no unit.
@@ -53,7 +53,7 @@ const GOOD: f64 = 0.75;
 pub struct TrustRegion {
     /// When the run ends.
     pub stopping: Stopping,
-    /// Which path solutions: Krylov or dense.
+    /// How subproblems are solved: Krylov or dense.
     pub inner: InnerSolver,
     /// Storage.
     pub memory: Memory,

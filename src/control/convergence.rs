@@ -62,6 +62,11 @@ impl Measures {
         self.position.max(self.tolerance.sqrt() * self.farthest)
     }
 
+    /// Whether a step is short enough for any of the rules.
+    pub fn near(&self, step: f64) -> bool {
+        step <= self.tolerance.max(self.epsilon.sqrt().sqrt()) * self.size()
+    }
+
     /// Whether a point that promises no more has converged.
     pub fn settle(&self, promise: Promise) -> bool {
         let size = self.size();

@@ -137,7 +137,6 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         if held_back || solution.on_boundary && solution.shift == 0.0 {
             return false;
         }
-        let Some(promise) = self.place.promise(self.state, solution, inner) else { return false };
         let position = kernels::norm(self.x);
         let measures = Measures {
             epsilon: T::epsilon_f64(),
@@ -151,7 +150,11 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
             farthest: track.farthest.max(position),
         };
         self.track.farthest = measures.farthest;
-        measures.settle(Promise { accurate, ..promise })
+        if !measures.near(solution.norm) {
+            return false; // and the spectrum, which a promise needs, is not asked for
+        }
+        let promise = self.place.promise(self.state, solution, inner);
+        promise.is_some_and(|promise| measures.settle(Promise { accurate, ..promise }))
     }
 
     /// Comes back to a trial that was better than the longer one after it; the model gives the step again for nothing.

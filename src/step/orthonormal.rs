@@ -84,6 +84,10 @@ impl<T: Scalar> OrthonormalBasis<T> {
     /// U ← UQ for Q given by columns, fewer than U has.
     pub fn multiply(&mut self, q: &[T]) {
         let (dim, m) = (self.dim, self.len);
+        if q.is_empty() {
+            self.len = 0;
+            return;
+        }
         let keep = q.len() / m;
         for start in (0..dim).step_by(ROWS) {
             let height = ROWS.min(dim - start);

@@ -35,8 +35,10 @@ pub struct Projected {
     /// The unit of A.
     unit: f64,
     factors: Factors,
-    /// The shift of the last solution: where the next search begins.
+    /// The shift of the last solution, and that of the last for another model: where searches begin, so that the same
+    /// subproblem has the same solution to the last bit.
     hint: f64,
+    start: f64,
     eigen: Eigen,
     decomposed: bool,
     /// Eigenvalues as they are.
@@ -57,6 +59,7 @@ impl Projected {
             unit: 0.0,
             factors: Factors::new(capacity),
             hint: 0.0,
+            start: 0.0,
             eigen: Eigen::new(if capacity <= EAGER { capacity } else { 0 }),
             decomposed: false,
             values: zeros(),
@@ -66,7 +69,7 @@ impl Projected {
     }
 
     pub fn clear(&mut self) {
-        (self.unit, self.hint) = (0.0, 0.0);
+        (self.unit, self.hint, self.start) = (0.0, 0.0, 0.0);
         self.truncate(0);
     }
 
@@ -89,7 +92,7 @@ impl Projected {
         }
         larger.linear[..k].copy_from_slice(&self.linear[..k]);
         larger.y[..k].copy_from_slice(&self.y[..k]);
-        (larger.len, larger.unit, larger.hint) = (k, self.unit, self.hint);
+        (larger.len, larger.unit, larger.hint, larger.start) = (k, self.unit, self.hint, self.start);
         *self = larger;
     }
 
@@ -114,6 +117,7 @@ impl Projected {
         let factor = if self.unit == 0.0 { 1.0 } else { self.unit / unit };
         self.matrix.iter_mut().for_each(|a| *a *= factor);
         self.hint *= factor;
+        self.start *= factor;
         self.unit = unit;
         self.changed();
     }
@@ -122,6 +126,11 @@ impl Projected {
     fn changed(&mut self) {
         self.factors.rows = 0;
         self.decomposed = false;
+    }
+
+    /// The model is another one: searches begin at the last solution's shift.
+    pub fn begin(&mut self) {
+        self.start = self.hint;
     }
 
     /// Takes the last row away again.
@@ -145,7 +154,7 @@ impl Projected {
         for (row, from) in self.matrix.chunks_exact_mut(self.capacity).zip(matrix.chunks_exact(len)) {
             row[..len].copy_from_slice(from);
         }
-        (self.unit, self.hint) = (unit, 0.0);
+        (self.unit, self.hint, self.start) = (unit, 0.0, 0.0);
         self.changed();
     }
 
@@ -298,7 +307,7 @@ impl Projected {
             factors: &mut self.factors,
             y: &mut self.y[..k],
         };
-        let solution = secular::solution(units.of_question(subproblem), self.hint, &mut shifted)?;
+        let solution = secular::solution(units.of_question(subproblem), self.start, &mut shifted)?;
         self.hint = solution.shift;
         Some(self.finish(&units, solution))
     }

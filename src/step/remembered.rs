@@ -327,6 +327,7 @@ impl<T: Scalar> RememberedModel<T> {
             }
         }
         (self.direction, self.work) = (s_unit, z);
+        self.core.begin();
         if self.core.len() == self.dim && !space::in_parts() && !self.basis.is_identity() {
             self.core.rotate(|i, j| self.basis.entry(i, j));
             self.basis.become_identity();

@@ -138,11 +138,6 @@ impl Projected {
         self.truncate(self.len - 1);
     }
 
-    /// Whether the spectrum is known.
-    pub fn is_decomposed(&self) -> bool {
-        self.decomposed
-    }
-
     /// Replaces b.
     pub fn set_linear(&mut self, linear: impl Iterator<Item = f64>) {
         self.linear.iter_mut().zip(linear).for_each(|(b, value)| *b = value);
@@ -295,9 +290,6 @@ impl Projected {
 
     /// As [`solution`](Self::solution), where Cholesky factors can give it.
     pub fn definite_answer(&mut self, subproblem: Subproblem) -> Option<Solution> {
-        if self.decomposed {
-            return None;
-        }
         let (k, units) = (self.len, self.units());
         self.c[..k].iter_mut().zip(&self.linear).for_each(|(c, &b)| *c = b * units.linear);
         let mut shifted = Model {

@@ -165,9 +165,6 @@ impl<T: Scalar> RememberedModel<T> {
             self.b[..m].copy_from_slice(self.core.coefficients());
             return Some((solution, 0.0));
         }
-        if self.core.is_decomposed() {
-            return None;
-        }
         self.c[..m].fill(0.0);
         self.c[m] = self.complement;
         self.core.push(&self.c[..=m], outside);

@@ -16,8 +16,8 @@
 
 use std::ops::ControlFlow;
 
-use super::convergence::{Measures, Promise};
-use super::globalisation::{Globalisation, Trial};
+use super::convergence::Promise;
+use super::globalisation::{Globalisation, Trial, reach};
 use super::track::{Pending, Track};
 use super::{EqualRatios, Evaluation, Judgement, Limits, Progress, Report, Run, Stopping, Termination};
 use crate::base::{
@@ -32,12 +32,6 @@ const MOST_LENGTHENINGS: usize = 20;
 const MOST_REJECTIONS: usize = 200;
 /// Steps in a row, within rounding of f, that do not lower the gradient.
 const MOST_ROUNDING_STEPS: usize = 4;
-
-/// λ‖δ‖² as a share of −gᵀδ, the sum of it and δᵀMδ, up to which a step counts as the model's minimum.
-const HELD_BACK: f64 = 0.1;
-
-/// Steps within which a run may turn out to have been started at a minimum, which is worth an accurate look.
-const RESTART: usize = 2;
 
 /// A number, or why the run is over.
 pub(crate) type Outcome<V> = std::result::Result<V, Termination>;
@@ -69,6 +63,11 @@ pub(crate) trait Oracle<T: Scalar> {
     /// The problem at x.
     fn place<'a>(&'a self, frame: &'a Self::Frame, x: &'a [T]) -> impl LocalProblem<T, Self> + 'a;
 
+    /// ∇f(x)ᵀv, with room for a gradient, where that can be had at any x.
+    fn slope(&self, _x: &[T], _v: &[T], _gradient: &mut [T]) -> Option<f64> {
+        None
+    }
+
     /// r(x), for least squares.
     fn residual(_state: &Self::State) -> Option<&[T]> {
         None
@@ -91,6 +90,15 @@ pub(crate) enum Entry {
     NotFinite,
     /// The run came back to this point, where it is known.
     Known,
+}
+
+/// How accurate a solution is to be, if not as the last steps were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Look {
+    /// As where nothing is known of the last step.
+    Rough,
+    /// It leaves next to nothing of the gradient.
+    Accurate,
 }
 
 /// What a small gradient is worth.
@@ -147,12 +155,25 @@ pub(crate) trait LocalProblem<T: Scalar, O: Oracle<T> + ?Sized> {
     ) -> Outcome<(Solution, InnerStop)>;
 
     /// What the model still promises with this solution, if it is convex as far as is known.
-    fn promise(&self, _state: &mut O::State, _solution: &Solution, _inner: InnerStop) -> Option<Promise> {
+    fn promise(&self, _state: &mut O::State, _x: &[T], _solution: &Solution, _inner: InnerStop) -> Option<Promise> {
         None
     }
 
-    /// The next solutions at this point are to leave next to nothing of the gradient.
-    fn be_accurate(&self, _state: &mut O::State) {}
+    /// Whether it ever promises anything: whether the metric is the curvature of f.
+    fn promises(&self) -> bool {
+        false
+    }
+
+    /// Whether what is remembered is the whole matrix at the point before.
+    fn remembers_all(&self, _state: &O::State) -> bool {
+        false
+    }
+
+    /// The next solutions at this point are to come from products at it, and to be as accurate as that.
+    fn look_closer(&self, _state: &mut O::State, _look: Option<Look>) {}
+
+    /// The space at this point is forgotten, and what is remembered trusted again if it was: as before a closer look.
+    fn look_away(&self, _state: &mut O::State, _remembered: bool) {}
 
     /// Evaluates f at track.other_x and compares it with what the solution predicts.
     fn judge(
@@ -253,7 +274,7 @@ impl<'r, T: Scalar, O: Oracle<T>, G: Globalisation> DescentRun<'r, T, O, G> {
         let place = oracle.place(frame, x);
         let mut visit = Visit { oracle: &*oracle, place, state, globalisation, track, limits, x };
         let (termination, moves) = match visit.arrive(observer)? {
-            Arrival::Stay => match visit.find_step() {
+            Arrival::Stay => match visit.find_step().or_else(|termination| visit.conclude(termination)) {
                 Ok(()) => (None, true),
                 Err(termination) => (Some(termination), false),
             },
@@ -313,19 +334,19 @@ impl<T: Scalar, O: Oracle<T>, G: Globalisation> Run<T> for DescentRun<'_, T, O, 
     }
 }
 
-/// One visit to a point.
-struct Visit<'v, 'r, T: Scalar, O: Oracle<T>, P, G> {
+/// One visit to a point. How it may be the last: [`ending`](super::ending).
+pub(super) struct Visit<'v, 'r, T: Scalar, O: Oracle<T>, P, G> {
     oracle: &'v O,
-    place: P,
-    state: &'v mut O::State,
-    globalisation: &'v mut G,
-    track: &'v mut Track<T>,
-    limits: &'v Limits<'r>,
-    x: &'v [T],
+    pub(super) place: P,
+    pub(super) state: &'v mut O::State,
+    pub(super) globalisation: &'v mut G,
+    pub(super) track: &'v mut Track<T>,
+    pub(super) limits: &'v Limits<'r>,
+    pub(super) x: &'v [T],
 }
 
 impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_, '_, T, O, P, G> {
-    fn limit(&self) -> Option<Termination> {
+    pub(super) fn limit(&self) -> Option<Termination> {
         self.limits.note(self.oracle.take_error());
         self.limits.reached(self.track.steps(), self.oracle.counts())
     }
@@ -408,6 +429,9 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
                 kernels::axpby(1.0, &track.gradient, -1.0, &mut track.new_gradient);
                 self.place.learn(self.state, track, &pending, rejected);
                 self.globalisation.taken(&pending.trial);
+                if pending.trial.after == pending.trial.before {
+                    self.track.resolution = self.track.resolution.max(pending.trial.predicted);
+                }
             }
         }
         self.track.products_before = counts.all_products();
@@ -436,15 +460,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
     }
 
     fn confirm(&mut self) -> Outcome<Arrival> {
-        match self.place.confirm(self.state, self.track, self.limits) {
-            Confirmation::Minimum => Err(Termination::GradientTolerance),
-            Confirmation::End(termination) => Err(termination),
-            Confirmation::Lower(value) => {
-                self.track.left_saddle = Some(self.track.value);
-                (self.track.value, self.track.gradient_norm) = (value, f64::NAN);
-                Ok(Arrival::Move)
-            }
-        }
+        self.conclude(Termination::GradientTolerance).map(|()| Arrival::Move)
     }
 
     /// Whether the run goes back to the point before, or ends there.
@@ -474,7 +490,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
                 return small;
             }
         }
-        if track.rounding_steps >= if track.stationary { 1 } else { MOST_ROUNDING_STEPS } {
+        if track.stationary && track.rounding_steps > 0 {
             return Some(self.stalled(Termination::Stalled));
         }
         self.limit().map(|limit| if track.stationary { Termination::GradientTolerance } else { limit })
@@ -531,7 +547,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
                 self.track.pending = Some(Pending { trial, verdict, inner, control });
                 return Ok(());
             }
-            if ratios.reject(trial.ratio, trial.norm()) {
+            if ratios.reject(trial.ratio, trial.norm()) && self.still_falls() {
                 return Err(self.stalled(Termination::InconsistentGradient));
             }
             self.reject(&trial, Evaluation::Value);
@@ -562,57 +578,6 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         judged.map(|(trial, verdict)| (trial, verdict, inner))
     }
 
-    /// Whether the model's minimum is where the run is. Where that seems so from a solution that leaves much of the gradient,
-    /// a more accurate one is asked for.
-    fn settled(&mut self, solution: &mut Solution, inner: &mut InnerStop) -> bool {
-        if *inner == InnerStop::Remembered || !self.seems_settled(solution, *inner, true) {
-            return self.seems_settled(solution, *inner, false);
-        }
-        if !matches!(inner, InnerStop::Exhausted | InnerStop::Dense | InnerStop::NotFinite) {
-            if self.track.steps() > RESTART {
-                return self.seems_settled(solution, *inner, false);
-            }
-            self.place.be_accurate(self.state);
-            let proposed = self.place.propose(self.state, self.track, self.globalisation, self.limits, true);
-            let Ok(accurate) = proposed else { return false };
-            (*solution, *inner) = accurate;
-        }
-        self.seems_settled(solution, *inner, true)
-    }
-
-    fn gradient_small(&self) -> bool {
-        let tolerance = self.limits.stopping().gradient_tolerance::<T>(self.track.reference_gradient_norm);
-        self.track.gradient_norm <= tolerance
-    }
-
-    fn seems_settled(&mut self, solution: &Solution, inner: InnerStop, accurate: bool) -> bool {
-        let (track, stopping) = (&*self.track, self.limits.stopping());
-        let gradient_small = self.gradient_small();
-        if inner == InnerStop::NotFinite {
-            return gradient_small; // there is nothing else to go by
-        }
-        // A step that is held back is not the model's minimum.
-        let held_back = solution.shift * solution.norm * solution.norm > HELD_BACK * -solution.slope;
-        if held_back || solution.on_boundary && solution.shift == 0.0 {
-            return false;
-        }
-        let Some(promise) = self.place.promise(self.state, solution, inner) else { return false };
-        let position = kernels::norm(self.x);
-        let measures = Measures {
-            epsilon: T::epsilon_f64(),
-            tolerance: stopping.relative_tolerance::<T>(),
-            gradient_norm: track.gradient_norm,
-            first_gradient_norm: track.initial_gradient_norm,
-            gradient_small,
-            value: track.value,
-            gained: track.initial_value - track.value,
-            position,
-            farthest: track.farthest.max(position),
-        };
-        self.track.farthest = measures.farthest;
-        measures.settle(Promise { accurate, ..promise })
-    }
-
     /// Comes back to a trial that was better than the longer one after it; the model gives the step again for nothing.
     fn settle(&mut self, trial: Trial, control: f64) -> Outcome<()> {
         self.globalisation.restore(control);
@@ -622,12 +587,23 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         Ok(())
     }
 
+    /// Whether the gradient at the end of a trial, where f has risen, says that it falls on. Beyond a minimum it does not.
+    fn still_falls(&mut self) -> bool {
+        let Track { other_x, step, new_gradient, .. } = &mut *self.track;
+        self.oracle.slope(other_x, step, new_gradient).is_none_or(|slope| slope < 0.0)
+    }
+
     /// Counts a step that failed and shortens the next. A remembered step that failed is not shortened: products at
     /// this point will say more.
     fn reject(&mut self, trial: &Trial, evaluation: Evaluation) {
         self.track.rejected(trial, evaluation);
         if !self.place.knows_better(self.state) {
-            self.globalisation.shorten(trial);
+            // Least squares has lengths of its own, and starts with that of x.
+            let reach = match O::residual(self.state) {
+                None => reach(self.x, self.track.value, self.track.gradient_norm),
+                Some(_) => f64::INFINITY,
+            };
+            self.globalisation.shorten(&trial.within(reach));
         }
         self.place.rejected(self.state);
     }
@@ -635,11 +611,6 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
     /// The reason to give when no step is to be found.
     fn stalled(&self, otherwise: Termination) -> Termination {
         match self.track.stalled(self.place.asymmetry(self.state), otherwise) {
-            // A small gradient, and no step that helps: nothing tells this from a minimum.
-            // (Least squares has a test of its own for that.)
-            Termination::Stalled if O::residual(self.state).is_none() && self.gradient_small() => {
-                Termination::GradientTolerance
-            }
             // Of the rules for steps only bare ones go up.
             Termination::NotFinite(_) if self.track.value > self.track.initial_value && self.globalisation.bare() => {
                 Termination::Diverged

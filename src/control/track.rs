@@ -41,6 +41,8 @@ pub(crate) struct Track<T> {
     pub left_saddle: Option<f64>,
     /// The largest ‖x‖ met.
     pub farthest: f64,
+    /// The largest decrease that was promised for a step between two values that are the same.
+    pub resolution: f64,
     pub gradient: Vec<T>,
     /// The gradient at a new point; once its step was taken, the change y = g₊ − g.
     pub new_gradient: Vec<T>,
@@ -81,6 +83,7 @@ impl<T: Scalar> Track<T> {
             stationary: false,
             left_saddle: None,
             farthest: 0.0,
+            resolution: 0.0,
             gradient: zeros(),
             new_gradient: zeros(),
             step: zeros(),

@@ -93,7 +93,7 @@ impl Radius {
 
 impl Globalisation for Radius {
     fn start(&mut self, scales: Scales) {
-        self.radius = scales.length();
+        self.radius = scales.length;
     }
 
     fn subproblem(&self) -> Subproblem {

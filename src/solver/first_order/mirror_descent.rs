@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 
 use super::method::check_rate;
 use super::oracle::{Exact, Oracle, Preconditioned};
-use super::walk::{Limits, Moved, Mover, Place, walk};
+use super::walk::{Limits, Moved, Mover, Place, Since, walk};
 use crate::base::{CallbackError, Error, Result, Scalar, check_finite, check_length, kernels};
 use crate::control::{Progress, Report, Stopping, Termination, check_start};
 use crate::curvature::mirror_map::MirrorMap;
@@ -250,6 +250,7 @@ impl<T: Scalar, M: MirrorMap, O> Mover<T, InDual<'_, M, O, T>> for Additive {
         place: &mut Place<T>,
         oracle: &mut InDual<'_, M, O, T>,
         _limits: &Limits<'_>,
+        _since: &mut Since,
     ) -> std::result::Result<Moved, Termination> {
         let mut control = self.0;
         for rejected in 0..=MOST_HALVINGS {

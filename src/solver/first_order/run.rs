@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::method::{GradientMethod, Moments, check_moments};
 use super::oracle::{Exact, Sampled};
 use super::schedule::Schedule;
-use super::walk::{Limits, Moved, Mover, Place, walk};
+use super::walk::{Limits, Moved, Mover, Place, Since, walk};
 use crate::base::{Error, Result, Scalar};
 use crate::control::{Batches, Evaluation, Progress, Report, Stopping, Termination, check_start};
 use crate::operator::{Counts, Objective, SampledObjective};
@@ -171,6 +171,7 @@ impl<T: Scalar, M: GradientMethod, O> Mover<T, O> for Rated<'_, M, T> {
         place: &mut Place<T>,
         _oracle: &mut O,
         _limits: &Limits<'_>,
+        _since: &mut Since,
     ) -> std::result::Result<Moved, Termination> {
         let factor = self.schedule.factor(self.moments.steps);
         if factor == 0.0 {

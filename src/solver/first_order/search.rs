@@ -2,7 +2,7 @@
 
 use super::limited_memory::LimitedMemory;
 use super::oracle::{Exact, Oracle, Preconditioned};
-use super::walk::{Limits, Moved, Mover, Place};
+use super::walk::{End, Limits, Moment, Moved, Mover, Place, Since};
 use crate::base::{Scalar, kernels};
 use crate::control::{Evaluation, Found, Line, Point, Rules, Termination, backtrack, rounding, strong_wolfe};
 use crate::operator::Objective;
@@ -33,8 +33,8 @@ pub(super) enum Search {
 pub(super) struct Searcher<T> {
     search: Search,
     preconditionable: bool,
-    memory: LimitedMemory<T>,
-    direction: Vec<T>,
+    pub(super) memory: LimitedMemory<T>,
+    pub(super) direction: Vec<T>,
     /// Gradient, and P⁻¹g, at the last trial.
     trial_gradient: Vec<T>,
     trial_preconditioned: Preconditioned<T>,
@@ -44,7 +44,14 @@ pub(super) struct Searcher<T> {
     kept_gradient: Vec<T>,
     kept_preconditioned: Preconditioned<T>,
     /// The last length; NaN before the first.
-    length: f64,
+    pub(super) length: f64,
+    /// ‖p‖ as a share of ‖−Hg‖: below 1 where that was too long for its squares.
+    unit: f64,
+    /// φ′(0), and the largest decrease that it promised between two values that are the same.
+    slope: f64,
+    resolution: f64,
+    /// Whether the start was already taken for a minimum, and looked at.
+    pub(super) looked: bool,
     least_gradient: f64,
     rounding_steps: usize,
 }
@@ -66,6 +73,10 @@ impl<T: Scalar> Searcher<T> {
             kept_gradient: if wolfe { zeros() } else { Vec::new() },
             kept_preconditioned: Preconditioned::new(preconditionable && wolfe, dim),
             length: f64::NAN,
+            unit: 1.0,
+            slope: 0.0,
+            resolution: 0.0,
+            looked: false,
             least_gradient: f64::INFINITY,
             rounding_steps: 0,
         }
@@ -74,17 +85,20 @@ impl<T: Scalar> Searcher<T> {
     /// Sets p, and returns φ′(0) = gᵀp < 0. Where the matrix is not positive definite p is −g.
     fn aim(&mut self, place: &Place<T>) -> Result<f64, Termination> {
         self.memory.direction(place.preconditioned.or(&place.gradient), &mut self.direction);
+        self.unit = 1.0;
         let slope = kernels::dot(&place.gradient, &self.direction);
         if slope < 0.0 && slope.is_finite() {
             return Ok(slope);
         }
         self.memory.clear();
-        kernels::scale_into(-1.0, &place.gradient, &mut self.direction);
+        // ‖g‖² may leave the range of numbers where ‖g‖ does not.
+        let norm = kernels::norm(&place.gradient);
+        self.unit = norm.recip();
+        kernels::scale_into(-self.unit, &place.gradient, &mut self.direction);
         let slope = kernels::dot(&place.gradient, &self.direction);
         match slope {
             slope if slope < 0.0 && slope.is_finite() => Ok(slope),
-            // ‖g‖² underflows, or overflows: no length can be judged by it.
-            0.0 => Err(Termination::Stalled),
+            _ if norm == 0.0 => Err(Termination::Stalled),
             _ if place.value < -f64::MAX.sqrt() => Err(Termination::Unbounded),
             _ => Err(Termination::NotFinite(Evaluation::Gradient)),
         }
@@ -101,8 +115,8 @@ impl<T: Scalar> Searcher<T> {
                 0.0 => norm.recip(),
                 size => FIRST * size / norm,
             },
-            Search::Armijo => 2.0 * self.length,
-            Search::Shrinking | Search::Wolfe(_) => self.length,
+            Search::Armijo => 2.0 * self.length / self.unit,
+            Search::Shrinking | Search::Wolfe(_) => self.length / self.unit,
         };
         if first > 0.0 && first.is_finite() { first } else { norm.recip() }
     }
@@ -114,6 +128,7 @@ impl<T: Scalar> Searcher<T> {
         limits: &Limits<'_>,
     ) -> Result<(Found, f64), Termination> {
         let slope = self.aim(place)?;
+        self.slope = slope;
         let norm = kernels::norm(&self.direction);
         let first = self.first_length(place, norm);
         let start = Point { length: 0.0, value: place.value, slope };
@@ -159,6 +174,7 @@ impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searcher<T> {
         place: &mut Place<T>,
         oracle: &mut Exact<'_, O>,
         limits: &Limits<'_>,
+        since: &mut Since,
     ) -> Result<Moved, Termination> {
         if place.gradient_norm < self.least_gradient {
             (self.least_gradient, self.rounding_steps) = (place.gradient_norm, 0);
@@ -166,14 +182,15 @@ impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searcher<T> {
         if self.rounding_steps >= MOST_ROUNDING_STEPS {
             return Err(Termination::Stalled);
         }
-        let (found, slope) = match self.search(place, oracle, limits) {
-            // Old pairs may be to blame.
-            Err(Termination::Stalled | Termination::InconsistentGradient) if !self.memory.is_empty() => {
-                self.memory.clear();
-                self.search(place, oracle, limits)?
-            }
-            other => other?,
-        };
+        let mut searched = self.search(place, oracle, limits);
+        // Old pairs may be to blame.
+        if matches!(searched, Err(Termination::Stalled | Termination::InconsistentGradient)) && !self.memory.is_empty()
+        {
+            self.memory.clear();
+            searched = self.search(place, oracle, limits);
+        }
+        since.resolution = since.resolution.max(std::mem::take(&mut self.resolution));
+        let (found, slope) = searched?;
         let Found { point, rejected, kept } = found;
         if kept {
             std::mem::swap(&mut self.trial_gradient, &mut self.kept_gradient);
@@ -189,7 +206,7 @@ impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searcher<T> {
         let decrease = place.value - point.value;
         let within = decrease <= rounding(T::epsilon_f64(), place.value, point.value);
         self.rounding_steps = if within { self.rounding_steps + 1 } else { 0 };
-        self.length = point.length;
+        self.length = point.length * self.unit;
         // Before the exchange: `kept_gradient` is free, and the place's buffers become those of the next trial.
         std::mem::swap(&mut place.gradient, &mut self.trial_gradient);
         std::mem::swap(&mut place.preconditioned, &mut self.trial_preconditioned);
@@ -200,6 +217,17 @@ impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searcher<T> {
             rejected,
             arrived: Some(point.value),
         })
+    }
+
+    fn end(
+        &mut self,
+        place: &mut Place<T>,
+        oracle: &mut Exact<'_, O>,
+        limits: &Limits<'_>,
+        since: &Since,
+        moment: Moment,
+    ) -> Option<End> {
+        self.end_at(place, oracle, limits, since, moment)
     }
 
     fn vectors(&self, dim: usize) -> usize {
@@ -231,12 +259,17 @@ impl<T: Scalar, O: Objective<T>> Line for Trials<'_, '_, '_, T, O> {
             return if far { Err(Termination::Unbounded) } else { Ok(not_finite) };
         }
         searcher.trial_known = self.slopes;
-        if !self.slopes {
-            return Ok(Point { length, value: oracle.value(&place.next), slope: f64::NAN });
+        let point = if self.slopes {
+            let gradient = &mut searcher.trial_gradient;
+            let value = oracle.evaluate(&place.next, gradient, &mut searcher.trial_preconditioned);
+            Point { length, value, slope: kernels::dot(gradient, &searcher.direction) }
+        } else {
+            Point { length, value: oracle.value(&place.next), slope: f64::NAN }
+        };
+        if point.value == place.value {
+            searcher.resolution = searcher.resolution.max(-0.5 * length * searcher.slope);
         }
-        let gradient = &mut searcher.trial_gradient;
-        let value = oracle.evaluate(&place.next, gradient, &mut searcher.trial_preconditioned);
-        Ok(Point { length, value, slope: kernels::dot(gradient, &searcher.direction) })
+        Ok(point)
     }
 
     fn slope(&mut self) -> Result<f64, Termination> {

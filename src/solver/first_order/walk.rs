@@ -12,6 +12,8 @@ use crate::control::{self, Evaluation, History, Iteration, Progress, Report, Sto
 use crate::operator::Counts;
 use crate::step::InnerStop;
 
+/// Steps within which a run may turn out to have been started at a minimum.
+const RESTART: usize = 2;
 /// Steps in a row that do not change x, after which it never will.
 const MOST_STILL_STEPS: usize = 100;
 
@@ -27,6 +29,7 @@ pub(super) struct Place<T> {
 }
 
 /// A step that was made: `next` is where it leads to.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Moved {
     pub step_norm: f64,
     pub control: f64,
@@ -62,10 +65,47 @@ pub(super) trait Mover<T, O> {
         place: &mut Place<T>,
         oracle: &mut O,
         limits: &Limits<'_>,
+        since: &mut Since,
     ) -> std::result::Result<Moved, Termination>;
 
     /// Its storage in vectors of length d.
     fn vectors(&self, dim: usize) -> usize;
+
+    /// Whether, and how, the run is over at this place, where it may be.
+    fn end(&mut self, _: &mut Place<T>, _: &mut O, _: &Limits<'_>, _: &Since, moment: Moment) -> Option<End> {
+        (moment == Moment::Small).then_some(End::Converged)
+    }
+}
+
+/// Why a run may be over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// The gradient is within the tolerance.
+    Small,
+    /// These are its first points.
+    Early,
+    /// No step was found.
+    Stalled,
+}
+
+/// What becomes of it.
+pub(super) enum End {
+    Converged,
+    /// x is no minimum, and `next` has this lower value.
+    Lower(f64),
+}
+
+/// What a run has seen.
+pub(super) struct Since {
+    /// f and ‖g‖ at the start.
+    pub value: f64,
+    pub gradient_norm: f64,
+    /// The largest ‖x‖ met.
+    pub farthest: f64,
+    /// The length of the last step; ∞ before the first.
+    pub step: f64,
+    /// The largest decrease that the slope promised between two values that are the same.
+    pub resolution: f64,
 }
 
 /// Refuses a start at which f cannot be evaluated.
@@ -118,6 +158,13 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
     // The step that led here, its record, and f before it.
     let (mut pending, mut last, mut before): (Option<Moved>, Option<Iteration>, f64) = (None, None, f64::NAN);
     let mut still = 0;
+    let mut since = Since {
+        value: initial_value,
+        gradient_norm: initial_gradient_norm,
+        farthest: kernels::norm(x0),
+        step: f64::INFINITY,
+        resolution: 0.0,
+    };
     let termination = loop {
         if !O::EXACT
             && let Some(limit) = limits.reached(oracle)
@@ -168,8 +215,14 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
             last: last.as_ref(),
         };
         let stop = observer(&progress).is_break();
+        let mut end = None;
         if O::EXACT {
-            let over = finished(stopping, tolerance, &place, last.as_ref(), before);
+            since.farthest = since.farthest.max(kernels::norm(&place.x));
+            let moment = if place.gradient_norm <= tolerance { Some(Moment::Small) } else { None };
+            let moment = moment.or((limits.iterations <= RESTART).then_some(Moment::Early));
+            end = moment.and_then(|moment| mover.end(&mut place, oracle, &limits, &since, moment));
+            let converged = matches!(end, Some(End::Converged)).then_some(Termination::GradientTolerance);
+            let over = converged.or_else(|| finished(stopping, &place, last.as_ref(), before));
             if let Some(termination) = over.or_else(|| limits.reached(oracle)) {
                 break if stop && !termination.converged() { Termination::Observer } else { termination };
             }
@@ -178,10 +231,22 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
             break Termination::Observer;
         }
 
-        let moved = match mover.advance(&mut place, oracle, &limits) {
-            Ok(moved) => moved,
-            Err(termination) => break termination,
+        let advanced = match end {
+            None => mover.advance(&mut place, oracle, &limits, &mut since),
+            Some(_) => Err(Termination::Stalled),
         };
+        if advanced == Err(Termination::Stalled) && end.is_none() && limits.reached(oracle).is_none() {
+            end = mover.end(&mut place, oracle, &limits, &since, Moment::Stalled);
+        }
+        let moved = match (advanced, end) {
+            (_, Some(End::Converged)) => break Termination::GradientTolerance,
+            (_, Some(End::Lower(_))) => place.jump(),
+            (advanced, None) => match advanced {
+                Ok(moved) => moved,
+                Err(termination) => break termination,
+            },
+        };
+        since.step = moved.step_norm;
         if !moved.step_norm.is_finite() {
             break if place.value > initial_value { Termination::Diverged } else { Termination::Unbounded };
         }
@@ -232,6 +297,15 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
     Ok(report)
 }
 
+impl<T: Scalar> Place<T> {
+    /// A step to `next` that no method made.
+    fn jump(&self) -> Moved {
+        let square = |j: usize| (self.next[j].into() - self.x[j].into()).powi(2);
+        let step_norm = kernels::sum_terms(self.x.len(), square).sqrt();
+        Moved { step_norm, control: f64::NAN, ratio: f64::NAN, rejected: 0, arrived: None }
+    }
+}
+
 impl Moved {
     /// The step's entry in the history.
     fn record(&self, value: f64, gradient_norm: f64) -> Iteration {
@@ -275,14 +349,10 @@ impl<T> Best<T> {
 /// Whether the run is over at this place.
 fn finished<T: Scalar>(
     stopping: &Stopping,
-    tolerance: f64,
     place: &Place<T>,
     last: Option<&Iteration>,
     before: f64,
 ) -> Option<Termination> {
-    if place.gradient_norm <= tolerance {
-        return Some(Termination::GradientTolerance);
-    }
     if place.value <= stopping.target_value {
         return Some(Termination::TargetValue);
     }

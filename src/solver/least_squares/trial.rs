@@ -102,7 +102,7 @@ where
             };
             let (point, size) = (weighted(self.x), space::of_residuals(|| kernels::norm(self.residual())));
             let point = if point > 0.0 { point } else { size };
-            globalisation.start(Scales { gradient_norm: track.gradient_norm, curvature: 0.0, point });
+            globalisation.start(Scales { gradient_norm: track.gradient_norm, length: point, point });
         }
         let system = System {
             jacobian: &self.jacobian,

@@ -22,7 +22,8 @@
 //! Then, accurate again, it is enough that
 //!
 //! - p and Σ|gⱼxⱼ| are within the rounding of f and ‖δ‖ ≤ X: where x is at the origin it is no unit; or
-//! - for a run at its start, p ≤ ε^¾|f| and ‖δ‖ ≤ ε^¼X: the run before may have had a less accurate metric; or
+//! - for a run at its start, p and D are at most ε^¾|f| and ‖δ‖ ≤ ε^⅜X: the run before may have had a less accurate
+//!   metric; or
 //! - f is all promise, f ≤ 10p, and p ≤ ½τ²S, and so was nearly f at the start: x is right to τ in the metric, and f
 //!   vanishes where it leads; or
 //! - for a run that is stuck, p is within the rounding of f, or ‖g‖ ≤ τ‖g₀‖ and p ≤ √ε|f|.
@@ -135,9 +136,9 @@ impl Measures {
             || self.gradient_small && nothing_left && promise.step <= epsilon.sqrt().sqrt() * size;
         let (stuck, within) = (self.ending == Ending::Stuck, self.slopes <= rounding);
         let (first, right) = (self.value + self.gained, 0.5 * self.tolerance.powi(2) * promise.position);
-        let close = self.ending == Ending::Restart && p <= epsilon.powf(0.75) * self.value.abs();
+        let close = self.ending == Ending::Restart && p.max(self.gained) <= epsilon.powf(0.75) * self.value.abs();
         let ended = sure && nothing_left && (stuck || within && promise.step <= size)
-            || sure && close && promise.step <= epsilon.sqrt().sqrt() * size
+            || sure && close && promise.step <= epsilon.powf(0.375) * size
             || whole && self.value.abs() <= ALL_PROMISE * p && p.max(first / ALL_PROMISE) <= right
             || stuck && sure && self.gradient_small && p <= epsilon.sqrt() * self.value.abs();
         p >= 0.0 && (arrived || self.ending != Ending::Arrival && ended)
@@ -199,8 +200,9 @@ mod tests {
     fn ends_of_restarted_and_stuck_runs() {
         let arrival = Measures { gradient_small: false, gained: 0.0, ..AT_ONE };
         let [restart, stuck] = [Ending::Restart, Ending::Stuck].map(|ending| Measures { ending, ..arrival });
-        let near = 0.9 * f64::EPSILON.powf(0.25);
+        let near = 0.9 * f64::EPSILON.powf(0.375);
         assert!(restart.settle(promise(5e-12, near)) && !restart.settle(promise(6e-12, near)));
+        assert!(!Measures { gained: 6e-12, ..restart }.settle(promise(5e-12, near)));
         assert!(!restart.settle(promise(5e-12, 1.2 * near)) && !arrival.settle(promise(5e-12, near)));
         // At the origin x is no unit.
         let origin = |run: Measures| Measures { slopes: 1e-18, position: 1e-9, farthest: 1e-9, ..run };

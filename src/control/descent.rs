@@ -28,6 +28,8 @@ use crate::step::{InnerStop, Solution};
 
 /// Times that one step may be lengthened: 2²⁰ times the first.
 const MOST_LENGTHENINGS: usize = 20;
+/// Steps in a row that neither promise nor bring anything, after which least squares gives a flat valley up.
+const MOST_FLAT_STEPS: usize = 20;
 /// Rejections of one step, each at least halving it, after which it is given up.
 const MOST_REJECTIONS: usize = 200;
 /// Steps in a row, within rounding of f, that do not lower the gradient.
@@ -492,6 +494,9 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         }
         if track.stationary && track.rounding_steps > 0 {
             return Some(self.stalled(Termination::Stalled));
+        }
+        if track.flat_steps >= MOST_FLAT_STEPS && O::residual(self.state).is_some() {
+            return Some(Termination::FlatValley);
         }
         self.limit().map(|limit| if track.stationary { Termination::GradientTolerance } else { limit })
     }

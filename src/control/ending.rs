@@ -4,10 +4,10 @@
 //! remembered curvature, or from a space that leaves much of the gradient, is enough to see. Where one may be, products at
 //! x have to say so, and near a start, or where no step helps, an accurate −M⁻¹g that nothing holds back.
 
+use super::Termination;
 use super::convergence::{Ending, Measures, Promise};
 use super::descent::{Confirmation, LocalProblem, Look, Oracle, Outcome, Visit};
 use super::globalisation::{Globalisation, Scales, Trial};
-use super::{Judgement, Termination};
 use crate::base::{Scalar, kernels};
 use crate::step::{InnerStop, Solution, Subproblem};
 
@@ -42,10 +42,15 @@ impl Globalisation for Whole {
 impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_, '_, T, O, P, G> {
     /// Whether the model's minimum is where the run is, with the globalisation's solution as it is in the end.
     pub(super) fn settled(&mut self, solution: &mut Solution, inner: &mut InnerStop) -> bool {
-        if !self.place.promises() {
+        // Least squares has a test of its own, until it is stuck.
+        if !self.place.promises() || O::residual(self.state).is_some() {
             return false;
         }
-        if self.track.steps() <= RESTART && !self.gradient_small() && self.seems_near(solution) {
+        if self.track.steps() <= RESTART
+            && self.track.rejected == 0
+            && !self.gradient_small()
+            && self.seems_near(solution)
+        {
             if self.settles_accurately(Ending::Restart) {
                 return true;
             }
@@ -78,12 +83,11 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         let minimum = match stalled {
             true if promises => self.settles_accurately(Ending::Stuck),
             // A small gradient, and no step that helps: nothing tells this from a minimum.
-            // (Least squares has a test of its own for that.)
-            true => O::residual(self.state).is_none() && self.gradient_small(),
+            true => self.gradient_small(),
             false => true,
         };
         let termination = if minimum { Termination::GradientTolerance } else { termination };
-        if !minimum && !promises {
+        if !minimum && (!promises || O::residual(self.state).is_some()) {
             return Err(termination);
         }
         match self.place.confirm(self.state, self.track, self.limits) {
@@ -125,7 +129,8 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
     }
 
     fn seems_settled(&mut self, solution: &Solution, inner: InnerStop, accurate: bool, ending: Ending) -> bool {
-        let gradient_small = self.gradient_small();
+        // In least squares τ is a cosine.
+        let gradient_small = O::residual(self.state).is_none() && self.gradient_small();
         if inner == InnerStop::NotFinite {
             return gradient_small && ending == Ending::Arrival; // there is nothing else to go by
         }

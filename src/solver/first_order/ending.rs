@@ -50,14 +50,14 @@ impl<T: Scalar> Searcher<T> {
         // A run from here would end with x right to that, where f vanishes.
         let tolerance = if ending == Ending::Restart { measures.limited_tolerance() } else { measures.tolerance };
         let measures = Measures { ending, tolerance, ..measures };
-        let lower = match look(place, oracle, limits, since, &measures) {
-            Seen::Minimum => return Some(End::Converged),
-            Seen::Nothing => return small.then_some(End::Converged),
-            Seen::Lower(value) => value,
-        };
-        self.memory.clear();
-        self.length = f64::NAN;
-        Some(End::Lower(lower))
+        match look(place, oracle, limits, since, &measures) {
+            Some(End::Lower) => {
+                self.memory.clear();
+                self.length = f64::NAN;
+                Some(End::Lower)
+            }
+            end => end.or(small.then_some(End::Converged)),
+        }
     }
 
     /// p and ‖Hg‖.
@@ -70,21 +70,14 @@ impl<T: Scalar> Searcher<T> {
     }
 }
 
-/// What a closer look shows.
-enum Seen {
-    Minimum,
-    /// A point below, in the place's `next`.
-    Lower(f64),
-    Nothing,
-}
-
+/// What a closer look shows, if anything.
 fn look<T: Scalar, O: Objective<T>>(
     place: &mut Place<T>,
     oracle: &Exact<'_, O>,
     limits: &Limits<'_>,
     since: &Since,
     measures: &Measures,
-) -> Seen {
+) -> Option<End> {
     let objective = oracle.objective();
     let Place { x, next, value, gradient, gradient_norm, .. } = place;
     let expansion = objective.expand(x);
@@ -107,8 +100,10 @@ fn look<T: Scalar, O: Objective<T>>(
         promised.is_some_and(|promised| measures.settle(Promise { accurate: true, ..promised }))
     };
     let point = Stationary { x, value: *value, gradient_norm: *gradient_norm, farthest: since.farthest, whole: false };
-    let lower = way_down(objective, &expansion, &point, &limits.run, &mut family, next);
-    lower.map_or(if minimum { Seen::Minimum } else { Seen::Nothing }, Seen::Lower)
+    match way_down(objective, &expansion, &point, &limits.run, &mut family, next) {
+        Some(_) => Some(End::Lower),
+        None => minimum.then_some(End::Converged),
+    }
 }
 
 impl Since {

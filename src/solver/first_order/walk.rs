@@ -91,8 +91,8 @@ pub(super) enum Moment {
 /// What becomes of it.
 pub(super) enum End {
     Converged,
-    /// x is no minimum, and `next` has this lower value.
-    Lower(f64),
+    /// x is no minimum, and `next` is lower.
+    Lower,
 }
 
 /// What a run has seen.
@@ -240,7 +240,7 @@ pub(super) fn walk<T: Scalar, O: Oracle<T>>(
         }
         let moved = match (advanced, end) {
             (_, Some(End::Converged)) => break Termination::GradientTolerance,
-            (_, Some(End::Lower(_))) => place.jump(),
+            (_, Some(End::Lower)) => place.jump(),
             (advanced, None) => match advanced {
                 Ok(moved) => moved,
                 Err(termination) => break termination,

@@ -8,8 +8,9 @@
 //!   minimum longer Gauss–Newton steps that do decrease the value led to worse basins (54 of 54 of NIST's problems are
 //!   solved without, 52 with).
 //!
-//! The loop is [`DescentRun`]. Steps, trials and bounds: [`trial`]; the end: [`stationarity`].
+//! The loop is [`DescentRun`]. Steps, trials and bounds: [`trial`]; the end: [`stationarity`], [`null_directions`].
 
+mod null_directions;
 mod stationarity;
 mod trial;
 

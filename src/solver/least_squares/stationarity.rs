@@ -83,6 +83,7 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, 
             }
         }
         fit.terms = terms.max(met.min(fit.initial_size));
+        track.resolution = ROUNDING * T::epsilon_f64() * (2.0 * track.value).sqrt() * fit.terms;
         track.measure = if largest == 0.0 { 0.0 } else { largest / size };
         fit.orthogonal = verified && largest <= tolerance * size;
         track.stationary = fit.orthogonal || largest <= ROUNDING * T::epsilon_f64() * fit.terms;

@@ -55,12 +55,13 @@
 //!
 //! | floor | what is there |
 //! | --- | --- |
-//! | 5 solver | of any objective: [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`]; any metric under any [`Control`], [`Descent`]; their budget, [`Memory`] |
+//! | 6 solver | of any objective: [`TrustRegion`], [`NewtonCg`], [`CubicRegularization`]; any metric under any [`Control`], [`Descent`]; their budget, [`Memory`] |
 //! | | of least squares: [`LevenbergMarquardt`], [`GaussNewton`] |
 //! | | of models that learn from samples: [`HessianFree`], [`NaturalGradient`] |
 //! | | on a set or over distributions, by a [`mirror_map`] or an [`exponential_family`]: [`MirrorDescent`] |
 //! | | of first order: [`FirstOrder`] runs a [`GradientMethod`] on an objective or on batches, [`GradientDescent`], [`HeavyBall`], [`Nesterov`], [`AdaGrad`], [`FullAdaGrad`], [`RmsProp`], [`Adam`]; with line searches, [`SteepestDescent`], [`Lbfgs`] |
-//! | 4 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`], [`LeastSquaresReport`]; which samples come next, [`Batches`] |
+//! | 5 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`], [`LeastSquaresReport`]; which samples come next, [`Batches`] |
+//! | 4 structured | least squares in residual blocks: elimination, the Schur complement and its factors |
 //! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; those of least squares, [`LeastSquaresSteps`]; linear least squares, [`LinearLeastSquares`], [`linear_least_squares`]; the path they take, [`InnerSolver`] |
 //! | 2 curvature | model + loss + metric: [`fit`], [`fit_samples`], [`Metric`], [`Loss`], [`Likelihood`]; least-squares problems, [`LeastSquares`], from closures, [`least_squares`], [`least_squares_dense`], [`least_squares_from_residuals`]; [`RobustLoss`]; preconditioners: [`with_diagonal`], [`with_preconditioner`], [`Preconditioned`], [`NystromPreconditioner`], [`LimitedMemoryPreconditioner`]; those that learn, [`LearnedPreconditioner`], [`KroneckerPreconditioner`], [`EmpiricalFisherDiagonal`]; [`exponential_family`], [`mirror_map`] |
 //! | 1 operator | [`SymmetricOperator`], [`Objective`], [`Expansion`]; from closures, [`operator`](operator()), [`objective`], [`objective_from_gradient`]; [`LinearMap`], [`Model`], [`BlockStructure`]; of samples, [`SampledModel`], [`SampledObjective`]; combined, [`Shifted`], [`Sum`], [`Scaled`]; counted, [`Counted`] |
@@ -109,7 +110,7 @@
 //! - [`NaturalGradient`]: a step is shortened by what was met, not by a fixed factor, and its length goes on from the last
 //!   step's best one where the bound on the divergence allows more.
 //! - Bundle adjustment: points are eliminated by orthogonal factors whose product is never formed; the explicit reduced
-//!   matrix is a preconditioner that outlives its λ; without it, slow directions of one system deflate the next.
+//!   matrix is a preconditioner that outlives its λ.
 //! - [`minres`]: the recurrences propose, a true residual decides, and the method starts again where they lost it.
 //!
 //! [`AdaGrad`]: first_order::AdaGrad
@@ -156,6 +157,7 @@ mod curvature;
 mod operator;
 mod solver;
 mod step;
+mod structured;
 
 pub mod check;
 #[cfg(feature = "models")]

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::{fs, iter};
 
 /// From the bottom up.
-const FLOORS: [&str; 6] = ["base", "operator", "curvature", "step", "control", "solver"];
+const FLOORS: [&str; 7] = ["base", "operator", "curvature", "step", "structured", "control", "solver"];
 /// They may import every floor; no floor imports them.
 const SIDE_ROOMS: [&str; 5] = ["check", "models", "problems", "spectrum", "statistics"];
 

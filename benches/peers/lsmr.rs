@@ -101,7 +101,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let solver = LinearLeastSquares {
         tolerance,
         condition_limit: f64::INFINITY,
-        max_iterations: iterations,
+        max_iterations: Some(iterations),
         ..LinearLeastSquares::default()
     };
     let start = Instant::now();

@@ -121,7 +121,7 @@ fn solve<P: Pose<N>, const N: usize>(
     let stopping = Stopping {
         decrease: arguments.tolerance,
         max_iterations: arguments.iterations,
-        max_time: arguments.seconds.map(Duration::try_from_secs_f64).transpose()?,
+        max_time: arguments.seconds.map_or(Ok(Duration::MAX), Duration::try_from_secs_f64)?,
         ..Stopping::default()
     };
     let bar = ProgressBar::new(arguments.iterations as u64)

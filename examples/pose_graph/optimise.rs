@@ -46,7 +46,7 @@ pub fn optimise<P: Pose<N>, const N: usize>(
         let solver = LevenbergMarquardt {
             stopping: Stopping {
                 max_iterations: stopping.max_iterations - iterations,
-                max_time: stopping.max_time.map(|most| most.saturating_sub(Duration::from_secs_f64(seconds))),
+                max_time: stopping.max_time.saturating_sub(Duration::from_secs_f64(seconds)),
                 ..stopping.clone()
             },
             ..LevenbergMarquardt::default()

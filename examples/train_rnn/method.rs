@@ -89,7 +89,7 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
         Method::Adam => return adam(arguments, seed, objective, x0, see),
     };
     let solver = HessianFree {
-        stopping: Stopping { max_time: Some(Duration::from_secs_f64(arguments.seconds)), ..Stopping::default() },
+        stopping: Stopping { max_time: Duration::from_secs_f64(arguments.seconds), ..Stopping::default() },
         gradient_batch: GradientBatch { first: GRADIENT_BATCH, ..GradientBatch::default() },
         curvature_batch: CurvatureBatch { share: CURVATURE_SHARE, ..CurvatureBatch::default() },
         method,

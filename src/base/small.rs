@@ -159,19 +159,6 @@ pub fn cholesky_solve(factor: &[f64], x: &mut [f64]) {
     lower_transpose_solve(factor, x);
 }
 
-/// out ← Ax, with the factor of [`cholesky`].
-pub fn cholesky_product(factor: &[f64], x: &[f64], out: &mut [f64]) {
-    let n = x.len();
-    let entry = |i: usize, j: usize| if i == j { factor[i * n + i].recip() } else { factor[i * n + j] };
-    out.fill(0.0);
-    for j in 0..n {
-        let sum: f64 = (j..n).map(|i| entry(i, j) * x[i]).sum();
-        if sum.is_finite() {
-            (j..n).for_each(|i| out[i] += entry(i, j) * sum);
-        }
-    }
-}
-
 /// x ← L⁻¹x, with the factor of [`cholesky`].
 pub fn lower_solve(factor: &[f64], x: &mut [f64]) {
     let n = x.len();
@@ -300,9 +287,6 @@ mod tests {
         cholesky(&mut factor, n);
         let mut b = vec![0.0; n];
         add_product(&matrix, &x, &mut b);
-        let mut product = vec![f64::NAN; n];
-        cholesky_product(&factor, &x, &mut product);
-        assert!(b.iter().zip(&product).all(|(b, p)| (b - p).abs() < 1e-12));
         cholesky_solve(&factor, &mut b);
         assert!(b.iter().zip(&x).all(|(b, x)| (b - x).abs() < 1e-12));
         // [1 1; 1 1]: the second unknown is left out. A negative pivot as well.

@@ -1,4 +1,4 @@
-//! Floor 4: control. When a step is good, when a run ends, and what is reported of it.
+//! Floor 5: control. When a step is good, when a run ends, and what is reported of it.
 
 mod batches;
 mod cancellation;

@@ -44,7 +44,7 @@ pub struct Stopping {
     /// Most products. Inner solves are cut short to keep it. Default: no limit.
     pub max_products: usize,
     /// Most wall time; looked at between inner iterations. Default: no limit.
-    pub max_time: Option<Duration>,
+    pub max_time: Duration,
     /// Ends the run from outside. Default: a flag of its own, which nobody raises.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub cancellation: Cancellation,
@@ -62,7 +62,7 @@ impl Default for Stopping {
             max_values: usize::MAX,
             max_gradients: usize::MAX,
             max_products: usize::MAX,
-            max_time: None,
+            max_time: Duration::MAX,
             cancellation: Cancellation::default(),
         }
     }

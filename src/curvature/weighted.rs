@@ -163,9 +163,6 @@ impl<T: Scalar, J: LinearMap<T>> LinearMap<T> for Weighted<'_, T, J> {
     fn evaluations(&self) -> usize {
         self.jacobian.evaluations()
     }
-    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
-        self.jacobian.precondition(shift, r)
-    }
     fn take_error(&self) -> Option<CallbackError> {
         self.jacobian.take_error()
     }

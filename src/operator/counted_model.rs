@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::block_jacobian::BlockJacobian;
+use super::blocks::BlockJacobian;
 use super::{Around, Counts, LinearMap, Linearization, Model, Units};
 use crate::base::{CallbackError, Scalar};
 
@@ -109,9 +109,6 @@ impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
     }
     fn accuracy(&self) -> Option<f64> {
         self.inner.accuracy()
-    }
-    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
-        self.inner.precondition(shift, r)
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.inner.take_error()

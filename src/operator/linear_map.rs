@@ -1,6 +1,6 @@
 //! A rectangular matrix that is only ever seen through its products.
 
-use super::block_jacobian::BlockJacobian;
+use super::blocks::BlockJacobian;
 use super::callback::WriteFn;
 use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar};
 
@@ -71,13 +71,6 @@ pub trait LinearMap<T> {
         0
     }
 
-    /// r ← P⁻¹r with a symmetric positive definite P ≈ JᵀJ + shift·I, if the map knows one; `false`, and `r` is as
-    /// before, if it does not (the default). It changes the number of products that an answer takes, never the answer.
-    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
-        let _ = (shift, r);
-        false
-    }
-
     /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
     /// [`ErrorSlot`](crate::callbacks::ErrorSlot).
     fn take_error(&self) -> Option<CallbackError> {
@@ -127,9 +120,6 @@ impl<T, J: LinearMap<T> + ?Sized> LinearMap<T> for &J {
     }
     fn evaluations(&self) -> usize {
         (**self).evaluations()
-    }
-    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
-        (**self).precondition(shift, r)
     }
     fn take_error(&self) -> Option<CallbackError> {
         (**self).take_error()

@@ -1,7 +1,5 @@
 //! Floor 1: operators and objectives, how they are composed and counted, and what can be built from them.
 
-mod block_jacobian;
-mod block_layout;
 mod blocks;
 mod callback;
 mod closures;
@@ -22,8 +20,7 @@ mod second_order;
 mod summed;
 mod symmetric;
 
-pub(crate) use block_jacobian::{BlockJacobian, BlockValues, ChunkValues, RowWeights};
-pub(crate) use block_layout::{BlockLayout, Chunk, NONE as NO_PARAMETER};
+pub(crate) use blocks::{BlockJacobian, BlockLayout, BlockValues, Chunk, ChunkValues, NO_PARAMETER, RowWeights};
 pub use blocks::{BlockModel, BlockStructure};
 pub use closures::{ClosureObjective, FnOperator, objective, operator};
 pub use compose::{DiagonalOperator, Scaled, Shifted, ShiftedDiagonal, Sum};

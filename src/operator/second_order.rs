@@ -142,9 +142,6 @@ impl<T, L: LinearMap<T>, F> LinearMap<T> for SecondOrderLinearization<'_, T, L, 
     fn evaluations(&self) -> usize {
         self.inner.evaluations()
     }
-    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
-        self.inner.precondition(shift, r)
-    }
     fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
         self.inner.blocks()
     }

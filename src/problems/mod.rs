@@ -19,11 +19,13 @@ mod nist_strd;
 mod number;
 mod pde_energy;
 mod sparse_rows;
+mod wide_sparse;
 
 pub use chained_rosenbrock::ChainedRosenbrock;
 pub use libsvm::{LabeledRows, LibsvmError, LibsvmProblem, parse_libsvm, read_libsvm, read_libsvm_file, write_libsvm};
-pub use logistic_regression::{LogisticExpansion, LogisticRegression, generate_wide_sparse};
+pub use logistic_regression::{LogisticExpansion, LogisticRegression};
 pub use more_garbow_hillstrom::{Minimum, MoreGarbowHillstrom};
 pub use nist_strd::{NistStrd, NistStrdError};
 pub use pde_energy::GinzburgLandau;
 pub use sparse_rows::SparseRows;
+pub use wide_sparse::generate_wide_sparse;

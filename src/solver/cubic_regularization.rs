@@ -53,7 +53,7 @@ const GOOD: f64 = 0.9;
 pub struct CubicRegularization {
     /// When the run ends.
     pub stopping: Stopping,
-    /// Which path solutions: Krylov or dense.
+    /// How subproblems are solved: Krylov or dense.
     pub inner: InnerSolver,
     /// Storage.
     pub memory: Memory,

@@ -58,7 +58,7 @@ pub struct Descent {
     pub damping: f64,
     /// When the run ends.
     pub stopping: Stopping,
-    /// Which path solutions: Krylov or dense.
+    /// How subproblems are solved: Krylov or dense.
     pub inner: InnerSolver,
     /// Storage; nothing is remembered between iterations.
     pub memory: Memory,

@@ -7,14 +7,14 @@
 use std::ops::ControlFlow;
 
 use super::entry_points::minimizes_least_squares;
-use super::least_squares::{Residuals, Scaling, Settings, start};
+use super::least_squares::{GaussNewtonPath, Residuals, Scaling, Settings, start};
 use super::memory::Memory;
 use super::newton_cg::NewtonLineSearch;
 use crate::base::{Result, Scalar};
 use crate::control::{DescentRun, LeastSquaresReport, Progress, Run, Stopping};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::Model;
-use crate::step::{GaussNewtonPath, InnerSolver, Subproblem};
+use crate::step::{InnerSolver, Subproblem};
 
 /// Least squares by the Gauss–Newton method with a line search: for problems that are nearly linear, or whose residuals
 /// nearly vanish, from a good start. [`LevenbergMarquardt`](crate::LevenbergMarquardt) is the robust choice.

@@ -13,14 +13,14 @@ use std::ops::ControlFlow;
 use super::control::Rule;
 use super::damping::Damping;
 use super::entry_points::minimizes_least_squares;
-use super::least_squares::{Residuals, Scaling, Settings, start};
+use super::least_squares::{GaussNewtonPath, Residuals, Scaling, Settings, start};
 use super::memory::Memory;
 use super::trust_region::Radius;
 use crate::base::{Result, Scalar};
 use crate::control::{DescentRun, LeastSquaresReport, Progress, Run, Stopping};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::Model;
-use crate::step::{GaussNewtonPath, InnerSolver};
+use crate::step::InnerSolver;
 
 /// Least squares by Levenberg and Marquardt's method: the default choice.
 ///

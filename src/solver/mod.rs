@@ -1,4 +1,4 @@
-//! Floor 5: solvers.
+//! Floor 6: solvers.
 
 mod bare;
 mod control;

@@ -64,7 +64,7 @@ const AIM: f64 = 0.99;
 pub struct NaturalGradient {
     /// When the run ends.
     pub stopping: Stopping,
-    /// Which path solutions: Krylov or dense.
+    /// How subproblems are solved: Krylov or dense.
     pub inner: InnerSolver,
     /// Storage; nothing is remembered between iterations.
     pub memory: Memory,

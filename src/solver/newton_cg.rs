@@ -45,7 +45,7 @@ const GOOD: f64 = 0.75;
 pub struct NewtonCg {
     /// When the run ends.
     pub stopping: Stopping,
-    /// Which path solutions: Krylov or dense.
+    /// How subproblems are solved: Krylov or dense.
     pub inner: InnerSolver,
     /// Storage.
     pub memory: Memory,

@@ -3,7 +3,7 @@
 //! The radius follows Lin & Moré (SIAM J. Optim. 9 (1999), TRON, section 3): by interpolation between fixed bounds. We
 //! differ in three ways. It stays between the ratios ¼ and ¾ (algorithm 6.1.1 with γ₂ = 1, and MINPACK): where residuals
 //! are large ratios stay there, and a radius that shrinks a little at every step takes hundreds. The others are free of
-//! products, since the stored space solutions any radius: a step that lies on the
+//! products, since the stored space solves for any radius: a step that lies on the
 //! boundary and is well predicted is tried again with twice the radius before it is taken (where that is no better, the
 //! next radius lies between the two, at most at √2 times the smaller), and the first radius is the length of the step to
 //! the minimum along −g, corrected in the same manner, so it needs no guess and no unit.
@@ -55,7 +55,7 @@ const GOOD: f64 = 0.75;
 pub struct TrustRegion {
     /// When the run ends.
     pub stopping: Stopping,
-    /// Which path solutions: Krylov or dense.
+    /// How subproblems are solved: Krylov or dense.
     pub inner: InnerSolver,
     /// Storage.
     pub memory: Memory,

@@ -37,6 +37,7 @@
 
 mod diagonal;
 mod eigenpairs;
+mod end;
 mod estimate;
 mod exact;
 mod extremes;
@@ -48,7 +49,8 @@ mod trace;
 mod tridiagonal;
 
 pub use diagonal::{DiagonalEstimate, diagonal};
-pub use eigenpairs::{Eigenpairs, End};
+pub use eigenpairs::Eigenpairs;
+pub use end::End;
 pub use estimate::Estimate;
 pub use extremes::{Condition, Eigenvalue, Extremes};
 pub use lanczos::Lanczos;

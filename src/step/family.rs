@@ -148,7 +148,7 @@ impl<T: Scalar> StepFamily<T> {
         self.on_dense
     }
 
-    /// Completes the space to the matrix and solutions; `None` if that is not finite.
+    /// Completes the space to the matrix and solves; `None` if that is not finite.
     fn complete(
         &mut self,
         operator: &impl SymmetricOperator<T>,

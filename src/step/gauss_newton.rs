@@ -1,5 +1,5 @@
 //! How a least-squares loop asks for steps: the one interface that the dense, the Golub–Kahan and the block-structured
-//! path solution.
+//! path implement.
 //!
 //! At a point x with residuals r and Jacobian J (both already weighted where the loss is robust) every step is δ = Sz,
 //!

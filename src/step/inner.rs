@@ -2,7 +2,7 @@
 
 use super::remembered::RememberedModel;
 
-/// Which path solutions.
+/// How subproblems are solved.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum InnerSolver {

@@ -1,4 +1,4 @@
-//! A Krylov space with everything that its products tell, kept to solution any subproblem without a further product.
+//! A Krylov space with everything that its products tell, kept to solve any subproblem without a further product.
 //!
 //! The space V (orthonormal columns) grows by preconditioned residuals, as in Davidson's method (Morgan & Scott, SIAM
 //! J. Sci. Stat. Comput. 7 (1986); for linear systems this is the flexible form of FOM, Saad, *Iterative Methods for

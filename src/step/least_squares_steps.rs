@@ -30,7 +30,7 @@ pub struct LeastSquaresStep<T> {
     pub outcome: StepOutcome,
 }
 
-/// All least-squares steps at one point: a Golub–Kahan space that is built once and solutions any λ and any Δ.
+/// All least-squares steps at one point: a Golub–Kahan space that is built once and solves for any λ and any Δ.
 ///
 ///   argmin ½‖Jδ + r‖² + ½λ‖δ‖²,   argmin ½‖Jδ + r‖²  s.t. ‖δ‖ ≤ Δ
 ///

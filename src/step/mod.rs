@@ -5,17 +5,12 @@ mod bidiagonal;
 mod bidiagonalization;
 mod completion;
 mod conjugate_gradient;
-mod deflation;
+mod corrected_lsmr;
 mod dense;
 mod dense_least_squares;
-mod explicit;
-mod factor;
 mod family;
 mod gauss_newton;
-mod gauss_newton_path;
 mod golub_kahan;
-#[cfg(test)]
-mod golub_kahan_tests;
 mod inner;
 mod krylov;
 mod least_squares_steps;
@@ -23,32 +18,28 @@ mod linear_least_squares;
 mod lsmr;
 mod minres;
 mod projected;
-mod reduced_pattern;
-mod reduced_system;
 mod remembered;
 #[cfg(test)]
 mod remembered_tests;
-mod schur;
-#[cfg(test)]
-mod schur_tests;
 mod secular;
 mod spectral;
 mod steps;
 mod units;
 
+pub use corrected_lsmr::linear_least_squares;
 pub use family::{InnerSolver, InnerStop};
 pub use least_squares_steps::{LeastSquaresStep, LeastSquaresSteps};
-pub use linear_least_squares::{LinearLeastSquares, LinearOutcome, LinearReport, linear_least_squares};
+pub use linear_least_squares::{LinearLeastSquares, LinearOutcome, LinearReport};
 pub use minres::{MinresOptions, MinresOutcome, MinresReport, NonpositiveCurvature, minres};
 pub use spectral::Subproblem;
 pub use steps::{Step, StepOptions, StepOutcome, Steps, damped_step};
 
 pub(crate) use backtracking_cg::{BacktrackingCg, CgStop};
 pub(crate) use dense::check_memory;
-pub(crate) use dense_least_squares::rank_noise;
+pub(crate) use dense_least_squares::{DenseLeastSquares, rank_noise};
 pub(crate) use family::{Accuracy, Resources, StepFamily};
 pub(crate) use gauss_newton::{GaussNewtonSteps, System};
-pub(crate) use gauss_newton_path::GaussNewtonPath;
+pub(crate) use golub_kahan::{ENTRY_COST, GolubKahan};
 pub(crate) use krylov::{Growth, KrylovSpace};
 pub(crate) use remembered::RememberedModel;
 pub(crate) use spectral::{Indefinite, Solution};

@@ -2,7 +2,7 @@
 //!
 //! Where A + λI is positive definite, and that is nearly always, a solution comes from Cholesky factors by
 //! [`secular`](super::secular): k³/3 operations for a new λ, and O(k²) where a known factor gains the rows by which A has
-//! grown. Where it is not, and for the spectrum itself, the eigendecomposition is computed, once for an A, and solutions by
+//! grown. Where it is not, and for the spectrum itself, the eigendecomposition is computed, once for an A, and solves by
 //! [`spectral`](super::spectral) whatever is asked.
 //!
 //! A and b are held in units (powers of two) in which the first curvature met and ‖b‖ are about 1, so that no square
@@ -285,7 +285,7 @@ impl Shifted for Model<'_> {
 mod tests {
     use super::*;
 
-    /// Against the eigendecomposition, which solutions by itself, over many units.
+    /// Against the eigendecomposition, which solves by itself, over many units.
     #[test]
     fn factors_and_spectrum_agree_in_all_units() {
         let n = 7;

@@ -6,7 +6,7 @@
 //!   λ ← λ + (‖y‖² / ‖w‖²) (‖y‖ − Δ) / Δ.
 //!
 //! From the left of the root it converges from the left. Unlike there nothing is done where A is indefinite or singular to
-//! rounding, the hard case included: `None` says that the spectrum has to solution.
+//! rounding, the hard case included: `None` says that the spectrum has to solve it.
 
 use super::spectral::{Solution, Subproblem};
 

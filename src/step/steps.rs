@@ -17,7 +17,7 @@ const MOST_BASIS: usize = 2000;
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StepOptions {
-    /// Which path solutions.
+    /// How subproblems are solved.
     pub inner: InnerSolver,
     /// A step is accurate when ‖(M + λI)δ + g‖ ≤ this × ‖g‖. Default 1e-8; values below 4ε of the vector type count as
     /// that. Solvers with an outer loop want far less: 0.1 to 0.5 (Dembo, Eisenstat & Steihaug, SIAM J. Numer. Anal. 19
@@ -78,7 +78,7 @@ pub struct Step<T> {
     pub outcome: StepOutcome,
 }
 
-/// All steps at one point: a space that is built once and solutions any number of subproblems.
+/// All steps at one point: a space that is built once and solves for any number of subproblems.
 ///
 /// A subproblem costs products only while its solution is not accurate; any other λ, Δ, σ or ε after that is free.
 /// Storage: 2·`basis` + 10 vectors of length d (or 4d² numbers on the dense path).

@@ -220,7 +220,12 @@ fn least_squares_allocate_nothing() {
     let b: Vec<f64> = (0..2 * n - 1).map(|i| (0.3 * i as f64).sin()).collect();
     for stored in [Some(0), Some(50), None] {
         let count = |max_iterations: usize| {
-            let solver = LinearLeastSquares { max_iterations, stored, tolerance: 1e-14, ..Default::default() };
+            let solver = LinearLeastSquares {
+                max_iterations: Some(max_iterations),
+                stored,
+                tolerance: 1e-14,
+                ..Default::default()
+            };
             let (report, made, _) = allocations(|| solver.solve(&map, &b).unwrap());
             assert_eq!(report.iterations, max_iterations);
             made

@@ -268,7 +268,7 @@ fn linear_solvers_take_the_same_way() {
                 (0..m).for_each(|i| out[i] = (1.0 + (first + i) as f64) * v[i] + 0.1 * total);
             });
             let linear = distributed(ranks.clone(), Slices::Residuals, || {
-                let solver = LinearLeastSquares { damping: 0.5, ..LinearLeastSquares::default() };
+                let solver = LinearLeastSquares { damping: 0.25, ..LinearLeastSquares::default() };
                 (solver.solve(&map, &b).unwrap(), solver.solve_from(&map, &b, &[9.0; 5]).unwrap())
             });
             let [step, residual] = distributed(ranks.clone(), Slices::Everything, || {
@@ -378,7 +378,7 @@ fn time_is_up_for_all_ranks_at_once() {
     for late in [0, 1] {
         let all = on_ranks(2, |ranks| {
             let (f, x0) = chain(&ranks, 50);
-            let stopping = Stopping { max_time: Some(most), gradient_relative: 0.0, ..Stopping::default() };
+            let stopping = Stopping { max_time: most, gradient_relative: 0.0, ..Stopping::default() };
             let descent = FirstOrder { stopping, ..FirstOrder::new(GradientDescent { rate: 1e-9 }) };
             let wait = ranks.rank() == late;
             let report = distributed(ranks, Slices::Everything, || {

@@ -360,7 +360,7 @@ fn an_observer_and_every_limit_stop_at_the_best_point() {
         (Stopping { max_gradients: 4, ..stopping() }, Termination::MaxGradients),
         (Stopping { max_products: 7, ..stopping() }, Termination::MaxProducts),
         (Stopping { max_products: 1, ..stopping() }, Termination::MaxProducts),
-        (Stopping { max_time: Some(Duration::ZERO), ..stopping() }, Termination::MaxTime),
+        (Stopping { max_time: Duration::ZERO, ..stopping() }, Termination::MaxTime),
         (Stopping { target_value: 2.5, ..stopping() }, Termination::TargetValue),
         (Stopping { decrease: 0.9, ..stopping() }, Termination::DecreaseTolerance),
         (Stopping { step: 1.0, ..stopping() }, Termination::StepTolerance),

@@ -214,6 +214,18 @@ fn a_hundred_thousand_parameters_by_differences_and_by_triplets() {
     assert!(report.termination.converged() && report.value < 1e-12, "{report}");
 }
 
+/// A dense matrix would be some hundred times as much work as what is spent.
+#[test]
+fn many_parameters_with_few_entries_are_not_solved_densely() {
+    for n in [30, 1000] {
+        let (pattern, h) = chain(n);
+        let model = DifferenceModel::sparse(pattern, h, Difference::Forward);
+        let report = LevenbergMarquardt::default().minimize(&LeastSquares::new(model), &vec![0.5; n]).unwrap();
+        assert!(report.termination.converged() && report.value < 1e-12, "{report}");
+        assert_eq!(report.counts.transpose_products > 0, n == 1000, "{report}");
+    }
+}
+
 /// ½Σcᵢxᵢ² + ¼Σcᵢxᵢ⁴/uᵢ²: the unit of xᵢ is uᵢ.
 fn gradient(units: &'static [f64]) -> impl Fn(&[f64], &mut [f64]) {
     move |x, g| (0..x.len()).for_each(|i| g[i] = (x[i] + x[i].powi(3) / units[i].powi(2)) / units[i].powi(2))

@@ -802,7 +802,7 @@ fn time_is_kept() {
     for method in METHODS {
         for milliseconds in [0, 30] {
             let mut solver = Solver { inner: InnerSolver::Krylov, ..Solver::new(method) };
-            solver.stopping.max_time = Some(Duration::from_millis(milliseconds));
+            solver.stopping.max_time = Duration::from_millis(milliseconds);
             let slow = |_: usize, _: &[f64], _: &mut [f64]| std::thread::sleep(Duration::from_millis(2));
             let report = run(&solver, faulty(truth, same_value, same, slow), &truth, &x0);
             assert_eq!(report.termination, Termination::MaxTime, "{report}");

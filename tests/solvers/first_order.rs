@@ -234,7 +234,7 @@ fn limits_hold_exactly() {
                 assert!(report.value <= report.initial_value && f.value(&report.x) == report.value, "{method:?}");
             }
         }
-        let stopping = Stopping { max_time: Some(Duration::ZERO), ..Stopping::default() };
+        let stopping = Stopping { max_time: Duration::ZERO, ..Stopping::default() };
         let report = method.minimize(&rosenbrock, &rosenbrock.start::<f64>(), stopping).unwrap();
         assert_eq!((report.termination, report.iterations()), (Termination::MaxTime, 0));
     }

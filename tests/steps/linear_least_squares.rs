@@ -51,7 +51,7 @@ fn dense(a: &Mat<f64>, b: &[f64], damping: f64, cut: f64) -> Vec<f64> {
     for l in 0..s.nrows() {
         if s[l] > cut * s[0] {
             let along: f64 = (0..b.len()).map(|i| u[(i, l)] * b[i]).sum();
-            let factor = along * s[l] / (s[l] * s[l] + damping * damping);
+            let factor = along * s[l] / (s[l] * s[l] + damping);
             (0..x.len()).for_each(|j| x[j] += factor * v[(j, l)]);
         }
     }
@@ -71,11 +71,11 @@ fn check_claim(a: &Mat<f64>, b: &[f64], options: &LinearLeastSquares, report: &L
     let (m, n) = (a.nrows(), a.ncols());
     let r: Vec<f64> = (0..m).map(|i| b[i] - (0..n).map(|j| a[(i, j)] * report.x[j]).sum::<f64>()).collect();
     let g: Vec<f64> =
-        (0..n).map(|j| (0..m).map(|i| a[(i, j)] * r[i]).sum::<f64>() - options.damping.powi(2) * report.x[j]).collect();
+        (0..n).map(|j| (0..m).map(|i| a[(i, j)] * r[i]).sum::<f64>() - options.damping * report.x[j]).collect();
     let scale = a.norm_l2() * (norm(b) + a.norm_l2() * norm(&report.x));
     assert!((report.residual_norm - norm(&r)).abs() <= 1e-13 * (norm(b) + a.norm_l2() * norm(&report.x)));
     assert!((report.gradient_norm - norm(&g)).abs() <= 1e-13 * scale, "{report:?}");
-    let left = norm(&r).hypot(options.damping * norm(&report.x));
+    let left = norm(&r).hypot(options.damping.sqrt() * norm(&report.x));
     let bound = 1.0001 * options.tolerance;
     match report.outcome {
         LinearOutcome::Consistent => {
@@ -89,7 +89,7 @@ fn check_claim(a: &Mat<f64>, b: &[f64], options: &LinearLeastSquares, report: &L
 #[test]
 fn random_problems_have_the_dense_solution() {
     for (m, n) in [(1, 1), (30, 1), (1, 30), (20, 20), (60, 17), (17, 60), (200, 50)] {
-        for damping in [0.0, 0.3, 30.0] {
+        for damping in [0.0, 0.09, 900.0] {
             for stored in [None, Some(0), Some(5)] {
                 let mut next = random((m * n) as u64);
                 let a = Mat::from_fn(m, n, |_, _| next());
@@ -137,7 +137,7 @@ fn counts_are_exact() {
         assert_eq!((again.products, again.transpose_products), take());
         assert!(again.iterations <= 2 && again.outcome.converged(), "{again:?}");
     }
-    let limited = LinearLeastSquares { max_iterations: 3, ..Default::default() }.solve(&counted, &b).unwrap();
+    let limited = LinearLeastSquares { max_iterations: Some(3), ..Default::default() }.solve(&counted, &b).unwrap();
     assert_eq!((limited.iterations, limited.outcome), (3, LinearOutcome::IterationLimit));
     assert_eq!(take(), (4, 5));
 }
@@ -156,13 +156,13 @@ fn ill_conditioned_problems_are_solved_as_well_as_by_a_dense_method() {
     assert_eq!(report.outcome, LinearOutcome::Consistent);
     check_claim(&a, &b, &LinearLeastSquares { tolerance: 4.0 * f64::EPSILON, ..options }, &report);
     // The damped problem is well-conditioned enough to compare solutions.
-    for damping in [1e-2, 1e-4] {
+    for damping in [1e-4_f64, 1e-8] {
         let options = LinearLeastSquares { damping, ..options };
         let noisy: Vec<f64> = b.iter().map(|b| b + 0.1 * next()).collect();
         let report = options.solve(&map::<f64>(&a), &noisy).unwrap();
         let truth = dense(&a, &noisy, damping, 0.0);
         let error = distance(&report.x, &truth) / norm(&truth);
-        assert!(error < 1e-13 / damping, "{damping} {error:e} {report:?}");
+        assert!(error < 1e-13 / damping.sqrt(), "{damping} {error:e} {report:?}");
         check_claim(&a, &noisy, &LinearLeastSquares { tolerance: 4.0 * f64::EPSILON, ..options }, &report);
     }
     // The condition limit is noticed.
@@ -214,7 +214,7 @@ fn a_first_guess_changes_the_work_and_not_the_answer() {
     let a = Mat::from_fn(30, 10, |_, _| next());
     let b: Vec<f64> = (0..30).map(|_| next()).collect();
     let x0: Vec<f64> = (0..10).map(|_| 100.0 * next()).collect();
-    for damping in [0.0, 2.0] {
+    for damping in [0.0, 4.0] {
         let options = LinearLeastSquares { damping, tolerance: 1e-13, ..Default::default() };
         let report = options.solve_from(&map::<f64>(&a), &b, &x0).unwrap();
         assert!(report.outcome.converged());
@@ -359,7 +359,7 @@ fn more_damping_means_shorter_solutions() {
         let a = Mat::from_fn(m, n, |_, _| next());
         let b: Vec<f64> = (0..m).map(|_| next()).collect();
         let solve = |exponent: f64| {
-            let damping = 10.0_f64.powf(exponent);
+            let damping = 100.0_f64.powf(exponent);
             let options = LinearLeastSquares { damping, tolerance: 1e-12, ..Default::default() };
             let report = options.solve(&map::<f64>(&a), &b).unwrap();
             check_claim(&a, &b, &options, &report);

@@ -320,7 +320,7 @@ fn limits_hold_and_observers_stop() {
             assert_eq!((report.termination, report.counts.products), (Termination::MaxProducts, most), "{method:?}");
         }
         let mut solver = sampled(method);
-        solver.stopping.max_time = Some(Duration::ZERO);
+        solver.stopping.max_time = Duration::ZERO;
         assert_eq!(solver.minimize(&problem, &[0.0; 23]).unwrap().termination, Termination::MaxTime);
         let mut seen = 0;
         let observer = |progress: &newton_krylov::Progress<'_, f64>| {

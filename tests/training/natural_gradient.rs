@@ -481,7 +481,7 @@ fn limits_and_observers_end_runs_over_batches() {
     let report = run(Stopping { target_value: 0.6, ..Stopping::default() }, never);
     assert_eq!(report.termination, Termination::TargetValue);
     assert!(report.value <= 0.6);
-    let report = run(Stopping { max_time: Some(std::time::Duration::ZERO), ..Stopping::default() }, never);
+    let report = run(Stopping { max_time: std::time::Duration::ZERO, ..Stopping::default() }, never);
     assert_eq!((report.termination, report.iterations()), (Termination::MaxTime, 0));
 
     let mut other = Batches::new(99, 20, 3).unwrap();

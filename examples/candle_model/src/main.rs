@@ -21,7 +21,15 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use newton_krylov::{Batches, Counts, HessianFree, LeastSquares, Metric, Model, Objective, Run, SampledModel, SampledObjective, Stopping, check, fit_samples, first_order::{Adam, FirstOrder, GradientMethod}, hessian_free::{CurvatureBatch, GradientBatch, StepMethod, SubspaceDescent}, losses::SoftmaxCrossEntropy, random::SplitMix64};
+use newton_krylov::{
+    Batches, Counts, HessianFree, LeastSquares, Metric, Model, Objective, Run, SampledModel, SampledObjective,
+    Stopping, check,
+    first_order::{Adam, FirstOrder, GradientMethod},
+    fit_samples,
+    hessian_free::{CurvatureBatch, GradientBatch, StepMethod, SubspaceDescent},
+    losses::SoftmaxCrossEntropy,
+    random::SplitMix64,
+};
 
 use framework_model::{Network, OnData, keep_graphs};
 
@@ -141,12 +149,16 @@ fn run(seconds: f64) -> Result<(), Box<dyn std::error::Error>> {
     let whole: Vec<usize> = (0..train.len()).collect();
     println!("{} images, {} for the test, {} parameters\n", train.len(), test.len(), Convolutional.dim());
     let mut table = Table { value: |x: &[f32]| objective.batch(&whole).value(x), samples: train.len(), next: 0 };
-    let stopping = Stopping { max_time: Some(Duration::from_secs_f64(seconds)), ..Stopping::default() };
+    let stopping = Stopping { max_time: Duration::from_secs_f64(seconds), ..Stopping::default() };
 
     // Hessian-free, without a rate. A network of candle has no Kronecker factors: more products stand in for them.
     table.begin("Hessian-free");
     let solver = HessianFree {
-        method: StepMethod::SubspaceDescent(SubspaceDescent { products: 10, search: true, ..SubspaceDescent::default() }),
+        method: StepMethod::SubspaceDescent(SubspaceDescent {
+            products: 10,
+            search: true,
+            ..SubspaceDescent::default()
+        }),
         gradient_batch: GradientBatch { first: 300, ..GradientBatch::default() },
         curvature_batch: CurvatureBatch { least: 150, ..CurvatureBatch::default() },
         damping: 1.0,

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use super::{See, Seen, Trained, Training};
 
 fn solver(training: Training<'_>) -> HessianFree {
-    let max_time = Some(Duration::from_secs_f64(training.seconds));
+    let max_time = Duration::from_secs_f64(training.seconds);
     HessianFree { stopping: Stopping { max_time, ..Stopping::default() }, ..HessianFree::default() }
 }
 

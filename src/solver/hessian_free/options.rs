@@ -96,7 +96,7 @@ pub enum AcceptanceBatch {
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum StepMethod {
-    /// A stored space solutions for every damping; see [`SubspaceDescent`].
+    /// A stored space serves every damping; see [`SubspaceDescent`].
     SubspaceDescent(SubspaceDescent),
     /// Martens' conjugate gradients for one damping; see [`ConjugateGradients`].
     ConjugateGradients(ConjugateGradients),

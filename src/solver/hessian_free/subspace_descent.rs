@@ -1,4 +1,4 @@
-//! The step from one stored space that solutions for every damping.
+//! The step from one stored space that serves every damping.
 //!
 //! The space V is spanned by the last step δ₋ and by preconditioned residuals, the first of which is P⁻¹g:
 //!
@@ -14,7 +14,7 @@
 //!
 //! Once the products are made, every λ is free. Where the method searches, f is evaluated along λ ↦ δ(λ), from the last λ
 //! on in the direction where it falls, and the best point is taken; otherwise λ follows the rule of Levenberg & Marquardt
-//! and only a step that raises f makes the space solution again, for a larger λ.
+//! and only a step that raises f makes the space solve again, for a larger λ.
 //!
 //! With structural damping the products are those of M + λ₀S for the λ₀ that the iteration starts with, and δ(λ) is the
 //! minimum with M + λ₀S + λI. As the next iteration takes its λ₀ from this one's λ, the search goes one step only, so that

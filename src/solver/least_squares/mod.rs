@@ -4,13 +4,14 @@
 //!   1977, LNM 630, sections 3 to 6). S is 1 over the largest norms of J's columns met so far (Moré, section 6), so nothing
 //!   depends on the units of the parameters.
 //! - The actual decrease is ½(r − r₊)ᵀ(r + r₊), which keeps the digits that ½‖r‖² − ½‖r₊‖² loses. After a rejection the
-//!   same factors solution for a shorter step: no product. Steps are not lengthened as they are for a Hessian: far from a
+//!   same factors serve for a shorter step: no product. Steps are not lengthened as they are for a Hessian: far from a
 //!   minimum longer Gauss–Newton steps that do decrease the value led to worse basins (54 of 54 of NIST's problems are
 //!   solved without, 52 with).
 //!
 //! The loop is [`DescentRun`]. Steps, trials and bounds: [`trial`]; the end: [`stationarity`], [`null_directions`].
 
 mod null_directions;
+mod path;
 mod stationarity;
 mod trial;
 
@@ -21,7 +22,9 @@ use crate::base::{
 use crate::control::{DescentRun, Globalisation, LeastSquaresReport, LocalProblem, Oracle, Report, Stopping};
 use crate::curvature::{LeastCurvature, LeastSquares, LossSum, RobustLoss, Weighted, Weights};
 use crate::operator::{CountedModel, Counts, LinearMap, Model};
-use crate::step::{GaussNewtonPath, GaussNewtonSteps};
+use crate::step::GaussNewtonSteps;
+
+pub(super) use path::GaussNewtonPath;
 
 /// The largest share of the scaled gradient that an inexact step may leave (Dembo, Eisenstat & Steihaug 1982).
 const LOOSEST: f64 = 0.1;

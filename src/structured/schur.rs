@@ -8,20 +8,17 @@
 //!   it squared, and, where parameters are eliminated, for its age: it is kept for other λ and for the next points as long
 //!   as that takes few. Then rᵀP⁻¹r is twice what the model can still decrease by, and ends the solve;
 //! - otherwise the blocks on the diagonal of the reduced matrix, Schur–Jacobi (Agarwal, Snavely, Seitz & Szeliski,
-//!   "Bundle adjustment in the large" (ECCV 2010), section 4), and the [slow directions](super::deflation) of the system
-//!   before. There rᵀP⁻¹r says little, and the solve ends when products stop paying (Nash & Sofer 1990).
+//!   "Bundle adjustment in the large" (ECCV 2010), section 4). There rᵀP⁻¹r says little, and the solve ends when products
+//!   stop paying (Nash & Sofer 1990).
 //!
 //! Where nothing is eliminated the reduced system is the whole one, and Schur–Jacobi its block diagonal. The products are
 //! the same for any number of threads; so is all else but a dense factor from 512 unknowns on.
 
-use super::deflation::Deflation;
 use super::explicit::ExplicitSchur;
-use super::family::{Accuracy, InnerSolver, InnerStop};
-use super::gauss_newton::{GaussNewtonSteps, System};
 use super::reduced_system::ReducedSystem;
-use super::spectral::{Solution, Subproblem};
 use crate::base::{Scalar, kernels, parallel::over_parts, small};
 use crate::operator::{BlockJacobian, BlockLayout, BlockValues, LinearMap};
+use crate::step::{Accuracy, GaussNewtonSteps, InnerSolver, InnerStop, Solution, Subproblem, System};
 
 /// The products with J and Jᵀ that a pass counts as.
 const PASS: usize = 2;
@@ -39,7 +36,6 @@ const GRAIN: usize = 1024;
 struct State<T> {
     system: ReducedSystem<T>,
     explicit: Option<ExplicitSchur>,
-    deflation: Option<Deflation>,
     /// Schur–Jacobi: where each block begins, and the Cholesky factors.
     bounds: Vec<usize>,
     blocks: Vec<f64>,
@@ -91,7 +87,6 @@ impl<T: Scalar> State<T> {
         let of_x = || vec![T::zero(); layout.statement.parameters[layout.statement.parameter_blocks()]];
         State {
             system: ReducedSystem::new(layout),
-            deflation: if explicit.is_none() { Deflation::new(dim, layout.numbers()) } else { None },
             explicit,
             blocks: vec![0.0; bounds[bounds.len() - 1]],
             bounds,
@@ -109,23 +104,12 @@ impl<T: Scalar> State<T> {
         }
     }
 
-    /// out ← Px for Schur–Jacobi.
-    fn blocks_product(&self, layout: &BlockLayout, x: &[f64], out: &mut [f64]) {
-        for (k, kept) in layout.kept_bounds.windows(2).enumerate() {
-            let factor = &self.blocks[self.bounds[k]..self.bounds[k + 1]];
-            small::cholesky_product(factor, &x[kept[0]..kept[1]], &mut out[kept[0]..kept[1]]);
-        }
-    }
-
     /// preconditioned ← P⁻¹r.
     fn precondition(&mut self, layout: &BlockLayout) {
         self.preconditioned.copy_from_slice(&self.r);
         if let Some(explicit) = self.explicit.as_mut().filter(|explicit| explicit.usable) {
             explicit.factor.solve(&mut self.preconditioned);
             return;
-        }
-        if let Some(deflation) = &mut self.deflation {
-            deflation.before(&mut self.preconditioned);
         }
         let bounds = &layout.kept_bounds;
         over_parts(bounds, &mut self.preconditioned, GRAIN, &|kept, x| {
@@ -135,9 +119,6 @@ impl<T: Scalar> State<T> {
                 small::cholesky_solve(factor, &mut x[bounds[k] - start..bounds[k + 1] - start]);
             }
         });
-        if let Some(deflation) = &mut self.deflation {
-            deflation.after(&mut self.preconditioned);
-        }
     }
 
     /// Makes the preconditioner for the present elimination. Where the explicit matrix is not positive definite, the
@@ -195,22 +176,9 @@ impl<T: Scalar> State<T> {
         if due {
             self.factorise(jacobian, counted);
         }
-        let mut deflated = 0;
-        if let Some(mut deflation) = self.deflation.take() {
-            deflation.renew(|x, out| {
-                let allowed = more(2 * PASS);
-                if allowed {
-                    counted.count_passes(1);
-                    self.system.product(jacobian, x, out);
-                }
-                allowed
-            });
-            deflated = deflation.len();
-            self.deflation = Some(deflation);
-        }
         let mut gain = f64::INFINITY;
         let mut decrease = self.start(jacobian, counted, more(PASS));
-        let (mut products, mut made, mut rho_before, mut first) = (0, deflated, f64::INFINITY, f64::NAN);
+        let (mut products, mut made, mut rho_before, mut first) = (0, 0, f64::INFINITY, f64::NAN);
         self.p.fill(0.0);
         let stop = loop {
             let rr = kernels::norm(&self.r);
@@ -224,7 +192,7 @@ impl<T: Scalar> State<T> {
             } else if self.explicit.as_ref().is_some_and(|explicit| explicit.usable) {
                 rho <= 2.0 * accuracy.energy * decrease
             } else {
-                products > 0 && (deflated + products) as f64 * gain <= FORCING * decrease
+                products > 0 && products as f64 * gain <= FORCING * decrease
             };
             if settled {
                 break InnerStop::Accurate;
@@ -255,14 +223,6 @@ impl<T: Scalar> State<T> {
             if curvature <= 0.0 {
                 break InnerStop::Exhausted;
             }
-            if let Some(mut deflation) = self.deflation.take() {
-                deflation.record(&self.p, &self.q, curvature);
-                if deflation.is_full() {
-                    deflation.condense(|x, out| self.blocks_product(jacobian.layout, x, out));
-                    rho_before = f64::INFINITY;
-                }
-                self.deflation = Some(deflation);
-            }
             let alpha = rho / curvature;
             kernels::axpy(alpha, &self.p, &mut self.x);
             kernels::axpy(-alpha, &self.q, &mut self.r);
@@ -271,14 +231,6 @@ impl<T: Scalar> State<T> {
         };
         if let Some(explicit) = &mut self.explicit {
             explicit.used(products);
-        }
-        if let Some(mut deflation) = self.deflation.take() {
-            if deflation.pays(made) {
-                deflation.condense(|x, out| self.blocks_product(jacobian.layout, x, out));
-            } else {
-                deflation.clear();
-            }
-            self.deflation = Some(deflation);
         }
         stop
     }
@@ -370,9 +322,8 @@ impl<T: Scalar> GaussNewtonSteps<T> for Schur<T> {
         self.state.as_ref().map_or(0, |state| {
             let explicit = state.explicit.as_ref().map_or(0, |explicit| explicit.factor.numbers());
             let vectors = 6 * state.x.len() + 2 * state.z.len();
-            let learnt = state.deflation.as_ref().map_or(0, Deflation::numbers);
             let weighted: usize = state.weighted.chunks.iter().map(|c| c.kept.len() + c.eliminated.len()).sum();
-            state.system.numbers() + weighted + explicit + learnt + state.blocks.len() + vectors
+            state.system.numbers() + weighted + explicit + state.blocks.len() + vectors
         })
     }
 }

@@ -17,26 +17,27 @@
 //! (the tolerance of Moré, LNM 630 (1978), section 5), and z is shortened to Δ. The better of that step and the one in
 //! the space is the solution.
 
-use super::bidiagonal::Bidiagonal;
-use super::bidiagonalization::{Advance, Bidiagonalization};
-use super::family::{Accuracy, InnerStop};
-use super::gauss_newton::{GaussNewtonSteps, System};
-use super::lsmr::Lsmr;
-use super::spectral::{Solution, Subproblem};
+mod beyond;
+#[cfg(test)]
+mod tests;
+
+use beyond::{Beyond, Space};
+
 use crate::base::{Scalar, columns::Columns, kernels, space};
 use crate::operator::LinearMap;
+use crate::step::bidiagonal::Bidiagonal;
+use crate::step::bidiagonalization::{Advance, Bidiagonalization};
+use crate::step::family::{Accuracy, InnerStop};
+use crate::step::gauss_newton::{GaussNewtonSteps, System};
+use crate::step::spectral::{Solution, Subproblem};
 
 /// Products made on entering a point, at most: the norms of the columns, or a J that is large along its gradient, save some.
-pub(super) const ENTRY_COST: usize = 3;
+pub const ENTRY_COST: usize = 3;
 /// A space of at most so many dimensions in all is filled, for few products: where J is ill-conditioned the last ones
 /// may gain the most, and no residual tells before.
 const FILLED: usize = 32;
 /// ‖Jᵀr‖/(‖J‖‖r‖) below which r is looked at along another direction than the gradient's for a bound on ‖J‖.
 const UNLIKE: f64 = 1e-6;
-/// Runs of LSMR for one radius, each with a larger λ.
-const CONTINUATIONS: usize = 20;
-/// How far a step outside may be before λ is raised instead of shortening the step.
-const OUTSIDE: f64 = 1.1;
 
 /// Where the space stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,14 +52,6 @@ enum State {
     Invariant,
     /// A product was not finite.
     Broken,
-}
-
-/// LSMR beyond the memory, with vectors of its own.
-struct Beyond<T> {
-    process: Bidiagonalization<T>,
-    lsmr: Lsmr<T>,
-    /// The subproblem that it solved at this point, if its solution was the better one.
-    solved: Option<(Subproblem, Solution, InnerStop)>,
 }
 
 /// The space, and the solution last asked for. Storage: 2m + (5 + capacity)n numbers, one vector of n more where the norms of
@@ -256,83 +249,17 @@ impl<T: Scalar> GolubKahan<T> {
         tolerance: f64,
         truncated: bool,
     ) -> InnerStop {
-        let (m, n, most) = (system.residual.len(), self.n(), self.most);
-        let Self { process, basis, matrix, work, scaling, .. } = self;
-        let scaling = Some(&scaling[..]);
-        let beyond = self.beyond.get_or_insert_with(|| {
-            let process = Bidiagonalization::new(vec![T::zero(); m], n, 0);
-            Box::new(Beyond { process, lsmr: Lsmr::new(n), solved: None })
-        });
-        let Beyond { process: further, lsmr, solved } = &mut **beyond;
-        let radius = if let Subproblem::Radius(radius) = subproblem { radius } else { f64::INFINITY };
-        let mut shift = here.shift;
-        let mut stop = InnerStop::Limit;
-        for _ in 0..CONTINUATIONS {
-            further.copy_from(process);
-            lsmr.replay(matrix, Columns::new(n, basis), shift, process.alpha, &process.v.numbers);
-            let longest = if shift > 0.0 { OUTSIDE * radius } else { radius };
-            stop = InnerStop::Limit;
-            for _ in 0..most {
-                if lsmr.gradient() <= tolerance {
-                    stop = InnerStop::Accurate;
-                    break;
-                }
-                if lsmr.solution() > longest || !(system.more)(1) {
-                    break;
-                }
-                let mut advance = further.expand(system.jacobian, scaling);
-                if advance == Advance::Advanced {
-                    if !(system.more)(1) {
-                        break;
-                    }
-                    advance = further.contract(system.jacobian, scaling, Columns::new(n, &[]));
-                }
-                if advance == Advance::NotFinite {
-                    stop = InnerStop::NotFinite;
-                    break;
-                }
-                lsmr.next(further);
-                if longest.is_finite() {
-                    lsmr.update(further);
-                }
-                if advance == Advance::Invariant {
-                    stop = InnerStop::Exhausted;
-                    break;
-                }
-            }
-            lsmr.update(further);
-            let again = stop == InnerStop::Limit && lsmr.solution() > longest && shift > 0.0;
-            if !again || !(system.more)(1) {
-                break;
-            }
-            // Newton's method on 1/‖z‖ − 1/Δ, with the derivative in the space.
-            shift = matrix.next_shift(shift, lsmr.solution(), radius);
-        }
-        let mut norm = lsmr.solution();
-        let on_boundary = norm > radius;
-        if on_boundary {
-            lsmr.shorten(radius, shift == 0.0);
-            norm = radius;
-            if shift == 0.0 && truncated {
-                stop = InnerStop::Accurate;
-            }
-        }
-        if !(system.more)(1) {
-            return InnerStop::Limit;
-        }
-        // What the model says of z, from z itself.
-        let image = further.image(system.jacobian, scaling, &lsmr.x);
-        let curvature = space::of_residuals(|| kernels::norm(image)).powi(2);
-        work.copy_from_slice(&lsmr.x);
-        kernels::multiply(system.scaling, work);
-        let slope = kernels::dot(system.gradient, work);
-        let solution = Solution { shift, norm, slope, curvature, on_boundary, hard_case: false };
-        let damping = if let Subproblem::Damped(damping) = subproblem { damping } else { 0.0 };
-        let gain = |solution: &Solution| solution.decrease() - 0.5 * damping * solution.norm * solution.norm;
-        if gain(&solution) >= gain(&here) {
-            *solved = Some((subproblem, solution, stop));
-        }
-        stop
+        let (m, n) = (system.residual.len(), self.n());
+        let beyond = self.beyond.get_or_insert_with(|| Box::new(Beyond::new(m, n)));
+        let space = Space {
+            process: &self.process,
+            basis: Columns::new(n, &self.basis),
+            matrix: &mut self.matrix,
+            scaling: &self.scaling,
+            work: &mut self.work,
+            most: self.most,
+        };
+        beyond.go_on(space, system, subproblem, here, tolerance, truncated)
     }
 }
 

@@ -6,13 +6,22 @@
 //! an observation touches a camera and a point. The Jacobian consists of small dense blocks, which the user writes, one
 //! residual block at a time; the library evaluates them in parallel, stores them, and has all products from them.
 
+mod block_declaration;
+mod block_jacobian;
+mod block_layout;
+
 use std::ops::Range;
 use std::sync::Mutex;
 
-use super::block_jacobian::{BlockJacobian, BlockValues, gather};
-use super::block_layout::{BlockDeclaration, BlockLayout};
 use super::{LinearMap, Linearization, Model};
 use crate::base::{CallbackError, CallbackOutput, Error, ErrorSlot, Result, Scalar, check_range, parallel::over_parts};
+
+pub(crate) use block_declaration::NONE as NO_PARAMETER;
+pub(crate) use block_jacobian::{BlockJacobian, BlockValues, ChunkValues, RowWeights};
+pub(crate) use block_layout::{BlockLayout, Chunk};
+
+use block_declaration::BlockDeclaration;
+use block_jacobian::gather;
 
 /// Up to so many parameters dense factors of the whole Jacobian are better where nothing is eliminated.
 const FEW: usize = 512;

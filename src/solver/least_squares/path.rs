@@ -1,13 +1,12 @@
-//! Which path solutions a least-squares loop: dense factors or a Golub–Kahan space, chosen at the first point.
+//! Which path solves a least-squares loop: dense factors or a Golub–Kahan space, chosen at the first point.
 
-use super::dense_least_squares::DenseLeastSquares;
-use super::family::{Accuracy, InnerSolver, InnerStop};
-use super::gauss_newton::{GaussNewtonSteps, System};
-use super::golub_kahan::{ENTRY_COST, GolubKahan};
-use super::schur::Schur;
-use super::spectral::{Solution, Subproblem};
 use crate::base::{Scalar, space};
 use crate::operator::LinearMap;
+use crate::step::{
+    Accuracy, DenseLeastSquares, ENTRY_COST, GaussNewtonSteps, GolubKahan, InnerSolver, InnerStop, Solution,
+    Subproblem, System,
+};
+use crate::structured::Schur;
 
 /// Products that forming J may cost: an accurate step on the Krylov path takes about so many where J is ill-conditioned.
 const FORMING_LIMIT: usize = 100;

@@ -6,11 +6,11 @@
 //! of products.
 
 use super::factor::Factor;
-use super::family::InnerSolver;
 use super::reduced_pattern::ReducedGraph;
 use super::reduced_system::ReducedSystem;
 use crate::base::Scalar;
 use crate::operator::{BlockJacobian, BlockLayout};
+use crate::step::InnerSolver;
 
 /// Products that conjugate gradients with Schur–Jacobi are expected to take for a step: 20 to 60 on problems of
 /// "Bundle adjustment in the large", where points are eliminated; 550 on the pose graph sphere2500 and more than 2000 on

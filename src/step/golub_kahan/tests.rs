@@ -4,14 +4,14 @@ use std::cell::Cell;
 
 use faer::Mat;
 
-use super::dense_least_squares::DenseLeastSquares;
-use super::family::{Accuracy, InnerStop};
-use super::gauss_newton::{GaussNewtonSteps, System};
-use super::golub_kahan::GolubKahan;
-use super::spectral::{Solution, Subproblem};
+use super::GolubKahan;
 use crate::base::random::SplitMix64;
 use crate::base::{Scalar, kernels};
 use crate::operator::{LinearMap, linear_map};
+use crate::step::dense_least_squares::DenseLeastSquares;
+use crate::step::family::{Accuracy, InnerStop};
+use crate::step::gauss_newton::{GaussNewtonSteps, System};
+use crate::step::spectral::{Solution, Subproblem};
 
 const STRICT: Accuracy = Accuracy { residual: 1e-13, energy: 0.0, enough: 0.0, truncated: false };
 

@@ -2,16 +2,13 @@
 
 use std::cell::Cell;
 
-use super::dense_least_squares::DenseLeastSquares;
 use super::factor::Factor;
-use super::family::{Accuracy, InnerSolver, InnerStop};
-use super::gauss_newton::{GaussNewtonSteps, System};
 use super::reduced_system::ReducedSystem;
 use super::schur::Schur;
-use super::spectral::Subproblem;
 use crate::base::random::SplitMix64;
 use crate::base::{Scalar, kernels};
 use crate::operator::{BlockStructure, CountedModel, LinearMap, Linearization, Model};
+use crate::step::{Accuracy, DenseLeastSquares, GaussNewtonSteps, InnerSolver, InnerStop, Subproblem, System};
 
 /// Linear residuals A_b x_b − c_b with random numbers. Kept blocks of 2 and 3, eliminated ones of 1, 2 and 3, of which
 /// the first has fewer residuals than numbers, the second a column of zeros and the last no residuals at all.

@@ -7,7 +7,8 @@
 use std::ops::Range;
 use std::sync::Mutex;
 
-use super::block_layout::{BlockLayout, Chunk, NONE};
+use super::block_declaration::NONE;
+use super::block_layout::{BlockLayout, Chunk};
 use crate::base::parallel::{for_each, over_parts};
 use crate::base::{Scalar, small};
 

@@ -55,10 +55,10 @@ pub(super) fn promise<T: Scalar>(
     promise.complete = (family.is_whole() || inner == InnerStop::Exhausted) && lowest > noise;
     promise.position = match family.matrix() {
         Some((matrix, unit)) => {
-            let square = |j: usize| x[j].into() * x[j].into();
-            kernels::sum_terms(x.len(), |j| unit * matrix[j * (x.len() + 1)] * square(j))
+            // x first: its square alone may leave the range of numbers.
+            kernels::sum_terms(x.len(), |j| unit * matrix[j * (x.len() + 1)] * x[j].into() * x[j].into())
         }
-        None => largest * kernels::norm(x).powi(2),
+        None => largest * kernels::norm(x) * kernels::norm(x),
     };
     (lowest >= -noise && inner != InnerStop::Limit).then_some(promise)
 }

@@ -99,6 +99,8 @@ pub(super) struct FitState<T> {
     projected: bool,
     /// Whether the cosine is within the tolerance.
     orthogonal: bool,
+    /// Whether Jᵀr and ‖r‖² are in the range of numbers: below it all points look stationary.
+    seen: bool,
     residual: Vec<T>,
     /// The residuals at the point that a step leads to; after the move those that it came from.
     other_residual: Vec<T>,
@@ -131,6 +133,7 @@ impl<T: Scalar> FitState<T> {
             terms: 0.0,
             projected: false,
             orthogonal: false,
+            seen: true,
             residual: of_r(),
             other_residual: of_r(),
             best_residual: Vec::new(),

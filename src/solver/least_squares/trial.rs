@@ -70,7 +70,7 @@ where
     }
 
     fn converged(&self, fit: &FitState<T>, track: &Track<T>, stopping: &Stopping) -> bool {
-        track.gradient_norm <= stopping.gradient_absolute || fit.orthogonal && !fit.source.exact()
+        fit.seen && track.gradient_norm <= stopping.gradient_absolute || fit.orthogonal && !fit.source.exact()
     }
 
     fn confirm(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) -> Confirmation {
@@ -90,7 +90,7 @@ where
         let free = fit.scaling.iter().filter(|&&s| s > T::zero()).count();
         let complete = fit.source.rank(self.residual(), &fit.scaling)? == free;
         let (decrease, position) = (-0.5 * solution.slope, fit.terms * fit.terms);
-        complete.then_some(Promise { decrease, step: solution.norm, accurate: true, complete, position })
+        (complete && fit.seen).then_some(Promise { decrease, step: solution.norm, accurate: true, complete, position })
     }
 
     /// Scales the step to the globalisation's length and into the box.

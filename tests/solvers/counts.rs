@@ -131,7 +131,7 @@ fn rejected_and_lengthened_steps_cost_no_product() {
                     rejected += report.history.iter().map(|i| i.rejected).sum::<usize>();
                     for point in f.calls.into_inner().split('g').skip(1) {
                         let products = point.matches('H').count();
-                        assert!(products <= n + 1, "{problem} {solver:?}: {point}");
+                        assert!(products <= 2 * n + 1, "{problem} {solver:?}: {point}");
                         let values = point.matches('f').count();
                         if products == n && values > 1 {
                             lengthened += values - 1;

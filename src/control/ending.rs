@@ -6,8 +6,9 @@
 
 use super::Termination;
 use super::convergence::{Ending, Measures, Promise};
-use super::descent::{Confirmation, LocalProblem, Look, Oracle, Outcome, Visit};
 use super::globalisation::{Globalisation, Scales, Trial};
+use super::oracle::{Confirmation, LocalProblem, Look, Oracle, Outcome};
+use super::visit::Visit;
 use crate::base::{Scalar, kernels};
 use crate::step::{InnerStop, Solution, Subproblem};
 
@@ -18,6 +19,7 @@ const HELD_BACK: f64 = 0.1;
 const RESTART: usize = 2;
 
 /// Newton's step, whatever its length.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Whole;
 
 impl Globalisation for Whole {

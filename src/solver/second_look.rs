@@ -109,9 +109,8 @@ fn lowest_direction<T: Scalar>(
     space::normals(&mut random, 1.0, &mut direction);
     let (before, made) = (objective.counts().products, || objective.counts().products);
     let more = || {
-        !limits.note(Objective::<T>::take_error(objective))
-            && limits.allow_products(objective.counts(), 1)
-            && made() - before < products
+        limits.note(Objective::<T>::take_error(objective));
+        limits.allow_products(objective.counts(), 1) && made() - before < products
     };
     let known = !family.is_empty() && family.lowest_ritz_value() < 0.0;
     if !known {

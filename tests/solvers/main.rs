@@ -18,4 +18,5 @@ mod ordinary;
 mod pinned_runs;
 mod proximity;
 mod reference_runs;
+mod resume;
 mod torch_optimizers;

@@ -16,7 +16,6 @@
 
 mod ada_grad;
 mod adam;
-mod ending;
 mod epsilon;
 mod gradient_descent;
 mod heavy_ball;
@@ -24,6 +23,7 @@ mod lbfgs;
 mod limited_memory;
 mod method;
 mod mirror_descent;
+mod mover;
 mod nesterov;
 mod oracle;
 mod rms_prop;

@@ -1,8 +1,8 @@
 //! Steps by line search: along −P⁻¹g (steepest descent) or −Hg (L-BFGS).
 
 use super::limited_memory::LimitedMemory;
+use super::mover::{Limits, Moved, Mover, Place};
 use super::oracle::{Exact, Oracle, Preconditioned};
-use super::walk::{End, Limits, Moment, Moved, Mover, Place, Since};
 use crate::base::{Scalar, kernels};
 use crate::control::{Evaluation, Found, Line, Point, Rules, Termination, backtrack, rounding, strong_wolfe};
 use crate::operator::Objective;
@@ -20,6 +20,7 @@ const MOST_ROUNDING_STEPS: usize = 20;
 
 /// How the length of a step is found.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum Search {
     /// Armijo's condition with c₁ = ½, and lengths that never grow again: they settle between 1/2L and the first.
     Shrinking,
@@ -29,13 +30,14 @@ pub(super) enum Search {
     Wolfe(f64),
 }
 
-/// The state of a method with line searches.
+/// What a method with line searches remembers.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Searcher<T> {
     search: Search,
-    preconditionable: bool,
-    pub(super) memory: LimitedMemory<T>,
-    pub(super) direction: Vec<T>,
-    /// Gradient, and P⁻¹g, at the last trial.
+    memory: LimitedMemory<T>,
+    direction: Vec<T>,
+    /// Value, gradient and P⁻¹g at the last trial.
+    trial_value: f64,
     trial_gradient: Vec<T>,
     trial_preconditioned: Preconditioned<T>,
     /// Whether they are there.
@@ -44,14 +46,7 @@ pub(super) struct Searcher<T> {
     kept_gradient: Vec<T>,
     kept_preconditioned: Preconditioned<T>,
     /// The last length; NaN before the first.
-    pub(super) length: f64,
-    /// ‖p‖ as a share of ‖−Hg‖: below 1 where that was too long for its squares.
-    unit: f64,
-    /// φ′(0), and the largest decrease that it promised between two values that are the same.
-    slope: f64,
-    resolution: f64,
-    /// Whether the start was already taken for a minimum, and looked at.
-    pub(super) looked: bool,
+    length: f64,
     least_gradient: f64,
     rounding_steps: usize,
 }
@@ -64,19 +59,15 @@ impl<T: Scalar> Searcher<T> {
         let wolfe = matches!(search, Search::Wolfe(_));
         Searcher {
             search,
-            preconditionable,
             memory: LimitedMemory::new(memory),
             direction: zeros(),
+            trial_value: f64::NAN,
             trial_gradient: zeros(),
             trial_preconditioned: Preconditioned::new(preconditionable, dim),
             trial_known: false,
             kept_gradient: if wolfe { zeros() } else { Vec::new() },
             kept_preconditioned: Preconditioned::new(preconditionable && wolfe, dim),
             length: f64::NAN,
-            unit: 1.0,
-            slope: 0.0,
-            resolution: 0.0,
-            looked: false,
             least_gradient: f64::INFINITY,
             rounding_steps: 0,
         }
@@ -85,20 +76,17 @@ impl<T: Scalar> Searcher<T> {
     /// Sets p, and returns φ′(0) = gᵀp < 0. Where the matrix is not positive definite p is −g.
     fn aim(&mut self, place: &Place<T>) -> Result<f64, Termination> {
         self.memory.direction(place.preconditioned.or(&place.gradient), &mut self.direction);
-        self.unit = 1.0;
         let slope = kernels::dot(&place.gradient, &self.direction);
         if slope < 0.0 && slope.is_finite() {
             return Ok(slope);
         }
         self.memory.clear();
-        // ‖g‖² may leave the range of numbers where ‖g‖ does not.
-        let norm = kernels::norm(&place.gradient);
-        self.unit = norm.recip();
-        kernels::scale_into(-self.unit, &place.gradient, &mut self.direction);
+        kernels::scale_into(-1.0, &place.gradient, &mut self.direction);
         let slope = kernels::dot(&place.gradient, &self.direction);
         match slope {
             slope if slope < 0.0 && slope.is_finite() => Ok(slope),
-            _ if norm == 0.0 => Err(Termination::Stalled),
+            // ‖g‖² underflows, or overflows: no length can be judged by it.
+            0.0 => Err(Termination::Stalled),
             _ if place.value < -f64::MAX.sqrt() => Err(Termination::Unbounded),
             _ => Err(Termination::NotFinite(Evaluation::Gradient)),
         }
@@ -115,8 +103,8 @@ impl<T: Scalar> Searcher<T> {
                 0.0 => norm.recip(),
                 size => FIRST * size / norm,
             },
-            Search::Armijo => 2.0 * self.length / self.unit,
-            Search::Shrinking | Search::Wolfe(_) => self.length / self.unit,
+            Search::Armijo => 2.0 * self.length,
+            Search::Shrinking | Search::Wolfe(_) => self.length,
         };
         if first > 0.0 && first.is_finite() { first } else { norm.recip() }
     }
@@ -125,10 +113,9 @@ impl<T: Scalar> Searcher<T> {
         &mut self,
         place: &mut Place<T>,
         oracle: &mut Exact<'_, O>,
-        limits: &Limits<'_>,
+        limits: &Limits<'_, '_>,
     ) -> Result<(Found, f64), Termination> {
         let slope = self.aim(place)?;
-        self.slope = slope;
         let norm = kernels::norm(&self.direction);
         let first = self.first_length(place, norm);
         let start = Point { length: 0.0, value: place.value, slope };
@@ -162,19 +149,13 @@ impl<T: Scalar> Searcher<T> {
         }
         Ok((found, slope))
     }
-}
 
-impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searcher<T> {
-    fn preconditionable(&self) -> bool {
-        self.preconditionable
-    }
-
-    fn advance(
+    /// Makes the next point, and evaluates there.
+    fn advance<O: Objective<T>>(
         &mut self,
         place: &mut Place<T>,
         oracle: &mut Exact<'_, O>,
-        limits: &Limits<'_>,
-        since: &mut Since,
+        limits: &Limits<'_, '_>,
     ) -> Result<Moved, Termination> {
         if place.gradient_norm < self.least_gradient {
             (self.least_gradient, self.rounding_steps) = (place.gradient_norm, 0);
@@ -182,15 +163,14 @@ impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searcher<T> {
         if self.rounding_steps >= MOST_ROUNDING_STEPS {
             return Err(Termination::Stalled);
         }
-        let mut searched = self.search(place, oracle, limits);
-        // Old pairs may be to blame.
-        if matches!(searched, Err(Termination::Stalled | Termination::InconsistentGradient)) && !self.memory.is_empty()
-        {
-            self.memory.clear();
-            searched = self.search(place, oracle, limits);
-        }
-        since.resolution = since.resolution.max(std::mem::take(&mut self.resolution));
-        let (found, slope) = searched?;
+        let (found, slope) = match self.search(place, oracle, limits) {
+            // Old pairs may be to blame.
+            Err(Termination::Stalled | Termination::InconsistentGradient) if !self.memory.is_empty() => {
+                self.memory.clear();
+                self.search(place, oracle, limits)?
+            }
+            other => other?,
+        };
         let Found { point, rejected, kept } = found;
         if kept {
             std::mem::swap(&mut self.trial_gradient, &mut self.kept_gradient);
@@ -206,33 +186,48 @@ impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searcher<T> {
         let decrease = place.value - point.value;
         let within = decrease <= rounding(T::epsilon_f64(), place.value, point.value);
         self.rounding_steps = if within { self.rounding_steps + 1 } else { 0 };
-        self.length = point.length * self.unit;
-        // Before the exchange: `kept_gradient` is free, and the place's buffers become those of the next trial.
-        std::mem::swap(&mut place.gradient, &mut self.trial_gradient);
-        std::mem::swap(&mut place.preconditioned, &mut self.trial_preconditioned);
+        (self.length, self.trial_value) = (point.length, point.value);
         Ok(Moved {
             step_norm: point.length * kernels::norm(&self.direction),
             control: point.length,
             ratio: decrease / (-point.length * slope),
             rejected,
-            arrived: Some(point.value),
         })
     }
+}
 
-    fn end(
-        &mut self,
-        place: &mut Place<T>,
-        oracle: &mut Exact<'_, O>,
-        limits: &Limits<'_>,
-        since: &Since,
-        moment: Moment,
-    ) -> Option<End> {
-        self.end_at(place, oracle, limits, since, moment)
+/// Makes steps by line searches; whether with P⁻¹g for g.
+pub(super) struct Searching {
+    pub preconditionable: bool,
+}
+
+impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searching {
+    type Memory = Searcher<T>;
+
+    fn preconditionable(&self) -> bool {
+        self.preconditionable
     }
 
-    fn vectors(&self, dim: usize) -> usize {
-        let preconditioned = self.trial_preconditioned.vectors() + self.kept_preconditioned.vectors();
-        2 + self.kept_gradient.len() / dim + preconditioned + self.memory.vectors()
+    fn advance(
+        &self,
+        searcher: &mut Searcher<T>,
+        place: &mut Place<T>,
+        oracle: &mut Exact<'_, O>,
+        limits: &Limits<'_, '_>,
+    ) -> Result<Moved, Termination> {
+        searcher.advance(place, oracle, limits)
+    }
+
+    /// The trial that was taken is known; the place's buffers become those of the next.
+    fn arrive(&self, searcher: &mut Searcher<T>, place: &mut Place<T>, _: &mut Exact<'_, O>) -> f64 {
+        std::mem::swap(&mut place.gradient, &mut searcher.trial_gradient);
+        std::mem::swap(&mut place.preconditioned, &mut searcher.trial_preconditioned);
+        searcher.trial_value
+    }
+
+    fn vectors(&self, searcher: &Searcher<T>, dim: usize) -> usize {
+        let preconditioned = searcher.trial_preconditioned.vectors() + searcher.kept_preconditioned.vectors();
+        2 + searcher.kept_gradient.len() / dim + preconditioned + searcher.memory.vectors()
     }
 }
 
@@ -241,7 +236,7 @@ struct Trials<'l, 'o, 's, T, O> {
     searcher: &'l mut Searcher<T>,
     place: &'l mut Place<T>,
     oracle: &'l mut Exact<'o, O>,
-    limits: &'l Limits<'s>,
+    limits: &'l Limits<'l, 's>,
     /// Whether slopes are wanted.
     slopes: bool,
 }
@@ -259,17 +254,12 @@ impl<T: Scalar, O: Objective<T>> Line for Trials<'_, '_, '_, T, O> {
             return if far { Err(Termination::Unbounded) } else { Ok(not_finite) };
         }
         searcher.trial_known = self.slopes;
-        let point = if self.slopes {
-            let gradient = &mut searcher.trial_gradient;
-            let value = oracle.evaluate(&place.next, gradient, &mut searcher.trial_preconditioned);
-            Point { length, value, slope: kernels::dot(gradient, &searcher.direction) }
-        } else {
-            Point { length, value: oracle.value(&place.next), slope: f64::NAN }
-        };
-        if point.value == place.value {
-            searcher.resolution = searcher.resolution.max(-0.5 * length * searcher.slope);
+        if !self.slopes {
+            return Ok(Point { length, value: oracle.value(&place.next), slope: f64::NAN });
         }
-        Ok(point)
+        let gradient = &mut searcher.trial_gradient;
+        let value = oracle.evaluate(&place.next, gradient, &mut searcher.trial_preconditioned);
+        Ok(Point { length, value, slope: kernels::dot(gradient, &searcher.direction) })
     }
 
     fn slope(&mut self) -> Result<f64, Termination> {

@@ -97,6 +97,15 @@ pub enum Error {
         /// Its upper bound.
         upper: f64,
     },
+    /// A saved state belongs to something else.
+    State {
+        /// What differs.
+        what: &'static str,
+        /// What is needed.
+        expected: String,
+        /// What the state has.
+        found: String,
+    },
     /// A callback returned an error, in a call whose result has no other place for it.
     Callback(CallbackError),
 }
@@ -132,6 +141,9 @@ impl fmt::Display for Error {
             }
             Error::OutsideBounds { index, value, lower, upper } => {
                 write!(f, "x0[{index}] is {value}, but must lie within its bounds {lower} and {upper}")
+            }
+            Error::State { what, expected, found } => {
+                write!(f, "the state's {what} is {found}, but {expected} is needed")
             }
             Error::Callback(error) => error.fmt(f),
         }

@@ -59,6 +59,12 @@ impl<'s> Limits<'s> {
         }
     }
 
+    /// Takes note of a callback's error. Whether one has failed, on any rank.
+    pub fn fails(&self, error: Option<CallbackError>) -> bool {
+        self.note(error);
+        self.failed()
+    }
+
     /// Whether a callback has failed, on any rank.
     pub fn failed(&self) -> bool {
         self.interruption() == Some(Termination::CallbackFailed)

@@ -74,6 +74,12 @@ impl<O> Counted<O> {
         CountedView { inner: &self.inner, counts: &self.counts, known: Cell::new(0) }
     }
 
+    /// Goes on from these counts.
+    #[cfg(feature = "serde")]
+    pub(crate) fn resume(&self, counts: Counts) {
+        self.counts.set(counts);
+    }
+
     /// The calls so far.
     pub fn counts(&self) -> Counts {
         self.counts.get()

@@ -42,6 +42,7 @@ const SAFE: std::ops::Range<f64> = 1e-70..1e70;
 const COARSE: f64 = 1e-10;
 
 /// The paths and their workspaces.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StepFamily<T> {
     dim: usize,
     /// d, which is more than `dim` where that is one rank's part.

@@ -36,6 +36,7 @@ pub enum Growth {
 }
 
 /// The space, its products, and the solution last asked for. Storage: 2·capacity + 1 vectors of length d.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct KrylovSpace<T> {
     dim: usize,
     capacity: usize,

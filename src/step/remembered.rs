@@ -31,6 +31,7 @@ const SUMS: usize = 2;
 const WHOLE: usize = 512;
 
 /// The model. Storage: capacity + 3 vectors of length d.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RememberedModel<T> {
     dim: usize,
     /// d, which is more than `dim` where that is one rank's part.

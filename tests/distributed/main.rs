@@ -350,13 +350,13 @@ fn training_with_samples_dealt_out_takes_the_same_way() {
                 // Fewer samples than ranks in some batches.
                 let stopping = Stopping { max_iterations: 15, ..Stopping::default() };
                 let natural = NaturalGradient { stopping, ..NaturalGradient::default() };
-                let mut batches = Batches::new(31, 2, 1).unwrap();
+                let batches = Batches::new(31, 2, 1).unwrap();
                 [
                     HessianFree::default().minimize(&whole, &x0),
                     TrustRegion::default().minimize(&mean, &x0),
                     TrustRegion { inner: InnerSolver::Dense, ..TrustRegion::default() }.minimize(&mean, &x0),
                     NaturalGradient::default().minimize(&mean, &x0),
-                    natural.minimize_sampled(&whole, &mut batches, &x0, |_| ControlFlow::Continue(())),
+                    natural.minimize_sampled(&whole, batches, &x0),
                 ]
                 .map(Result::unwrap)
             })

@@ -13,6 +13,7 @@ const FORMING_LIMIT: usize = 100;
 /// Numbers that a formed J, and JᵀJ, may have (64 MiB in `f64`).
 const NUMBERS: usize = 1 << 23;
 
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Path<T> {
     Dense(DenseLeastSquares<T>),
     Krylov(GolubKahan<T>),
@@ -20,6 +21,7 @@ enum Path<T> {
 }
 
 /// Steps on the path that fits the first Jacobian.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GaussNewtonPath<T> {
     m: usize,
     n: usize,

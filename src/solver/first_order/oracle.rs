@@ -110,6 +110,11 @@ impl<'o, O> Exact<'o, O> {
         Exact { objective: Counted::new(objective) }
     }
 
+    /// The objective, with its counts.
+    pub fn objective(&self) -> &Counted<&'o O> {
+        &self.objective
+    }
+
     /// f(x) alone.
     pub fn value<T: Scalar>(&self, x: &[T]) -> f64
     where

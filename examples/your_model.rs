@@ -12,7 +12,6 @@
 //! of them, and sees a Poisson number. What are the parameters x = (a, k, b)? Being exponents, they may be any numbers.
 
 use std::error::Error;
-use std::ops::ControlFlow;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -170,8 +169,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
         stopping: Stopping { max_iterations: 100, ..Stopping::default() },
         ..NaturalGradient::default()
     };
-    let mut batches = Batches::new(SECONDS, 200, arguments.seed)?;
-    let natural = solver.minimize_sampled(&objective, &mut batches, &x0, |_| ControlFlow::Continue(()))?;
+    let natural = solver.minimize_sampled(&objective, Batches::new(SECONDS, 200, arguments.seed)?, &x0)?;
     // Without products: differences make J column by column, one or two evaluations for each parameter. That will do for
     // a few parameters, and to begin with. (`fit` takes all samples at once.)
     let evaluate = |x: &[f64], h: &mut [f64]| (0..SECONDS).for_each(|t| h[t] = output(x, t as f64).0);

@@ -187,7 +187,7 @@ pub use solver::{
 pub use step::{InnerSolver, LinearLeastSquares, damped_step, linear_least_squares, minres};
 
 #[cfg(feature = "serde")]
-pub use control::checkpoint;
+pub use control::{RunState, checkpoint};
 
 /// Callbacks that may fail: closures that return `Result`, and how your own implementations of the traits do the same.
 pub mod callbacks {
@@ -210,8 +210,7 @@ pub mod first_order {
 /// The options and the runs of [`HessianFree`].
 pub mod hessian_free {
     pub use crate::solver::{
-        AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFreeRun, HessianFreeState,
-        StepMethod, SubspaceDescent,
+        AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFreeRun, StepMethod, SubspaceDescent,
     };
 }
 

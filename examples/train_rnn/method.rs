@@ -114,12 +114,12 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
             break termination;
         }
     };
-    let (state, progress) = (run.state(), run.progress());
+    let progress = run.progress();
     Ok(Trained {
-        x: state.x().to_vec(),
-        iterations: state.iterations(),
+        x: progress.x.to_vec(),
+        iterations: progress.iteration,
         products: progress.counts.products,
-        seconds: state.seconds(),
+        seconds: progress.seconds,
         termination,
     })
 }

@@ -2,7 +2,7 @@
 //! [kernels](super::kernels): the same for any number of threads.
 
 use super::Scalar;
-use super::kernels::{axpy, for_blocks, row_dot, tree_sum};
+use super::kernels::{self, axpy, for_blocks, row_dot, tree_sum};
 use super::native::vectorized;
 use super::space;
 
@@ -25,6 +25,47 @@ impl<'a, T: Scalar> Columns<'a, T> {
 
     /// coefficients ← Bᵀx, four columns to a pass over x, and one reduction for all in a distributed run.
     pub fn transpose_times(&self, x: &[T], coefficients: &mut [f64]) {
+        self.transpose_times_part(x, coefficients);
+        space::add_up_all(coefficients);
+    }
+
+    /// sums ← Bᵀx, and behind it aᵀb for each of the `pairs`: one reduction for all.
+    pub fn transpose_times_and<const N: usize>(&self, x: &[T], sums: &mut [f64], pairs: [[&[T]; 2]; N]) {
+        let (coefficients, dots) = sums.split_at_mut(sums.len() - N);
+        self.transpose_times_part(x, coefficients);
+        dots.iter_mut().zip(pairs).for_each(|(dot, [a, b])| *dot = row_dot(a, b));
+        space::add_up_all(sums);
+    }
+
+    /// Removes from x what it has in the orthonormal columns: h ← Bᵀx, x ← x − Bh. Returns ‖x‖ as it was and as it is, given
+    /// what it is thought to be; h has room for a number more than there are columns.
+    ///
+    /// Over ranks both come with h, in one reduction, the latter from Pythagoras, ‖x‖² − ‖h‖², which has all its digits where
+    /// no more than half of x was removed, and is not used otherwise (Smoktunowicz, Barlow & Langou, Numer. Math. 105 (2006)).
+    pub fn remove_from(&self, x: &mut [T], h: &mut [f64], norm: f64) -> [f64; 2] {
+        let count = h.len() - 1;
+        if !space::in_parts() {
+            self.transpose_times(x, &mut h[..count]);
+            return [norm, self.remove(x, &h[..count], norm)];
+        }
+        self.transpose_times_and(x, h, [[x, x]]);
+        let before = h[count].sqrt();
+        [before, self.remove(x, &h[..count], before)]
+    }
+
+    /// x ← x − Bh, where h is Bᵀx; returns ‖x‖ as it is, given what it was. Over ranks no reduction, as
+    /// [`remove_from`](Self::remove_from) says.
+    pub fn remove(&self, x: &mut [T], h: &[f64], norm: f64) -> f64 {
+        self.add_times(-1.0, h, x);
+        if !space::in_parts() {
+            return kernels::norm(x);
+        }
+        let share = h.iter().map(|h| (h / norm).powi(2)).sum::<f64>();
+        norm * (1.0 - share).max(0.0).sqrt()
+    }
+
+    /// The part of Bᵀx from the numbers at hand.
+    fn transpose_times_part(&self, x: &[T], coefficients: &mut [f64]) {
         let count = coefficients.len();
         let mut j = 0;
         while j + 4 <= count {
@@ -40,7 +81,6 @@ impl<'a, T: Scalar> Columns<'a, T> {
         for (i, c) in coefficients.iter_mut().enumerate().skip(j) {
             *c = row_dot(self.column(i), x);
         }
-        space::add_up_all(coefficients);
     }
 
     /// y ← y + α B c, four columns to a pass over y.

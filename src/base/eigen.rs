@@ -1,20 +1,21 @@
 //! Eigendecomposition of small symmetric matrices by faer, in memory that is kept between calls.
 
 use faer::diag::DiagMut;
-use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::dyn_stack::StackReq;
 use faer::linalg::evd::{ComputeEigenvectors, SelfAdjointEvdParams, self_adjoint_evd, self_adjoint_evd_scratch};
 use faer::{MatMut, MatRef, Par, Spec};
 
-use super::native::clean_registers;
+use super::native::{Scratch, clean_registers};
 
 /// A = QΘQᵀ with eigenvalues in rising order.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Eigen {
     values: Vec<f64>,
     /// Eigenvectors by columns, `len × len`.
     vectors: Vec<f64>,
     len: usize,
-    scratch: MemBuffer,
-    scratch_bytes: usize,
+    #[cfg_attr(feature = "serde", serde(skip))]
+    scratch: Scratch,
 }
 
 impl Eigen {
@@ -23,33 +24,30 @@ impl Eigen {
             values: vec![0.0; capacity],
             vectors: vec![0.0; capacity * capacity],
             len: 0,
-            scratch: MemBuffer::new(faer::dyn_stack::StackReq::EMPTY),
-            scratch_bytes: 0,
+            scratch: Scratch::default(),
         };
-        eigen.reserve(capacity, Par::Seq);
+        let request = eigen.reserve(capacity, Par::Seq);
+        eigen.scratch.stack(request);
         eigen
     }
 
-    fn reserve(&mut self, len: usize, parallel: Par) {
+    /// Makes room for `len`, and says how much faer needs.
+    fn reserve(&mut self, len: usize, parallel: Par) -> StackReq {
         if len == 0 {
-            return;
-        }
-        let params: Spec<SelfAdjointEvdParams, f64> = Spec::default();
-        let request = self_adjoint_evd_scratch::<f64>(len, ComputeEigenvectors::Yes, parallel, params);
-        if request.unaligned_bytes_required() > self.scratch_bytes {
-            self.scratch_bytes = request.unaligned_bytes_required();
-            self.scratch = MemBuffer::new(request);
+            return StackReq::EMPTY;
         }
         if self.values.len() < len {
             self.values.resize(len, 0.0);
             self.vectors.resize(len * len, 0.0);
         }
+        let params: Spec<SelfAdjointEvdParams, f64> = Spec::default();
+        self_adjoint_evd_scratch::<f64>(len, ComputeEigenvectors::Yes, parallel, params)
     }
 
     /// Decomposes the leading `len × len` block of a symmetric matrix stored by columns with the given stride; only its
     /// lower triangle is read. Returns false if it is not finite or the iteration fails, and leaves no decomposition.
     pub fn decompose(&mut self, matrix: &[f64], stride: usize, len: usize, parallel: Par) -> bool {
-        self.reserve(len, parallel);
+        let request = self.reserve(len, parallel);
         self.len = 0;
         if len == 0 || (0..len).any(|j| matrix[j * stride + j..j * stride + len].iter().any(|v| !v.is_finite())) {
             return false;
@@ -61,7 +59,7 @@ impl Eigen {
         let a = MatRef::from_column_major_slice_with_stride(&matrix[..(len - 1) * stride + len], len, len, stride);
         let vectors = MatMut::from_column_major_slice_mut(&mut self.vectors[..len * len], len, len);
         let values = DiagMut::from_slice_mut(&mut self.values[..len]);
-        let stack = MemStack::new(&mut self.scratch);
+        let stack = self.scratch.stack(request);
         let done = self_adjoint_evd(a, values, Some(vectors), parallel, stack, Spec::default());
         clean_registers();
         if done.is_err() {

@@ -72,6 +72,11 @@ pub enum Error {
         /// The first rank that has another one than rank 0.
         rank: usize,
     },
+    /// In a distributed run another rank has refused its arguments.
+    OnRank {
+        /// Which.
+        rank: usize,
+    },
     /// A lower bound lies above the upper one, or one of them is NaN.
     EmptyBounds {
         /// Which component.
@@ -91,6 +96,15 @@ pub enum Error {
         lower: f64,
         /// Its upper bound.
         upper: f64,
+    },
+    /// A saved state belongs to something else.
+    State {
+        /// What differs.
+        what: &'static str,
+        /// What is needed.
+        expected: String,
+        /// What the state has.
+        found: String,
     },
     /// A callback returned an error, in a call whose result has no other place for it.
     Callback(CallbackError),
@@ -113,6 +127,7 @@ impl fmt::Display for Error {
                 write!(f, "{argument} is {value}, but must be finite")
             }
             Error::Differs { argument, rank } => write!(f, "{argument} on rank {rank} is not what it is on rank 0"),
+            Error::OnRank { rank } => write!(f, "an argument on rank {rank} was refused there"),
             Error::OutOfRange { argument, value, requirement } => {
                 write!(f, "{argument} is {value}, but must be {requirement}")
             }
@@ -126,6 +141,9 @@ impl fmt::Display for Error {
             }
             Error::OutsideBounds { index, value, lower, upper } => {
                 write!(f, "x0[{index}] is {value}, but must lie within its bounds {lower} and {upper}")
+            }
+            Error::State { what, expected, found } => {
+                write!(f, "the state's {what} is {found}, but {expected} is needed")
             }
             Error::Callback(error) => error.fmt(f),
         }

@@ -1,6 +1,8 @@
 //! Floor 0: the scalar type, vector kernels and errors. Everything above imports from here; it imports nothing.
 
 mod callback;
+#[cfg(feature = "serde")]
+pub(crate) mod checksum;
 pub(crate) mod cholesky;
 pub(crate) mod columns;
 mod eigen;
@@ -13,6 +15,7 @@ pub(crate) mod random;
 mod scalar;
 pub(crate) mod small;
 pub(crate) mod space;
+mod stored;
 mod update;
 
 pub use callback::{CallbackError, CallbackOutput, ErrorSlot};
@@ -26,4 +29,5 @@ pub(crate) use eigen::Eigen;
 pub(crate) use error::{
     check_callback, check_component, check_finite, check_length, check_positive_dimension, check_range,
 };
+pub(crate) use stored::Stored;
 pub(crate) use update::{Square, update};

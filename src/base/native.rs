@@ -61,12 +61,22 @@ impl<'a, T> MatrixMut<'a, T> {
     }
 }
 
-/// Memory for faer, which only grows, and the largest request for it.
+/// Memory for faer, which only grows, and the largest request for it. It is no part of a saved state.
 #[derive(Default)]
 pub struct Scratch(Option<MemBuffer>, usize);
 
 impl Scratch {
-    fn stack(&mut self, request: StackReq) -> &mut MemStack {
+    /// With room for this request.
+    pub fn new(request: StackReq) -> Self {
+        Scratch(Some(MemBuffer::new(request)), request.unaligned_bytes_required())
+    }
+
+    /// The same, if there is the memory.
+    pub fn try_new(request: StackReq) -> Option<Self> {
+        Some(Scratch(Some(MemBuffer::try_new(request).ok()?), request.unaligned_bytes_required()))
+    }
+
+    pub fn stack(&mut self, request: StackReq) -> &mut MemStack {
         let needed = request.unaligned_bytes_required();
         if needed > self.1 {
             *self = Scratch(None, needed);

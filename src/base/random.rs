@@ -18,6 +18,7 @@ const INCREMENT: u64 = 0x9e37_79b9_7f4a_7c15;
 /// assert_eq!(x[0], SplitMix64::new(7).normal());
 /// ```
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SplitMix64 {
     state: u64,
 }

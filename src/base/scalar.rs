@@ -6,6 +6,7 @@ use num_traits::{Float, NumAssign};
 
 use super::CallbackOutput;
 use super::native::Native;
+use super::stored::Stored;
 
 /// The element type of all vectors: `f32` or `f64`.
 ///
@@ -23,6 +24,7 @@ pub trait Scalar:
     + Send
     + Sync
     + Native
+    + Stored
     + 'static
 {
     /// The nearest value of this type; values out of its range become infinite.

@@ -54,13 +54,16 @@ thread_local! {
     /// Whether the vectors at hand are parts; which ones those are changes with [`of_residuals`].
     static IN_PARTS: Cell<bool> = const { Cell::new(false) };
     static REDUCTIONS: Cell<usize> = const { Cell::new(0) };
+    /// Whether this rank asks to stop, and whether any rank did at the last sum, if there was one since that was asked.
+    static STOP: Cell<(bool, Option<bool>)> = const { Cell::new((false, None)) };
 }
 
 /// Calls `run` with vectors spread over `ranks`: every solver, and all else that this thread calls in it, adds up over
 /// them. Does not allocate in sums; each costs one call of [`Communicator::sum`] or [`Communicator::largest`].
 ///
 /// What differs from a run on one rank: nothing forms a matrix by rows or columns of parts, so the dense paths are not
-/// taken, on any number of ranks; limits on time are decided by rank 0's clock. Options, x₀ where it is not spread, and
+/// taken, on any number of ranks, and what has no other is refused. A run ends on all ranks where time is up on one, or one
+/// cancels it, or one observer or callback ends it. Options, x₀ where it is not spread, and
 /// seeds must be the same on all ranks ([`check_equal`]).
 ///
 /// ```
@@ -138,10 +141,81 @@ fn with<R>(ask: impl FnOnce(&dyn Communicator) -> R) -> Option<R> {
     Some(ask(&*ranks))
 }
 
+thread_local! {
+    static ROOM: RefCell<Vec<f64>> = const { RefCell::new(Vec::new()) };
+}
+
 #[cold]
 #[inline(never)]
 fn sum_over_ranks(values: &mut [f64]) {
-    with(|ranks| ranks.sum(values));
+    with(|ranks| sum(ranks, values));
+}
+
+/// Overwrites every value by its sum over the ranks. What this rank wants for the run goes along.
+pub(crate) fn sum(ranks: &dyn Communicator, values: &mut [f64]) {
+    ROOM.with_borrow_mut(|room| {
+        room.clear();
+        room.extend_from_slice(values);
+        let (asks, _) = STOP.get();
+        room.push(f64::from(asks));
+        ranks.sum(room);
+        STOP.set((asks, Some(room.pop() != Some(0.0))));
+        values.copy_from_slice(room);
+    });
+}
+
+/// Forgets what an earlier run wanted.
+pub(crate) fn start_run() {
+    STOP.set((false, None));
+}
+
+/// Whether to stop, because any rank asked to before the last sum; asks to, if this one wants to, from the next sum on. A
+/// reduction only where there was none since this was asked last.
+pub(crate) fn stops(here: bool) -> bool {
+    if !residuals_in_parts() {
+        return here;
+    }
+    let (_, told) = STOP.replace((here, None));
+    told.unwrap_or_else(|| agree([here]) == [true])
+}
+
+/// What any rank says: one reduction in a distributed run.
+pub(crate) fn agree<const N: usize>(says: [bool; N]) -> [bool; N] {
+    let mut answers = says.map(f64::from);
+    with(|ranks| ranks.sum(&mut answers));
+    answers.map(|answer| answer != 0.0)
+}
+
+/// A number that all ranks have from a callback; NaN if it is on one that has a part of the vectors at hand.
+pub(crate) fn common(value: f64) -> f64 {
+    if in_parts() && anywhere(value.is_nan()) { f64::NAN } else { value }
+}
+
+/// Passes on what is right on all ranks; where it is not on another one, that is the error.
+pub(crate) fn accepted<V>(here: Result<V>) -> Result<V> {
+    let refused = with(|ranks| {
+        let mut last = [if here.is_err() { 1.0 + ranks.rank() as f64 } else { 0.0 }];
+        ranks.largest(&mut last);
+        last[0] as usize
+    });
+    match refused {
+        None | Some(0) => here,
+        Some(rank) => here.and(Err(Error::OnRank { rank: rank - 1 })),
+    }
+}
+
+/// Refuses what cannot be distributed where vectors are in parts.
+pub(crate) fn check_whole(argument: &'static str) -> Result<()> {
+    refuse(in_parts(), argument, "whole vectors: it cannot be distributed with Slices::Everything")
+}
+
+/// As [`check_whole`], where residuals are in parts.
+pub(crate) fn check_whole_residuals(argument: &'static str) -> Result<()> {
+    refuse(residuals_in_parts(), argument, "all residuals: it cannot be distributed")
+}
+
+fn refuse(refused: bool, argument: &'static str, requirement: &'static str) -> Result<()> {
+    if refused { Err(Error::Unsupported { argument, requirement }) } else { Ok(()) }
 }
 
 /// Whether the vectors at hand are parts of longer ones.
@@ -221,16 +295,6 @@ pub(crate) fn anywhere(here: bool) -> bool {
 /// The length of whole vectors, where this is that of the part at hand: one reduction.
 pub(crate) fn whole(len: usize) -> usize {
     add_up([len as f64])[0] as usize
-}
-
-/// What rank 0 says, where ranks may differ, as on the time: one reduction in a distributed run.
-pub(crate) fn agreed(says: bool) -> bool {
-    with(|ranks| {
-        let mut answer = [f64::from(says && ranks.rank() == 0)];
-        ranks.sum(&mut answer);
-        answer[0] > 0.0
-    })
-    .unwrap_or(says)
 }
 
 /// Draws normal variates of this deviation: the same whole vector for any number of ranks.

@@ -10,7 +10,7 @@ use super::numbers::normal;
 use super::sweep::{self, DIRECTIONS, TaylorTest, unmeasured};
 use super::watch::Watch;
 use super::{Finding, Outcome, Property, check_point, tolerance};
-use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64};
+use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64, space};
 use crate::curvature::LeastSquares;
 use crate::operator::{Around, LinearMap, Linearization, Model};
 
@@ -67,6 +67,7 @@ where
     T: Scalar,
     M: Model<T>,
 {
+    space::check_whole_residuals("check")?;
     let model = fit.model();
     let (m, n) = (model.output_dim(), model.dim());
     check_positive_dimension("the number of residuals", m)?;

@@ -8,7 +8,9 @@ use super::numbers::{larger, normal, ratio};
 use super::operator::nonlinearity;
 use super::watch::Watch;
 use super::{Finding, Outcome, Property, tolerance};
-use crate::base::{Result, Scalar, check_callback, check_positive_dimension, columns, kernels, random::SplitMix64};
+use crate::base::{
+    Result, Scalar, check_callback, check_positive_dimension, columns, kernels, random::SplitMix64, space,
+};
 use crate::operator::LinearMap;
 
 /// Pairs of vectors for each identity.
@@ -52,6 +54,7 @@ pub struct LinearMapVerdict {
 /// # Errors
 /// If m or n is zero; what a callback returned as an error.
 pub fn linear_map<T: Scalar>(map: &impl LinearMap<T>, seed: u64) -> Result<LinearMapVerdict> {
+    space::check_whole_residuals("check")?;
     let (m, n) = (map.rows(), map.columns());
     check_positive_dimension("the map's number of rows", m)?;
     check_positive_dimension("the map's number of columns", n)?;

@@ -71,7 +71,7 @@ pub use product::product;
 pub use sampled_model::{SampledModelVerdict, sampled_model};
 pub use sweep::{Remainder, TaylorTest};
 
-use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension};
+use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension, space};
 
 /// The relative error that every check allows, ε^⅜: 1.3e-6 for `f64`, 2.5e-3 for `f32`.
 ///
@@ -84,6 +84,7 @@ pub fn tolerance<T: Scalar>() -> f64 {
 
 /// Refuses a point that no check can start from.
 fn check_point<T: Scalar>(dim: usize, x: &[T]) -> Result<()> {
+    space::check_whole("check")?;
     check_positive_dimension("the objective's dimension", dim)?;
     check_length("x", x, dim)?;
     check_finite("x", x)

@@ -8,7 +8,7 @@ use super::finding::{write_failures, write_table};
 use super::numbers::{larger, normal, ratio};
 use super::watch::{Watch, Watched};
 use super::{Finding, Outcome, Property, tolerance};
-use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64};
+use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64, space};
 use crate::operator::{Counted, SymmetricOperator};
 
 /// Pairs of vectors for linearity and symmetry.
@@ -49,6 +49,7 @@ pub struct OperatorVerdict {
 /// # Errors
 /// If the dimension is zero; what the callback returned as an error.
 pub fn operator<T: Scalar>(operator: &impl SymmetricOperator<T>, seed: u64) -> Result<OperatorVerdict> {
+    space::check_whole("check")?;
     check_positive_dimension("the operator's dimension", operator.dim())?;
     let verdict = check(operator, &mut SplitMix64::new(seed));
     check_callback(operator.take_error())?;

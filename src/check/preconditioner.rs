@@ -7,7 +7,7 @@ use super::numbers::normal;
 use super::operator::{self, OperatorVerdict};
 use super::{Definiteness, Finding, Outcome, Property};
 use crate::base::{
-    CallbackError, Result, Scalar, check_callback, check_positive_dimension, check_range, random::SplitMix64,
+    CallbackError, Result, Scalar, check_callback, check_positive_dimension, check_range, random::SplitMix64, space,
 };
 use crate::curvature::{Preconditioned, Preconditioner};
 use crate::operator::SymmetricOperator;
@@ -80,6 +80,7 @@ pub fn preconditioner<T: Scalar>(
     shift: f64,
     seed: u64,
 ) -> Result<PreconditionerVerdict> {
+    space::check_whole("check")?;
     let dim = operator.dim();
     check_positive_dimension("the operator's dimension", dim)?;
     check_range("shift", shift, shift >= 0.0 && shift.is_finite(), "at least 0 and finite")?;

@@ -90,6 +90,12 @@ impl Batches {
         Ok(())
     }
 
+    /// Refuses another number of samples.
+    pub(crate) fn check(&self, samples: usize) -> Result<()> {
+        let found = self.at.samples;
+        if found == samples { Ok(()) } else { Err(Error::Length { argument: "batches", expected: samples, found }) }
+    }
+
     /// The number of samples.
     pub fn samples(&self) -> usize {
         self.at.samples

@@ -28,6 +28,9 @@ use std::{error, fmt};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::{Run, RunState};
+use crate::base::{Error, checksum::fnv1a};
+
 const MARK: &[u8; 8] = b"NKRYLOV\n";
 const VERSION: u32 = 1;
 
@@ -70,6 +73,8 @@ pub enum CheckpointError {
         /// What does not fit.
         reason: &'static str,
     },
+    /// The run could not start or go on.
+    Run(Error),
     /// The file is in order, but its state is not of the type that was asked for, or a state cannot be written.
     State {
         /// The file.
@@ -90,6 +95,7 @@ impl fmt::Display for CheckpointError {
             CheckpointError::Kind { path, expected, found } => {
                 write!(f, "{} is a checkpoint of \"{found}\", but \"{expected}\" is needed", path.display())
             }
+            CheckpointError::Run(error) => error.fmt(f),
             CheckpointError::Damaged { path, reason } => write!(f, "{} is damaged: {reason}", path.display()),
             CheckpointError::State { path, reason } => {
                 write!(f, "the state of {} does not fit: {reason}", path.display())
@@ -102,6 +108,7 @@ impl error::Error for CheckpointError {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             CheckpointError::Io { source, .. } => Some(source),
+            CheckpointError::Run(error) => Some(error),
             _ => None,
         }
     }
@@ -156,6 +163,65 @@ pub fn load<S: DeserializeOwned>(path: impl AsRef<Path>, kind: &str) -> Result<S
         return Err(CheckpointError::Foreign { path: path.to_owned() });
     }
     decode(path, kind, &fs::read(path).map_err(at(path))?)
+}
+
+impl From<Error> for CheckpointError {
+    fn from(error: Error) -> Self {
+        CheckpointError::Run(error)
+    }
+}
+
+/// What the files of [`complete`] hold.
+const RUN: &str = "run";
+
+/// Completes a run, whose state it saves to `path` after every `every` steps (1 or more) and at the end. What was lost if the
+/// process is killed is what came after the last of these: [`find`] has the state to go on from. A file that cannot be written
+/// ends the run.
+///
+/// The solvers' `minimize_saved` is both in one call:
+///
+/// ```
+/// use newton_krylov::{TrustRegion, objective};
+///
+/// let f = objective(
+///     1,
+///     |x: &[f64]| x[0].powi(4),
+///     |x, g| g[0] = 4.0 * x[0].powi(3),
+///     |x, v, hv| hv[0] = 12.0 * x[0] * x[0] * v[0],
+/// );
+/// # let folder = tempfile::tempdir()?;
+/// # let path = folder.path().join("quartic.run");
+/// // Every ten steps; if the file is there, the run in it goes on.
+/// let report = TrustRegion::default().minimize_saved(&f, &[1.0], &path, 10)?;
+/// assert!(report.termination.converged());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # Errors
+/// If the run cannot go on ([`Run::iterate`]), or its state cannot be saved.
+pub fn complete<T, R: Run<T>>(mut run: R, path: impl AsRef<Path>, every: usize) -> Result<R::Report, CheckpointError> {
+    let mut steps = 0_usize;
+    loop {
+        let termination = run.iterate()?;
+        steps = steps.wrapping_add(1);
+        if termination.is_some() || steps.is_multiple_of(every.max(1)) {
+            save(&path, RUN, &run.save())?;
+        }
+        if let Some(termination) = termination {
+            return Ok(run.finish(termination));
+        }
+    }
+}
+
+/// The state that [`complete`] saved to `path`; `None` if there is no such file.
+///
+/// # Errors
+/// As [`load`].
+pub fn find(path: impl AsRef<Path>) -> Result<Option<RunState>, CheckpointError> {
+    match load(path, RUN) {
+        Err(CheckpointError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(Some),
+    }
 }
 
 /// The error of the system about this file.
@@ -263,22 +329,9 @@ fn take<const N: usize>(bytes: &[u8]) -> Option<([u8; N], &[u8])> {
     bytes.split_first_chunk::<N>().map(|(head, rest)| (*head, rest))
 }
 
-/// RFC 9923, section 2, with the parameters for 64 bits.
-fn fnv1a(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, &byte| (hash ^ byte as u64).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_checksum_is_the_published_one() {
-        // RFC 9923, appendix: test vectors for 64 bits.
-        assert_eq!(fnv1a(b""), 0xcbf2_9ce4_8422_2325);
-        assert_eq!(fnv1a(b"a"), 0xaf63_dc4c_8601_ec8c);
-        assert_eq!(fnv1a(b"foobar"), 0x8594_4171_f739_67e8);
-    }
 
     #[test]
     fn every_damaged_byte_and_every_shorter_file_is_refused() {

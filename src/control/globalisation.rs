@@ -1,5 +1,6 @@
 //! How long a step may be, and what happens when it fails: the part in which the solvers differ.
 
+use crate::base::Stored;
 use crate::step::{Solution, Subproblem};
 
 /// The scales at the start, from which the first radius, weight or length comes. Nothing here depends on the units of
@@ -62,7 +63,7 @@ impl Trial {
 }
 
 /// A rule for the length of steps.
-pub(crate) trait Globalisation {
+pub(crate) trait Globalisation: Stored {
     /// Sets the first radius, weight or length.
     fn start(&mut self, scales: Scales);
     /// What to ask of the model.

@@ -61,6 +61,9 @@ impl<T: Scalar> fmt::Display for LeastSquaresReport<T> {
         let Counts { values, gradients, products, transpose_products } = self.counts;
         let products = format!("{products} products Jv, {transpose_products} Jᵀu");
         writeln!(f, "{:<15} {values} residuals, {gradients} Jacobians, {products}", "evaluations")?;
+        if self.reductions > 0 {
+            writeln!(f, "{:<15} {}", "reductions", self.reductions)?;
+        }
         writeln!(f, "{:<15} {} numbers", "memory", self.memory_numbers)?;
         writeln!(f, "{:<15} {:.3} s", "time", self.seconds)?;
         write!(f, "{:<15} {}", "advice", self.termination.advice())

@@ -1,4 +1,7 @@
 //! Whether a run may go on: its limits, its cancellation, and the errors of its callbacks, asked for between any two calls.
+//!
+//! Ranks of a distributed run may differ in their clocks, cancellations and errors, not in their counts. What any of them
+//! wants is agreed on by a reduction between steps; between products it goes along with the sums that are made anyhow.
 
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
@@ -15,6 +18,8 @@ pub(crate) struct Limits<'s> {
     started: Option<Instant>,
     /// The time that earlier parts of the run took.
     before: Duration,
+    /// Reductions before the run.
+    reductions: usize,
     error: RefCell<Option<CallbackError>>,
 }
 
@@ -22,8 +27,10 @@ impl<'s> Limits<'s> {
     /// From now on, after `seconds` in earlier parts of the run.
     pub fn new(stopping: &'s Stopping, seconds: f64) -> Self {
         let before = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        space::start_run();
         let clock = !cfg!(all(target_family = "wasm", target_os = "unknown"));
-        Limits { stopping, started: clock.then(Instant::now), before, error: RefCell::new(None) }
+        let (started, reductions) = (clock.then(Instant::now), space::reductions());
+        Limits { stopping, started, before, reductions, error: RefCell::new(None) }
     }
 
     pub fn stopping(&self) -> &'s Stopping {
@@ -35,17 +42,55 @@ impl<'s> Limits<'s> {
         self.time().as_secs_f64()
     }
 
+    /// Reductions that the run has made.
+    pub fn reductions(&self) -> usize {
+        space::reductions() - self.reductions
+    }
+
     fn time(&self) -> Duration {
         self.before + self.started.map_or(Duration::ZERO, |started| started.elapsed())
     }
 
-    /// Takes note of a callback's error; the first is kept. Whether there is one.
-    pub fn note(&self, error: Option<CallbackError>) -> bool {
+    /// Takes note of a callback's error; the first is kept.
+    pub fn note(&self, error: Option<CallbackError>) {
         let mut kept = self.error.borrow_mut();
         if kept.is_none() {
             *kept = error;
         }
-        kept.is_some()
+    }
+
+    /// Takes note of a callback's error. Whether one has failed, on any rank.
+    pub fn fails(&self, error: Option<CallbackError>) -> bool {
+        self.note(error);
+        self.failed()
+    }
+
+    /// Whether a callback has failed, on any rank.
+    pub fn failed(&self) -> bool {
+        self.interruption() == Some(Termination::CallbackFailed)
+    }
+
+    /// Why the run is to end at once, on all ranks.
+    pub fn interruption(&self) -> Option<Termination> {
+        let [failed, cancelled, _] = self.agree();
+        failed.then_some(Termination::CallbackFailed).or(cancelled.then_some(Termination::Cancelled))
+    }
+
+    /// Whether a callback has failed, the run was cancelled, or time is up, on any rank.
+    fn agree(&self) -> [bool; 3] {
+        let here = self.here();
+        let [failed, cancelled, late] = space::agree(here);
+        if failed && !here[0] {
+            self.note(Some(CallbackError::new("a callback on another rank failed")));
+        }
+        [failed, cancelled, late]
+    }
+
+    /// The same on this rank.
+    fn here(&self) -> [bool; 3] {
+        let most = self.stopping.max_time;
+        let late = most < Duration::MAX && self.time() >= most;
+        [self.error.borrow().is_some(), self.stopping.cancellation.is_cancelled(), late]
     }
 
     /// The error that ended the run.
@@ -56,9 +101,10 @@ impl<'s> Limits<'s> {
     /// Why no further call may be made, if none may.
     pub fn reached(&self, iterations: usize, counts: Counts) -> Option<Termination> {
         let stopping = self.stopping;
-        if self.error.borrow().is_some() {
+        let [failed, cancelled, late] = self.agree();
+        if failed {
             Some(Termination::CallbackFailed)
-        } else if stopping.cancellation.is_cancelled() {
+        } else if cancelled {
             Some(Termination::Cancelled)
         } else if iterations >= stopping.max_iterations {
             Some(Termination::MaxIterations)
@@ -68,32 +114,19 @@ impl<'s> Limits<'s> {
             Some(Termination::MaxGradients)
         } else if counts.all_products() >= stopping.max_products {
             Some(Termination::MaxProducts)
-        } else if self.out_of_time() {
-            Some(Termination::MaxTime)
         } else {
-            None
+            late.then_some(Termination::MaxTime)
         }
     }
 
     /// Whether another value may be computed.
     pub fn allow_value(&self, counts: Counts) -> bool {
-        counts.values < self.stopping.max_values
-            && self.error.borrow().is_none()
-            && !self.stopping.cancellation.is_cancelled()
+        counts.values < self.stopping.max_values && self.interruption().is_none()
     }
 
     /// Whether so many `further` products may be made.
     pub fn allow_products(&self, counts: Counts, further: usize) -> bool {
-        let stopping = self.stopping;
-        counts.all_products().saturating_add(further) <= stopping.max_products
-            && self.error.borrow().is_none()
-            && !stopping.cancellation.is_cancelled()
-            && !self.out_of_time()
-    }
-
-    /// Whether the time is used up, by rank 0's clock.
-    fn out_of_time(&self) -> bool {
-        let most = self.stopping.max_time;
-        most < Duration::MAX && space::agreed(self.time() >= most)
+        counts.all_products().saturating_add(further) <= self.stopping.max_products
+            && !space::stops(self.here().contains(&true))
     }
 }

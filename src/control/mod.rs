@@ -14,26 +14,36 @@ mod least_squares_report;
 mod limits;
 mod line_search;
 pub mod observers;
+mod oracle;
 mod report;
 mod run;
+mod search;
+mod start;
+#[cfg(feature = "serde")]
+mod state;
 mod stopping;
 mod termination;
 mod track;
+mod visit;
 
 pub use batches::Batches;
 pub use cancellation::Cancellation;
 pub use least_squares_report::LeastSquaresReport;
 pub use report::{Iteration, Progress, Report};
 pub use run::Run;
+#[cfg(feature = "serde")]
+pub use state::RunState;
 pub use stopping::Stopping;
 pub use termination::{Evaluation, Termination};
 
 pub(crate) use convergence::Promise;
-pub(crate) use descent::{Confirmation, DescentRun, Entry, LocalProblem, Oracle, Outcome, check_start};
+pub(crate) use descent::DescentRun;
 pub(crate) use equal_ratios::EqualRatios;
 pub(crate) use globalisation::{Globalisation, Scales, Trial};
 pub(crate) use history::History;
 pub(crate) use judge::{Judgement, judge, judge_decrease, rounding};
 pub(crate) use limits::Limits;
 pub(crate) use line_search::{Found, Line, Point, Rules, backtrack, strong_wolfe};
+pub(crate) use oracle::{Confirmation, Entry, LocalProblem, Oracle, Outcome};
+pub(crate) use start::{Identity, Start, check_start, type_name};
 pub(crate) use track::{Pending, Track};

@@ -84,6 +84,9 @@ pub struct Report<T> {
     pub error: Option<CallbackError>,
     /// Wall time in seconds, callbacks included.
     pub seconds: f64,
+    /// Sums and maxima over the ranks of a distributed run, those of [`Summed`](crate::ranks::Summed) among them but
+    /// not those of other callbacks; 0 in one process. Those of this part of a run that was resumed.
+    pub reductions: usize,
     /// Storage in numbers of type `T`, x included, without that of the callbacks.
     pub memory_numbers: usize,
     /// The largest relative difference between uᵀMv and vᵀMu met in passing.
@@ -144,6 +147,9 @@ impl<T: Scalar> fmt::Display for Report<T> {
         }
         writeln!(f)?;
         writeln!(f, "{:<15} {}", "evaluations", self.counts)?;
+        if self.reductions > 0 {
+            writeln!(f, "{:<15} {}", "reductions", self.reductions)?;
+        }
         writeln!(f, "{:<15} {} vectors of {} unknowns", "memory", self.memory_vectors(), self.x.len())?;
         writeln!(f, "{:<15} {:.3} s", "time", self.seconds)?;
         write!(f, "{:<15} {}", "advice", self.termination.advice())

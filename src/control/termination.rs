@@ -63,6 +63,12 @@ impl Termination {
         *self == Termination::GradientTolerance
     }
 
+    /// Whether it depends on [`Stopping`](crate::Stopping), the observer or a callback, so that a run may go on after it.
+    pub(crate) fn passes(self) -> bool {
+        use Termination::*;
+        !matches!(self, Unbounded | Diverged | Stalled | InconsistentGradient | Asymmetric | NotFinite(_))
+    }
+
     /// One sentence on what it means and what can be done.
     pub fn advice(&self) -> &'static str {
         match self {

@@ -59,6 +59,8 @@ pub(crate) struct Track<T> {
     pub products_before: usize,
     pub last: Option<Iteration>,
     pub history: History,
+    /// Why the run is over.
+    pub ended: Option<Termination>,
     /// The best point, if it is not the one where the run is.
     best: Option<(Vec<T>, f64, f64)>,
     best_value: f64,
@@ -93,6 +95,7 @@ impl<T: Scalar> Track<T> {
             products_before: 0,
             last: None,
             history: History::default(),
+            ended: None,
             best: None,
             best_value: f64::INFINITY,
         }
@@ -216,6 +219,7 @@ impl<T: Scalar> Track<T> {
             termination,
             error,
             seconds,
+            reductions: 0,
             memory_numbers: 0,
             asymmetry: self.asymmetry,
             steps: self.history.steps(),

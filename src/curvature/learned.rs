@@ -4,14 +4,14 @@
 //! matrix with the damping, raised to the power α = ¾, which keeps its condition number in bounds.
 
 use super::product_record::ProductRecord;
-use crate::base::{Error, Result, Scalar, check_length, check_range};
+use crate::base::{Error, Result, Scalar, Stored, check_length, check_range};
 use crate::operator::{Counts, Expansion, Objective, SampledObjective};
 
 /// P⁻¹ for a symmetric positive definite P ≈ M + λI that is learned during a run on an objective `S`.
 ///
-/// It belongs to the state of the run: with the feature `serde` it should be serialisable, in full, so that a resumed run
+/// It belongs to the state of the run: with the feature `serde` it has to be serialisable, in full, so that a resumed run
 /// goes on as if it had not been interrupted. `()` is the preconditioner that the objective's own operators have, if any.
-pub trait LearnedPreconditioner<T, S: ?Sized> {
+pub trait LearnedPreconditioner<T, S: ?Sized>: Stored {
     /// Learns from the samples `samples` at x, under the damping λ. Called once in every iteration, before
     /// [`precondition`](Self::precondition) is called for the same λ; not where the run may not make as many products as
     /// [`next_products`](Self::next_products) says. Returns what it has called.

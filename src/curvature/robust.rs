@@ -158,6 +158,7 @@ losses! {
 
 /// Sums of a loss over blocks.
 #[derive(Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct LossSum {
     block: usize,
     values: Vec<f64>,

@@ -24,6 +24,7 @@ use crate::operator::{BlockJacobian, LinearMap, RowWeights};
 
 /// The share γ of ρ′ that the curvature along a block is at least.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(crate) struct LeastCurvature(f64);
 
 impl LeastCurvature {

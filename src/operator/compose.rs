@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::{Expansion, Objective, SymmetricOperator};
-use crate::base::{CallbackError, Error, Result, Scalar, kernels};
+use crate::base::{CallbackError, Error, Result, Scalar, kernels, space};
 
 /// M + λI. Costs one product with M. Of an objective, the objective whose metric is M + λI; its value and gradient stay.
 #[derive(Clone, Debug)]
@@ -125,8 +125,9 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for ShiftedDiagona
     }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         let diagonal = &self.diagonal;
-        let mean = kernels::sum_rows(diagonal.len(), 1, &|i| diagonal[i].into()) / diagonal.len() as f64;
-        self.operator.precondition(shift + self.shift * mean, r)
+        let sum = kernels::sum_rows(diagonal.len(), 1, &|i| diagonal[i].into());
+        let [sum, count] = space::add_up([sum, diagonal.len() as f64]);
+        self.operator.precondition(shift + self.shift * (sum / count), r)
     }
     fn accuracy(&self) -> Option<f64> {
         self.operator.accuracy()

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Add;
 
 use super::{Expansion, Objective, SymmetricOperator};
-use crate::base::{CallbackError, Scalar};
+use crate::base::{CallbackError, Scalar, space};
 
 /// How often an objective, a model or an operator was called.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +74,12 @@ impl<O> Counted<O> {
         CountedView { inner: &self.inner, counts: &self.counts, known: Cell::new(0) }
     }
 
+    /// Goes on from these counts.
+    #[cfg(feature = "serde")]
+    pub(crate) fn resume(&self, counts: Counts) {
+        self.counts.set(counts);
+    }
+
     /// The calls so far.
     pub fn counts(&self) -> Counts {
         self.counts.get()
@@ -92,7 +98,7 @@ impl<T, O: Objective<T>> Objective<T> for Counted<O> {
     }
     fn value(&self, x: &[T]) -> f64 {
         record(&self.counts, |c| c.values += 1);
-        self.inner.value(x)
+        space::common(self.inner.value(x))
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         CountedView { inner: self.inner.expand(x), counts: &self.counts, known: Cell::new(0) }
@@ -195,7 +201,7 @@ impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
 impl<T, E: Expansion<T>> Expansion<T> for CountedView<'_, E> {
     fn value(&self) -> f64 {
         record(self.counts, |c| c.values += 1);
-        self.inner.value()
+        space::common(self.inner.value())
     }
     fn gradient(&self, out: &mut [T]) {
         record(self.counts, |c| c.gradients += 1);
@@ -204,7 +210,7 @@ impl<T, E: Expansion<T>> Expansion<T> for CountedView<'_, E> {
     fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
         let answer = self.inner.value_and_divergence(y);
         record(self.counts, |c| c.values += usize::from(answer.is_some()));
-        answer
+        answer.map(|(value, divergence)| (space::common(value), space::common(divergence)))
     }
     fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
         let offered = self.inner.structural_product(damping, v, out);

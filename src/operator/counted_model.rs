@@ -22,6 +22,19 @@ impl<'m, M> CountedModel<'m, M> {
         self.counts.get()
     }
 
+    /// The counts, and what differences have shown: what another one is told to go on as this.
+    #[cfg(feature = "serde")]
+    pub fn calls(&self) -> (Counts, &Units) {
+        (self.counts(), &self.units)
+    }
+
+    /// Goes on as the one that has made these calls.
+    #[cfg(feature = "serde")]
+    pub fn resume(&mut self, (counts, units): (Counts, Units)) {
+        self.counts.set(counts);
+        self.units = units;
+    }
+
     fn record(&self, change: impl FnOnce(&mut Counts)) {
         let mut now = self.counts.get();
         change(&mut now);

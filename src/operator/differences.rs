@@ -66,10 +66,12 @@ impl<T> Default for Around<'_, T> {
 /// The units of the parameters, as the differences of a run have found them: one for each run, so that a run depends on
 /// nothing before it.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Units(Mutex<Vec<Unit>>);
 
 /// The unit of a parameter.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Unit {
     /// The largest |x| met.
     largest: f64,

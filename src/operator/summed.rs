@@ -3,7 +3,8 @@
 //!   f(x) = Σᵣ wᵣfᵣ(x),   ∇f = Σᵣ wᵣ∇fᵣ,   Mv = Σᵣ wᵣMᵣv,   Jᵀu = Σᵣ Jᵣᵀuᵣ
 //!
 //! where rank r only knows fᵣ, or its rows Jᵣ of the Jacobian. One sum over the ranks for each answer: of one number for
-//! a value, of two with a divergence, of d for a gradient, of dk for k products at once. Whoever runs a solver on the sum
+//! a value, of two with a divergence, of d for a gradient, of dk for k products at once.
+//!
 //! A callback that fails on one rank fails on all: a flag goes along with every sum, and with Jv and residuals one of its
 //! own. Whoever runs a solver on the sum
 //! does so in [`distributed`](crate::ranks::distributed) with [`Slices::Residuals`](crate::ranks::Slices::Residuals).
@@ -32,7 +33,7 @@ impl Ranks {
         room.clear();
         room.extend(numbers.iter().map(|&number| weight * number.into()));
         room.push(f64::from(error.is_some()));
-        self.all.sum(&mut room);
+        space::sum(&*self.all, &mut room[..]);
         space::count_reduction();
         let failed = room.pop() != Some(0.0);
         numbers.iter_mut().zip(&*room).for_each(|(number, &sum)| *number = T::from_f64(sum));

@@ -11,12 +11,14 @@ use crate::step::{Solution, Subproblem};
 
 /// γ or ε.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum Size {
     Rate(f64),
     Ball(f64),
 }
 
 /// The size of steps, and whether the last one led to where f is not finite.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Bare {
     size: Size,
     ended: bool,

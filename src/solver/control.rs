@@ -53,7 +53,7 @@ impl Control {
                 Rule::Bare(Bare::new(Size::Ball(size)))
             }
             Control::Divergence(divergence) => Rule::Ball(Ball::new(divergence, 0.0)?),
-            Control::LineSearch => Rule::LineSearch(NewtonLineSearch::new(Subproblem::SaddleFree)),
+            Control::LineSearch => Rule::LineSearch(NewtonLineSearch::new(true)),
             Control::TrustRegion => Rule::Radius(Radius::new()),
             Control::LevenbergMarquardt => Rule::Damping(Damping::unscaled()),
             Control::Cubic => Rule::Weight(Weight::new()),
@@ -62,6 +62,7 @@ impl Control {
 }
 
 /// The rule of a control.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum Rule {
     Bare(Bare),
     Ball(Ball),

@@ -19,6 +19,7 @@ const RANGE: (f64, f64) = (1e-16, 1e32);
 const ACCEPT: f64 = 1e-3;
 
 /// λ, the factor on it after a rejection, and its unit.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Damping {
     damping: f64,
     growth: f64,

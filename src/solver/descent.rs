@@ -7,11 +7,13 @@
 use std::ops::ControlFlow;
 
 use super::control::{Control, Rule};
-use super::entry_points::minimizes_objectives;
+use super::entry_points::{identified_by, minimizes_objectives};
 use super::memory::Memory;
-use super::newton::{SecondOrder, Settings, start};
+use super::newton::{self, SecondOrder, Settings};
 use crate::base::{Result, Scalar, check_range};
-use crate::control::{DescentRun, Progress, Report, Run, Stopping};
+use crate::control::{DescentRun, Identity, Progress, Report, Run, Start, Stopping};
+#[cfg(feature = "serde")]
+use crate::control::{RunState, checkpoint};
 use crate::operator::{Objective, Shifted};
 use crate::step::InnerSolver;
 
@@ -65,6 +67,7 @@ pub struct Descent {
 }
 
 minimizes_objectives!(Descent);
+identified_by!(Descent control damping inner memory);
 
 impl Descent {
     /// This control, undamped.
@@ -72,15 +75,15 @@ impl Descent {
         Descent { control, ..Descent::default() }
     }
 
-    fn descent<'r, T: Scalar, O: Objective<T>>(
+    fn run<'r, T: Scalar, O: Objective<T>>(
         &'r self,
         objective: &'r O,
-        x0: &[T],
+        start: Start<'_, T>,
     ) -> Result<DescentRun<'r, T, SecondOrder<Shifted<&'r O>>, Rule>> {
         let (shift, rule) = (self.damping, self.control.rule()?);
         check_range("damping", shift, shift >= 0.0 && shift.is_finite(), "at least 0 and finite")?;
         let memory = Memory::Forgetful(self.memory.vectors(objective.dim().max(1), size_of::<T>()));
-        let settings = Settings { stopping: &self.stopping, inner: self.inner, memory, curvature: false };
-        start(Shifted { operator: objective, shift }, x0, settings, rule)
+        let settings = Settings { solver: self, stopping: &self.stopping, inner: self.inner, memory, curvature: false };
+        newton::start(Shifted { operator: objective, shift }, start, settings, rule)
     }
 }

@@ -1,17 +1,17 @@
 //! The methods that every solver of one kind has, said once.
 
-/// `minimize`, `minimize_with` and `start` of a solver whose private method `descent(&self, objective, x0)` makes the run
-/// on an [`Objective`](crate::Objective).
+/// `minimize`, `minimize_with`, `start` and `resume` of a solver whose private method `run(&self, objective, start)` makes
+/// the run on an [`Objective`](crate::Objective).
 macro_rules! minimizes_objectives {
-    ($solver:ident) => {
-        impl $solver {
+    ($solver:ty $(, $M:ident: $Bound:ident)?) => {
+        impl $(<$M: $Bound>)? $solver {
             /// Minimises `objective` from `x0`.
             ///
             /// # Errors
             /// For zero unknowns, a wrong length, NaN or ∞ in `x0`, an option out of its range, or where value or gradient
             /// at `x0` is not finite. Everything that happens later is a [`Termination`](crate::Termination) in the report.
             pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, x0: &[T]) -> Result<Report<T>> {
-                self.descent(objective, x0)?.complete(|_| ControlFlow::Continue(()))
+                self.run(objective, Start::Point(x0))?.complete()
             }
 
             /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
@@ -24,7 +24,7 @@ macro_rules! minimizes_objectives {
                 x0: &[T],
                 observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
             ) -> Result<Report<T>> {
-                self.descent(objective, x0)?.complete(observer)
+                self.run(objective, Start::Point(x0))?.complete_with(observer)
             }
 
             /// Starts a run that goes on one step at a time. Evaluates f(x₀).
@@ -35,8 +35,105 @@ macro_rules! minimizes_objectives {
                 &'r self,
                 objective: &'r O,
                 x0: &[T],
-            ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, O>> {
-                self.descent(objective, x0)
+            ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, O $(, $M)?>> {
+                self.run(objective, Start::Point(x0))
+            }
+
+            /// Goes on from where a run with the same options and on the same objective was saved.
+            ///
+            /// # Errors
+            /// For the state of another solver, version of the library, number type or dimension, or an option out of its
+            /// range.
+            #[cfg(feature = "serde")]
+            pub fn resume<'r, T: Scalar, O: Objective<T>>(
+                &'r self,
+                objective: &'r O,
+                state: &RunState,
+            ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, O $(, $M)?>> {
+                self.run(objective, Start::State(state))
+            }
+
+            /// As [`minimize`](Self::minimize), and saves the run to `path` after every `every` steps and at the end; if there is
+            /// such a file already, the run in it goes on, with the same bits.
+            ///
+            /// # Errors
+            /// As [`minimize`](Self::minimize) and [`resume`](Self::resume), and if the file cannot be read or written.
+            #[cfg(feature = "serde")]
+            pub fn minimize_saved<T: Scalar>(
+                &self,
+                objective: &impl Objective<T>,
+                x0: &[T],
+                path: impl AsRef<std::path::Path>,
+                every: usize,
+            ) -> std::result::Result<Report<T>, checkpoint::CheckpointError> {
+                let found = checkpoint::find(&path)?;
+                let start = found.as_ref().map_or(Start::Point(x0), Start::State);
+                checkpoint::complete(self.run(objective, start)?, path, every)
+            }
+        }
+    };
+}
+
+/// The same on the batches of a [`SampledObjective`](crate::SampledObjective), from `run_on_batches(&self, objective,
+/// batches, start)`.
+macro_rules! minimizes_samples {
+    ($solver:ty $(, $M:ident: $Bound:ident)?) => {
+        impl $(<$M: $Bound>)? $solver {
+            /// Minimises a mean over samples from `x0`, on one batch after the other.
+            ///
+            /// # Errors
+            /// As [`minimize`](Self::minimize), and if `batches` are of another number of samples.
+            pub fn minimize_sampled<T: Scalar>(
+                &self,
+                objective: &impl SampledObjective<T>,
+                batches: Batches,
+                x0: &[T],
+            ) -> Result<Report<T>> {
+                self.run_on_batches(objective, batches, Start::Point(x0))?.complete()
+            }
+
+            /// As [`minimize_sampled`](Self::minimize_sampled), with an observer that sees every iteration and may stop the
+            /// run.
+            ///
+            /// # Errors
+            /// As [`minimize_sampled`](Self::minimize_sampled).
+            pub fn minimize_sampled_with<T: Scalar>(
+                &self,
+                objective: &impl SampledObjective<T>,
+                batches: Batches,
+                x0: &[T],
+                observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+            ) -> Result<Report<T>> {
+                self.run_on_batches(objective, batches, Start::Point(x0))?.complete_with(observer)
+            }
+
+            /// Starts a run on batches that goes on one step at a time.
+            ///
+            /// # Errors
+            /// As [`minimize_sampled`](Self::minimize_sampled).
+            pub fn start_sampled<'r, T: Scalar, S: SampledObjective<T>>(
+                &'r self,
+                objective: &'r S,
+                batches: Batches,
+                x0: &[T],
+            ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, S $(, $M)?>> {
+                self.run_on_batches(objective, batches, Start::Point(x0))
+            }
+
+            /// Goes on from where a run on batches of the same objective was saved, with the next batch.
+            ///
+            /// # Errors
+            /// For the state of another solver, version of the library, number type, dimension or number of samples, or an
+            /// option out of its range.
+            #[cfg(feature = "serde")]
+            pub fn resume_sampled<'r, T: Scalar, S: SampledObjective<T>>(
+                &'r self,
+                objective: &'r S,
+                state: &RunState,
+            ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, S $(, $M)?>> {
+                // Those of the state take their place.
+                let batches = Batches::new(objective.samples(), 1, 0)?;
+                self.run_on_batches(objective, batches, Start::State(state))
             }
         }
     };
@@ -57,7 +154,7 @@ macro_rules! minimizes_least_squares {
                 fit: &LeastSquares<T, M, L>,
                 x0: &[T],
             ) -> Result<LeastSquaresReport<T>> {
-                self.descent(fit, x0)?.complete(|_| ControlFlow::Continue(()))
+                self.run(fit, Start::Point(x0))?.complete()
             }
 
             /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
@@ -70,7 +167,7 @@ macro_rules! minimizes_least_squares {
                 x0: &[T],
                 observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
             ) -> Result<LeastSquaresReport<T>> {
-                self.descent(fit, x0)?.complete(observer)
+                self.run(fit, Start::Point(x0))?.complete_with(observer)
             }
 
             /// Starts a run that goes on one step at a time. Evaluates r(x₀).
@@ -82,10 +179,52 @@ macro_rules! minimizes_least_squares {
                 fit: &'r LeastSquares<T, M, L>,
                 x0: &[T],
             ) -> Result<impl Run<T, Report = LeastSquaresReport<T>> + use<'r, T, M, L>> {
-                self.descent(fit, x0)
+                self.run(fit, Start::Point(x0))
+            }
+
+            /// Goes on from where a run with the same options and on the same problem was saved.
+            ///
+            /// # Errors
+            /// For the state of another solver, version of the library, number type, or number of parameters or residuals.
+            #[cfg(feature = "serde")]
+            pub fn resume<'r, T: Scalar, M: Model<T>, L: RobustLoss>(
+                &'r self,
+                fit: &'r LeastSquares<T, M, L>,
+                state: &RunState,
+            ) -> Result<impl Run<T, Report = LeastSquaresReport<T>> + use<'r, T, M, L>> {
+                self.run(fit, Start::State(state))
+            }
+
+            /// As [`minimize`](Self::minimize), and saves the run to `path` after every `every` steps and at the end; if there is
+            /// such a file already, the run in it goes on, with the same bits.
+            ///
+            /// # Errors
+            /// As [`minimize`](Self::minimize) and [`resume`](Self::resume), and if the file cannot be read or written.
+            #[cfg(feature = "serde")]
+            pub fn minimize_saved<T: Scalar, M: Model<T>, L: RobustLoss>(
+                &self,
+                fit: &LeastSquares<T, M, L>,
+                x0: &[T],
+                path: impl AsRef<std::path::Path>,
+                every: usize,
+            ) -> std::result::Result<LeastSquaresReport<T>, checkpoint::CheckpointError> {
+                let found = checkpoint::find(&path)?;
+                let start = found.as_ref().map_or(Start::Point(x0), Start::State);
+                checkpoint::complete(self.run(fit, start)?, path, every)
             }
         }
     };
 }
 
-pub(super) use {minimizes_least_squares, minimizes_objectives};
+/// The solver by its name and these options.
+macro_rules! identified_by {
+    ($solver:ident $($option:ident)*) => {
+        impl Identity for $solver {
+            fn identify(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.debug_struct(stringify!($solver))$(.field(stringify!($option), &self.$option))*.finish()
+            }
+        }
+    };
+}
+
+pub(super) use {identified_by, minimizes_least_squares, minimizes_objectives, minimizes_samples};

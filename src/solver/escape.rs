@@ -31,9 +31,8 @@ pub(super) fn escape<T: Scalar>(
     space::normals(&mut random, 1.0, &mut start);
     let (before, made) = (objective.counts().products, || objective.counts().products);
     let more = || {
-        !limits.note(Objective::<T>::take_error(objective))
-            && limits.allow_products(objective.counts(), 1)
-            && made() - before < PRODUCTS
+        limits.note(Objective::<T>::take_error(objective));
+        limits.allow_products(objective.counts(), 1) && made() - before < PRODUCTS
     };
     family.clear();
     if !family.start(expansion, &start, |_| false, &more) {

@@ -6,15 +6,17 @@
 
 use std::ops::ControlFlow;
 
-use super::entry_points::minimizes_least_squares;
+use super::entry_points::{identified_by, minimizes_least_squares};
 use super::least_squares::{GaussNewtonPath, Residuals, Scaling, Settings, start};
 use super::memory::Memory;
 use super::newton_cg::NewtonLineSearch;
 use crate::base::{Result, Scalar};
-use crate::control::{DescentRun, LeastSquaresReport, Progress, Run, Stopping};
+use crate::control::{DescentRun, Identity, LeastSquaresReport, Progress, Run, Start, Stopping};
+#[cfg(feature = "serde")]
+use crate::control::{RunState, checkpoint};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::Model;
-use crate::step::{InnerSolver, Subproblem};
+use crate::step::InnerSolver;
 
 /// Least squares by the Gauss–Newton method with a line search: for problems that are nearly linear, or whose residuals
 /// nearly vanish, from a good start. [`LevenbergMarquardt`](crate::LevenbergMarquardt) is the robust choice.
@@ -57,16 +59,17 @@ pub struct GaussNewton {
 }
 
 minimizes_least_squares!(GaussNewton);
+identified_by!(GaussNewton scaling inner memory);
 
 impl GaussNewton {
-    fn descent<'r, T: Scalar, M: Model<T>, L: RobustLoss>(
+    fn run<'r, T: Scalar, M: Model<T>, L: RobustLoss>(
         &'r self,
         fit: &'r LeastSquares<T, M, L>,
-        x0: &[T],
+        at: Start<'_, T>,
     ) -> Result<DescentRun<'r, T, Residuals<'r, T, M, L>, NewtonLineSearch>> {
         let (m, n) = (fit.model().output_dim(), fit.model().dim());
-        let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
-        let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: false };
-        start(fit, x0, settings, source, NewtonLineSearch::new(Subproblem::Radius))
+        let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()))?;
+        let settings = Settings { solver: self, stopping: &self.stopping, scaling: self.scaling, acceleration: false };
+        start(fit, at, settings, source, NewtonLineSearch::new(false))
     }
 }

@@ -12,12 +12,14 @@ use std::ops::ControlFlow;
 
 use super::control::Rule;
 use super::damping::Damping;
-use super::entry_points::minimizes_least_squares;
+use super::entry_points::{identified_by, minimizes_least_squares};
 use super::least_squares::{GaussNewtonPath, Residuals, Scaling, Settings, start};
 use super::memory::Memory;
 use super::trust_region::Radius;
 use crate::base::{Result, Scalar};
-use crate::control::{DescentRun, LeastSquaresReport, Progress, Run, Stopping};
+use crate::control::{DescentRun, Identity, LeastSquaresReport, Progress, Run, Start, Stopping};
+#[cfg(feature = "serde")]
+use crate::control::{RunState, checkpoint};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::Model;
 use crate::step::InnerSolver;
@@ -85,19 +87,21 @@ pub struct LevenbergMarquardt {
 }
 
 minimizes_least_squares!(LevenbergMarquardt);
+identified_by!(LevenbergMarquardt scaling acceleration inner memory);
 
 impl LevenbergMarquardt {
-    fn descent<'r, T: Scalar, M: Model<T>, L: RobustLoss>(
+    fn run<'r, T: Scalar, M: Model<T>, L: RobustLoss>(
         &'r self,
         fit: &'r LeastSquares<T, M, L>,
-        x0: &[T],
+        at: Start<'_, T>,
     ) -> Result<DescentRun<'r, T, Residuals<'r, T, M, L>, Rule>> {
-        let settings = Settings { stopping: &self.stopping, scaling: self.scaling, acceleration: self.acceleration };
+        let settings =
+            Settings { solver: self, stopping: &self.stopping, scaling: self.scaling, acceleration: self.acceleration };
         let (m, n) = (fit.model().output_dim(), fit.model().dim());
         if fit.model().in_blocks_of(fit.block()) {
-            return start(fit, x0, settings, GaussNewtonPath::blocks(self.inner), Rule::Damping(Damping::new()));
+            return start(fit, at, settings, GaussNewtonPath::blocks(self.inner), Rule::Damping(Damping::new()));
         }
-        let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()));
-        start(fit, x0, settings, source, Rule::Radius(Radius::new()))
+        let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()))?;
+        start(fit, at, settings, source, Rule::Radius(Radius::new()))
     }
 }

@@ -3,9 +3,12 @@
 use std::ops::ControlFlow;
 
 use super::newton::Settings;
-use crate::base::{Error, Result, Scalar, kernels};
+use crate::base::{Result, Scalar, kernels, space};
+#[cfg(feature = "serde")]
+use crate::control::RunState;
 use crate::control::{
-    Batches, Evaluation, Globalisation, History, Iteration, Limits, Progress, Report, Termination, Trial, check_start,
+    Batches, Evaluation, Globalisation, History, Identity, Iteration, Limits, Progress, Report, Run, Start,
+    Termination, Trial, check_start,
 };
 use crate::operator::{Counted, Counts, Expansion, Objective, SampledObjective};
 use crate::step::{Accuracy, InnerSolver, InnerStop, Resources, Solution, StepFamily};
@@ -21,7 +24,7 @@ const MOST_FAILURES: usize = 20;
 enum Failure {
     NotFinite(Evaluation),
     NoDecrease,
-    Limit(Termination),
+    End(Termination),
 }
 
 /// A step that was taken.
@@ -32,128 +35,26 @@ struct Taken {
     rejected: usize,
 }
 
-/// Minimises over batches from `x0`.
-pub(super) fn minimize<T: Scalar, G: Globalisation>(
-    objective: &impl SampledObjective<T>,
-    batches: &mut Batches,
-    x0: &[T],
-    settings: Settings<'_>,
-    globalisation: G,
-    mut observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
-) -> Result<Report<T>> {
-    let dim = objective.dim();
-    check_start(dim, x0, settings.stopping)?;
-    let (expected, found) = (objective.samples(), batches.samples());
-    if expected != found {
-        return Err(Error::Length { argument: "the set that batches are drawn from", expected, found });
-    }
-
-    let plan = settings.memory.plan(dim, size_of::<T>());
-    let zeros = || vec![T::zero(); dim];
-    let mut run = MinibatchRun {
-        inner: settings.inner,
-        globalisation,
-        limits: Limits::new(settings.stopping, 0.0),
-        counts: Counts::default(),
-        gradient: zeros(),
-        step: zeros(),
-        trial_x: zeros(),
-        family: StepFamily::new(dim, plan.columns),
-        history: History::default(),
-        last: None,
-        asymmetry: 0.0,
-    };
-    let mut x = x0.to_vec();
-    let (mut value, mut norm) = (f64::NAN, f64::NAN);
-    let mut first = None;
-    let mut failures = 0;
-    let termination = loop {
-        if let Some(limit) = run.limit() {
-            break limit;
-        }
-        let batch = Counted::new(objective.batch(batches.draw()));
-        let expansion = batch.expand(&x);
-        let before = expansion.value();
-        expansion.gradient(&mut run.gradient);
-        let size = kernels::norm(&run.gradient);
-        let usable = before.is_finite() && size.is_finite();
-        if usable {
-            (value, norm) = (before, size);
-            first.get_or_insert((before, size));
-        }
-        let now = run.counts + batch.counts();
-        let progress = Progress {
-            iteration: run.history.steps(),
-            x: &x,
-            value: before,
-            gradient: &run.gradient,
-            gradient_norm: size,
-            residual: None,
-            counts: now,
-            seconds: run.limits.seconds(),
-            last: run.last.as_ref(),
-        };
-        if observer(&progress).is_break() {
-            run.counts = now;
-            break Termination::Observer;
-        }
-        if usable && before <= run.limits.stopping().target_value {
-            run.counts = now;
-            break Termination::TargetValue;
-        }
-        let taken = if !before.is_finite() {
-            Err(Failure::NotFinite(Evaluation::Value))
-        } else if !size.is_finite() {
-            Err(Failure::NotFinite(Evaluation::Gradient))
-        } else {
-            run.step(&batch, &expansion, &x, before, size)
-        };
-        drop(expansion);
-        run.limits.note(Objective::<T>::take_error(&batch));
-        run.counts = run.counts + batch.counts();
-        match taken {
-            Ok(taken) => {
-                failures = 0;
-                value = taken.trial.after;
-                run.record(&taken, norm);
-                std::mem::swap(&mut x, &mut run.trial_x);
-            }
-            Err(Failure::Limit(limit)) => break limit,
-            Err(failure) => {
-                failures += 1;
-                if failures >= MOST_FAILURES {
-                    break match failure {
-                        Failure::NotFinite(evaluation) => Termination::NotFinite(evaluation),
-                        _ => Termination::Stalled,
-                    };
-                }
-            }
-        }
-    };
-    let (initial_value, initial_gradient_norm) = first.unwrap_or((f64::NAN, f64::NAN));
-    Ok(Report {
-        x,
-        value,
-        gradient_norm: norm,
-        initial_value,
-        initial_gradient_norm,
-        counts: run.counts,
-        termination,
-        error: run.limits.error(),
-        seconds: run.limits.seconds(),
-        memory_numbers: dim * (4 + run.family.vectors()),
-        asymmetry: run.asymmetry,
-        steps: run.history.steps(),
-        history: run.history.into_entries(),
-    })
+/// A run over batches.
+pub(super) struct BatchRun<'r, T, S, G> {
+    objective: &'r S,
+    inner: InnerSolver,
+    limits: Limits<'r>,
+    batches: Batches,
+    state: State<T, G>,
+    #[cfg_attr(not(feature = "serde"), expect(dead_code, reason = "only saved states ask"))]
+    solver: &'r dyn Identity,
 }
 
-/// The state of a run, apart from x.
-struct MinibatchRun<'s, T, G> {
-    inner: InnerSolver,
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct State<T, G> {
+    x: Vec<T>,
+    /// The last value and gradient norm that were finite, and the first.
+    value: f64,
+    gradient_norm: f64,
+    first: Option<(f64, f64)>,
     globalisation: G,
-    limits: Limits<'s>,
-    /// Of the batches before this one.
+    /// Of the batches so far.
     counts: Counts,
     gradient: Vec<T>,
     step: Vec<T>,
@@ -162,35 +63,201 @@ struct MinibatchRun<'s, T, G> {
     history: History,
     last: Option<Iteration>,
     asymmetry: f64,
+    /// Batches in a row that were of no use.
+    failures: usize,
 }
 
-impl<T: Scalar, G: Globalisation> MinibatchRun<'_, T, G> {
-    fn limit(&self) -> Option<Termination> {
-        self.limits.reached(self.history.steps(), self.counts)
+impl<'r, T: Scalar, S: SampledObjective<T>, G: Globalisation> BatchRun<'r, T, S, G> {
+    pub fn start(
+        objective: &'r S,
+        batches: Batches,
+        start: Start<'_, T>,
+        settings: Settings<'r>,
+        globalisation: G,
+    ) -> Result<Self> {
+        let dim = objective.dim();
+        check_start(dim, start, settings.stopping)?;
+        batches.check(objective.samples())?;
+        let plan = settings.memory.plan(dim, size_of::<T>());
+        let zeros = || vec![T::zero(); dim];
+        let state = State {
+            x: start.point().unwrap_or_default().to_vec(),
+            value: f64::NAN,
+            gradient_norm: f64::NAN,
+            first: None,
+            globalisation,
+            counts: Counts::default(),
+            gradient: zeros(),
+            step: zeros(),
+            trial_x: zeros(),
+            family: StepFamily::new(dim, plan.columns),
+            history: History::default(),
+            last: None,
+            asymmetry: 0.0,
+            failures: 0,
+        };
+        let Settings { solver, stopping, inner, .. } = settings;
+        let run = BatchRun { objective, inner, limits: Limits::new(stopping, 0.0), batches, state, solver };
+        match start {
+            Start::Point(_) => Ok(run),
+            #[cfg(feature = "serde")]
+            Start::State(saved) => {
+                let (batches, state, seconds) = saved.parts::<T, _>(solver, [dim, objective.samples()])?;
+                Ok(BatchRun { batches, state, limits: Limits::new(stopping, seconds), ..run })
+            }
+        }
+    }
+}
+
+impl<T: Scalar, S: SampledObjective<T>, G: Globalisation> Run<T> for BatchRun<'_, T, S, G> {
+    type Report = Report<T>;
+
+    fn iterate_with(
+        &mut self,
+        observer: &mut dyn FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+    ) -> Result<Option<Termination>> {
+        let BatchRun { objective, inner, limits, batches, state, .. } = self;
+        if let Some(limit) = limits.reached(state.history.steps(), state.counts) {
+            return Ok(Some(limit));
+        }
+        let batch = Counted::new(objective.batch(batches.draw()));
+        let x = std::mem::take(&mut state.x);
+        let step =
+            state.visit(&Here { inner: *inner, limits, batch: &batch, expansion: batch.expand(&x), x: &x }, observer);
+        let failed = limits.fails(Objective::<T>::take_error(&batch));
+        (state.x, state.counts) = (x, state.counts + batch.counts());
+        match step {
+            _ if failed => Ok(Some(Termination::CallbackFailed)),
+            Ok(taken) => {
+                state.failures = 0;
+                state.arrive(&taken);
+                Ok(None)
+            }
+            Err(Failure::End(termination)) => Ok(Some(termination)),
+            Err(failure) => {
+                state.failures += 1;
+                Ok((state.failures >= MOST_FAILURES).then_some(match failure {
+                    Failure::NotFinite(evaluation) => Termination::NotFinite(evaluation),
+                    _ => Termination::Stalled,
+                }))
+            }
+        }
+    }
+
+    fn progress(&self) -> Progress<'_, T> {
+        let state = &self.state;
+        Progress { counts: state.counts, ..state.progress(&state.x, state.value, state.gradient_norm, &self.limits) }
+    }
+
+    #[cfg(feature = "serde")]
+    fn save(&self) -> RunState {
+        let parts = (&self.batches, &self.state, self.limits.seconds());
+        RunState::new::<T>(self.solver, [self.objective.dim(), self.objective.samples()], &parts)
+    }
+
+    fn finish(self, termination: Termination) -> Report<T> {
+        let State { x, value, gradient_norm, first, counts, family, history, asymmetry, .. } = self.state;
+        let (initial_value, initial_gradient_norm) = first.unwrap_or((f64::NAN, f64::NAN));
+        Report {
+            memory_numbers: x.len() * (4 + family.vectors()),
+            x,
+            value,
+            gradient_norm,
+            initial_value,
+            initial_gradient_norm,
+            counts,
+            termination,
+            error: self.limits.error(),
+            reductions: self.limits.reductions(),
+            seconds: self.limits.seconds(),
+            asymmetry,
+            steps: history.steps(),
+            history: history.into_entries(),
+        }
+    }
+}
+
+/// A batch at x.
+struct Here<'a, T, O, E> {
+    inner: InnerSolver,
+    limits: &'a Limits<'a>,
+    batch: &'a Counted<O>,
+    expansion: E,
+    x: &'a [T],
+}
+
+impl<T: Scalar, G: Globalisation> State<T, G> {
+    fn progress<'a>(&'a self, x: &'a [T], value: f64, gradient_norm: f64, limits: &Limits<'_>) -> Progress<'a, T> {
+        Progress {
+            iteration: self.history.steps(),
+            x,
+            value,
+            gradient: &self.gradient,
+            gradient_norm,
+            residual: None,
+            counts: self.counts,
+            seconds: limits.seconds(),
+            last: self.last.as_ref(),
+        }
+    }
+
+    /// Value and gradient of the batch, the observer, and a step.
+    fn visit<O: Objective<T>>(
+        &mut self,
+        here: &Here<'_, T, O, impl Expansion<T>>,
+        observer: &mut dyn FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+    ) -> std::result::Result<Taken, Failure> {
+        let failed = || here.limits.fails(Objective::<T>::take_error(here.batch));
+        let before = here.expansion.value();
+        if failed() {
+            return Err(Failure::NotFinite(Evaluation::Value));
+        }
+        here.expansion.gradient(&mut self.gradient);
+        let size = kernels::norm(&self.gradient);
+        if failed() {
+            return Err(Failure::NotFinite(Evaluation::Gradient));
+        }
+        let usable = before.is_finite() && size.is_finite();
+        if usable {
+            (self.value, self.gradient_norm) = (before, size);
+            self.first.get_or_insert((before, size));
+        }
+        let counts = self.counts + here.batch.counts();
+        let progress = Progress { counts, ..self.progress(here.x, before, size, here.limits) };
+        if space::agree([observer(&progress).is_break()]) == [true] {
+            return Err(Failure::End(Termination::Observer));
+        }
+        if usable && before <= here.limits.stopping().target_value {
+            return Err(Failure::End(Termination::TargetValue));
+        }
+        match usable {
+            true => self.step(here, before, size),
+            false if before.is_finite() => Err(Failure::NotFinite(Evaluation::Gradient)),
+            false => Err(Failure::NotFinite(Evaluation::Value)),
+        }
     }
 
     /// Takes a step on this batch to `trial_x`.
     fn step<O: Objective<T>>(
         &mut self,
-        batch: &Counted<O>,
-        expansion: &impl Expansion<T>,
-        x: &[T],
+        here: &Here<'_, T, O, impl Expansion<T>>,
         before: f64,
         size: f64,
     ) -> std::result::Result<Taken, Failure> {
+        let Here { limits, batch, expansion, x, .. } = here;
         if size == 0.0 {
             return Err(Failure::NoDecrease);
         }
-        let (solution, inner) = self.solve(batch, expansion)?;
+        let (solution, inner) = self.solve(here)?;
         self.family.step(&mut self.step);
         self.asymmetry = self.asymmetry.max(self.family.asymmetry());
         let mut not_finite = true;
         let first_length = self.globalisation.length(&solution);
         for rejected in 0..MOST_TRIALS {
             let now = self.counts + batch.counts();
-            self.limits.note(Objective::<T>::take_error(batch));
-            if let Some(limit) = self.limits.reached(self.history.steps(), now) {
-                return Err(Failure::Limit(limit));
+            limits.note(Objective::<T>::take_error(*batch));
+            if let Some(limit) = limits.reached(self.history.steps(), now) {
+                return Err(Failure::End(limit));
             }
             let (length, predicted) = (self.globalisation.length(&solution), self.globalisation.predicted(&solution));
             kernels::add_scaled(x, length, &self.step, &mut self.trial_x);
@@ -222,12 +289,14 @@ impl<T: Scalar, G: Globalisation> MinibatchRun<'_, T, G> {
     /// The solution to the globalisation's subproblem at this point.
     fn solve<O: Objective<T>>(
         &mut self,
-        batch: &Counted<O>,
-        expansion: &impl Expansion<T>,
+        Here { inner, limits, batch, expansion, .. }: &Here<'_, T, O, impl Expansion<T>>,
     ) -> std::result::Result<(Solution, InnerStop), Failure> {
-        let MinibatchRun { inner, globalisation, limits, counts, gradient, family, .. } = self;
+        let State { globalisation, counts, gradient, family, .. } = self;
         let made = || *counts + batch.counts();
-        let more = || !limits.note(Objective::<T>::take_error(batch)) && limits.allow_products(made(), 1);
+        let more = || {
+            limits.note(Objective::<T>::take_error(*batch));
+            limits.allow_products(made(), 1)
+        };
         family.clear();
         let fits = limits.allow_products(made(), expansion.forming_cost());
         let entered = if fits && family.prefers_dense(*inner, expansion) {
@@ -244,11 +313,12 @@ impl<T: Scalar, G: Globalisation> MinibatchRun<'_, T, G> {
         solution.map_err(|_| Failure::NoDecrease)
     }
 
-    fn record(&mut self, taken: &Taken, gradient_norm: f64) {
+    /// Takes the step.
+    fn arrive(&mut self, taken: &Taken) {
         let Taken { trial, inner, control, rejected } = *taken;
         let iteration = Iteration {
             value: trial.after,
-            gradient_norm,
+            gradient_norm: self.gradient_norm,
             step_norm: trial.norm(),
             ratio: trial.ratio,
             control,
@@ -260,5 +330,7 @@ impl<T: Scalar, G: Globalisation> MinibatchRun<'_, T, G> {
         };
         self.history.push(iteration);
         self.last = Some(iteration);
+        self.value = trial.after;
+        std::mem::swap(&mut self.x, &mut self.trial_x);
     }
 }

@@ -29,8 +29,8 @@ pub use first_order::{
 };
 pub use gauss_newton::GaussNewton;
 pub use hessian_free::{
-    AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFree, HessianFreeRun, HessianFreeState,
-    StepMethod, SubspaceDescent,
+    AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFree, HessianFreeRun, StepMethod,
+    SubspaceDescent,
 };
 pub use least_squares::Scaling;
 pub use levenberg_marquardt::LevenbergMarquardt;

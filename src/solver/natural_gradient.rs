@@ -15,12 +15,16 @@
 
 use std::ops::ControlFlow;
 
-use super::entry_points::minimizes_objectives;
+use super::entry_points::{identified_by, minimizes_objectives, minimizes_samples};
 use super::memory::Memory;
-use super::minibatch;
-use super::newton::{SecondOrder, Settings, start};
+use super::minibatch::BatchRun;
+use super::newton::{self, SecondOrder, Settings};
 use crate::base::{Result, Scalar, check_range};
-use crate::control::{Batches, DescentRun, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
+use crate::control::{
+    Batches, DescentRun, Globalisation, Identity, Progress, Report, Run, Scales, Start, Stopping, Trial,
+};
+#[cfg(feature = "serde")]
+use crate::control::{RunState, checkpoint};
 use crate::operator::{Objective, SampledObjective};
 use crate::step::{InnerSolver, Solution, Subproblem};
 
@@ -36,6 +40,11 @@ const AIM: f64 = 0.99;
 /// [`Metric`](crate::Metric), or any closures with a Fisher product and [`with_divergence`](crate::operators::with_divergence), such as
 /// policies. The metric must be positive semidefinite; where products show another one the step is along −g. Without a
 /// divergence the bound holds for its second-order approximation alone. In the report `control` is α and `shift` is λ.
+///
+/// On batches gradient, metric, divergence and value of an iteration are those of its batch. The run ends at a limit or by
+/// the observer, never because a batch's gradient is small, and gives back its last point. Values and gradient norms in
+/// report, history and progress are those of batches, the gradient at the point where the iteration starts. A batch at which
+/// nothing is finite, or along whose step no trial is good enough, is passed over; the run ends where none in 20 is of use.
 ///
 /// ```
 /// use newton_krylov::{Metric, NaturalGradient, fit, model};
@@ -88,36 +97,26 @@ impl Default for NaturalGradient {
 }
 
 minimizes_objectives!(NaturalGradient);
+minimizes_samples!(NaturalGradient);
+identified_by!(NaturalGradient inner memory divergence damping);
 
 impl NaturalGradient {
-    fn descent<'r, T: Scalar, O: Objective<T>>(
+    fn run<'r, T: Scalar, O: Objective<T>>(
         &'r self,
         objective: &'r O,
-        x0: &[T],
+        start: Start<'_, T>,
     ) -> Result<DescentRun<'r, T, SecondOrder<&'r O>, Ball>> {
         let ball = self.ball()?;
-        start(objective, x0, self.settings::<T>(objective.dim()), ball)
+        newton::start(objective, start, self.settings::<T>(objective.dim()), ball)
     }
 
-    /// Trains on one batch after another: gradient, metric, divergence and value of an iteration are those of its batch.
-    ///
-    /// The run ends at a limit or by the observer, never because a batch's gradient is small, and gives back its last point.
-    /// Values and gradient norms in report, history and progress are those of batches, the gradient at the point where the
-    /// iteration starts. A batch at which nothing is finite, or along whose step no trial is good enough, is passed over; the
-    /// run ends where none in 20 is of use.
-    ///
-    /// # Errors
-    /// For zero unknowns, a wrong length, NaN or ∞ in `x0` or in an option, a divergence that is not positive, or `batches` of
-    /// another number of samples.
-    pub fn minimize_sampled<T: Scalar>(
-        &self,
-        objective: &impl SampledObjective<T>,
-        batches: &mut Batches,
-        x0: &[T],
-        observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
-    ) -> Result<Report<T>> {
-        let ball = self.ball()?;
-        minibatch::minimize(objective, batches, x0, self.settings::<T>(objective.dim()), ball, observer)
+    fn run_on_batches<'r, T: Scalar, S: SampledObjective<T>>(
+        &'r self,
+        objective: &'r S,
+        batches: Batches,
+        start: Start<'_, T>,
+    ) -> Result<BatchRun<'r, T, S, Ball>> {
+        BatchRun::start(objective, batches, start, self.settings::<T>(objective.dim()), self.ball()?)
     }
 
     /// The most vectors of length `dim` that a run on the Krylov path stores; times `dim` and the size of `T` in bytes.
@@ -128,7 +127,7 @@ impl NaturalGradient {
     /// Gradient changes teach the Hessian, which the metric is not: nothing is remembered.
     fn settings<T>(&self, dim: usize) -> Settings<'_> {
         let memory = Memory::Forgetful(self.memory.vectors(dim.max(1), size_of::<T>()));
-        Settings { stopping: &self.stopping, inner: self.inner, memory, curvature: false }
+        Settings { solver: self, stopping: &self.stopping, inner: self.inner, memory, curvature: false }
     }
 
     fn ball(&self) -> Result<Ball> {
@@ -139,6 +138,7 @@ impl NaturalGradient {
 }
 
 /// D, λ, and a bound on α that comes from the steps before.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Ball {
     divergence: f64,
     damping: f64,

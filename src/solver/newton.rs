@@ -10,14 +10,15 @@ use super::memory::Memory;
 use super::source::{CurrentPoint, StepSource};
 use crate::base::{CallbackError, Error, Result, Scalar, kernels};
 use crate::control::{
-    Confirmation, DescentRun, Entry, Globalisation, Judgement, Limits, LocalProblem, Oracle, Outcome, Pending, Promise,
-    Report, Stopping, Termination, Track, Trial, check_start, judge,
+    Confirmation, DescentRun, Entry, Globalisation, Identity, Judgement, Limits, LocalProblem, Oracle, Outcome,
+    Pending, Promise, Report, Start, Stopping, Termination, Track, Trial, check_start, judge,
 };
 use crate::operator::{Counted, Counts, Expansion, Objective};
 use crate::step::{InnerSolver, InnerStop, Solution, check_memory};
 
 /// What the solvers have in common.
 pub(super) struct Settings<'s> {
+    pub solver: &'s dyn Identity,
     pub stopping: &'s Stopping,
     pub inner: InnerSolver,
     pub memory: Memory,
@@ -25,22 +26,22 @@ pub(super) struct Settings<'s> {
     pub curvature: bool,
 }
 
-/// Starts a descent on `objective` from `x0`.
+/// Starts a descent on `objective`.
 pub(super) fn start<'r, T: Scalar, O: Objective<T>, G: Globalisation>(
     objective: O,
-    x0: &[T],
+    at: Start<'_, T>,
     settings: Settings<'r>,
     globalisation: G,
 ) -> Result<DescentRun<'r, T, SecondOrder<O>, G>> {
     let dim = objective.dim();
-    check_start(dim, x0, settings.stopping)?;
+    check_start(dim, at, settings.stopping)?;
     if settings.inner == InnerSolver::Dense {
         check_memory(dim)?;
     }
     let plan = settings.memory.plan(dim, size_of::<T>());
     let source = StepSource::new(settings.inner, plan, dim);
     let oracle = SecondOrder { objective: Counted::new(objective), curvature: settings.curvature };
-    DescentRun::start(oracle, (source, ()), globalisation, x0, settings.stopping)
+    DescentRun::start(oracle, (source, ()), globalisation, at, (settings.solver, settings.stopping))
 }
 
 /// Values, gradients and products of an objective.
@@ -52,10 +53,26 @@ pub(super) struct SecondOrder<O> {
 impl<T: Scalar, O: Objective<T>> Oracle<T> for SecondOrder<O> {
     type State = StepSource<T>;
     type Frame = ();
+    type Calls = Counts;
     type Report = Report<T>;
 
     fn counts(&self) -> Counts {
         self.objective.counts()
+    }
+
+    #[cfg(feature = "serde")]
+    fn dimensions(&self) -> [usize; 2] {
+        [self.objective.dim(), 0]
+    }
+
+    #[cfg(feature = "serde")]
+    fn calls(&self) -> impl serde::Serialize + '_ {
+        self.objective.counts()
+    }
+
+    #[cfg(feature = "serde")]
+    fn resume(&mut self, calls: Counts) {
+        self.objective.resume(calls);
     }
 
     fn take_error(&self) -> Option<CallbackError> {
@@ -173,8 +190,8 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> LocalProblem<T, SecondOrder<O>
         // Once the gradient is small, the model's minimum decides: it has to be found, about as well as before.
         let tolerance = stopping.gradient_tolerance::<T>(track.reference_gradient_norm).min(0.2 * track.gradient_norm);
         let more = || {
-            !limits.note(Objective::<T>::take_error(self.objective))
-                && limits.allow_products(self.objective.counts(), 1)
+            limits.note(Objective::<T>::take_error(self.objective));
+            limits.allow_products(self.objective.counts(), 1)
         };
         let here = CurrentPoint {
             expansion: &self.expansion,

@@ -8,11 +8,13 @@
 
 use std::ops::ControlFlow;
 
-use super::entry_points::minimizes_objectives;
+use super::entry_points::{identified_by, minimizes_objectives};
 use super::memory::Memory;
-use super::newton::{SecondOrder, Settings, start};
+use super::newton::{self, SecondOrder, Settings};
 use crate::base::{Result, Scalar};
-use crate::control::{DescentRun, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
+use crate::control::{DescentRun, Globalisation, Identity, Progress, Report, Run, Scales, Start, Stopping, Trial};
+#[cfg(feature = "serde")]
+use crate::control::{RunState, checkpoint};
 use crate::operator::Objective;
 use crate::step::{InnerSolver, Solution, Subproblem};
 
@@ -52,16 +54,17 @@ pub struct NewtonCg {
 }
 
 minimizes_objectives!(NewtonCg);
+identified_by!(NewtonCg inner memory);
 
 impl NewtonCg {
-    fn descent<'r, T: Scalar, O: Objective<T>>(
+    fn run<'r, T: Scalar, O: Objective<T>>(
         &'r self,
         objective: &'r O,
-        x0: &[T],
+        start: Start<'_, T>,
     ) -> Result<DescentRun<'r, T, SecondOrder<&'r O>, NewtonLineSearch>> {
         let Self { stopping, inner, memory } = self;
-        let settings = Settings { stopping, inner: *inner, memory: *memory, curvature: true };
-        start(objective, x0, settings, NewtonLineSearch::new(Subproblem::SaddleFree))
+        let settings = Settings { solver: self, stopping, inner: *inner, memory: *memory, curvature: true };
+        newton::start(objective, start, settings, NewtonLineSearch::new(true))
     }
 
     /// The most vectors of length `dim` that a run on the Krylov path stores; times `dim` and the size of `T` in bytes.
@@ -71,16 +74,18 @@ impl NewtonCg {
 }
 
 /// The step length α, and a bound on ‖δ‖ for directions along which there is no curvature.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct NewtonLineSearch {
     length: f64,
     longest: f64,
-    direction: fn(f64) -> Subproblem,
+    /// Whether directions are −|M|⁻¹g, or the shortest solutions of least squares.
+    saddle_free: bool,
 }
 
 impl NewtonLineSearch {
-    /// Along the solutions to `direction(longest)`.
-    pub fn new(direction: fn(f64) -> Subproblem) -> Self {
-        NewtonLineSearch { length: 1.0, longest: f64::INFINITY, direction }
+    /// Along −|M|⁻¹g, or along the shortest solutions of least squares.
+    pub fn new(saddle_free: bool) -> Self {
+        NewtonLineSearch { length: 1.0, longest: f64::INFINITY, saddle_free }
     }
 }
 
@@ -90,7 +95,7 @@ impl Globalisation for NewtonLineSearch {
     }
 
     fn subproblem(&self) -> Subproblem {
-        (self.direction)(self.longest)
+        if self.saddle_free { Subproblem::SaddleFree(self.longest) } else { Subproblem::Radius(self.longest) }
     }
 
     fn length(&self, _: &Solution) -> f64 {

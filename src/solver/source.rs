@@ -46,6 +46,7 @@ pub(super) struct CurrentPoint<'a, T, E> {
 }
 
 /// The step family at x and the remembered model, and when to use which.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct StepSource<T> {
     inner: InnerSolver,
     pub family: StepFamily<T>,

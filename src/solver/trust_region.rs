@@ -8,11 +8,13 @@
 
 use std::ops::ControlFlow;
 
-use super::entry_points::minimizes_objectives;
+use super::entry_points::{identified_by, minimizes_objectives};
 use super::memory::Memory;
-use super::newton::{SecondOrder, Settings, start};
+use super::newton::{self, SecondOrder, Settings};
 use crate::base::{Result, Scalar};
-use crate::control::{DescentRun, Globalisation, Progress, Report, Run, Scales, Stopping, Trial};
+use crate::control::{DescentRun, Globalisation, Identity, Progress, Report, Run, Scales, Start, Stopping, Trial};
+#[cfg(feature = "serde")]
+use crate::control::{RunState, checkpoint};
 use crate::operator::Objective;
 use crate::step::{InnerSolver, Subproblem};
 
@@ -60,16 +62,17 @@ pub struct TrustRegion {
 }
 
 minimizes_objectives!(TrustRegion);
+identified_by!(TrustRegion inner memory);
 
 impl TrustRegion {
-    fn descent<'r, T: Scalar, O: Objective<T>>(
+    fn run<'r, T: Scalar, O: Objective<T>>(
         &'r self,
         objective: &'r O,
-        x0: &[T],
+        start: Start<'_, T>,
     ) -> Result<DescentRun<'r, T, SecondOrder<&'r O>, Radius>> {
         let Self { stopping, inner, memory } = self;
-        let settings = Settings { stopping, inner: *inner, memory: *memory, curvature: true };
-        start(objective, x0, settings, Radius::new())
+        let settings = Settings { solver: self, stopping, inner: *inner, memory: *memory, curvature: true };
+        newton::start(objective, start, settings, Radius::new())
     }
 
     /// The most vectors of length `dim` that a run on the Krylov path stores; times `dim` and the size of `T` in bytes.
@@ -79,6 +82,7 @@ impl TrustRegion {
 }
 
 /// Δ, and whether twice as much has just been too long.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Radius {
     radius: f64,
     tried_longer: bool,

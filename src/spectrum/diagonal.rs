@@ -6,7 +6,7 @@
 
 use super::estimate::check_count;
 use super::trace::signs;
-use crate::base::{Result, Scalar, check_callback, check_positive_dimension, random::SplitMix64};
+use crate::base::{Result, Scalar, check_callback, check_positive_dimension, random::SplitMix64, space};
 use crate::operator::SymmetricOperator;
 
 /// An estimate of a diagonal.
@@ -44,6 +44,7 @@ pub fn diagonal<T: Scalar>(
     seed: u64,
 ) -> Result<DiagonalEstimate<T>> {
     let dim = operator.dim();
+    space::check_whole("spectrum")?;
     check_positive_dimension("the operator's dimension", dim)?;
     check_count("probes", probes, 2, "at least 2")?;
     let mut random = SplitMix64::new(seed);

@@ -1,6 +1,6 @@
 //! The options of the eigenvalue computations, and what both of them need.
 
-use crate::base::{Error, Result, Scalar, check_positive_dimension, check_range};
+use crate::base::{Error, Result, Scalar, check_positive_dimension, check_range, space};
 
 /// Eigenvalues by Lanczos' method: [`extremes`](Self::extremes) for the two ends in three vectors,
 /// [`eigenpairs`](Self::eigenpairs) for several pairs at one end.
@@ -27,6 +27,7 @@ impl Default for Lanczos {
 
 impl Lanczos {
     pub(super) fn check(&self, dim: usize) -> Result<()> {
+        space::check_whole("spectrum")?;
         check_positive_dimension("the operator's dimension", dim)?;
         let tolerance = self.tolerance;
         check_range("tolerance", tolerance, tolerance >= 0.0 && tolerance.is_finite(), "at least 0 and finite")?;

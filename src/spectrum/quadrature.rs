@@ -19,6 +19,7 @@ use super::process::{Grown, Process};
 use super::tridiagonal::Tridiagonal;
 use crate::base::{
     Eigen, Result, Scalar, check_callback, check_finite, check_positive_dimension, check_range, random::SplitMix64,
+    space,
 };
 use crate::operator::{Counted, SymmetricOperator};
 
@@ -109,6 +110,7 @@ impl StochasticQuadrature {
     /// If the operator has no dimension, there are fewer than 2 probes, or no steps.
     pub fn of<T: Scalar>(&self, operator: &impl SymmetricOperator<T>) -> Result<Spectrum> {
         let dim = operator.dim();
+        space::check_whole("spectrum")?;
         check_positive_dimension("the operator's dimension", dim)?;
         check_count("probes", self.probes, 2, "at least 2")?;
         check_count("steps", self.steps, 1, "at least 1")?;

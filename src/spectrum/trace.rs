@@ -12,7 +12,7 @@
 
 use super::estimate::{Estimate, Sample, check_count};
 use crate::base::{
-    Result, Scalar, check_callback, check_positive_dimension, columns::Columns, kernels, random::SplitMix64,
+    Result, Scalar, check_callback, check_positive_dimension, columns::Columns, kernels, random::SplitMix64, space,
 };
 use crate::operator::{Counted, SymmetricOperator};
 
@@ -32,6 +32,7 @@ use crate::operator::{Counted, SymmetricOperator};
 /// If the operator has no dimension or `probes` is below 2.
 pub fn trace<T: Scalar>(operator: &impl SymmetricOperator<T>, probes: usize, seed: u64) -> Result<Estimate> {
     let dim = operator.dim();
+    space::check_whole("spectrum")?;
     check_positive_dimension("the operator's dimension", dim)?;
     check_count("probes", probes, 2, "at least 2")?;
     let mut random = SplitMix64::new(seed);
@@ -74,6 +75,7 @@ pub fn trace_hutch_plus_plus<T: Scalar>(
     seed: u64,
 ) -> Result<Estimate> {
     let dim = operator.dim();
+    space::check_whole("spectrum")?;
     check_positive_dimension("the operator's dimension", dim)?;
     check_count("products", products, 6, "at least 6")?;
     let operator = Counted::new(operator);

@@ -14,7 +14,7 @@ pub use covariance::{Covariance, covariance, covariance_known};
 pub use selected::{SelectedCovariance, covariance_of};
 pub use table::ParameterTable;
 
-use crate::base::{Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension};
+use crate::base::{Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, space};
 use crate::curvature::{LeastCurvature, LeastSquares, LossSum, RobustLoss, Weighted, Weights};
 use crate::operator::{Around, LinearMap, Linearization, Model};
 
@@ -24,6 +24,7 @@ fn at<T: Scalar, M: Model<T>, L: RobustLoss, R>(
     x: &[T],
     f: impl FnOnce(&dyn LinearMap<T>, &[T], f64) -> Result<R>,
 ) -> Result<R> {
+    space::check_whole_residuals("statistics")?;
     let (m, n) = (fit.model().output_dim(), fit.model().dim());
     check_positive_dimension("the number of parameters", n)?;
     check_positive_dimension("the number of residuals", m)?;

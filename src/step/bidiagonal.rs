@@ -25,6 +25,7 @@ use super::spectral::{self, Solution};
 const NEGLIGIBLE: f64 = 1e-40;
 
 /// B and β₁, in units of their own so that no square overflows or vanishes, and workspace for the solutions.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Bidiagonal {
     /// β₁ in its unit, a power of 2 near it.
     first: f64,

@@ -22,6 +22,7 @@ use crate::operator::LinearMap;
 const NEAR_ONE: std::ops::Range<f64> = 1e-5..1e5;
 
 /// `numbers` = `factor` times the vector that is meant.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Scaled<T> {
     pub numbers: Vec<T>,
     pub factor: f64,
@@ -60,6 +61,7 @@ pub enum Advance {
 }
 
 /// uₖ and vₖ, and what a product needs. Storage: 2m + 2n numbers, and n with a scaling.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Bidiagonalization<T> {
     /// uₖ.
     u: Scaled<T>,

@@ -22,6 +22,7 @@ const COLUMNS: usize = 16;
 
 /// ln(error / wanted) after so many products, for every look.
 #[derive(Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Trend(Vec<(usize, f64)>);
 
 impl Trend {

@@ -34,6 +34,7 @@ pub enum Truncation {
 }
 
 /// Vectors of the iteration, reused between calls.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ConjugateGradient<T> {
     /// The solution.
     pub z: Vec<T>,

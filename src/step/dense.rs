@@ -5,7 +5,7 @@
 //! point: then each further λ, Δ, σ or ε costs O(d²). All arithmetic is in f64, also for f32 vectors, and in units in which
 //! the matrix and the gradient are of size 1.
 
-use faer::dyn_stack::{MemBuffer, MemStack};
+use faer::dyn_stack::StackReq;
 use faer::linalg::cholesky::llt::factor::{LltParams, LltRegularization, cholesky_in_place, cholesky_in_place_scratch};
 use faer::linalg::cholesky::llt::solve::solve_in_place;
 use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
@@ -17,14 +17,15 @@ use super::projected::INVERSE_ITERATIONS;
 use super::secular::{self, Shifted};
 use super::spectral::{self, Indefinite, Solution, Subproblem};
 use super::units::{Units, binade};
-use crate::base::native::clean_registers;
-use crate::base::{Eigen, Error, Result, Scalar, kernels, parallel};
+use crate::base::native::{Scratch, clean_registers};
+use crate::base::{Eigen, Error, Result, Scalar, kernels, parallel, space};
 use crate::operator::SymmetricOperator;
 
 /// Numbers per entry of the matrix: as formed, its symmetric part, its factor, and the eigenvectors.
 const COPIES: usize = 4;
 
 /// A formed matrix and its factors. Storage: 4d² numbers.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DenseModel<T> {
     dim: usize,
     /// The matrix as the operator forms it.
@@ -36,7 +37,8 @@ pub struct DenseModel<T> {
     /// L below the diagonal, and its λ if it is one.
     factor: Vec<f64>,
     factored: Option<f64>,
-    scratch: MemBuffer,
+    #[cfg_attr(feature = "serde", serde(skip))]
+    scratch: Scratch,
     /// The shift of the last solution.
     hint: f64,
     eigen: Eigen,
@@ -55,11 +57,18 @@ pub fn bytes(dim: usize) -> f64 {
     (COPIES * size_of::<f64>()) as f64 * dim as f64 * dim as f64
 }
 
+/// What the factorisation needs.
+fn request(dim: usize) -> StackReq {
+    let params: Spec<LltParams, f64> = Spec::default();
+    cholesky_in_place_scratch::<f64>(dim, parallel::dense(dim), params)
+}
+
 /// Whether the dense path may have its memory.
 ///
 /// # Errors
-/// If it may not: with the number of bytes.
+/// If it may not: with the number of bytes; or where nobody has all columns.
 pub fn check_memory(dim: usize) -> Result<()> {
+    space::check_whole("InnerSolver::Dense")?;
     let refused = || Error::Memory { argument: "InnerSolver::Dense", bytes: bytes(dim) };
     let numbers = dim.checked_mul(dim).and_then(|n| n.checked_mul(COPIES)).ok_or_else(refused)?;
     Vec::<f64>::new().try_reserve_exact(numbers).map_err(|_| refused())
@@ -67,7 +76,6 @@ pub fn check_memory(dim: usize) -> Result<()> {
 
 impl<T: Scalar> DenseModel<T> {
     pub fn new(dim: usize) -> Self {
-        let params: Spec<LltParams, f64> = Spec::default();
         DenseModel {
             dim,
             formed: vec![T::zero(); dim * dim],
@@ -76,7 +84,7 @@ impl<T: Scalar> DenseModel<T> {
             units: Units::new(0.0, 0.0),
             factor: vec![0.0; dim * dim],
             factored: None,
-            scratch: MemBuffer::new(cholesky_in_place_scratch::<f64>(dim, parallel::dense(dim), params)),
+            scratch: Scratch::new(request(dim)),
             hint: 0.0,
             eigen: Eigen::new(0),
             decomposed: false,
@@ -222,7 +230,7 @@ impl<T: Scalar> DenseModel<T> {
         let d = self.dim;
         let factor = MatRef::from_column_major_slice(&self.factor, d, d);
         let y = MatMut::from_column_major_slice_mut(&mut self.y, d, 1);
-        solve_in_place(factor, y, Par::Seq, MemStack::new(&mut self.scratch));
+        solve_in_place(factor, y, Par::Seq, self.scratch.stack(StackReq::EMPTY));
         clean_registers();
     }
 
@@ -258,7 +266,7 @@ impl<T: Scalar> Shifted for DenseModel<T> {
         let d = self.dim;
         self.factor.copy_from_slice(&self.matrix);
         (0..d).for_each(|i| self.factor[i * d + i] += shift);
-        let stack = MemStack::new(&mut self.scratch);
+        let stack = self.scratch.stack(request(d));
         let factor = MatMut::from_column_major_slice_mut(&mut self.factor, d, d);
         let done = cholesky_in_place(factor, LltRegularization::default(), parallel::dense(d), stack, Spec::default());
         clean_registers();

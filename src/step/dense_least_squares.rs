@@ -10,7 +10,7 @@
 //! m < n, it is the step of least ‖z‖ that is returned. All arithmetic is in f64, also for f32 vectors.
 
 use faer::diag::DiagMut;
-use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
+use faer::dyn_stack::StackReq;
 use faer::linalg::qr::no_pivoting::factor::{QrParams, qr_in_place, qr_in_place_scratch, recommended_block_size};
 use faer::linalg::svd::{ComputeSvdVectors, SvdParams, svd, svd_scratch};
 use faer::{MatMut, MatRef, Spec};
@@ -18,11 +18,12 @@ use faer::{MatMut, MatRef, Spec};
 use super::family::{Accuracy, InnerStop};
 use super::gauss_newton::{GaussNewtonSteps, System};
 use super::spectral::{self, Solution, Subproblem};
-use crate::base::native::clean_registers;
+use crate::base::native::{Scratch, clean_registers};
 use crate::base::{Scalar, columns, kernels, parallel};
 use crate::operator::LinearMap;
 
 /// A formed Jacobian and its factors. Storage: (2m + 4n)·n numbers and some vectors.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct DenseLeastSquares<T> {
     m: usize,
     n: usize,
@@ -37,7 +38,8 @@ pub struct DenseLeastSquares<T> {
     u: Vec<f64>,
     v: Vec<f64>,
     sigma: Vec<f64>,
-    scratch: MemBuffer,
+    #[cfg_attr(feature = "serde", serde(skip))]
+    scratch: Scratch,
     /// σᵢ² in rising order, in units of the squared size of JS.
     theta: Vec<f64>,
     /// σᵢ uᵢᵀc in the same order and units.
@@ -54,6 +56,16 @@ pub struct DenseLeastSquares<T> {
     factored: bool,
 }
 
+/// What the factorisations need.
+fn request(m: usize, n: usize, block: usize) -> StackReq {
+    let (qr, values): (Spec<QrParams, f64>, Spec<SvdParams, f64>) = Default::default();
+    let thin = ComputeSvdVectors::Thin;
+    StackReq::any_of(&[
+        qr_in_place_scratch::<f64>(m, n + 1, block, parallel::dense(n), qr),
+        svd_scratch::<f64>(m.min(n), n, thin, thin, parallel::dense(n), values),
+    ])
+}
+
 /// Up to where a singular value of an m × n matrix may be noise. The factorisation in f64 changes it by some
 /// ε max(m, n) σ₁ (Golub & Van Loan 2013, section 5.4.1); columns with the relative error e, that of `T` or `accuracy`, by
 /// at most e√n times their length, of which that of the shortest counts: one that is short by its scaling is no noise.
@@ -66,12 +78,6 @@ impl<T: Scalar> DenseLeastSquares<T> {
     pub fn new(m: usize, n: usize) -> Self {
         let (k, wide) = (m.min(n), n + 1);
         let block = recommended_block_size::<f64>(m, wide);
-        let (qr, values): (Spec<QrParams, f64>, Spec<SvdParams, f64>) = Default::default();
-        let thin = ComputeSvdVectors::Thin;
-        let scratch = StackReq::any_of(&[
-            qr_in_place_scratch::<f64>(m, wide, block, parallel::dense(n), qr),
-            svd_scratch::<f64>(k, n, thin, thin, parallel::dense(n), values),
-        ]);
         DenseLeastSquares {
             m,
             n,
@@ -83,7 +89,7 @@ impl<T: Scalar> DenseLeastSquares<T> {
             u: vec![0.0; k * k],
             v: vec![0.0; n * k],
             sigma: vec![0.0; k],
-            scratch: MemBuffer::new(scratch),
+            scratch: Scratch::new(request(m, n, block)),
             theta: vec![0.0; k],
             c: vec![0.0; k],
             y: vec![0.0; k],
@@ -121,7 +127,8 @@ impl<T: Scalar> DenseLeastSquares<T> {
         let shortest = if shortest.is_finite() { shortest } else { 0.0 };
         let work = MatMut::from_column_major_slice_mut(&mut self.work, m, n + 1);
         let reflectors = MatMut::from_column_major_slice_mut(&mut self.reflectors, self.block, m.min(n + 1));
-        qr_in_place(work, reflectors, parallel::dense(n), MemStack::new(&mut self.scratch), Spec::default());
+        let stack = self.scratch.stack(request(m, n, self.block));
+        qr_in_place(work, reflectors, parallel::dense(n), stack, Spec::default());
         for j in 0..n {
             for i in 0..k {
                 self.r[j * k + i] = if i <= j { self.work[j * m + i] } else { 0.0 };
@@ -133,7 +140,7 @@ impl<T: Scalar> DenseLeastSquares<T> {
             Some(MatMut::from_column_major_slice_mut(&mut self.u, k, k)),
             Some(MatMut::from_column_major_slice_mut(&mut self.v, n, k)),
             parallel::dense(n),
-            MemStack::new(&mut self.scratch),
+            self.scratch.stack(StackReq::EMPTY),
             Spec::default(),
         );
         clean_registers();

@@ -42,6 +42,7 @@ const SAFE: std::ops::Range<f64> = 1e-70..1e70;
 const COARSE: f64 = 1e-10;
 
 /// The paths and their workspaces.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct StepFamily<T> {
     dim: usize,
     /// d, which is more than `dim` where that is one rank's part.
@@ -261,19 +262,27 @@ impl<T: Scalar> StepFamily<T> {
                 _ => 1.0,
             };
             let alpha = if alpha > 0.0 { alpha } else { 1.0 };
-            let residual = self.krylov.residual(alpha, solution.shift, gradient);
+            if self.krylov.len() == self.whole {
+                return Ok((solution, InnerStop::Exhausted));
+            }
+            self.krylov.write_residual(alpha, solution.shift, gradient);
+            self.residual.copy_from_slice(self.krylov.direction());
+            let preconditioned = precondition(operator, &mut resources, solution.shift, self.krylov.direction());
+            // ‖r‖ and rᵀP⁻¹r, with ‖P⁻¹r‖, which is asked for next: one reduction.
+            let (residual, left) = if preconditioned {
+                self.krylov.compare(&self.residual)
+            } else {
+                (self.krylov.norm_of_direction(), f64::NAN)
+            };
             // Without a gradient the step is along the lowest eigenvector, and λδ is the scale.
             let size = if size > 0.0 { size } else { solution.shift * solution.norm };
             let rounding =
                 ROUNDINGS * T::epsilon_f64() * (size + (self.krylov.size + solution.shift) * solution.norm / alpha);
             let rounding = rounding.min(MOST_ROUNDING * size);
-            if self.krylov.len() == self.whole || residual <= rounding {
+            if residual <= rounding {
                 return Ok((solution, InnerStop::Exhausted));
             }
-            self.residual.copy_from_slice(self.krylov.direction());
-            let preconditioned = precondition(operator, &mut resources, solution.shift, self.krylov.direction());
             let excess = if preconditioned && accuracy.energy > 0.0 {
-                let left = kernels::dot(&self.residual, self.krylov.direction());
                 (left / (2.0 * accuracy.energy * solution.decrease())).max(residual / (LARGEST_RESIDUAL * size))
             } else {
                 residual / (accuracy.residual * size)

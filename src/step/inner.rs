@@ -42,6 +42,7 @@ pub enum InnerStop {
 
 /// When a solution is accurate enough.
 #[derive(Clone, Copy, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Accuracy {
     /// ‖r‖ ≤ `residual` ‖g‖, with r = (M + λI)δ + g.
     pub residual: f64,

@@ -21,6 +21,9 @@ use super::units::binade;
 use crate::base::{Scalar, columns::Columns, kernels};
 use crate::operator::SymmetricOperator;
 
+/// Inner products that are made together with those of a new column.
+const SUMS: usize = 3;
+
 /// What became of an attempt to enlarge the space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Growth {
@@ -33,6 +36,7 @@ pub enum Growth {
 }
 
 /// The space, its products, and the solution last asked for. Storage: 2·capacity + 1 vectors of length d.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct KrylovSpace<T> {
     dim: usize,
     capacity: usize,
@@ -46,6 +50,9 @@ pub struct KrylovSpace<T> {
     /// G = VᵀMV and Vᵀg.
     projected: Projected,
     scratch: Vec<f64>,
+    /// ‖work‖ and ‖Mvₖ‖ for the newest vₖ, where they are known.
+    direction_norm: Option<f64>,
+    newest_norm: Option<f64>,
     /// The largest ‖Mvⱼ‖ met: ‖M‖ from below.
     pub size: f64,
     /// The largest |vᵢᵀMvⱼ − vⱼᵀMvᵢ| / (‖Mvᵢ‖ + ‖Mvⱼ‖) met.
@@ -63,7 +70,9 @@ impl<T: Scalar> KrylovSpace<T> {
             products: vec![T::zero(); dim * capacity],
             work: vec![T::zero(); dim],
             projected: Projected::new(capacity),
-            scratch: vec![0.0; capacity],
+            scratch: vec![0.0; capacity + SUMS],
+            direction_norm: None,
+            newest_norm: None,
             size: 0.0,
             asymmetry: 0.0,
         }
@@ -87,7 +96,7 @@ impl<T: Scalar> KrylovSpace<T> {
             self.basis.resize(self.dim * capacity, T::zero());
             self.products.resize(self.dim * capacity, T::zero());
             self.projected.reserve(capacity);
-            self.scratch.resize(capacity, 0.0);
+            self.scratch.resize(capacity + SUMS, 0.0);
             self.capacity = capacity;
         }
     }
@@ -103,6 +112,7 @@ impl<T: Scalar> KrylovSpace<T> {
     /// Keeps the first `len` directions.
     pub fn truncate(&mut self, len: usize) {
         self.len = len.min(self.len);
+        self.newest_norm = None;
         self.projected.truncate(len);
     }
 
@@ -123,7 +133,15 @@ impl<T: Scalar> KrylovSpace<T> {
 
     /// The next direction, to be written before [`grow`](Self::grow); after [`residual`](Self::residual) it holds r.
     pub fn direction(&mut self) -> &mut [T] {
+        self.direction_norm = None;
         &mut self.work
+    }
+
+    /// ‖a‖ and aᵀb, b being [`direction`](Self::direction).
+    pub fn compare(&mut self, a: &[T]) -> (f64, f64) {
+        let [norm, dot, direction] = kernels::norms_and_dot(a, &self.work);
+        self.direction_norm = Some(direction);
+        (norm, dot)
     }
 
     /// Orthonormalises [`direction`](Self::direction) against V, multiplies it by M and adds it. One product.
@@ -137,13 +155,13 @@ impl<T: Scalar> KrylovSpace<T> {
         let v = &self.basis[k * dim..(k + 1) * dim];
         let product = &mut self.products[k * dim..(k + 1) * dim];
         operator.apply(v, product);
-        let size = kernels::norm(product);
-        if !size.is_finite() {
-            return Growth::NotFinite;
+        match self.project(gradient) {
+            Some(size) => {
+                self.size = self.size.max(size);
+                Growth::Grown
+            }
+            None => Growth::NotFinite,
         }
-        self.size = self.size.max(size);
-        self.project(gradient);
-        Growth::Grown
     }
 
     /// Adds a direction whose product is known: both are overwritten. No product.
@@ -171,30 +189,38 @@ impl<T: Scalar> KrylovSpace<T> {
         self.project(gradient);
     }
 
-    /// Extends G and Vᵀg by the column that has been written behind the basis.
-    fn project(&mut self, gradient: &[T]) {
+    /// Extends G and Vᵀg by the column that has been written behind the basis, and returns the norm of its product; does
+    /// nothing where that is not finite. One reduction.
+    fn project(&mut self, gradient: &[T]) -> Option<f64> {
         let (dim, k) = (self.dim, self.len);
         let basis = Columns::new(dim, &self.basis[..(k + 1) * dim]);
         let products = Columns::new(dim, &self.products[..(k + 1) * dim]);
         let (v, product) = (basis.column(k), products.column(k));
-        let column = &mut self.scratch[..k + 1];
-        basis.transpose_times(product, column);
+        let previous = if k > 0 { products.column(k - 1) } else { product };
+        let sums = &mut self.scratch[..k + 1 + SUMS];
+        basis.transpose_times_and(product, sums, [[product, product], [v, gradient], [v, previous]]);
+        let (column, &[squared, slope, across]) = sums.split_last_chunk::<SUMS>()?;
+        let size = kernels::norm_of_square(squared, product);
+        if !size.is_finite() {
+            return None;
+        }
         if k > 0 {
             // Symmetry, for one inner product: v_kᵀ(M v_{k−1}) against v_{k−1}ᵀ(M v_k).
-            let previous = products.column(k - 1);
-            let difference = (kernels::dot(v, previous) - column[k - 1]).abs();
-            let scale = kernels::norm(product) + kernels::norm(previous);
+            let difference = (across - column[k - 1]).abs();
+            let scale = size + self.newest_norm.unwrap_or_else(|| kernels::norm(previous));
             if scale > 0.0 {
                 self.asymmetry = self.asymmetry.max(difference / scale);
             }
         }
-        self.projected.push(column, kernels::dot(v, gradient));
+        self.newest_norm = Some(size);
+        self.projected.push(column, slope);
         self.len += 1;
+        Some(size)
     }
 
     /// work ← work / ‖work‖ after removing its part in V. False if nothing is left.
     fn orthonormalise(&mut self) -> bool {
-        let original = kernels::norm(&self.work);
+        let original = self.direction_norm.take().unwrap_or_else(|| kernels::norm(&self.work));
         if !(original > 0.0 && original.is_finite()) {
             return false;
         }
@@ -204,11 +230,9 @@ impl<T: Scalar> KrylovSpace<T> {
         if self.len > 0 {
             let smallest = 16.0 * T::epsilon_f64();
             for _ in 0..4 {
-                let h = &mut self.scratch[..self.len];
-                basis.transpose_times(&self.work, h);
-                basis.add_times(-1.0, h, &mut self.work);
-                let left = kernels::norm(&self.work);
-                let settled = left > 0.7 * size;
+                let h = &mut self.scratch[..self.len + 1];
+                let [before, left] = basis.remove_from(&mut self.work, h, size);
+                let settled = left > 0.7 * before;
                 size = left;
                 if settled || size <= smallest {
                     break;
@@ -248,6 +272,7 @@ impl<T: Scalar> KrylovSpace<T> {
     /// residual does, and needs no solution.
     pub fn point_to_newest_product(&mut self, shift: f64) {
         let newest = (self.len - 1) * self.dim..self.len * self.dim;
+        self.direction_norm = None;
         self.work.copy_from_slice(&self.products[newest.clone()]);
         kernels::axpy(shift, &self.basis[newest], &mut self.work);
     }
@@ -270,9 +295,21 @@ impl<T: Scalar> KrylovSpace<T> {
         self.products().times(self.projected.coefficients(), out);
     }
 
-    /// Computes r = (M + λI)δ/α + g for the last solution, leaves it in [`direction`](Self::direction), returns ‖r‖. α = 1
-    /// but for subproblems whose solution is a multiple of the Newton step.
+    /// ‖r‖ of [`write_residual`](Self::write_residual).
     pub fn residual(&mut self, alpha: f64, shift: f64, gradient: &[T]) -> f64 {
+        self.write_residual(alpha, shift, gradient);
+        self.norm_of_direction()
+    }
+
+    /// ‖[`direction`](Self::direction)‖.
+    pub fn norm_of_direction(&mut self) -> f64 {
+        *self.direction_norm.insert(kernels::norm(&self.work))
+    }
+
+    /// Leaves r = (M + λI)δ/α + g for the last solution in [`direction`](Self::direction). α = 1 but for subproblems whose
+    /// solution is a multiple of the Newton step.
+    pub fn write_residual(&mut self, alpha: f64, shift: f64, gradient: &[T]) {
+        self.direction_norm = None;
         let (k, dim) = (self.len, self.dim);
         let y = self.projected.coefficients();
         self.work.copy_from_slice(gradient);
@@ -280,7 +317,6 @@ impl<T: Scalar> KrylovSpace<T> {
         if shift != 0.0 {
             Columns::new(dim, &self.basis[..k * dim]).add_times(shift / alpha, y, &mut self.work);
         }
-        kernels::norm(&self.work)
     }
 }
 

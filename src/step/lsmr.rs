@@ -23,6 +23,7 @@ const PENDING: usize = 4;
 
 /// The rotations, and what they know of the iterate.
 #[derive(Clone, Copy, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Rotations {
     /// √λ.
     root: f64,
@@ -119,6 +120,7 @@ impl Rotations {
 }
 
 /// The iterate and its recurrences.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Lsmr<T> {
     /// x.
     pub x: Vec<T>,

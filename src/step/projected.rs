@@ -24,6 +24,7 @@ pub const INVERSE_ITERATIONS: usize = 8;
 const EAGER: usize = 256;
 
 /// The model, its factor and its spectrum.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Projected {
     capacity: usize,
     len: usize,
@@ -220,6 +221,7 @@ impl Projected {
 }
 
 /// A Cholesky factor of A + λI that may lack the last rows.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Factors {
     /// L by rows, with 1/Lᵢᵢ on the diagonal.
     lower: Vec<f64>,

@@ -25,10 +25,13 @@ use crate::base::{Eigen, Scalar, columns::Columns, kernels, space};
 
 /// Least |zᵀs| / ‖z‖‖s‖ for the rank-one formula.
 const RANK_ONE: f64 = 0.05;
+/// Inner products that are made together with Uᵀv.
+const SUMS: usize = 2;
 /// Unknowns up to which a formed matrix is remembered whole: its spectrum takes about 30 ms.
 const WHOLE: usize = 512;
 
 /// The model. Storage: capacity + 3 vectors of length d.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RememberedModel<T> {
     dim: usize,
     /// d, which is more than `dim` where that is one rank's part.
@@ -72,9 +75,9 @@ impl<T: Scalar> RememberedModel<T> {
             decomposed: false,
             work: vec![T::zero(); dim],
             pair: (Vec::new(), Vec::new()),
-            a: vec![0.0; capacity + 1],
+            a: vec![0.0; capacity + SUMS],
             b: vec![0.0; capacity + 1],
-            c: vec![0.0; capacity + 1],
+            c: vec![0.0; capacity + SUMS],
             order: Vec::with_capacity(capacity),
             rows: vec![0.0; ROWS * capacity],
         }
@@ -102,8 +105,14 @@ impl<T: Scalar> RememberedModel<T> {
     /// out ← Bv.
     pub fn product(&mut self, v: &[T], out: &mut [T]) {
         let m = self.len;
+        Columns::new(self.dim, &self.basis[..m * self.dim]).transpose_times(v, &mut self.a[..m]);
+        self.product_of(v, out);
+    }
+
+    /// As [`product`](Self::product), where self.a is Uᵀv.
+    fn product_of(&mut self, v: &[T], out: &mut [T]) {
+        let m = self.len;
         let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
-        basis.transpose_times(v, &mut self.a[..m]);
         for i in 0..m {
             self.b[i] = -self.complement * self.a[i];
             for j in 0..m {
@@ -237,14 +246,19 @@ impl<T: Scalar> RememberedModel<T> {
 
     /// Makes Bs = y, as far as the update allows. `s` and `y` are finite.
     pub fn learn(&mut self, s: &[T], y: &[T]) {
-        let ss = kernels::dot(s, s);
+        if self.len + 2 > self.capacity && self.len < self.whole && self.capacity < self.whole {
+            self.compress();
+        }
+        let m = self.len;
+        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
+        basis.transpose_times_and(s, &mut self.a[..m + SUMS], [[s, s], [y, y]]);
+        let (ss, norm_y) = (self.a[m], kernels::norm_of_square(self.a[m + 1], y));
         if !(ss > 0.0 && ss.is_finite()) {
             return;
         }
         let norm_s = ss.sqrt();
         if self.is_empty() {
-            let size = kernels::norm(y) / norm_s;
-            self.set_complement(size);
+            self.set_complement(norm_y / norm_s);
             if self.is_empty() {
                 return;
             }
@@ -252,18 +266,18 @@ impl<T: Scalar> RememberedModel<T> {
         if self.capacity == 0 {
             return;
         }
-        if self.len + 2 > self.capacity && self.len < self.whole && self.capacity < self.whole {
-            self.compress();
-        }
         // z = y − Bs
         let mut z = std::mem::take(&mut self.work);
-        self.product(s, &mut z);
+        self.product_of(s, &mut z);
         kernels::axpby(1.0, y, -1.0, &mut z);
-        self.adapt_exterior(s, ss, &mut z);
-        let norm_z = kernels::norm(&z);
-        let zs = kernels::dot(&z, s);
-        if norm_z > 1e-14 * kernels::norm(y) && norm_z.is_finite() {
-            self.extend(&mut z);
+        let mut found = self.inner_products(&z, s);
+        if self.adapt_exterior(s, ss, found[0], &mut z) {
+            found = self.inner_products(&z, s);
+        }
+        let [zs, norm_z] = found;
+        if norm_z > 1e-14 * norm_y && norm_z.is_finite() {
+            std::mem::swap(&mut self.a, &mut self.c);
+            self.extend(&mut z, norm_z);
             if zs.abs() >= RANK_ONE * norm_z * norm_s {
                 let m = self.len;
                 // self.a holds z in the extended basis.
@@ -276,7 +290,8 @@ impl<T: Scalar> RememberedModel<T> {
                 let before = self.len;
                 self.b[..before].copy_from_slice(&self.a[..before]);
                 z.copy_from_slice(s);
-                self.extend(&mut z);
+                Columns::new(self.dim, &self.basis[..before * self.dim]).transpose_times(s, &mut self.a[..before]);
+                self.extend(&mut z, kernels::norm_of_square(ss, s));
                 let m = self.len;
                 self.b[before..m].fill(0.0);
                 // self.b holds z, self.a holds s.
@@ -292,41 +307,46 @@ impl<T: Scalar> RememberedModel<T> {
         self.work = z;
     }
 
-    /// Moves γ halfway (geometrically) to the curvature that `s` shows outside U; z = y − Bs follows. Expects Uᵀs in
-    /// `self.a`.
-    fn adapt_exterior(&mut self, s: &[T], ss: f64, z: &mut [T]) {
+    /// self.c ← Uᵀz; returns zᵀs and ‖z‖. One reduction.
+    fn inner_products(&mut self, z: &[T], s: &[T]) -> [f64; 2] {
+        let m = self.len;
+        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
+        basis.transpose_times_and(z, &mut self.c[..m + SUMS], [[z, s], [z, z]]);
+        [self.c[m], kernels::norm_of_square(self.c[m + 1], z)]
+    }
+
+    /// Moves γ halfway (geometrically) to the curvature that `s` shows outside U; whether it did, and z = y − Bs follows.
+    /// Expects Uᵀs in `self.a` and Uᵀz in `self.c`.
+    fn adapt_exterior(&mut self, s: &[T], ss: f64, zs: f64, z: &mut [T]) -> bool {
         let m = self.len;
         let outside = ss - self.a[..m].iter().map(|a| a * a).sum::<f64>();
         if m == self.whole || outside <= 0.01 * ss {
-            return;
+            return false;
         }
-        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
-        basis.transpose_times(z, &mut self.c[..m]);
         let inside: f64 = self.a[..m].iter().zip(&self.c[..m]).map(|(a, c)| a * c).sum();
         let old = self.complement;
-        let observed = old + (kernels::dot(z, s) - inside) / outside;
-        if observed > 1e-12 * old && observed.is_finite() {
+        let observed = old + (zs - inside) / outside;
+        let moves = observed > 1e-12 * old && observed.is_finite();
+        if moves {
+            let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
             self.complement = (observed * old).sqrt();
             self.decomposed = false;
             let change = old - self.complement;
             kernels::axpy(change, s, z);
             basis.add_times(-change, &self.a[..m], z);
         }
+        moves
     }
 
-    /// Adds the direction of `v` to U, if it is new; self.a ← Uᵀv in the new basis. Overwrites `v`.
-    fn extend(&mut self, v: &mut [T]) {
+    /// Adds the direction of `v`, of this norm, to U, if it is new; self.a, which is Uᵀv, becomes that of the new basis.
+    /// Overwrites `v`.
+    fn extend(&mut self, v: &mut [T], size: f64) {
         let m = self.len;
-        let size = kernels::norm(v);
         let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
-        basis.transpose_times(v, &mut self.a[..m]);
-        basis.add_times(-1.0, &self.a[..m], v);
-        let mut left = kernels::norm(v);
+        let mut left = basis.remove(v, &self.a[..m], size);
         if left < 0.7 * size {
-            basis.transpose_times(v, &mut self.c[..m]);
-            basis.add_times(-1.0, &self.c[..m], v);
+            [_, left] = basis.remove_from(v, &mut self.c[..m + 1], left);
             (0..m).for_each(|i| self.a[i] += self.c[i]);
-            left = kernels::norm(v);
         }
         if m < self.capacity && left > 1e-7 * size {
             kernels::scale(left.recip(), v);

@@ -16,6 +16,7 @@
 
 /// What is asked of a quadratic model gᵀδ + ½ δᵀMδ.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Subproblem {
     /// argmin gᵀδ + ½ δᵀ(M + λI)δ for the damping λ ≥ 0.
     Damped(f64),

@@ -13,6 +13,7 @@ pub fn binade(value: f64) -> f64 {
 }
 
 /// The units of a model.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Units {
     /// a.
     curvature: f64,

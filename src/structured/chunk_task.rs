@@ -4,6 +4,7 @@ use crate::base::{Scalar, kernels, small};
 use crate::operator::{BlockLayout, Chunk, ChunkValues};
 
 /// What a chunk of the Jacobian needs.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Task<T> {
     /// Q by rows, group after group.
     pub q: Vec<T>,

@@ -24,6 +24,7 @@ const DENSE_PACE: f64 = 8.0;
 const SPARSE_PACE: f64 = 4.0;
 
 /// The Cholesky factor of an explicit reduced matrix.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ExplicitSchur {
     pub factor: Factor,
     /// Whether there is a factor.

@@ -129,6 +129,7 @@ fn neighbours(layout: &BlockLayout, most: usize) -> Option<(Vec<usize>, Vec<usiz
 
 /// The pattern of the lower triangle, by columns, with whole blocks on the diagonal.
 #[derive(Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ReducedPattern {
     /// Where each column of numbers begins, and the end.
     pub columns: Vec<usize>,

@@ -25,6 +25,7 @@ const GRAIN: usize = 1024;
 const TASKS: usize = 64;
 
 /// The reduced system at one point and one λ.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ReducedSystem<T> {
     tasks: Vec<Task<T>>,
     damping: f64,

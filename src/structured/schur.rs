@@ -33,6 +33,7 @@ const STRICT: Accuracy = Accuracy { residual: 1e-10, energy: 0.0, enough: 0.0, t
 const GRAIN: usize = 1024;
 
 /// The state for one structure.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct State<T> {
     system: ReducedSystem<T>,
     explicit: Option<ExplicitSchur>,
@@ -57,6 +58,7 @@ struct State<T> {
 }
 
 /// Steps from the reduced system, whose state is made for the structure first met.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Schur<T> {
     inner: InnerSolver,
     state: Option<State<T>>,

@@ -5,7 +5,7 @@ use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{
     Error, HessianFree, Metric, Objective, Run, SampledModel, SampledObjective, Stopping, SymmetricOperator,
     checkpoint, fit_samples,
-    hessian_free::{CurvatureBatch, GradientBatch, HessianFreeState},
+    hessian_free::{CurvatureBatch, GradientBatch, HessianFreeRun},
     losses::{BernoulliCrossEntropy, SquaredError},
     preconditioners::{KroneckerPreconditioner, LearnedPreconditioner},
 };
@@ -107,14 +107,12 @@ fn the_same_bits_for_any_number_of_threads_and_after_an_interruption() {
                 let mut run = solver.start(objective, KroneckerPreconditioner::new(), x0).unwrap();
                 for _ in 0..15 {
                     if interrupted {
-                        checkpoint::save(&path, "test", run.state()).unwrap();
-                        let state: HessianFreeState<f32, KroneckerPreconditioner<f32>> =
-                            checkpoint::load(&path, "test").unwrap();
-                        run = solver.resume(objective, state).unwrap();
+                        checkpoint::save(&path, "test", &run.save()).unwrap();
+                        run = solver.resume(objective, &checkpoint::load(&path, "test").unwrap()).unwrap();
                     }
                     assert_eq!(run.iterate().unwrap(), None);
                 }
-                run.state().x().iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+                run.progress().x.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
             })
         })
     };
@@ -131,7 +129,9 @@ fn other_shapes_and_models_without_layers_are_refused() {
         let network = MultilayerPerceptron::new(&[36, 36], &[Activation::Identity]).unwrap();
         let loss = BernoulliCrossEntropy::new(images.clone(), 36).unwrap();
         let other = fit_samples(network.on(&images).unwrap(), loss, Metric::GeneralizedGaussNewton).unwrap();
-        assert!(matches!(solver.resume(&other, run.state().clone()), Err(Error::Length { .. })));
+        let refused: Result<HessianFreeRun<f32, _, KroneckerPreconditioner<f32>>, _> =
+            solver.resume(&other, &run.save());
+        assert!(matches!(refused, Err(Error::Length { .. })));
     });
     /// The model of one number for each sample, without layers.
     struct Constant;

@@ -10,7 +10,7 @@ use newton_krylov::{
     Batches, Error, Evaluation, Expansion, Objective, Progress, Report, Result, SampledObjective, Scalar, Stopping,
     Termination, TrustRegion,
     differences::Difference,
-    first_order::{Epsilon, FirstOrder, GradientMethod, LineSearch, Moments, Momentum, Schedule, SteepestDescent},
+    first_order::{Epsilon, FirstOrder, GradientMethod, LineSearch, Momentum, Schedule, SteepestDescent},
     objective, objective_from_gradient,
     preconditioners::{DiagonalPreconditioner, with_preconditioner},
 };
@@ -667,16 +667,16 @@ fn batches_lead_to_the_same_minimum() {
     let best = newton_krylov::Lbfgs::default().minimize(&whole, &[0.0, 0.0]).unwrap();
     assert!(best.termination.converged());
     fn check(fit: &Fit, method: impl GradientMethod, best: &Report<f64>) {
-        let mut batches = Batches::new(60, 6, 5).unwrap();
+        let batches = Batches::new(60, 6, 5).unwrap();
         let solver = FirstOrder { schedule: Schedule::Cosine { steps: 2000 }, ..sampled(method, 2000) };
         let before = fit.calls.get();
-        let report = solver.minimize_sampled(fit, &mut batches, &[0.0, 0.0]).unwrap();
+        let report = solver.minimize_sampled(fit, batches, &[0.0, 0.0]).unwrap();
         assert_eq!(report.termination, Termination::MaxIterations);
         assert!(report.x.iter().zip(&best.x).all(|(x, y)| (x - y).abs() < 0.02), "{:?} and {:?}", report.x, best.x);
         // One batch a step, and the whole at both ends.
         assert_eq!((report.counts.values, report.counts.gradients), (2002, 2002));
         assert_eq!(fit.calls.get() - before, 2002);
-        assert_eq!((report.iterations(), batches.epoch()), (2000, 199));
+        assert_eq!(report.iterations(), 2000);
         let all: Vec<usize> = (0..60).collect();
         let whole = fit.batch(&all);
         assert_eq!((report.value, report.initial_value), (whole.value(&report.x), whole.value(&[0.0, 0.0])));
@@ -692,52 +692,18 @@ fn batches_lead_to_the_same_minimum() {
 }
 
 #[test]
-fn a_run_that_is_saved_goes_on_bitwise() {
-    let fit = Fit::new(23);
-    fn check(fit: &Fit, method: impl GradientMethod + Copy) {
-        let run = |steps, batches: &mut Batches, moments: &mut Moments<f64>, x0: &[f64]| {
-            let solver = FirstOrder { schedule: Schedule::InverseSquareRoot, ..sampled(method, steps) };
-            solver.minimize_sampled_with(fit, batches, moments, x0, |_| ControlFlow::Continue(())).unwrap().x
-        };
-        let start = || (Batches::new(23, 5, 9).unwrap(), method.moments(2));
-        let (mut batches, mut moments) = start();
-        let at_once = run(100, &mut batches, &mut moments, &[0.3, 0.4]);
-        let (mut batches, mut moments) = start();
-        let half = run(37, &mut batches, &mut moments, &[0.3, 0.4]);
-        let saved = serde_json::to_string(&(&half, &batches, &moments)).unwrap();
-        let (half, mut batches, mut moments): (Vec<f64>, Batches, Moments<f64>) = serde_json::from_str(&saved).unwrap();
-        assert_eq!(moments.steps, 37);
-        let resumed = run(63, &mut batches, &mut moments, &half);
-        assert_eq!(at_once, resumed);
-        // With new moments it would be another run, if the method has any.
-        let [first, second] = method.storage(2);
-        let (mut batches, mut moments) = start();
-        let half = run(37, &mut batches, &mut moments, &[0.3, 0.4]);
-        let fresh = run(63, &mut batches, &mut method.moments(2), &half);
-        assert!(first + second == 0 || fresh != at_once);
-    }
-    check(&fit, newton_krylov::first_order::GradientDescent { rate: 0.1 });
-    check(&fit, newton_krylov::first_order::HeavyBall { rate: 0.02, momentum: 0.9 });
-    check(&fit, newton_krylov::first_order::Nesterov { rate: 0.02, momentum: Momentum::Convex });
-    check(&fit, newton_krylov::first_order::AdaGrad { rate: 0.5, ..Default::default() });
-    check(&fit, newton_krylov::first_order::FullAdaGrad { rate: 0.5, ..Default::default() });
-    check(&fit, newton_krylov::first_order::RmsProp { rate: 0.01, ..Default::default() });
-    check(&fit, newton_krylov::first_order::Adam { rate: 0.02, ..Default::default() });
-}
-
-#[test]
 fn faults_on_batches_are_outcomes() {
     let adam = newton_krylov::first_order::Adam { rate: 0.02, ..Default::default() };
     // One sample that cannot be evaluated: then neither can the whole, and that is said at once.
     let mut fit = Fit::new(20);
     fit.rows[11].1 = f64::NAN;
     let batches = || Batches::new(20, 2, 3).unwrap();
-    assert!(sampled(adam, 100).minimize_sampled(&fit, &mut batches(), &[0.0, 0.0]).is_err());
+    assert!(sampled(adam, 100).minimize_sampled(&fit, batches(), &[0.0, 0.0]).is_err());
 
     let fit = Fit::new(20);
     let run = |rate| {
         let solver = sampled(newton_krylov::first_order::GradientDescent { rate }, 100_000);
-        solver.minimize_sampled(&fit, &mut Batches::new(20, 2, 3).unwrap(), &[0.0, 0.0]).unwrap()
+        solver.minimize_sampled(&fit, Batches::new(20, 2, 3).unwrap(), &[0.0, 0.0]).unwrap()
     };
     let report = run(50.0);
     assert_eq!(report.termination, Termination::Diverged, "{report}");
@@ -746,24 +712,19 @@ fn faults_on_batches_are_outcomes() {
     // A batch at its own minimum is no reason to stop.
     let zero = Fit { rows: vec![([1.0, 0.0], 0.0), ([1.0, 0.0], 0.0), ([0.0, 1.0], 1.0)], calls: Cell::new(0) };
     let solver = sampled(newton_krylov::first_order::GradientDescent { rate: 0.5 }, 50);
-    let report = solver.minimize_sampled(&zero, &mut Batches::new(3, 1, 1).unwrap(), &[0.0, 0.0]).unwrap();
+    let report = solver.minimize_sampled(&zero, Batches::new(3, 1, 1).unwrap(), &[0.0, 0.0]).unwrap();
     assert_eq!((report.termination, report.iterations()), (Termination::MaxIterations, 50));
     assert!(report.value < 1e-6);
 
-    let wrong = sampled(adam, 10).minimize_sampled(&fit, &mut Batches::new(7, 2, 3).unwrap(), &[0.0, 0.0]);
+    let wrong = sampled(adam, 10).minimize_sampled(&fit, Batches::new(7, 2, 3).unwrap(), &[0.0, 0.0]);
     assert!(matches!(wrong, Err(Error::Length { argument: "batches", expected: 20, found: 7 })));
-    let mut moments = newton_krylov::first_order::AdaGrad::default().moments(2);
-    let observe = |_: &Progress<f64>| ControlFlow::Continue(());
-    let wrong = sampled(adam, 10).minimize_sampled_with(&fit, &mut batches(), &mut moments, &[0.0, 0.0], observe);
-    assert!(matches!(wrong, Err(Error::Length { argument: "moments.first", .. })));
 
     let mut calls = 0;
     let stop = |_: &Progress<f64>| {
         calls += 1;
         if calls == 5 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let report =
-        sampled(adam, 10).minimize_sampled_with(&fit, &mut batches(), &mut adam.moments(2), &[0.0, 0.0], stop).unwrap();
+    let report = sampled(adam, 10).minimize_sampled_with(&fit, batches(), &[0.0, 0.0], stop).unwrap();
     assert_eq!((report.termination, report.iterations()), (Termination::Observer, 4));
 }
 

@@ -17,4 +17,5 @@ mod observers;
 mod pinned_runs;
 mod proximity;
 mod reference_runs;
+mod resume;
 mod torch_optimizers;

@@ -202,13 +202,12 @@ fn batches<T: Scalar>(pins: &mut Vec<Pinned>) {
         pins.push(minimized(format!("HessianFree, {name}, f{precision}"), solver.minimize(&samples, &x0)));
     }
     let natural = NaturalGradient { stopping: stopping.clone(), ..NaturalGradient::default() };
-    let report = natural
-        .minimize_sampled(&samples, &mut Batches::new(40, 8, 1).unwrap(), &x0, |_| std::ops::ControlFlow::Continue(()));
+    let report = natural.minimize_sampled(&samples, Batches::new(40, 8, 1).unwrap(), &x0);
     pins.push(minimized(format!("NaturalGradient on batches, f{precision}"), report));
     let whole = fit(network.on(&inputs).unwrap(), loss(), Metric::GeneralizedGaussNewton).unwrap();
     pins.push(minimized(format!("NaturalGradient, f{precision}"), natural.minimize(&whole, &x0)));
     let solver = FirstOrder { stopping, ..FirstOrder::new(Adam::default()) };
-    let report = solver.minimize_sampled(&samples, &mut Batches::new(40, 8, 1).unwrap(), &x0);
+    let report = solver.minimize_sampled(&samples, Batches::new(40, 8, 1).unwrap(), &x0);
     pins.push(minimized(format!("Adam on batches, f{precision}"), report));
 }
 

@@ -5,11 +5,10 @@ use std::ops::ControlFlow;
 use std::time::Duration;
 
 use newton_krylov::{
-    Counts, Error, Evaluation, Expansion, HessianFree, Objective, Progress, Report, Run, SampledObjective, Scalar,
-    Stopping, SymmetricOperator, Termination, TrustRegion, checkpoint,
+    Counts, Error, Evaluation, Expansion, HessianFree, Objective, Progress, Report, Run, RunState, SampledObjective,
+    Scalar, Stopping, SymmetricOperator, Termination, TrustRegion, checkpoint,
     hessian_free::{
-        AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFreeState, StepMethod,
-        SubspaceDescent,
+        AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFreeRun, StepMethod, SubspaceDescent,
     },
     objective,
     preconditioners::{
@@ -393,8 +392,9 @@ fn every_option_out_of_its_range_is_refused_by_name_and_number() {
         change(&mut solver);
         let message = solver.minimize(&problem, &[0.0; 3]).expect_err(words).to_string();
         assert!(message.contains(words), "{message:?} does not say {words:?}");
-        let state = HessianFree::default().start(&problem, (), &[0.0; 3]).unwrap().state().clone();
-        assert_eq!(solver.resume(&problem, state).err().expect(words).to_string(), message);
+        let state = HessianFree::default().start(&problem, (), &[0.0; 3]).unwrap().save();
+        let resumed: Result<HessianFreeRun<f64, _>, _> = solver.resume(&problem, &state);
+        assert_eq!(resumed.err().expect(words).to_string(), message);
     };
     let (subspace_descent, cg) = (SubspaceDescent::default(), ConjugateGradients::default());
     for bad in [0.0, -0.5, 1.5, f64::NAN, f64::INFINITY] {
@@ -548,7 +548,7 @@ fn the_seed_fixes_the_run_for_any_number_of_threads() {
             let problem = problem();
             let mut run = solver.start(&problem, (), &vec![0.0; 70_000]).unwrap();
             while run.iterate().unwrap().is_none() {}
-            run.state().x().iter().map(|x| x.to_bits()).collect::<Vec<_>>()
+            run.progress().x.iter().map(|x| x.to_bits()).collect::<Vec<_>>()
         })
     };
     for method in recipes() {
@@ -558,35 +558,31 @@ fn the_seed_fixes_the_run_for_any_number_of_threads() {
     }
 }
 
-/// What must be the same to the bit; times differ.
-fn bits<P>(state: &HessianFreeState<f32, P>) -> (Vec<u32>, u64, usize)
-where
-    P: Clone,
-{
-    (state.x().iter().map(|x| x.to_bits()).collect(), state.damping().to_bits(), state.iterations())
+/// What must be the same to the bit; times differ. As text: what is not known is NaN.
+fn bits<P: LearnedPreconditioner<f32, Logistic<f32>>>(run: &HessianFreeRun<'_, f32, Logistic<f32>, P>) -> String {
+    let progress = run.progress();
+    let x: Vec<u32> = progress.x.iter().map(|x| x.to_bits()).collect();
+    format!("{x:?} {} {:?} {:?} {:?}", progress.iteration, progress.last, progress.counts, run.sample_counts())
 }
 
 fn resumed<P>(method: StepMethod, preconditioner: P)
 where
-    P: LearnedPreconditioner<f32, Logistic<f32>> + Clone + serde::Serialize + serde::de::DeserializeOwned,
+    P: LearnedPreconditioner<f32, Logistic<f32>> + Clone,
 {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
     let problem = Logistic::<f32>::new(90, 23);
     let solver = sampled(method);
     let mut whole = solver.start(&problem, preconditioner.clone(), &[0.0; 23]).unwrap();
-    checkpoint::save(&path, "test", whole.state()).unwrap();
+    checkpoint::save(&path, "test", &whole.save()).unwrap();
     for _ in 0..25 {
         assert_eq!(whole.iterate().unwrap(), None);
         // Interrupted after every iteration.
-        let mut part =
-            solver.resume(&problem, checkpoint::load::<HessianFreeState<f32, P>>(&path, "test").unwrap()).unwrap();
+        let state = checkpoint::load(&path, "test").unwrap();
+        let mut part: HessianFreeRun<f32, _, P> = solver.resume(&problem, &state).unwrap();
         assert_eq!(part.iterate().unwrap(), None);
-        assert_eq!(bits(part.state()), bits(whole.state()));
-        assert_eq!(part.sample_counts(), whole.sample_counts());
-        // As text: what is not known is NaN.
-        assert_eq!(format!("{:?}", part.progress().last), format!("{:?}", whole.progress().last));
-        checkpoint::save(&path, "test", part.state()).unwrap();
+        assert_eq!(bits(&part), bits(&whole));
+        checkpoint::save(&path, "test", &part.save()).unwrap();
     }
 }
 
@@ -601,50 +597,38 @@ fn a_resumed_run_is_bitwise_the_same() {
 }
 
 #[test]
-fn states_of_other_shapes_are_refused() {
+fn states_of_other_shapes_and_preconditioners_are_refused() {
     let solver = sampled(martens());
     let (problem, wider, larger) =
         (Logistic::<f64>::new(90, 23), Logistic::<f64>::new(90, 24), Logistic::<f64>::new(91, 23));
-    let state = solver.start(&problem, (), &[0.0; 23]).unwrap().state().clone();
-    assert!(solver.resume(&problem, state.clone()).is_ok());
-    assert!(matches!(solver.resume(&wider, state.clone()), Err(Error::Length { expected: 24, found: 23, .. })));
-    assert!(matches!(solver.resume(&larger, state), Err(Error::Length { expected: 91, found: 90, .. })));
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("run");
-    let run = solver.start(&problem, (), &[0.0; 23]).unwrap();
-    checkpoint::save(&path, "run", run.state()).unwrap();
-    assert!(checkpoint::load::<HessianFreeState<f64>>(&path, "another").is_err());
-    assert!(checkpoint::load::<HessianFreeState<f64>>(&path, "run").is_ok());
-    // Neither another number type nor another preconditioner.
-    assert!(checkpoint::load::<HessianFreeState<f32>>(&path, "run").is_err());
-    assert!(checkpoint::load::<HessianFreeState<f64, NystromPreconditioner<f64>>>(&path, "run").is_err());
-}
-
-#[test]
-fn states_that_no_run_was_in_are_refused() {
-    let problem = Logistic::<f64>::new(90, 23);
-    let solver = sampled(StepMethod::default());
-    let mut run = solver.start(&problem, (), &[0.0; 23]).unwrap();
-    assert_eq!(run.iterate().unwrap(), None);
-    let state = serde_json::to_value(run.state()).unwrap();
-    let number = |at: &str, number: serde_json::Value, words: &str| {
-        let mut state = state.clone();
-        *state.pointer_mut(at).unwrap() = number;
-        let message = match serde_json::from_value::<HessianFreeState<f64>>(state) {
-            Ok(state) => solver.resume(&problem, state).err().expect(words).to_string(),
-            Err(e) => e.to_string(),
-        };
-        assert!(message.contains(words), "{message:?} does not say {words:?}");
-    };
-    number("/damping", 0.0.into(), "the state's damping is 0");
-    number("/damping", (-1.0).into(), "the state's damping is -1");
-    number("/seconds", (-1.0).into(), "the state's seconds is -1");
-    number("/seconds", 1e300.into(), "the state's seconds is 1");
-    number("/counts/products", u64::MAX.into(), "a count of the state is 1");
-    number("/sample_counts/values", u64::MAX.into(), "a count of the state is 1");
-    number("/batches/size", 0.into(), "size is 0");
-    number("/batches/size", u64::MAX.into(), "size is 1");
-    number("/batches/drawn", 91.into(), "drawn is 91");
+    let state = solver.start(&problem, (), &[0.0; 23]).unwrap().save();
+    fn refused<T: Scalar, P: LearnedPreconditioner<T, Logistic<T>>>(
+        solver: &HessianFree,
+        problem: &Logistic<T>,
+        state: &RunState,
+    ) -> String {
+        let run: Result<HessianFreeRun<T, _, P>, _> = solver.resume(problem, state);
+        run.err().map_or(String::new(), |error| error.to_string())
+    }
+    assert_eq!(refused::<f64, ()>(&solver, &problem, &state), "");
+    let words = [
+        (refused::<f64, ()>(&solver, &wider, &state), "the state's number of unknowns is 23, but 24 is needed"),
+        (
+            refused::<f64, ()>(&solver, &larger, &state),
+            "the state's number of residuals or samples is 90, but 91 is needed",
+        ),
+        (
+            refused::<f32, ()>(&solver, &Logistic::new(90, 23), &state),
+            "the state's number type is f64, but f32 is needed",
+        ),
+        (
+            refused::<f64, NystromPreconditioner<f64>>(&solver, &problem, &state),
+            "the state's solver is HessianFree with (), but HessianFree with NystromPreconditioner is needed",
+        ),
+    ];
+    for (found, expected) in words {
+        assert_eq!(found, expected);
+    }
 }
 
 /// ½‖x‖² of one sample; the first value that anybody asks for is −1.

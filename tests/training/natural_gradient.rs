@@ -420,9 +420,8 @@ fn train<T: Scalar>(iterations: usize, metric: Metric, inner: InnerSolver) -> (R
     let stopping = Stopping { max_iterations: iterations, ..Stopping::default() };
     let solver = NaturalGradient { stopping, inner, divergence: 1e-3, ..NaturalGradient::default() };
     // 96 does not divide 1000.
-    let mut batches = Batches::new(1000, 96, 3).unwrap();
-    let report =
-        solver.minimize_sampled(&objective, &mut batches, &[T::zero(); 4], |_| ControlFlow::Continue(())).unwrap();
+    let batches = Batches::new(1000, 96, 3).unwrap();
+    let report = solver.minimize_sampled(&objective, batches, &[T::zero(); 4]).unwrap();
     let best =
         TrustRegion { stopping: Stopping { gradient_relative: 1e-4, ..Stopping::default() }, ..TrustRegion::default() };
     let exact = fit_samples(&linear, &loss, Metric::GeneralizedGaussNewton).unwrap();
@@ -462,11 +461,11 @@ fn limits_and_observers_end_runs_over_batches() {
     let objective = fit_samples(&linear, &loss, Metric::Fisher).unwrap();
     let run = |stopping: Stopping, last: usize| {
         let solver = NaturalGradient { stopping, ..NaturalGradient::default() };
-        let mut batches = Batches::new(100, 20, 3).unwrap();
+        let batches = Batches::new(100, 20, 3).unwrap();
         let observer = |p: &newton_krylov::Progress<'_, f64>| {
             if p.iteration == last { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        solver.minimize_sampled(&objective, &mut batches, &[0.0; 4], observer).unwrap()
+        solver.minimize_sampled_with(&objective, batches, &[0.0; 4], observer).unwrap()
     };
     let never = usize::MAX;
     let report = run(Stopping::default(), 3);
@@ -484,9 +483,8 @@ fn limits_and_observers_end_runs_over_batches() {
     let report = run(Stopping { max_time: std::time::Duration::ZERO, ..Stopping::default() }, never);
     assert_eq!((report.termination, report.iterations()), (Termination::MaxTime, 0));
 
-    let mut other = Batches::new(99, 20, 3).unwrap();
-    let error =
-        NaturalGradient::default().minimize_sampled(&objective, &mut other, &[0.0; 4], |_| ControlFlow::Continue(()));
+    let other = Batches::new(99, 20, 3).unwrap();
+    let error = NaturalGradient::default().minimize_sampled(&objective, other, &[0.0; 4]);
     assert!(matches!(error, Err(Error::Length { expected: 100, found: 99, .. })));
 }
 
@@ -498,8 +496,8 @@ fn bad_samples_are_passed_over_until_nothing_else_is_left() {
         let objective = fit_samples(&linear, &loss, Metric::Fisher).unwrap();
         let stopping = Stopping { max_iterations: 40, ..Stopping::default() };
         let solver = NaturalGradient { stopping, ..NaturalGradient::default() };
-        let mut batches = Batches::new(200, 20, 3).unwrap();
-        solver.minimize_sampled(&objective, &mut batches, &[0.0; 4], |_| ControlFlow::Continue(())).unwrap()
+        let batches = Batches::new(200, 20, 3).unwrap();
+        solver.minimize_sampled(&objective, batches, &[0.0; 4]).unwrap()
     };
     let report = train(1);
     assert_eq!(report.termination, Termination::MaxIterations);
@@ -516,10 +514,8 @@ fn batches_that_cannot_be_improved_end_the_run() {
     // Every batch is at its minimum: the gradient is zero.
     let linear = Linear::<f64>::new(50, 2, 1, 1);
     let objective = fit_samples(&linear, SquaredError::new(vec![0.0; 50], 1).unwrap(), Metric::Fisher).unwrap();
-    let mut batches = Batches::new(50, 10, 0).unwrap();
-    let report = NaturalGradient::default()
-        .minimize_sampled(&objective, &mut batches, &[0.0; 2], |_| ControlFlow::Continue(()))
-        .unwrap();
+    let batches = Batches::new(50, 10, 0).unwrap();
+    let report = NaturalGradient::default().minimize_sampled(&objective, batches, &[0.0; 2]).unwrap();
     assert_eq!((report.termination, report.iterations()), (Termination::Stalled, 0));
 }
 
@@ -534,9 +530,8 @@ fn runs_are_the_same_for_any_number_of_threads() {
             let stopping = Stopping { max_iterations: 5, ..Stopping::default() };
             let solver = NaturalGradient { stopping, ..NaturalGradient::default() };
             let whole = solver.minimize(&objective.batch(&all), &[0.0; 4]).unwrap();
-            let mut batches = Batches::new(20_000, 9_000, 3).unwrap();
-            let sampled =
-                solver.minimize_sampled(&objective, &mut batches, &[0.0; 4], |_| ControlFlow::Continue(())).unwrap();
+            let batches = Batches::new(20_000, 9_000, 3).unwrap();
+            let sampled = solver.minimize_sampled(&objective, batches, &[0.0; 4]).unwrap();
             (whole.x, whole.value, sampled.x, sampled.value)
         })
     };
@@ -580,8 +575,8 @@ impl SampledObjective<f64> for Slopes {
 fn batches_keep_the_true_divergence_and_do_not_suffer_for_each_other() {
     let stopping = Stopping { max_iterations: 10, ..Stopping::default() };
     let solver = NaturalGradient { stopping, damping: 0.0, divergence: 0.5, ..NaturalGradient::default() };
-    let mut batches = Batches::new(2, 1, 3).unwrap();
-    let report = solver.minimize_sampled(&Slopes, &mut batches, &[0.0], |_| ControlFlow::Continue(())).unwrap();
+    let batches = Batches::new(2, 1, 3).unwrap();
+    let report = solver.minimize_sampled(&Slopes, batches, &[0.0]).unwrap();
     assert_eq!((report.termination, report.iterations()), (Termination::MaxIterations, 10));
     // ½ = 2δ² at δ = ½, also after a batch on which every trial was shortened.
     assert!(report.history.iter().all(|h| h.step_norm <= 0.5 && h.step_norm > 0.4), "{report:#}");

@@ -7,7 +7,7 @@ use newton_krylov::models::{Activation, ElmanNetwork, MultilayerPerceptron, Read
 use newton_krylov::{
     Error, Expansion, HessianFree, Linearization, Metric, Model, Objective, Run, SampledModel, SampledObjective,
     Scalar, Stopping, SymmetricOperator, checkpoint, fit_samples,
-    hessian_free::{ConjugateGradients, CurvatureBatch, GradientBatch, HessianFreeState, StepMethod, SubspaceDescent},
+    hessian_free::{ConjugateGradients, CurvatureBatch, GradientBatch, HessianFreeRun, StepMethod, SubspaceDescent},
     losses::{BernoulliCrossEntropy, SoftmaxCrossEntropy, SquaredError},
     model,
     operators::{with_divergence, with_second_order},
@@ -219,7 +219,7 @@ fn steps_are_damped_by_the_dense_matrix_and_judged_by_the_undamped_model() {
         let solver = exactly(method, lambda);
         let mut run = solver.start(&fit, (), &x).unwrap();
         assert_eq!(run.iterate().unwrap(), None);
-        let step: Vec<f64> = run.state().x().iter().zip(&x).map(|(after, before)| after - before).collect();
+        let step: Vec<f64> = run.progress().x.iter().zip(&x).map(|(after, before)| after - before).collect();
         let mut damped = structural(&at, lambda);
         (0..n).for_each(|i| damped[i * n + i] += lambda);
         assert_near(&step, &solve(damped, &g), tolerance, &format!("{method:?}"));
@@ -230,7 +230,7 @@ fn steps_are_damped_by_the_dense_matrix_and_judged_by_the_undamped_model() {
         let mut m = vec![f64::NAN; n];
         at.apply(&step, &mut m);
         let predicted = -dot(&g, &step) - 0.5 * dot(&step, &m);
-        let ratio = (at.value() - batch.value(run.state().x())) / predicted;
+        let ratio = (at.value() - batch.value(run.progress().x)) / predicted;
         let last = *run.progress().last.unwrap();
         assert!((last.ratio / ratio - 1.0).abs() < 1e-6, "{method:?}: {} {ratio}", last.ratio);
         assert_eq!(last.control, lambda);
@@ -392,9 +392,12 @@ fn a_resumed_run_is_bitwise_the_same_for_any_number_of_threads() {
     let (inputs, targets) = addition(7, 300, 2);
     let x: Vec<f32> = network.initial(1, 4, 1.0).unwrap();
     let loss = || SquaredError::new(&targets[..], 1).unwrap();
-    let bits = |state: &HessianFreeState<f32>| {
-        (state.x().iter().map(|x| x.to_bits()).collect::<Vec<_>>(), state.damping().to_bits(), state.iterations())
-    };
+    // λ is in the last iteration.
+    fn bits(run: &impl Run<f32>) -> String {
+        let progress = run.progress();
+        let x: Vec<u32> = progress.x.iter().map(|x| x.to_bits()).collect();
+        format!("{x:?} {:?} {}", progress.last, progress.iteration)
+    }
     for method in recipes() {
         let solver = sampled(method);
         let pool = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
@@ -405,19 +408,21 @@ fn a_resumed_run_is_bitwise_the_same_for_any_number_of_threads() {
         let whole = pool(1).install(|| {
             let objective = fit();
             let mut run = solver.start(&objective, (), &x).unwrap();
-            checkpoint::save(&path, "test", run.state()).unwrap();
+            checkpoint::save(&path, "test", &run.save()).unwrap();
             (0..6).for_each(|_| assert_eq!(run.iterate().unwrap(), None));
-            bits(run.state())
+            bits(&run)
         });
         let parts = pool(3).install(|| {
             let objective = fit();
+            let resume = || -> HessianFreeRun<f32, _> {
+                solver.resume(&objective, &checkpoint::load(&path, "test").unwrap()).unwrap()
+            };
             for _ in 0..6 {
-                let state: HessianFreeState<f32> = checkpoint::load(&path, "test").unwrap();
-                let mut run = solver.resume(&objective, state).unwrap();
+                let mut run = resume();
                 assert_eq!(run.iterate().unwrap(), None);
-                checkpoint::save(&path, "test", run.state()).unwrap();
+                checkpoint::save(&path, "test", &run.save()).unwrap();
             }
-            bits(&checkpoint::load(&path, "test").unwrap())
+            bits(&resume())
         });
         assert!(whole == parts, "{method:?}");
     }

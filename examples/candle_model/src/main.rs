@@ -181,8 +181,7 @@ fn run(seconds: f64) -> Result<(), Box<dyn std::error::Error>> {
     for rate in [0.001, 0.01] {
         table.begin(&format!("Adam, {rate}"));
         let adam = FirstOrder::new(Adam { rate, ..Adam::default() });
-        let mut batches = Batches::new(train.len(), BATCH, 1)?;
-        let mut moments = adam.method.moments(x0.len());
+        let batches = Batches::new(train.len(), BATCH, 1)?;
         let epoch = train.len().div_ceil(BATCH); // batches, of which the last may be shorter
         let samples = |steps: usize| Counts {
             gradients: steps / epoch * train.len() + steps % epoch * BATCH,
@@ -190,7 +189,7 @@ fn run(seconds: f64) -> Result<(), Box<dyn std::error::Error>> {
         };
         // The clock stops while all images are evaluated.
         let mut held = 0.0;
-        let report = adam.minimize_sampled_with(&objective, &mut batches, &mut moments, &x0, |progress| {
+        let report = adam.minimize_sampled_with(&objective, batches, &x0, |progress| {
             let now = progress.seconds - held;
             if progress.iteration % 10 == 0 {
                 let before = Instant::now();

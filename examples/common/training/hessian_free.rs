@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use newton_krylov::{
-    HessianFree, Run, SampledModel, Stopping,
-    hessian_free::{AcceptanceBatch, HessianFreeState, StepMethod},
+    HessianFree, Run, RunState, SampledModel, Stopping,
+    hessian_free::{AcceptanceBatch, StepMethod},
     losses::Loss,
     operators::SampledModelObjective,
     preconditioners::{KroneckerPreconditioner, LearnedPreconditioner},
 };
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::{See, Seen, Trained, Training};
 
@@ -56,12 +54,12 @@ fn train<M, L, P>(
 where
     M: SampledModel<f32>,
     L: Loss<f32>,
-    P: LearnedPreconditioner<f32, SampledModelObjective<M, L>> + Serialize + DeserializeOwned,
+    P: LearnedPreconditioner<f32, SampledModelObjective<M, L>>,
 {
     let file = training.checkpoint;
-    let saved: Option<HessianFreeState<f32, P>> = file.map(|file| file.load()).transpose()?.flatten();
+    let saved: Option<RunState> = file.map(|file| file.load()).transpose()?.flatten();
     let mut run = match (saved, file) {
-        (Some(state), Some(file)) => solver.resume(objective, state).map_err(|e| file.refuse(e))?,
+        (Some(state), Some(file)) => solver.resume(objective, &state).map_err(|e| file.refuse(e))?,
         _ => solver.start(objective, preconditioner, x0).map_err(|e| e.to_string())?,
     };
     let termination = loop {
@@ -77,13 +75,14 @@ where
             break termination;
         }
         if let Some(file) = file.filter(|file| file.due()) {
-            file.save(run.state())?;
+            file.save(&run.save())?;
         }
     };
     if let Some(file) = file {
-        file.save(run.state())?;
+        file.save(&run.save())?;
     }
-    let (seconds, samples, iterations) = (run.state().seconds(), run.sample_counts(), run.state().iterations());
+    let (samples, progress) = (run.sample_counts(), run.progress());
+    let (seconds, iterations) = (progress.seconds, progress.iteration);
     // The value on the whole set, which tells the best point, is no part of training.
     let report = run.finish(termination);
     Ok(Trained { x: report.x, seconds, iterations, counts: report.counts, samples, termination })

@@ -30,7 +30,7 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     let batches = Batches::new(all, training.batch.unwrap_or(BATCH).min(all), 0).map_err(say)?;
     let mut state = Saved::load_or(file, x0, batches)?;
     let solver = NaturalGradient { divergence: DIVERGENCE, ..NaturalGradient::default() };
-    let (start, mut batches) = (state.x.clone(), state.method.clone());
+    let (start, batches) = (state.x.clone(), state.method.clone());
     let (before, steps) = (state.counts, state.iterations);
     let mut clock = Clock::at(state.seconds);
     let (mut saved, mut size, mut value) = (Ok(()), 0, f64::NAN);
@@ -56,7 +56,7 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
         });
         if over || saved.is_err() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     };
-    let report = solver.minimize_sampled(objective, &mut batches, &start, observer).map_err(say)?;
+    let report = solver.minimize_sampled_with(objective, batches, &start, observer).map_err(say)?;
     saved?;
     if let Some(file) = file {
         file.save(&state)?;

@@ -117,7 +117,7 @@ pub fn run<E: Display>(main: impl FnOnce(Rc<Mpi>) -> Result<(), E>) -> ExitCode 
 }
 
 /// The line with which an example ends.
-pub fn summary<T: Scalar>(ranks: &Mpi, report: &Report<T>, reductions: usize) -> Value {
+pub fn summary<T: Scalar>(ranks: &Mpi, report: &Report<T>) -> Value {
     let Counts { values, gradients, products, .. } = report.counts;
     json!({
         "ranks": Communicator::size(ranks),
@@ -127,7 +127,7 @@ pub fn summary<T: Scalar>(ranks: &Mpi, report: &Report<T>, reductions: usize) ->
         "gradients": gradients,
         "products": products,
         "iterations": report.iterations(),
-        "reductions": reductions,
+        "reductions": report.reductions,
         "termination": report.termination.to_string(),
         "seconds": report.seconds,
         "bytes_to_neighbours": ranks.sent(),

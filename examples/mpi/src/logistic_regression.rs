@@ -16,7 +16,10 @@ use std::rc::Rc;
 
 use clap::{Parser, ValueEnum};
 use newton_krylov::problems::{LabeledRows, generate_wide_sparse, parse_libsvm, read_libsvm_file};
-use newton_krylov::{InnerSolver, Stopping, TrustRegion, objective, ranks::{Communicator, Slices, Summed, check_equal, distributed, reductions}};
+use newton_krylov::{
+    InnerSolver, Stopping, TrustRegion, objective,
+    ranks::{Communicator, Slices, Summed, check_equal, distributed},
+};
 use ranks::{Mpi, run, summary};
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -155,7 +158,7 @@ fn solve(ranks: Rc<Mpi>, arguments: &Arguments) -> Result<(), String> {
     };
     let report = report.map_err(|e| e.to_string())?;
     if ranks.talks() {
-        println!("{rows} rows, {features} features\n{report}\n{}", summary(&ranks, &report, reductions()));
+        println!("{rows} rows, {features} features\n{report}\n{}", summary(&ranks, &report));
     }
     Ok(())
 }

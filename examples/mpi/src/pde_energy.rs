@@ -14,7 +14,10 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use clap::Parser;
-use newton_krylov::{CubicRegularization, NewtonCg, Objective, Stopping, TrustRegion, objective, ranks::{Communicator, Slices, check_equal, distributed, reductions}};
+use newton_krylov::{
+    CubicRegularization, NewtonCg, Objective, Stopping, TrustRegion, objective,
+    ranks::{Communicator, Slices, check_equal, distributed},
+};
 use ranks::{Mpi, run, summary};
 use rayon::prelude::*;
 
@@ -162,7 +165,7 @@ fn solve(ranks: Rc<Mpi>, arguments: &Arguments) -> Result<(), String> {
     );
     let report = distributed(ranks.clone(), Slices::Everything, || minimize(arguments, &energy, &vec![0.0; n]))?;
     if ranks.talks() {
-        println!("{report}\n{}", summary(&ranks, &report, reductions()));
+        println!("{report}\n{}", summary(&ranks, &report));
     }
     Ok(())
 }

@@ -11,7 +11,11 @@ use std::process::ExitCode;
 use std::rc::Rc;
 
 use clap::Parser;
-use newton_krylov::{LeastSquares, LevenbergMarquardt, model, random::SplitMix64, ranks::{Slices, Summed, check_equal, distributed, reductions}};
+use newton_krylov::{
+    LeastSquares, LevenbergMarquardt, model,
+    random::SplitMix64,
+    ranks::{Slices, Summed, check_equal, distributed},
+};
 use ranks::{Mpi, run};
 use serde_json::json;
 
@@ -91,7 +95,7 @@ fn solve(ranks: Rc<Mpi>, arguments: &Arguments) -> Result<(), String> {
             "products": counts.products,
             "transpose_products": counts.transpose_products,
             "iterations": report.iterations(),
-            "reductions": reductions(),
+            "reductions": report.reductions,
             "termination": report.termination.to_string(),
             "error": (squares / n as f64).sqrt(),
             "seconds": report.seconds,

@@ -14,7 +14,12 @@ use std::rc::Rc;
 
 use clap::Parser;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
-use newton_krylov::{HessianFree, Metric, Run, SampledObjective, Stopping, checkpoint, fit_samples, hessian_free::HessianFreeState, losses::BernoulliCrossEntropy, random::SplitMix64, ranks::{Slices, Summed, check_equal, distributed, reductions}};
+use newton_krylov::{
+    HessianFree, Metric, Run, RunState, SampledObjective, Stopping, checkpoint, fit_samples,
+    losses::BernoulliCrossEntropy,
+    random::SplitMix64,
+    ranks::{Slices, Summed, check_equal, distributed},
+};
 use ranks::{Mpi, run, summary};
 
 /// Pixels along an edge.
@@ -72,18 +77,18 @@ fn train(ranks: Rc<Mpi>, arguments: &Arguments) -> Result<(), String> {
     let stopping = Stopping { max_iterations: arguments.iterations, ..Stopping::default() };
     let solver = HessianFree { stopping, seed: arguments.seed, damping: 10.0, ..HessianFree::default() };
     let kind = format!("autoencoder of {} pictures", arguments.images);
-    let saved: Option<HessianFreeState<f64, ()>> = match &arguments.checkpoint {
+    let saved: Option<RunState> = match &arguments.checkpoint {
         Some(path) if path.exists() => Some(checkpoint::load(path, &kind).map_err(|e| e.to_string())?),
         _ => None,
     };
-    let found = [saved.as_ref().map_or(-1.0, |state| state.iterations() as f64)];
-    check_equal(&*ranks, "the checkpoint's number of iterations", &found).map_err(text)?;
+    check_equal(&*ranks, "whether there is a checkpoint", &[f64::from(saved.is_some())]).map_err(text)?;
     let report = distributed(ranks.clone(), Slices::Residuals, || {
         let mut run = match saved {
-            Some(state) => solver.resume(&objective, state),
+            Some(state) => solver.resume(&objective, &state),
             None => solver.start(&objective, (), &x0),
         }
         .map_err(text)?;
+        check_equal(&*ranks, "the number of iterations", &[run.progress().iteration as f64]).map_err(text)?;
         let termination = loop {
             if let Some(termination) = run.iterate().map_err(text)? {
                 break termination;
@@ -93,13 +98,13 @@ fn train(ranks: Rc<Mpi>, arguments: &Arguments) -> Result<(), String> {
                 println!("iteration {}: {:.9e} on its batch", progress.iteration, progress.value);
             }
             if let Some(path) = arguments.checkpoint.as_ref().filter(|_| ranks.talks()) {
-                checkpoint::save(path, &kind, run.state()).map_err(|e| e.to_string())?;
+                checkpoint::save(path, &kind, &run.save()).map_err(|e| e.to_string())?;
             }
         };
         Ok::<_, String>(run.finish(termination))
     })?;
     if ranks.talks() {
-        println!("{report}\n{}", summary(&ranks, &report, reductions()));
+        println!("{report}\n{}", summary(&ranks, &report));
     }
     Ok(())
 }

@@ -72,7 +72,11 @@ pub fn row_square_difference<T: Scalar>(a: &[T], b: &[T]) -> f64 {
 
 /// ‖a‖₂, without overflow or underflow in the squares.
 pub fn norm<T: Scalar>(a: &[T]) -> f64 {
-    let squared = dot(a, a);
+    norm_of_square(dot(a, a), a)
+}
+
+/// ‖a‖₂, given aᵀa.
+pub fn norm_of_square<T: Scalar>(squared: f64, a: &[T]) -> f64 {
     if SAFE_SQUARES.contains(&squared) {
         return squared.sqrt();
     }
@@ -176,6 +180,15 @@ pub fn combine<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &[T], gamma: f64, z
             *z = alpha * x + beta * y + gamma * *z;
         }
     });
+}
+
+/// ‖p‖, pᵀq and ‖q‖, in one pass, unless squares overflow or underflow.
+pub fn norms_and_dot<T: Scalar>(p: &[T], q: &[T]) -> [f64; 3] {
+    let [pp, pq, qq] = whole_sum(p.len(), &|r| {
+        let (p, q) = (&p[r.clone()], &q[r]);
+        [dot_block(p, p), dot_block(p, q), dot_block(q, q)]
+    });
+    [norm_of_square(pp, p), pq, norm_of_square(qq, q)]
 }
 
 /// pᵀp and pᵀq, in one pass.

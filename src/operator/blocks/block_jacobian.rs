@@ -17,6 +17,7 @@ const GRAIN: usize = 4096;
 
 /// The numbers of a chunk.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ChunkValues<T> {
     /// For each residual block, and each parameter block that it touches and that is kept, a matrix by rows.
     pub kept: Vec<T>,
@@ -31,6 +32,7 @@ pub struct ChunkValues<T> {
 
 /// Residuals and Jacobian, in memory that is used again.
 #[derive(Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BlockValues<T> {
     pub chunks: Vec<ChunkValues<T>>,
     /// r, in the user's order.

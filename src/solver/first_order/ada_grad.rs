@@ -11,7 +11,7 @@ use faer::Par;
 
 use super::epsilon::Epsilon;
 use super::method::{GradientMethod, Moments, check_rate};
-use crate::base::{Eigen, Result, Scalar, Square, update};
+use crate::base::{Eigen, Result, Scalar, Square, space, update};
 
 /// AdaGrad with the diagonal metric M = ε + √Σg², or √(Σg² + ε), componentwise.
 ///
@@ -126,6 +126,7 @@ impl GradientMethod for FullAdaGrad {
     }
 
     fn check(&self) -> Result<()> {
+        space::check_whole("FullAdaGrad")?;
         check_rate(self.rate)?;
         self.epsilon.check()
     }

@@ -5,11 +5,14 @@
 
 use std::ops::ControlFlow;
 
+use super::super::entry_points::{identified_by, minimizes_objectives};
 use super::oracle::Exact;
-use super::search::{Search, Searcher};
-use super::walk::walk;
+use super::search::{Search, Searcher, Searching};
+use super::walk::Walk;
 use crate::base::{Result, Scalar, check_positive_dimension};
-use crate::control::{Progress, Report, Stopping, check_start};
+use crate::control::{Identity, Progress, Report, Run, Start, Stopping, check_start};
+#[cfg(feature = "serde")]
+use crate::control::{RunState, checkpoint};
 use crate::operator::Objective;
 
 /// c₂ of the Wolfe conditions for quasi-Newton directions (Nocedal & Wright, section 3.1).
@@ -51,29 +54,20 @@ impl Default for Lbfgs {
     }
 }
 
-impl Lbfgs {
-    /// Minimises `objective` from `x0`.
-    ///
-    /// # Errors
-    /// For zero unknowns, a wrong length, NaN or ∞ in `x0` or in an option, a memory of 0, or where value or gradient at
-    /// `x0` is not finite. Everything that happens later is a [`Termination`](crate::Termination) in the report.
-    pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, x0: &[T]) -> Result<Report<T>> {
-        self.minimize_with(objective, x0, |_| ControlFlow::Continue(()))
-    }
+minimizes_objectives!(Lbfgs);
+identified_by!(Lbfgs memory);
 
-    /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
-    ///
-    /// # Errors
-    /// As [`minimize`](Self::minimize).
-    pub fn minimize_with<T: Scalar>(
-        &self,
-        objective: &impl Objective<T>,
-        x0: &[T],
-        observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
-    ) -> Result<Report<T>> {
-        check_start(objective.dim(), x0, &self.stopping)?;
+impl Lbfgs {
+    fn run<'r, T: Scalar, O: Objective<T>>(
+        &'r self,
+        objective: &'r O,
+        start: Start<'_, T>,
+    ) -> Result<Walk<'r, T, Exact<'r, O>, Searching>> {
+        check_start(objective.dim(), start, &self.stopping)?;
         check_positive_dimension("memory", self.memory)?;
-        let mut searcher = Searcher::new(Search::Wolfe(CURVATURE), self.memory, x0.len());
-        walk(&mut Exact::new(objective), x0, &mut searcher, &self.stopping, observer)
+        let searcher = Searcher::new(Search::Wolfe(CURVATURE), self.memory, objective.dim());
+        // H has no place for P in it.
+        let mover = (Searching { preconditionable: false }, searcher);
+        Walk::start(Exact::new(objective), mover, start, (self, &self.stopping))
     }
 }

@@ -10,6 +10,7 @@
 use crate::base::{Scalar, kernels};
 
 /// The pairs, in a ring that grows to its capacity with them; none for a memory of 0: then H = I.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct LimitedMemory<T> {
     /// m.
     capacity: usize,
@@ -21,6 +22,7 @@ pub(super) struct LimitedMemory<T> {
     alphas: Vec<f64>,
 }
 
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Pair<T> {
     s: Vec<T>,
     y: Vec<T>,

@@ -81,20 +81,11 @@ pub trait GradientMethod {
     fn step<T: Scalar>(&self, moments: &mut Moments<T>, gradient: &[T], x: &mut [T]) -> Result<f64> {
         self.check()?;
         check_length("gradient", gradient, x.len())?;
-        check_moments(self, moments, x.len())?;
+        let [first, second] = self.storage(x.len());
+        check_length("moments.first", &moments.first, first)?;
+        check_length("moments.second", &moments.second, second)?;
         Ok(self.advance(moments, 1.0, gradient, None, x).sqrt())
     }
-}
-
-/// Refuses moments of another method or dimension.
-pub(super) fn check_moments<T>(
-    method: &(impl GradientMethod + ?Sized),
-    moments: &Moments<T>,
-    dim: usize,
-) -> Result<()> {
-    let [first, second] = method.storage(dim);
-    check_length("moments.first", &moments.first, first)?;
-    check_length("moments.second", &moments.second, second)
 }
 
 /// Refuses a rate that is not a positive number.

@@ -13,11 +13,15 @@
 
 use std::ops::ControlFlow;
 
+use super::super::entry_points::minimizes_objectives;
 use super::method::check_rate;
+use super::mover::{Limits, Moved, Mover, Place};
 use super::oracle::{Exact, Oracle, Preconditioned};
-use super::walk::{Limits, Moved, Mover, Place, walk};
-use crate::base::{CallbackError, Error, Result, Scalar, check_finite, check_length, kernels};
-use crate::control::{Progress, Report, Stopping, Termination, check_start};
+use super::walk::Walk;
+use crate::base::{CallbackError, Error, Result, Scalar, check_finite, check_length, kernels, space};
+use crate::control::{Identity, Progress, Report, Run, Start, Stopping, Termination, check_start, type_name};
+#[cfg(feature = "serde")]
+use crate::control::{RunState, checkpoint};
 use crate::curvature::mirror_map::MirrorMap;
 use crate::operator::{Counts, Objective};
 
@@ -25,7 +29,8 @@ use crate::operator::{Counts, Objective};
 const MOST_HALVINGS: usize = 60;
 
 /// Mirror descent, ∇φ(x⁺) = ∇φ(x) − α∇f(x), with any [mirror map](crate::mirror_map): on the simplex and the orthant by
-/// exponentiated gradients, over an exponential family by natural gradients. Every point is inside the map's set.
+/// exponentiated gradients, over an exponential family by natural gradients. Every point is inside the map's set, and x₀ has
+/// to be. The report has the point with the least value; where the run converged, the last one.
 ///
 /// One value and one gradient per step, from one expansion, and no product. Steps are measured in the dual coordinates y, the
 /// gradient norm of report and history is the map's [`stationarity_at`](MirrorMap::stationarity_at). Storage: 5 vectors,
@@ -93,44 +98,12 @@ pub struct MirrorDescent<M> {
     pub stopping: Stopping,
 }
 
+minimizes_objectives!(MirrorDescent<M>, M: MirrorMap);
+
 impl<M: MirrorMap> MirrorDescent<M> {
     /// The default tests of convergence.
     pub fn new(map: M, rate: f64) -> Self {
         MirrorDescent { map, rate, stopping: Stopping::default() }
-    }
-
-    /// Minimises `objective` over the map's set from `x0` inside it. The report has the point with the least value; where
-    /// the run converged, the last one.
-    ///
-    /// # Errors
-    /// For an objective of another dimension than the map, `x0` not inside its set, an option out of its range, or where
-    /// value or gradient at the start is not finite. Everything that happens later is a [`Termination`] in the report.
-    pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, x0: &[T]) -> Result<Report<T>> {
-        self.minimize_with(objective, x0, |_| ControlFlow::Continue(()))
-    }
-
-    /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
-    ///
-    /// # Errors
-    /// As [`minimize`](Self::minimize).
-    pub fn minimize_with<T: Scalar>(
-        &self,
-        objective: &impl Objective<T>,
-        x0: &[T],
-        mut observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
-    ) -> Result<Report<T>> {
-        check_length("x0", x0, self.map.dim())?;
-        check_finite("x0", x0)?;
-        let (mut dual, mut point) = (vec![T::zero(); x0.len()], x0.to_vec());
-        self.map.to_dual(x0, &mut dual)?;
-        let mut report = self.minimize_dual_with(objective, &dual, |progress| {
-            // It had a value: it is a point.
-            let _ = self.map.to_point(progress.x, &mut point);
-            observer(&Progress { x: &point, ..*progress })
-        })?;
-        self.map.to_point(&report.x, &mut point)?;
-        report.x = point;
-        Ok(report)
     }
 
     /// As [`minimize`](Self::minimize), from the dual coordinates `dual`, and in them: `x` of the report and of progress is
@@ -139,7 +112,7 @@ impl<M: MirrorMap> MirrorDescent<M> {
     /// # Errors
     /// As [`minimize`](Self::minimize), for `dual` in place of `x0`.
     pub fn minimize_dual<T: Scalar>(&self, objective: &impl Objective<T>, dual: &[T]) -> Result<Report<T>> {
-        self.minimize_dual_with(objective, dual, |_| ControlFlow::Continue(()))
+        self.walk(objective, false, Start::Point(dual))?.complete()
     }
 
     /// As [`minimize_dual`](Self::minimize_dual), with an observer that sees every iteration and may stop the run.
@@ -152,31 +125,78 @@ impl<M: MirrorMap> MirrorDescent<M> {
         dual: &[T],
         observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
     ) -> Result<Report<T>> {
+        self.walk(objective, false, Start::Point(dual))?.complete_with(observer)
+    }
+
+    /// Starts a run in dual coordinates that goes on one step at a time; [`resume`](Self::resume) takes its states as well.
+    ///
+    /// # Errors
+    /// As [`minimize_dual`](Self::minimize_dual).
+    pub fn start_dual<'r, T: Scalar, O: Objective<T>>(
+        &'r self,
+        objective: &'r O,
+        dual: &[T],
+    ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, O, M>> {
+        self.walk(objective, false, Start::Point(dual))
+    }
+
+    fn run<'r, T: Scalar, O: Objective<T>>(
+        &'r self,
+        objective: &'r O,
+        start: Start<'_, T>,
+    ) -> Result<Walk<'r, T, InDual<'r, M, O, T>, Additive>> {
+        let Some(x0) = start.point() else { return self.walk(objective, true, start) };
+        check_length("x0", x0, self.map.dim())?;
+        check_finite("x0", x0)?;
+        let mut dual = vec![T::zero(); x0.len()];
+        self.map.to_dual(x0, &mut dual)?;
+        self.walk(objective, true, Start::Point(&dual))
+    }
+
+    fn walk<'r, T: Scalar, O: Objective<T>>(
+        &'r self,
+        objective: &'r O,
+        in_points: bool,
+        start: Start<'_, T>,
+    ) -> Result<Walk<'r, T, InDual<'r, M, O, T>, Additive>> {
         check_rate(self.rate)?;
         let (expected, found) = (self.map.dim(), objective.dim());
         if expected != found {
             return Err(Error::Length { argument: "the objective's point", expected, found });
         }
-        check_start(expected, dual, &self.stopping)?;
+        space::check_whole("MirrorDescent")?;
+        check_start(expected, start, &self.stopping)?;
         let wide = || vec![0.0; expected];
         let mut oracle = InDual {
             map: &self.map,
             objective: Exact::new(objective),
+            in_points,
             point: vec![T::zero(); expected],
             wide_dual: wide(),
             wide_point: wide(),
             wide_gradient: wide(),
             stationarity: f64::NAN,
         };
-        oracle.check(dual)?;
-        walk(&mut oracle, dual, &mut Additive(self.rate), &self.stopping, observer)
+        if let Some(dual) = start.point() {
+            oracle.check(dual)?;
+        }
+        Walk::start(oracle, (Additive(self.rate), ()), start, (self, &self.stopping))
+    }
+}
+
+impl<M> Identity for MirrorDescent<M> {
+    fn identify(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "MirrorDescent over {}", type_name::<M>())
     }
 }
 
 /// f(∇φ⁻¹(y)) with ∇f.
-struct InDual<'o, M, O, T> {
+pub(super) struct InDual<'o, M, O, T> {
     map: &'o M,
     objective: Exact<'o, O>,
+    /// Whether x is shown and reported, instead of y.
+    in_points: bool,
+    /// x of the last evaluation.
     point: Vec<T>,
     wide_dual: Vec<f64>,
     wide_point: Vec<f64>,
@@ -194,6 +214,24 @@ impl<T: Scalar, M: MirrorMap, O> InDual<'_, M, O, T> {
 
 impl<T: Scalar, M: MirrorMap, O: Objective<T>> Oracle<T> for InDual<'_, M, O, T> {
     const EXACT: bool = true;
+    type Calls = (Counts, bool, Vec<T>, f64);
+
+    #[cfg(feature = "serde")]
+    fn dimensions(&self) -> [usize; 2] {
+        Oracle::<T>::dimensions(&self.objective)
+    }
+
+    #[cfg(feature = "serde")]
+    fn calls(&self) -> impl serde::Serialize + '_ {
+        (Oracle::<T>::counts(&self.objective), self.in_points, &self.point, self.stationarity)
+    }
+
+    #[cfg(feature = "serde")]
+    fn resume(&mut self, calls: (Counts, bool, Vec<T>, f64)) {
+        let counts;
+        (counts, self.in_points, self.point, self.stationarity) = calls;
+        Oracle::<T>::resume(&mut self.objective, counts);
+    }
 
     fn evaluate(&mut self, dual: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64 {
         if self.check(dual).is_err() {
@@ -212,10 +250,6 @@ impl<T: Scalar, M: MirrorMap, O: Objective<T>> Oracle<T> for InDual<'_, M, O, T>
         value
     }
 
-    fn whole(&mut self, dual: &[T], gradient: &mut [T]) -> f64 {
-        self.evaluate(dual, gradient, &mut Preconditioned::Unwanted)
-    }
-
     fn counts(&self) -> Counts {
         Oracle::<T>::counts(&self.objective)
     }
@@ -226,6 +260,20 @@ impl<T: Scalar, M: MirrorMap, O: Objective<T>> Oracle<T> for InDual<'_, M, O, T>
 
     fn stationarity(&self, _gradient: &[T]) -> f64 {
         self.stationarity
+    }
+
+    fn shown<'a>(&'a self, dual: &'a [T]) -> &'a [T] {
+        if self.in_points { &self.point } else { dual }
+    }
+
+    fn reported(&mut self, dual: Vec<T>) -> Vec<T> {
+        if !self.in_points {
+            return dual;
+        }
+        widen(&dual, &mut self.wide_dual);
+        self.map.point_at(&self.wide_dual, &mut self.wide_point);
+        narrow(&self.wide_point, &mut self.point);
+        std::mem::take(&mut self.point)
     }
 }
 
@@ -238,18 +286,21 @@ fn narrow<T: Scalar>(from: &[f64], to: &mut [T]) {
 }
 
 /// y ← y − αg.
-struct Additive(f64);
+pub(super) struct Additive(f64);
 
-impl<T: Scalar, M: MirrorMap, O> Mover<T, InDual<'_, M, O, T>> for Additive {
+impl<T: Scalar, M: MirrorMap, O: Objective<T>> Mover<T, InDual<'_, M, O, T>> for Additive {
+    type Memory = ();
+
     fn preconditionable(&self) -> bool {
         false
     }
 
     fn advance(
-        &mut self,
+        &self,
+        (): &mut (),
         place: &mut Place<T>,
         oracle: &mut InDual<'_, M, O, T>,
-        _limits: &Limits<'_>,
+        _limits: &Limits<'_, '_>,
     ) -> std::result::Result<Moved, Termination> {
         let mut control = self.0;
         for rejected in 0..=MOST_HALVINGS {
@@ -257,14 +308,14 @@ impl<T: Scalar, M: MirrorMap, O> Mover<T, InDual<'_, M, O, T>> for Additive {
             if kernels::all_finite(&place.next) && oracle.check(&place.next).is_ok() {
                 let moved = place.next != place.x;
                 let step_norm = if moved { control * kernels::norm(&place.gradient) } else { 0.0 };
-                return Ok(Moved { step_norm, control, ratio: f64::NAN, rejected, arrived: None });
+                return Ok(Moved { step_norm, control, ratio: f64::NAN, rejected });
             }
             control *= 0.5;
         }
         Err(Termination::Stalled)
     }
 
-    fn vectors(&self, _dim: usize) -> usize {
+    fn vectors(&self, (): &(), _dim: usize) -> usize {
         // x, and y, x and g in f64
         1 + 3 * size_of::<f64>() / size_of::<T>()
     }

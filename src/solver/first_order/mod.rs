@@ -23,6 +23,7 @@ mod lbfgs;
 mod limited_memory;
 mod method;
 mod mirror_descent;
+mod mover;
 mod nesterov;
 mod oracle;
 mod rms_prop;

@@ -1,11 +1,14 @@
 //! Where values and gradients come from: the whole objective, or a batch at a time.
 
-use crate::base::{CallbackError, Scalar, kernels};
+use std::cell::Cell;
+
+use crate::base::{CallbackError, Scalar, Stored, kernels};
 use crate::control::Batches;
 use crate::operator::{Counted, Counts, Expansion, Objective, SampledObjective};
 
 /// P⁻¹g, where the objective has a preconditioner P and the method wants it.
 #[derive(Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum Preconditioned<T> {
     Unwanted,
     /// Filled by every evaluation.
@@ -48,11 +51,31 @@ pub(super) trait Oracle<T> {
     /// Whether they are those of f itself, not of a batch.
     const EXACT: bool;
 
+    /// What is saved of it.
+    type Calls: Stored;
+
+    /// The numbers of unknowns and of samples.
+    #[cfg(feature = "serde")]
+    fn dimensions(&self) -> [usize; 2];
+
+    /// What it has to be told, to go on as this one.
+    #[cfg(feature = "serde")]
+    fn calls(&self) -> impl serde::Serialize + '_;
+
+    /// Goes on from there.
+    #[cfg(feature = "serde")]
+    fn resume(&mut self, calls: Self::Calls);
+
     /// f(x), with its gradient.
     fn evaluate(&mut self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64;
 
     /// f(x) of the whole, with its gradient.
-    fn whole(&mut self, x: &[T], gradient: &mut [T]) -> f64;
+    fn whole(&mut self, x: &[T], gradient: &mut [T]) -> f64
+    where
+        T: Scalar,
+    {
+        self.evaluate(x, gradient, &mut Preconditioned::Unwanted)
+    }
 
     /// What has been asked so far.
     fn counts(&self) -> Counts;
@@ -66,6 +89,14 @@ pub(super) trait Oracle<T> {
         T: Scalar,
     {
         kernels::norm(gradient)
+    }
+
+    /// x as it is shown after the last evaluation, which was there, and as it is reported.
+    fn shown<'a>(&'a self, x: &'a [T]) -> &'a [T] {
+        x
+    }
+    fn reported(&mut self, x: Vec<T>) -> Vec<T> {
+        x
     }
 }
 
@@ -100,6 +131,22 @@ impl<'o, O> Exact<'o, O> {
 
 impl<T: Scalar, O: Objective<T>> Oracle<T> for Exact<'_, O> {
     const EXACT: bool = true;
+    type Calls = Counts;
+
+    #[cfg(feature = "serde")]
+    fn dimensions(&self) -> [usize; 2] {
+        [self.objective.dim(), 0]
+    }
+
+    #[cfg(feature = "serde")]
+    fn calls(&self) -> impl serde::Serialize + '_ {
+        self.objective.counts()
+    }
+
+    #[cfg(feature = "serde")]
+    fn resume(&mut self, calls: Counts) {
+        self.objective.resume(calls);
+    }
 
     fn evaluate(&mut self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64 {
         let expansion = self.objective.expand(x);
@@ -107,10 +154,6 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for Exact<'_, O> {
         expansion.gradient(gradient);
         preconditioned.fill(&expansion, gradient);
         value
-    }
-
-    fn whole(&mut self, x: &[T], gradient: &mut [T]) -> f64 {
-        self.evaluate(x, gradient, &mut Preconditioned::Unwanted)
     }
 
     fn counts(&self) -> Counts {
@@ -123,39 +166,57 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for Exact<'_, O> {
 }
 
 /// The next batch, every time.
-pub(super) struct Sampled<'o, S, W> {
+pub(super) struct Sampled<'o, S> {
     pub objective: &'o S,
-    /// The batch of all samples.
-    pub whole: Exact<'o, W>,
-    pub batches: &'o mut Batches,
-    /// What has been asked of batches.
+    pub batches: Batches,
     pub counts: Counts,
     /// The error of the last batch.
-    pub error: Option<CallbackError>,
+    pub error: Cell<Option<CallbackError>>,
 }
 
-impl<T: Scalar, S: SampledObjective<T>, W: Objective<T>> Oracle<T> for Sampled<'_, S, W> {
+impl<T: Scalar, S: SampledObjective<T>> Oracle<T> for Sampled<'_, S> {
     const EXACT: bool = false;
+    type Calls = (Counts, Batches);
+
+    #[cfg(feature = "serde")]
+    fn dimensions(&self) -> [usize; 2] {
+        [self.objective.dim(), self.objective.samples()]
+    }
+
+    #[cfg(feature = "serde")]
+    fn calls(&self) -> impl serde::Serialize + '_ {
+        (self.counts, &self.batches)
+    }
+
+    #[cfg(feature = "serde")]
+    fn resume(&mut self, calls: (Counts, Batches)) {
+        (self.counts, self.batches) = calls;
+    }
 
     fn evaluate(&mut self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64 {
         self.counts.values += 1;
         self.counts.gradients += 1;
         let batch = self.objective.batch(self.batches.draw());
         let value = Exact::new(&batch).evaluate(x, gradient, preconditioned);
-        self.error = self.error.take().or(batch.take_error());
+        self.error.set(batch.take_error());
         value
     }
 
     fn whole(&mut self, x: &[T], gradient: &mut [T]) -> f64 {
-        self.whole.whole(x, gradient)
+        self.counts.values += 1;
+        self.counts.gradients += 1;
+        let all: Vec<usize> = (0..self.objective.samples()).collect();
+        let whole = self.objective.batch(&all);
+        let value = Exact::new(&whole).evaluate(x, gradient, &mut Preconditioned::Unwanted);
+        self.error.set(whole.take_error());
+        value
     }
 
     fn counts(&self) -> Counts {
-        let whole = self.whole.objective.counts();
-        self.counts + Counts { products: 0, ..whole }
+        self.counts
     }
 
     fn take_error(&self) -> Option<CallbackError> {
-        self.error.clone().or_else(|| Oracle::<T>::take_error(&self.whole))
+        self.error.take()
     }
 }

@@ -1,8 +1,8 @@
 //! Steps by line search: along −P⁻¹g (steepest descent) or −Hg (L-BFGS).
 
 use super::limited_memory::LimitedMemory;
+use super::mover::{Limits, Moved, Mover, Place};
 use super::oracle::{Exact, Oracle, Preconditioned};
-use super::walk::{Limits, Moved, Mover, Place};
 use crate::base::{Scalar, kernels};
 use crate::control::{Evaluation, Found, Line, Point, Rules, Termination, backtrack, rounding, strong_wolfe};
 use crate::operator::Objective;
@@ -20,6 +20,7 @@ const MOST_ROUNDING_STEPS: usize = 20;
 
 /// How the length of a step is found.
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) enum Search {
     /// Armijo's condition with c₁ = ½, and lengths that never grow again: they settle between 1/2L and the first.
     Shrinking,
@@ -29,13 +30,14 @@ pub(super) enum Search {
     Wolfe(f64),
 }
 
-/// The state of a method with line searches.
+/// What a method with line searches remembers.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Searcher<T> {
     search: Search,
-    preconditionable: bool,
     memory: LimitedMemory<T>,
     direction: Vec<T>,
-    /// Gradient, and P⁻¹g, at the last trial.
+    /// Value, gradient and P⁻¹g at the last trial.
+    trial_value: f64,
     trial_gradient: Vec<T>,
     trial_preconditioned: Preconditioned<T>,
     /// Whether they are there.
@@ -57,9 +59,9 @@ impl<T: Scalar> Searcher<T> {
         let wolfe = matches!(search, Search::Wolfe(_));
         Searcher {
             search,
-            preconditionable,
             memory: LimitedMemory::new(memory),
             direction: zeros(),
+            trial_value: f64::NAN,
             trial_gradient: zeros(),
             trial_preconditioned: Preconditioned::new(preconditionable, dim),
             trial_known: false,
@@ -111,7 +113,7 @@ impl<T: Scalar> Searcher<T> {
         &mut self,
         place: &mut Place<T>,
         oracle: &mut Exact<'_, O>,
-        limits: &Limits<'_>,
+        limits: &Limits<'_, '_>,
     ) -> Result<(Found, f64), Termination> {
         let slope = self.aim(place)?;
         let norm = kernels::norm(&self.direction);
@@ -147,18 +149,13 @@ impl<T: Scalar> Searcher<T> {
         }
         Ok((found, slope))
     }
-}
 
-impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searcher<T> {
-    fn preconditionable(&self) -> bool {
-        self.preconditionable
-    }
-
-    fn advance(
+    /// Makes the next point, and evaluates there.
+    fn advance<O: Objective<T>>(
         &mut self,
         place: &mut Place<T>,
         oracle: &mut Exact<'_, O>,
-        limits: &Limits<'_>,
+        limits: &Limits<'_, '_>,
     ) -> Result<Moved, Termination> {
         if place.gradient_norm < self.least_gradient {
             (self.least_gradient, self.rounding_steps) = (place.gradient_norm, 0);
@@ -189,22 +186,48 @@ impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searcher<T> {
         let decrease = place.value - point.value;
         let within = decrease <= rounding(T::epsilon_f64(), place.value, point.value);
         self.rounding_steps = if within { self.rounding_steps + 1 } else { 0 };
-        self.length = point.length;
-        // Before the exchange: `kept_gradient` is free, and the place's buffers become those of the next trial.
-        std::mem::swap(&mut place.gradient, &mut self.trial_gradient);
-        std::mem::swap(&mut place.preconditioned, &mut self.trial_preconditioned);
+        (self.length, self.trial_value) = (point.length, point.value);
         Ok(Moved {
             step_norm: point.length * kernels::norm(&self.direction),
             control: point.length,
             ratio: decrease / (-point.length * slope),
             rejected,
-            arrived: Some(point.value),
         })
     }
+}
 
-    fn vectors(&self, dim: usize) -> usize {
-        let preconditioned = self.trial_preconditioned.vectors() + self.kept_preconditioned.vectors();
-        2 + self.kept_gradient.len() / dim + preconditioned + self.memory.vectors()
+/// Makes steps by line searches; whether with P⁻¹g for g.
+pub(super) struct Searching {
+    pub preconditionable: bool,
+}
+
+impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searching {
+    type Memory = Searcher<T>;
+
+    fn preconditionable(&self) -> bool {
+        self.preconditionable
+    }
+
+    fn advance(
+        &self,
+        searcher: &mut Searcher<T>,
+        place: &mut Place<T>,
+        oracle: &mut Exact<'_, O>,
+        limits: &Limits<'_, '_>,
+    ) -> Result<Moved, Termination> {
+        searcher.advance(place, oracle, limits)
+    }
+
+    /// The trial that was taken is known; the place's buffers become those of the next.
+    fn arrive(&self, searcher: &mut Searcher<T>, place: &mut Place<T>, _: &mut Exact<'_, O>) -> f64 {
+        std::mem::swap(&mut place.gradient, &mut searcher.trial_gradient);
+        std::mem::swap(&mut place.preconditioned, &mut searcher.trial_preconditioned);
+        searcher.trial_value
+    }
+
+    fn vectors(&self, searcher: &Searcher<T>, dim: usize) -> usize {
+        let preconditioned = searcher.trial_preconditioned.vectors() + searcher.kept_preconditioned.vectors();
+        2 + searcher.kept_gradient.len() / dim + preconditioned + searcher.memory.vectors()
     }
 }
 
@@ -213,7 +236,7 @@ struct Trials<'l, 'o, 's, T, O> {
     searcher: &'l mut Searcher<T>,
     place: &'l mut Place<T>,
     oracle: &'l mut Exact<'o, O>,
-    limits: &'l Limits<'s>,
+    limits: &'l Limits<'l, 's>,
     /// Whether slopes are wanted.
     slopes: bool,
 }

@@ -5,11 +5,14 @@
 
 use std::ops::ControlFlow;
 
+use super::super::entry_points::{identified_by, minimizes_objectives};
 use super::oracle::Exact;
-use super::search::{Search, Searcher};
-use super::walk::walk;
+use super::search::{Search, Searcher, Searching};
+use super::walk::Walk;
 use crate::base::{Result, Scalar};
-use crate::control::{Progress, Report, Stopping, check_start};
+use crate::control::{Identity, Progress, Report, Run, Start, Stopping, check_start};
+#[cfg(feature = "serde")]
+use crate::control::{RunState, checkpoint};
 use crate::operator::Objective;
 
 /// How [`SteepestDescent`] finds the length of its steps.
@@ -62,32 +65,22 @@ pub struct SteepestDescent {
     pub stopping: Stopping,
 }
 
-impl SteepestDescent {
-    /// Minimises `objective` from `x0`.
-    ///
-    /// # Errors
-    /// For zero unknowns, a wrong length, NaN or ∞ in `x0` or in an option, or where value or gradient at `x0` is not
-    /// finite. Everything that happens later is a [`Termination`](crate::Termination) in the report.
-    pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, x0: &[T]) -> Result<Report<T>> {
-        self.minimize_with(objective, x0, |_| ControlFlow::Continue(()))
-    }
+minimizes_objectives!(SteepestDescent);
+identified_by!(SteepestDescent search);
 
-    /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
-    ///
-    /// # Errors
-    /// As [`minimize`](Self::minimize).
-    pub fn minimize_with<T: Scalar>(
-        &self,
-        objective: &impl Objective<T>,
-        x0: &[T],
-        observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
-    ) -> Result<Report<T>> {
-        check_start(objective.dim(), x0, &self.stopping)?;
+impl SteepestDescent {
+    fn run<'r, T: Scalar, O: Objective<T>>(
+        &'r self,
+        objective: &'r O,
+        start: Start<'_, T>,
+    ) -> Result<Walk<'r, T, Exact<'r, O>, Searching>> {
+        check_start(objective.dim(), start, &self.stopping)?;
         let search = match self.search {
             LineSearch::Backtracking => Search::Shrinking,
             LineSearch::Armijo => Search::Armijo,
             LineSearch::StrongWolfe => Search::Wolfe(0.1),
         };
-        walk(&mut Exact::new(objective), x0, &mut Searcher::new(search, 0, x0.len()), &self.stopping, observer)
+        let mover = (Searching { preconditionable: true }, Searcher::new(search, 0, objective.dim()));
+        Walk::start(Exact::new(objective), mover, start, (self, &self.stopping))
     }
 }

@@ -6,251 +6,311 @@
 
 use std::ops::ControlFlow;
 
+use super::mover::{Limits, Moved, Mover, Place};
 use super::oracle::{Oracle, Preconditioned};
-use crate::base::{Error, Result, Scalar, check_finite, kernels};
-use crate::control::{self, Evaluation, History, Iteration, Progress, Report, Stopping, Termination};
+use crate::base::{Error, Result, Scalar, check_finite, kernels, space};
+#[cfg(feature = "serde")]
+use crate::control::RunState;
+use crate::control::{
+    self, Evaluation, History, Identity, Iteration, Progress, Report, Run, Start, Stopping, Termination,
+};
 use crate::operator::Counts;
-use crate::step::InnerStop;
 
 /// Steps in a row that do not change x, after which it never will.
 const MOST_STILL_STEPS: usize = 100;
 
-/// Where a run is.
-pub(super) struct Place<T> {
-    pub x: Vec<T>,
-    /// The point that a step leads to.
-    pub next: Vec<T>,
-    pub value: f64,
-    pub gradient: Vec<T>,
-    pub gradient_norm: f64,
-    pub preconditioned: Preconditioned<T>,
+/// A run. With an exact oracle its report has the best point. Otherwise it has the last one, nothing but the limits ends
+/// the run, and value and gradient are those of the whole at its two ends: a batch is drawn only for a step that is made.
+pub(super) struct Walk<'r, T, O, M: Mover<T, O>>
+where
+    T: Scalar,
+    O: Oracle<T>,
+{
+    oracle: O,
+    mover: M,
+    limits: control::Limits<'r>,
+    state: State<T, M::Memory>,
+    #[cfg_attr(not(feature = "serde"), expect(dead_code, reason = "only saved states ask"))]
+    solver: &'r dyn Identity,
 }
 
-/// A step that was made: `next` is where it leads to.
-pub(super) struct Moved {
-    pub step_norm: f64,
-    pub control: f64,
-    pub ratio: f64,
-    pub rejected: usize,
-    /// f(next), if the gradient and what belongs to it have been exchanged for those of `next`.
-    pub arrived: Option<f64>,
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct State<T, M> {
+    place: Place<T>,
+    memory: M,
+    initial_value: f64,
+    initial_gradient_norm: f64,
+    best: Best<T>,
+    history: History,
+    /// The step that led to x, until x is looked at; the last that was looked at, and f before it.
+    pending: Option<Moved>,
+    last: Option<Iteration>,
+    before: f64,
+    /// Steps in a row that did not change x.
+    still: usize,
 }
 
-/// When a step may no longer be made.
-pub(super) struct Limits<'s> {
-    pub run: control::Limits<'s>,
-    pub iterations: usize,
-    /// Values and gradients that are kept for the end of the run.
-    pub reserve: Counts,
-}
+impl<'r, T: Scalar, O: Oracle<T>, M: Mover<T, O>> Walk<'r, T, O, M> {
+    /// Starts at x₀, which has been checked; or where another run was.
+    pub fn start(
+        oracle: O,
+        (mover, memory): (M, M::Memory),
+        start: Start<'_, T>,
+        (solver, stopping): (&'r dyn Identity, &'r Stopping),
+    ) -> Result<Self> {
+        let _ = oracle.take_error(); // of an earlier run
+        let x0 = start.point().unwrap_or_default();
+        let zeros = || vec![T::zero(); x0.len()];
+        let place = Place {
+            x: x0.to_vec(),
+            next: zeros(),
+            value: f64::NAN,
+            gradient: zeros(),
+            gradient_norm: f64::NAN,
+            preconditioned: Preconditioned::new(mover.preconditionable(), x0.len()),
+        };
+        // Where there is no best point, x₀ takes its place.
+        let x = if O::EXACT { Vec::new() } else { x0.to_vec() };
+        let state = State {
+            place,
+            memory,
+            initial_value: f64::NAN,
+            initial_gradient_norm: f64::NAN,
+            best: Best { x, value: f64::NAN, gradient_norm: f64::NAN, is_here: true },
+            history: History::default(),
+            pending: None,
+            last: None,
+            before: f64::NAN,
+            still: 0,
+        };
+        let limits = control::Limits::new(stopping, 0.0);
+        let mut run = Walk { oracle, mover, limits, state, solver };
+        #[cfg(feature = "serde")]
+        if let Start::State(saved) = start {
+            space::accepted(run.resume(saved))?;
+        }
+        if run.state.place.value.is_nan() && run.limits.allow_value(run.oracle.counts()) {
+            run.evaluate_start()?;
+        }
+        Ok(run)
+    }
 
-impl Limits<'_> {
-    pub fn reached<T>(&self, oracle: &impl Oracle<T>) -> Option<Termination> {
-        self.run.note(oracle.take_error());
-        self.run.reached(self.iterations, oracle.counts() + self.reserve)
+    #[cfg(feature = "serde")]
+    fn resume(&mut self, saved: &RunState) -> Result<()> {
+        let (calls, state, seconds) = saved.parts::<T, _>(self.solver, self.oracle.dimensions())?;
+        self.oracle.resume(calls);
+        self.state = state;
+        self.limits = control::Limits::new(self.limits.stopping(), seconds);
+        Ok(())
+    }
+
+    /// Value and gradient at x₀, unless a callback fails; refuses a start at which f cannot be evaluated.
+    fn evaluate_start(&mut self) -> Result<()> {
+        let (place, oracle) = (&mut self.state.place, &mut self.oracle);
+        let value = if O::EXACT {
+            oracle.evaluate(&place.x, &mut place.gradient, &mut place.preconditioned)
+        } else {
+            oracle.whole(&place.x, &mut place.gradient)
+        };
+        if self.limits.fails(oracle.take_error()) {
+            return Ok(());
+        }
+        let finite = |argument, value: f64| {
+            if value.is_finite() { Ok(value) } else { Err(Error::NotFinite { argument, index: None, value }) }
+        };
+        finite("the value at x0", value)?;
+        space::accepted(check_finite("the gradient at x0", &place.gradient))?;
+        finite("the norm of the gradient at x0", kernels::norm(&place.gradient))?;
+        (place.value, place.gradient_norm) = (value, oracle.stationarity(&place.gradient));
+        (self.state.best.value, self.state.best.gradient_norm) = (value, place.gradient_norm);
+        (self.state.initial_value, self.state.initial_gradient_norm) = (value, place.gradient_norm);
+        Ok(())
+    }
+
+    /// Steps that were made.
+    fn iterations(&self) -> usize {
+        self.state.history.steps() + usize::from(self.state.pending.is_some())
+    }
+
+    fn limit(&self) -> Option<Termination> {
+        Limits { run: &self.limits, iterations: self.iterations(), reserve: reserve::<T, O>() }.reached(&self.oracle)
     }
 }
 
-/// What makes steps.
-pub(super) trait Mover<T, O> {
-    /// Whether P⁻¹g is wanted for g.
-    fn preconditionable(&self) -> bool;
+impl<T: Scalar, O: Oracle<T>, M: Mover<T, O>> Run<T> for Walk<'_, T, O, M> {
+    type Report = Report<T>;
 
-    /// Makes the next point.
-    fn advance(
+    fn iterate_with(
         &mut self,
-        place: &mut Place<T>,
-        oracle: &mut O,
-        limits: &Limits<'_>,
-    ) -> std::result::Result<Moved, Termination>;
-
-    /// Its storage in vectors of length d.
-    fn vectors(&self, dim: usize) -> usize;
-}
-
-/// Refuses a start at which f cannot be evaluated.
-fn check_evaluated<T: Scalar>(value: f64, gradient: &[T]) -> Result<()> {
-    let finite = |argument, value: f64| {
-        if value.is_finite() { Ok(value) } else { Err(Error::NotFinite { argument, index: None, value }) }
-    };
-    finite("the value at x0", value)?;
-    check_finite("the gradient at x0", gradient)?;
-    finite("the norm of the gradient at x0", kernels::norm(gradient)).map(|_| ())
-}
-
-/// Goes from `x0`, which has been checked, until the run is over.
-///
-/// With an exact oracle the report has the best point. Otherwise it has the last one, nothing but the limits ends the
-/// run, and value and gradient are those of the whole at its two ends: a batch is drawn only for a step that is made.
-pub(super) fn walk<T: Scalar, O: Oracle<T>>(
-    oracle: &mut O,
-    x0: &[T],
-    mover: &mut impl Mover<T, O>,
-    stopping: &Stopping,
-    mut observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
-) -> Result<Report<T>> {
-    let dim = x0.len();
-    let one = usize::from(!O::EXACT);
-    let reserve = Counts { values: one, gradients: one, ..Counts::default() };
-    let mut limits = Limits { run: control::Limits::new(stopping, 0.0), iterations: 0, reserve };
-    let zeros = || vec![T::zero(); dim];
-    let mut place = Place {
-        x: x0.to_vec(),
-        next: zeros(),
-        value: f64::NAN,
-        gradient: zeros(),
-        gradient_norm: f64::NAN,
-        preconditioned: Preconditioned::new(mover.preconditionable(), dim),
-    };
-    let start = if O::EXACT {
-        oracle.evaluate(&place.x, &mut place.gradient, &mut place.preconditioned)
-    } else {
-        oracle.whole(&place.x, &mut place.gradient)
-    };
-    check_evaluated(start, &place.gradient)?;
-    place.gradient_norm = oracle.stationarity(&place.gradient);
-    place.value = start;
-    let (initial_value, initial_gradient_norm) = (place.value, place.gradient_norm);
-    let tolerance = stopping.gradient_tolerance::<T>(initial_gradient_norm);
-
-    let mut best = Best { x: Vec::new(), value: place.value, gradient_norm: place.gradient_norm, is_here: true };
-    let mut history = History::default();
-    // The step that led here, its record, and f before it.
-    let (mut pending, mut last, mut before): (Option<Moved>, Option<Iteration>, f64) = (None, None, f64::NAN);
-    let mut still = 0;
-    let termination = loop {
-        if !O::EXACT
-            && let Some(limit) = limits.reached(oracle)
+        observer: &mut dyn FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+    ) -> Result<Option<Termination>> {
+        if (!O::EXACT || self.state.place.value.is_nan())
+            && let Some(limit) = self.limit()
         {
-            break limit;
+            return Ok(Some(limit));
         }
-        let arrived = pending.as_ref().and_then(|moved| moved.arrived);
-        let value = match arrived {
-            Some(value) => value,
-            None if O::EXACT && pending.is_none() => place.value,
-            None => oracle.evaluate(&place.x, &mut place.gradient, &mut place.preconditioned),
+        let State { place, memory, pending, best, history, last, before, initial_value, .. } = &mut self.state;
+        let value = if O::EXACT && pending.is_none() {
+            place.value
+        } else {
+            self.mover.arrive(memory, place, &mut self.oracle)
         };
-        let gradient_norm = oracle.stationarity(&place.gradient);
+        let gradient_norm = self.oracle.stationarity(&place.gradient);
         if !value.is_finite() || !gradient_norm.is_finite() {
             if pending.take().is_some() {
                 std::mem::swap(&mut place.x, &mut place.next);
             }
-            if limits.run.note(oracle.take_error()) {
-                break Termination::CallbackFailed;
-            }
-            break match value {
+            let termination = match value {
+                _ if self.limits.fails(self.oracle.take_error()) => Termination::CallbackFailed,
                 f64::NEG_INFINITY => Termination::Unbounded,
-                _ if place.value > initial_value => Termination::Diverged,
+                _ if place.value > *initial_value => Termination::Diverged,
                 value if value.is_finite() => Termination::NotFinite(Evaluation::Gradient),
                 _ => Termination::NotFinite(Evaluation::Value),
             };
+            return Ok(Some(termination));
         }
-        before = if pending.is_some() { place.value } else { before };
-        (place.value, place.gradient_norm) = (value, gradient_norm);
         if let Some(moved) = pending.take() {
+            *before = place.value;
             if O::EXACT {
                 best.compare(value, gradient_norm, &mut place.next);
-                place.next.resize(dim, T::zero());
+                place.next.resize(place.x.len(), T::zero());
             }
-            last = Some(moved.record(value, gradient_norm));
-            last.into_iter().for_each(|iteration| history.push(iteration));
+            let iteration = moved.record(value, gradient_norm);
+            history.push(iteration);
+            *last = Some(iteration);
         }
+        (place.value, place.gradient_norm) = (value, gradient_norm);
 
-        let progress = Progress {
-            iteration: limits.iterations,
-            x: &place.x,
+        let [stop] = space::agree([observer(&self.progress()).is_break()]);
+        if O::EXACT
+            && let Some(termination) = self.finished().or_else(|| self.limit())
+        {
+            let end = if stop && !termination.converged() { Termination::Observer } else { termination };
+            return Ok(Some(end));
+        }
+        if stop {
+            return Ok(Some(Termination::Observer));
+        }
+        Ok(self.advance().err())
+    }
+
+    fn progress(&self) -> Progress<'_, T> {
+        let State { place, pending, last, .. } = &self.state;
+        Progress {
+            iteration: self.state.history.steps(),
+            x: self.oracle.shown(if pending.is_some() { &place.next } else { &place.x }),
             value: place.value,
             gradient: &place.gradient,
             gradient_norm: place.gradient_norm,
             residual: None,
-            counts: oracle.counts(),
-            seconds: limits.run.seconds(),
+            counts: self.oracle.counts(),
+            seconds: self.limits.seconds(),
             last: last.as_ref(),
-        };
-        let stop = observer(&progress).is_break();
+        }
+    }
+
+    #[cfg(feature = "serde")]
+    fn save(&self) -> RunState {
+        let parts = (self.oracle.calls(), &self.state, self.limits.seconds());
+        RunState::new::<T>(self.solver, self.oracle.dimensions(), &parts)
+    }
+
+    fn finish(mut self, termination: Termination) -> Report<T> {
+        let (dim, steps) = (self.state.place.x.len(), self.iterations());
+        if O::EXACT && self.state.pending.take().is_some() {
+            std::mem::swap(&mut self.state.place.x, &mut self.state.place.next);
+        }
+        let vectors = 3
+            + usize::from(!self.state.best.x.is_empty())
+            + self.state.place.preconditioned.vectors()
+            + self.mover.vectors(&self.state.memory, dim);
+        let State { mut place, best, initial_value, initial_gradient_norm, mut history, pending, .. } = self.state;
+        let mut termination = termination;
+        let mut end = (place.x, place.value, place.gradient_norm);
         if O::EXACT {
-            let over = finished(stopping, tolerance, &place, last.as_ref(), before);
-            if let Some(termination) = over.or_else(|| limits.reached(oracle)) {
-                break if stop && !termination.converged() { Termination::Observer } else { termination };
+            if !best.is_here && !termination.converged() {
+                end = (best.x, best.value, best.gradient_norm);
+            }
+        } else if steps == 0 {
+            end = (end.0, initial_value, initial_gradient_norm);
+        } else if self.limits.allow_value(self.oracle.counts()) {
+            let value = self.oracle.whole(&end.0, &mut place.gradient);
+            let gradient_norm = self.oracle.stationarity(&place.gradient);
+            if self.limits.fails(self.oracle.take_error()) {
+                termination = Termination::CallbackFailed;
+            } else if value.is_finite() && gradient_norm.is_finite() {
+                (end.1, end.2) = (value, gradient_norm);
+            } else {
+                termination = Termination::Diverged;
+                end = (best.x, initial_value, initial_gradient_norm);
             }
         }
-        if stop {
-            break Termination::Observer;
-        }
-
-        let moved = match mover.advance(&mut place, oracle, &limits) {
-            Ok(moved) => moved,
-            Err(termination) => break termination,
-        };
-        if !moved.step_norm.is_finite() {
-            break if place.value > initial_value { Termination::Diverged } else { Termination::Unbounded };
-        }
-        still = if moved.step_norm == 0.0 { still + 1 } else { 0 };
-        if O::EXACT && still >= MOST_STILL_STEPS {
-            break Termination::Stalled;
-        }
-        std::mem::swap(&mut place.x, &mut place.next);
-        pending = Some(moved);
-        limits.iterations += 1;
-    };
-
-    let vectors = 3 + usize::from(!best.x.is_empty()) + place.preconditioned.vectors() + mover.vectors(dim);
-    let mut report = Report {
-        x: place.x,
-        value: place.value,
-        gradient_norm: place.gradient_norm,
-        initial_value,
-        initial_gradient_norm,
-        counts: oracle.counts(),
-        termination,
-        seconds: 0.0,
-        error: None,
-        memory_numbers: vectors * dim,
-        asymmetry: 0.0,
-        steps: 0,
-        history: Vec::new(),
-    };
-    if !O::EXACT {
-        report.value = oracle.whole(&report.x, &mut place.gradient);
-        report.gradient_norm = oracle.stationarity(&place.gradient);
         if let Some(moved) = pending {
-            history.push(moved.record(report.value, report.gradient_norm));
+            history.push(moved.record(end.1, end.2));
         }
-        if !report.value.is_finite() || !report.gradient_norm.is_finite() {
-            report.termination = Termination::Diverged;
-            report.x.copy_from_slice(x0);
-            (report.value, report.gradient_norm) = (initial_value, initial_gradient_norm);
-        }
-    } else if !best.is_here && !termination.converged() {
-        (report.x, report.value, report.gradient_norm) = (best.x, best.value, best.gradient_norm);
-    }
-    report.counts = oracle.counts();
-    report.error = limits.run.error();
-    report.steps = history.steps();
-    report.history = history.into_entries();
-    report.seconds = limits.run.seconds();
-    Ok(report)
-}
-
-impl Moved {
-    /// The step's entry in the history.
-    fn record(&self, value: f64, gradient_norm: f64) -> Iteration {
-        Iteration {
+        let (x, value, gradient_norm) = end;
+        Report {
+            x: self.oracle.reported(x),
             value,
             gradient_norm,
-            step_norm: self.step_norm,
-            ratio: self.ratio,
-            control: self.control,
-            shift: 0.0,
-            rejected: self.rejected,
-            products: 0,
-            inner: InnerStop::ClosedForm,
-            lowest_ritz_value: f64::NAN,
+            initial_value,
+            initial_gradient_norm,
+            counts: self.oracle.counts(),
+            termination,
+            seconds: self.limits.seconds(),
+            error: self.limits.error(),
+            reductions: self.limits.reductions(),
+            memory_numbers: vectors * dim,
+            asymmetry: 0.0,
+            steps: history.steps(),
+            history: history.into_entries(),
         }
     }
+}
+
+impl<T: Scalar, O: Oracle<T>, M: Mover<T, O>> Walk<'_, T, O, M> {
+    /// Makes the next step.
+    fn advance(&mut self) -> std::result::Result<(), Termination> {
+        let (run, iterations) = (&self.limits, self.iterations());
+        let limits = Limits { run, iterations, reserve: reserve::<T, O>() };
+        let State { place, memory, still, .. } = &mut self.state;
+        let moved = self.mover.advance(memory, place, &mut self.oracle, &limits)?;
+        if !moved.step_norm.is_finite() {
+            let risen = place.value > self.state.initial_value;
+            return Err(if risen { Termination::Diverged } else { Termination::Unbounded });
+        }
+        *still = if moved.step_norm == 0.0 { *still + 1 } else { 0 };
+        if O::EXACT && *still >= MOST_STILL_STEPS {
+            return Err(Termination::Stalled);
+        }
+        std::mem::swap(&mut place.x, &mut place.next);
+        self.state.pending = Some(moved);
+        Ok(())
+    }
+
+    /// Whether the run is over at this place.
+    fn finished(&self) -> Option<Termination> {
+        let State { place, last, before, .. } = &self.state;
+        let stopping = self.limits.stopping();
+        if place.gradient_norm <= stopping.gradient_tolerance::<T>(self.state.initial_gradient_norm) {
+            return Some(Termination::GradientTolerance);
+        }
+        if place.value <= stopping.target_value {
+            return Some(Termination::TargetValue);
+        }
+        // A method that may rise as well has settled only where f hardly changes at all.
+        stopping.small_step((before - place.value).abs(), place.value, last.as_ref()?.step_norm, &place.x)
+    }
+}
+
+/// What is kept for the end of a run whose oracle is not exact: one evaluation of the whole.
+fn reserve<T, O: Oracle<T>>() -> Counts {
+    let one = usize::from(!O::EXACT);
+    Counts { values: one, gradients: one, ..Counts::default() }
 }
 
 /// The best point so far.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 struct Best<T> {
     /// Empty until a worse point is met.
     x: Vec<T>,
@@ -270,22 +330,4 @@ impl<T> Best<T> {
             self.is_here = false;
         }
     }
-}
-
-/// Whether the run is over at this place.
-fn finished<T: Scalar>(
-    stopping: &Stopping,
-    tolerance: f64,
-    place: &Place<T>,
-    last: Option<&Iteration>,
-    before: f64,
-) -> Option<Termination> {
-    if place.gradient_norm <= tolerance {
-        return Some(Termination::GradientTolerance);
-    }
-    if place.value <= stopping.target_value {
-        return Some(Termination::TargetValue);
-    }
-    // A method that may rise as well has settled only where f hardly changes at all.
-    stopping.small_step((before - place.value).abs(), place.value, last?.step_norm, &place.x)
 }

@@ -2,6 +2,7 @@
 
 mod conjugate_gradients;
 mod drawn;
+mod iteration;
 mod options;
 mod proposal;
 mod run;
@@ -14,4 +15,3 @@ pub use options::{
     AcceptanceBatch, ConjugateGradients, CurvatureBatch, GradientBatch, HessianFree, StepMethod, SubspaceDescent,
 };
 pub use run::HessianFreeRun;
-pub use state::HessianFreeState;

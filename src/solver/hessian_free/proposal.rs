@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use crate::control::Evaluation;
+use crate::control::{Evaluation, Termination};
 use crate::step::InnerStop;
 
 /// A point: the model there, and how f is had elsewhere.
@@ -65,4 +65,10 @@ pub fn damping_after(damping: f64, ratio: f64, factor: f64) -> f64 {
     } else {
         damping / factor
     }
+}
+
+/// What else an iteration can come to.
+pub enum Outcome {
+    End(Termination),
+    NoStep(Failure),
 }

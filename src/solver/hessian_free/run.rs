@@ -4,19 +4,23 @@
 //! the run, the last of them on the whole set, where it may turn out to have converged. So one bad batch (NaN in a sample)
 //! costs one iteration.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
+use std::ops::ControlFlow;
 
-use super::conjugate_gradients;
 use super::drawn::Drawn;
-use super::options::{AcceptanceBatch, HessianFree, StepMethod};
-use super::proposal::{Accepted, CurrentPoint, Failure};
-use super::state::HessianFreeState;
+use super::options::{AcceptanceBatch, HessianFree};
+use super::proposal::{Accepted, Failure, Outcome};
+#[cfg(feature = "serde")]
+use super::state::Named;
+use super::state::State;
 use super::subspace_descent::SubspaceStep;
-use super::tally::{Metered, Tally};
-use crate::base::{CallbackError, Result, Scalar, kernels};
+use super::tally::Tally;
+use crate::base::{CallbackError, Result, Scalar, space};
+#[cfg(feature = "serde")]
+use crate::control::RunState;
 use crate::control::{Evaluation, Iteration, Limits, Progress, Report, Run, Termination};
 use crate::curvature::{LearnedPreconditioner, ProductRecord};
-use crate::operator::{Counts, Expansion, Objective, SampledObjective};
+use crate::operator::{Counts, Objective, SampledObjective};
 use crate::step::BacktrackingCg;
 
 /// Iterations without a step, in a row, after which a run ends.
@@ -44,8 +48,8 @@ const PART: usize = 1000;
 /// #         )
 /// #     }
 /// # }
-/// use newton_krylov::{HessianFree, Run, checkpoint};
-/// use newton_krylov::hessian_free::HessianFreeState;
+/// use newton_krylov::hessian_free::HessianFreeRun;
+/// use newton_krylov::{HessianFree, Run, RunState, checkpoint};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("mean.checkpoint");
@@ -54,24 +58,19 @@ const PART: usize = 1000;
 /// let mut run = solver.start(&mean, (), &[0.0])?;
 /// for _ in 0..3 {
 ///     run.iterate()?;
-///     checkpoint::save(&path, "mean", run.state())?;
+///     checkpoint::save(&path, "mean", &run.save())?;
 /// }
 /// // Later, perhaps in another process: the same trajectory, to the bit.
-/// let state: HessianFreeState<f64> = checkpoint::load(&path, "mean")?;
-/// let mut run = solver.resume(&mean, state)?;
-/// let termination = loop {
-///     if let Some(termination) = run.iterate()? {
-///         break termination;
-///     }
-/// };
-/// let report = run.finish(termination);
+/// let state: RunState = checkpoint::load(&path, "mean")?;
+/// let run: HessianFreeRun<f64, _> = solver.resume(&mean, &state)?;
+/// let report = run.complete()?;
 /// assert!(report.termination.converged() && (report.x[0] - 3.0).abs() < 1e-7);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct HessianFreeRun<'r, T, S, P = ()> {
     pub(super) options: &'r HessianFree,
     pub(super) objective: &'r S,
-    pub(super) state: HessianFreeState<T, P>,
+    pub(super) state: State<T, P>,
     pub(super) inner: SolverState<T>,
     pub(super) tally: Tally,
     pub(super) gradient: Vec<T>,
@@ -81,6 +80,8 @@ pub struct HessianFreeRun<'r, T, S, P = ()> {
     pub(super) drawn: Drawn,
     /// Of a callback, where one ended the run.
     pub(super) error: Option<CallbackError>,
+    /// Of this part of the run.
+    pub(super) reductions: usize,
     /// Of the solve that goes on.
     pub(super) record: Option<RefCell<ProductRecord<T>>>,
 }
@@ -92,11 +93,6 @@ pub(super) enum SolverState<T> {
 }
 
 impl<'r, T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianFreeRun<'r, T, S, P> {
-    /// Everything that fixes how the run goes on: to be saved.
-    pub fn state(&self) -> &HessianFreeState<T, P> {
-        &self.state
-    }
-
     /// Samples in all values, gradients and products so far.
     pub fn sample_counts(&self) -> Counts {
         self.state.sample_counts
@@ -113,7 +109,9 @@ impl<'r, T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Hess
         self.state.counts = self.tally.calls.get();
         self.state.sample_counts = self.tally.samples.get();
         self.state.seconds = limits.seconds();
+        limits.failed(); // notes it where that was on another rank
         self.error = limits.error();
+        self.reductions += limits.reductions();
     }
 
     fn limit(&self, limits: &Limits<'_>) -> Option<Termination> {
@@ -151,150 +149,8 @@ impl<'r, T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Hess
         }
     }
 
-    /// Gradient, products, step: writes x + δ to `trial`.
-    fn step_from(&mut self, x: &[T], drawn: &Drawn, limits: &Limits<'_>) -> std::result::Result<Accepted, Outcome> {
-        let (objective, options) = (self.objective, self.options);
-        let batch = objective.batch(&drawn.gradient);
-        let at = batch.expand(x);
-        let value = at.value();
-        self.tally.value(drawn.gradient.len());
-        if limits.note(batch.take_error()) || !value.is_finite() {
-            return Err(Outcome::NoStep(Failure::NotFinite(Evaluation::Value)));
-        }
-        at.gradient(&mut self.gradient);
-        self.tally.gradient(drawn.gradient.len());
-        let norm = kernels::norm(&self.gradient);
-        if limits.note(batch.take_error()) || !norm.is_finite() {
-            return Err(Outcome::NoStep(Failure::NotFinite(Evaluation::Gradient)));
-        }
-        self.state.gradient_norm = norm;
-        self.state.since_value += drawn.gradient.len();
-        let reference = *self.state.initial_gradient_norm.get_or_insert(norm);
-        if drawn.whole() {
-            self.state.x.clear();
-            self.state.x.extend_from_slice(x);
-            self.know_value(value);
-            if let Some(termination) = self.converged(norm, reference) {
-                return Err(Outcome::End(termination));
-            }
-        }
-        if norm == 0.0 {
-            return Err(Outcome::NoStep(Failure::NoDecrease));
-        }
-        let damping = self.state.damping;
-        let left = options.stopping.max_products.saturating_sub(self.tally.calls.get().products);
-        if self.state.preconditioner.next_products(x.len()) <= left {
-            self.tally.learning(self.state.preconditioner.learn(objective, x, &drawn.curvature, damping));
-        }
-        if drawn.curvature.len() == drawn.gradient.len() {
-            return self.solve(&at, &batch, &batch, Point { x, drawn, value, curvature_value: value, limits });
-        }
-        let curvature_batch = objective.batch(&drawn.curvature);
-        let curvature_at = curvature_batch.expand(x);
-        let curvature_value = if options.acceptance_batch == AcceptanceBatch::Curvature {
-            self.tally.value(drawn.curvature.len());
-            curvature_at.value()
-        } else {
-            value
-        };
-        self.solve(&curvature_at, &batch, &curvature_batch, Point { x, drawn, value, curvature_value, limits })
-    }
-
-    /// Has the method find a step.
-    fn solve(
-        &mut self,
-        at: &impl Expansion<T>,
-        batch: &impl Objective<T>,
-        curvature_batch: &impl Objective<T>,
-        Point { x, drawn, value, curvature_value, limits }: Point<'_, T>,
-    ) -> std::result::Result<Accepted, Outcome> {
-        let (objective, options, tally) = (self.objective, self.options, &self.tally);
-        let before = match options.acceptance_batch {
-            AcceptanceBatch::Gradient => value,
-            AcceptanceBatch::Curvature => curvature_value,
-            AcceptanceBatch::All => self.state.value.unwrap_or_else(|| whole_value(objective, tally, limits, x)),
-        };
-        // Where no further value is allowed a trial counts as not finite; one is kept for the end of the run.
-        let allowed = || {
-            limits.note(batch.take_error().or_else(|| curvature_batch.take_error()));
-            limits.allow_value(tally.calls.get() + Counts { values: 1, ..Counts::default() })
-        };
-        let value_at = |x: &[T]| match options.acceptance_batch {
-            _ if !allowed() => f64::NAN,
-            AcceptanceBatch::Gradient => {
-                tally.value(drawn.gradient.len());
-                batch.value(x)
-            }
-            AcceptanceBatch::Curvature => {
-                tally.value(drawn.curvature.len());
-                curvature_batch.value(x)
-            }
-            AcceptanceBatch::All if drawn.whole() => {
-                tally.value(drawn.gradient.len());
-                batch.value(x)
-            }
-            AcceptanceBatch::All => whole_value(objective, tally, limits, x),
-        };
-        let more = || {
-            limits.note(batch.take_error().or_else(|| curvature_batch.take_error()));
-            limits.allow_products(tally.calls.get(), 1)
-        };
-        let learned = &self.state.preconditioner;
-        let operator = Metered {
-            at,
-            damping: self.state.damping,
-            samples: drawn.curvature.len(),
-            tally,
-            structural: Cell::new(false),
-            record: self.record.as_ref(),
-        };
-        // A further product, where one is allowed.
-        let undamped = |step: &[T], curvature: f64| {
-            if !operator.structural.get() || !more() {
-                return curvature;
-            }
-            let mut product = self.product.borrow_mut();
-            product.resize(step.len(), T::zero());
-            tally.product(drawn.curvature.len());
-            at.apply(step, &mut product);
-            kernels::dot(step, &product)
-        };
-        let here = CurrentPoint {
-            operator: &operator,
-            structural: &operator.structural,
-            undamped: &undamped,
-            precondition: &|damping, r| {
-                let _ = learned.precondition(damping, r) || at.precondition(damping, r);
-            },
-            x,
-            gradient: &self.gradient,
-            value: before,
-            value_at: &value_at,
-            more: &more,
-        };
-        let mut damping = self.state.damping;
-        let (step, trial) = (&mut self.state.step, &mut self.trial);
-        let proposed = match (&mut self.inner, &options.method) {
-            (SolverState::SubspaceDescent(space), StepMethod::SubspaceDescent(method)) => {
-                let proposed = space.propose(&here, method, drawn.curvature_whole(), &mut damping, step, trial);
-                self.state.asymmetry = self.state.asymmetry.max(space.asymmetry());
-                proposed
-            }
-            (SolverState::ConjugateGradients(cg), StepMethod::ConjugateGradients(method)) => {
-                conjugate_gradients::propose(cg, &here, method, &mut damping, step, trial)
-            }
-            _ => unreachable!("made for this method"),
-        };
-        self.state.damping = damping;
-        if let Some(record) = &mut self.record {
-            self.state.preconditioner.learn_products(record.get_mut());
-            record.get_mut().clear();
-        }
-        proposed.map_err(Outcome::NoStep)
-    }
-
     /// The tests of convergence, where the gradient is that of the whole set.
-    fn converged(&self, norm: f64, reference: f64) -> Option<Termination> {
+    pub(super) fn converged(&self, norm: f64, reference: f64) -> Option<Termination> {
         let (stopping, state) = (&self.options.stopping, &self.state);
         if norm <= stopping.gradient_tolerance::<T>(reference) {
             return Some(Termination::GradientTolerance);
@@ -364,7 +220,13 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Run<T> f
     type Report = Report<T>;
 
     /// One iteration. Calls after the end say so again, or go on where a limit was raised.
-    fn iterate(&mut self) -> Result<Option<Termination>> {
+    fn iterate_with(
+        &mut self,
+        observer: &mut dyn FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+    ) -> Result<Option<Termination>> {
+        if space::agree([observer(&self.progress()).is_break()]) == [true] {
+            return Ok(Some(Termination::Observer));
+        }
         let limits = self.limits();
         let termination = self.limit(&limits).or_else(|| self.attempt(&limits));
         self.end_part(&limits);
@@ -384,6 +246,12 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Run<T> f
             seconds: state.seconds,
             last: state.history.last(),
         }
+    }
+
+    #[cfg(feature = "serde")]
+    fn save(&self) -> RunState {
+        let dimensions = [self.objective.dim(), self.objective.samples()];
+        RunState::new::<T>(&Named::<P>::default(), dimensions, &(&self.state, &self.gradient))
     }
 
     /// Ends the run: computes f(x) on the whole set, unless it is known, and reports the best point, or where the run
@@ -415,6 +283,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Run<T> f
             termination,
             seconds: state.seconds,
             error: limits.error(),
+            reductions: self.reductions,
             memory_numbers: dim * (5 + inner + usize::from(!self.product.borrow().is_empty())),
             asymmetry: state.asymmetry,
             steps: state.history.len(),
@@ -435,20 +304,4 @@ pub(super) fn whole_value<T>(objective: &impl SampledObjective<T>, tally: &Tally
         value
     };
     all.chunks(PART).map(value).sum::<f64>() / samples as f64
-}
-
-/// Where an iteration starts.
-struct Point<'a, T> {
-    x: &'a [T],
-    drawn: &'a Drawn,
-    /// f(x) on the gradient batch, and on the curvature batch if steps are judged there.
-    value: f64,
-    curvature_value: f64,
-    limits: &'a Limits<'a>,
-}
-
-/// What else an iteration can come to.
-enum Outcome {
-    End(Termination),
-    NoStep(Failure),
 }

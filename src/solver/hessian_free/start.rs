@@ -6,11 +6,15 @@ use std::ops::ControlFlow;
 use super::drawn::Drawn;
 use super::options::{HessianFree, StepMethod};
 use super::run::{HessianFreeRun, SolverState, whole_value};
-use super::state::HessianFreeState;
+#[cfg(feature = "serde")]
+use super::state::Named;
+use super::state::State;
 use super::subspace_descent::SubspaceStep;
 use super::tally::Tally;
-use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension};
-use crate::control::{Batches, Progress, Report, Run, Termination};
+use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension, space};
+#[cfg(feature = "serde")]
+use crate::control::RunState;
+use crate::control::{Batches, Progress, Report, Run};
 use crate::curvature::{LearnedPreconditioner, ProductRecord};
 use crate::operator::{Counts, SampledObjective};
 use crate::step::BacktrackingCg;
@@ -35,23 +39,14 @@ impl HessianFree {
         objective: &S,
         preconditioner: P,
         x0: &[T],
-        mut observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+        observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
     ) -> Result<Report<T>>
     where
         T: Scalar,
         S: SampledObjective<T>,
         P: LearnedPreconditioner<T, S>,
     {
-        let mut run = self.start(objective, preconditioner, x0)?;
-        let termination = loop {
-            if observer(&run.progress()).is_break() {
-                break Termination::Observer;
-            }
-            if let Some(termination) = run.iterate()? {
-                break termination;
-            }
-        };
-        Ok(run.finish(termination))
+        self.start(objective, preconditioner, x0)?.complete_with(observer)
     }
 
     /// Starts a run. Computes f(x₀) on the whole set.
@@ -73,10 +68,10 @@ impl HessianFree {
         check_positive_dimension("the objective's dimension", dim)?;
         check_positive_dimension("the objective's samples", samples)?;
         check_length("x0", x0, dim)?;
-        check_finite("x0", x0)?;
+        space::accepted(check_finite("x0", x0))?;
         self.check()?;
         let size = self.gradient_batch.size(0, samples);
-        let state = HessianFreeState {
+        let state = State {
             x: x0.to_vec(),
             step: vec![T::zero(); dim],
             damping: self.damping,
@@ -98,7 +93,7 @@ impl HessianFree {
             asymmetry: 0.0,
             history: vec![],
         };
-        let mut run = self.resume(objective, state)?;
+        let mut run = self.go_on(objective, state)?;
         let limits = run.limits();
         if limits.allow_value(run.tally.calls.get()) {
             let value = whole_value(objective, &run.tally, &limits, &run.state.x);
@@ -109,17 +104,26 @@ impl HessianFree {
         Ok(run)
     }
 
-    /// Goes on from a saved state. With the same options, objective and number type the trajectory is bitwise that of the
-    /// run that was not interrupted; with other options the run goes on under those.
+    /// Goes on from where a run was saved. With the same options, objective and number type the trajectory is bitwise that of
+    /// the run that was not interrupted; with other options the run goes on under those.
     ///
     /// # Errors
-    /// If the state belongs to an objective with another dimension, number of samples or shape of its preconditioner, or
-    /// an option or a number of the state is out of its range.
-    pub fn resume<'r, T, S, P>(
-        &'r self,
-        objective: &'r S,
-        state: HessianFreeState<T, P>,
-    ) -> Result<HessianFreeRun<'r, T, S, P>>
+    /// For the state of another solver or preconditioner, version of the library, number type, dimension or number of samples,
+    /// a preconditioner of another shape, or an option out of its range.
+    #[cfg(feature = "serde")]
+    pub fn resume<'r, T, S, P>(&'r self, objective: &'r S, state: &RunState) -> Result<HessianFreeRun<'r, T, S, P>>
+    where
+        T: Scalar,
+        S: SampledObjective<T>,
+        P: LearnedPreconditioner<T, S>,
+    {
+        let dimensions = [objective.dim(), objective.samples()];
+        let (state, gradient) = state.parts::<T, (State<T, P>, Vec<T>)>(&Named::<P>::default(), dimensions)?;
+        Ok(HessianFreeRun { gradient, ..self.go_on(objective, state)? })
+    }
+
+    /// The run in this state.
+    fn go_on<'r, T, S, P>(&'r self, objective: &'r S, state: State<T, P>) -> Result<HessianFreeRun<'r, T, S, P>>
     where
         T: Scalar,
         S: SampledObjective<T>,
@@ -127,7 +131,6 @@ impl HessianFree {
     {
         self.check()?;
         let dim = objective.dim();
-        state.check(dim, objective.samples())?;
         state.preconditioner.fits(objective)?;
         let inner = match self.method {
             StepMethod::SubspaceDescent(method) => {
@@ -152,6 +155,7 @@ impl HessianFree {
             product: RefCell::default(),
             drawn: Drawn::default(),
             error: None,
+            reductions: 0,
             record,
         })
     }

@@ -15,12 +15,13 @@ mod stationarity;
 mod trial;
 
 use crate::base::{
-    CallbackError, Error, Result, Scalar, SplitMix64, check_finite, check_length, check_positive_dimension, kernels,
-    space,
+    CallbackError, Error, Result, Scalar, SplitMix64, check_finite, check_positive_dimension, kernels, space,
 };
-use crate::control::{DescentRun, Globalisation, LeastSquaresReport, LocalProblem, Oracle, Report, Stopping};
+use crate::control::{
+    DescentRun, Globalisation, Identity, LeastSquaresReport, LocalProblem, Oracle, Report, Start, Stopping,
+};
 use crate::curvature::{LeastCurvature, LeastSquares, LossSum, RobustLoss, Weighted, Weights};
-use crate::operator::{CountedModel, Counts, LinearMap, Model};
+use crate::operator::{CountedModel, Counts, LinearMap, Model, Units};
 use crate::step::GaussNewtonSteps;
 
 pub(super) use path::GaussNewtonPath;
@@ -44,16 +45,17 @@ pub enum Scaling {
 
 /// What the solvers have in common.
 pub(super) struct Settings<'s> {
+    pub solver: &'s dyn Identity,
     pub stopping: &'s Stopping,
     pub scaling: Scaling,
     pub acceleration: bool,
 }
 
-/// Starts a descent on ½ Σ ρ(‖r_b‖²) from `x0`.
+/// Starts a descent on ½ Σ ρ(‖r_b‖²).
 pub(super) fn start<'r, T, M, L, G>(
     fit: &'r LeastSquares<T, M, L>,
-    x0: &[T],
-    Settings { stopping, scaling, acceleration }: Settings<'r>,
+    at: Start<'_, T>,
+    Settings { solver, stopping, scaling, acceleration }: Settings<'r>,
     source: GaussNewtonPath<T>,
     globalisation: G,
 ) -> Result<DescentRun<'r, T, Residuals<'r, T, M, L>, G>>
@@ -64,16 +66,18 @@ where
     G: Globalisation,
 {
     let (m, n) = (fit.model().output_dim(), fit.model().dim());
-    check_positive_dimension("the number of parameters", n)?;
-    check_positive_dimension("the number of residuals", m)?;
-    check_length("x0", x0, n)?;
-    check_finite("x0", x0)?;
-    fit.bounds().map_or(Ok(()), |bounds| bounds.check(x0))?;
-    stopping.check()?;
+    let check = || {
+        check_positive_dimension("the number of parameters", n)?;
+        check_positive_dimension("the number of residuals", m)?;
+        at.check(n)?;
+        at.point().zip(fit.bounds()).map_or(Ok(()), |(x0, bounds)| bounds.check(x0))?;
+        stopping.check()
+    };
+    space::accepted(check())?;
     let weighs = !fit.loss().is_identity();
     let oracle = Residuals { fit, model: CountedModel::new(fit.model()), scaling, acceleration };
     let state = FitState::new(m, n, source, LossSum::new(m, fit.block(), weighs));
-    DescentRun::start(oracle, (state, Weights::new(m, fit.block(), weighs)), globalisation, x0, stopping)
+    DescentRun::start(oracle, (state, Weights::new(m, fit.block(), weighs)), globalisation, at, (solver, stopping))
 }
 
 /// The residuals and how they count.
@@ -85,6 +89,7 @@ pub(super) struct Residuals<'f, T, M, L> {
 }
 
 /// What a fit keeps from point to point.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct FitState<T> {
     source: GaussNewtonPath<T>,
     sum: LossSum,
@@ -148,10 +153,26 @@ impl<T: Scalar> FitState<T> {
 impl<T: Scalar, M: Model<T>, L: RobustLoss> Oracle<T> for Residuals<'_, T, M, L> {
     type State = FitState<T>;
     type Frame = Weights<T>;
+    type Calls = (Counts, Units);
     type Report = LeastSquaresReport<T>;
 
     fn counts(&self) -> Counts {
         self.model.counts()
+    }
+
+    #[cfg(feature = "serde")]
+    fn dimensions(&self) -> [usize; 2] {
+        [self.fit.model().dim(), self.fit.model().output_dim()]
+    }
+
+    #[cfg(feature = "serde")]
+    fn calls(&self) -> impl serde::Serialize + '_ {
+        self.model.calls()
+    }
+
+    #[cfg(feature = "serde")]
+    fn resume(&mut self, calls: (Counts, Units)) {
+        self.model.resume(calls);
     }
 
     fn take_error(&self) -> Option<CallbackError> {

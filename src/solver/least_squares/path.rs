@@ -1,6 +1,6 @@
 //! Which path solves a least-squares loop: dense factors or a Golub–Kahan space, chosen at the first point.
 
-use crate::base::{Scalar, space};
+use crate::base::{Result, Scalar, space};
 use crate::operator::LinearMap;
 use crate::step::{
     Accuracy, DenseLeastSquares, ENTRY_COST, GaussNewtonSteps, GolubKahan, InnerSolver, InnerStop, Solution,
@@ -13,6 +13,7 @@ const FORMING_LIMIT: usize = 100;
 /// Numbers that a formed J, and JᵀJ, may have (64 MiB in `f64`).
 const NUMBERS: usize = 1 << 23;
 
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum Path<T> {
     Dense(DenseLeastSquares<T>),
     Krylov(GolubKahan<T>),
@@ -20,6 +21,7 @@ enum Path<T> {
 }
 
 /// Steps on the path that fits the first Jacobian.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GaussNewtonPath<T> {
     m: usize,
     n: usize,
@@ -30,8 +32,14 @@ pub struct GaussNewtonPath<T> {
 
 impl<T: Scalar> GaussNewtonPath<T> {
     /// For m residuals and n parameters; `columns` is how many right vectors the Krylov path may store.
-    pub fn new(m: usize, n: usize, inner: InnerSolver, columns: usize) -> Self {
-        GaussNewtonPath { m, n, inner, columns, path: None }
+    ///
+    /// # Errors
+    /// For the dense path, where nobody has all rows.
+    pub fn new(m: usize, n: usize, inner: InnerSolver, columns: usize) -> Result<Self> {
+        if inner == InnerSolver::Dense {
+            space::check_whole_residuals("InnerSolver::Dense")?;
+        }
+        Ok(GaussNewtonPath { m, n, inner, columns, path: None })
     }
 
     /// For a model of residual blocks.

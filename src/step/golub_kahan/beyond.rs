@@ -27,6 +27,7 @@ pub struct Space<'a, T> {
 }
 
 /// LSMR beyond the memory, with vectors of its own.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Beyond<T> {
     pub process: Bidiagonalization<T>,
     pub lsmr: Lsmr<T>,

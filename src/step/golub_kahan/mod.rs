@@ -41,6 +41,7 @@ const UNLIKE: f64 = 1e-6;
 
 /// Where the space stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 enum State {
     /// A point was entered; there is no direction yet.
     Entered,
@@ -56,6 +57,7 @@ enum State {
 
 /// The space, and the solution last asked for. Storage: 2m + (5 + capacity)n numbers, one vector of n more where the norms of
 /// J's columns are not known; LSMR takes 2m + 9n more.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GolubKahan<T> {
     capacity: usize,
     /// min(m, n).

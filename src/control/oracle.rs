@@ -1,0 +1,173 @@
+//! What a descent asks of the problem, at any point and at the one where it is.
+
+use super::convergence::Promise;
+use super::globalisation::{Globalisation, Trial};
+use super::track::{Pending, Track};
+use super::{Judgement, Limits, Report, Stopping, Termination};
+use crate::base::{CallbackError, Result, Scalar, Stored};
+use crate::operator::Counts;
+use crate::step::{InnerStop, Solution};
+
+/// A number, or why the run is over.
+pub(crate) type Outcome<V> = std::result::Result<V, Termination>;
+
+/// What is descended on, and where steps come from.
+pub(crate) trait Oracle<T: Scalar> {
+    /// What it keeps from point to point.
+    type State: Stored;
+    /// What it keeps of the point where the run is, while it is looked at.
+    type Frame;
+    /// What is saved of its calls.
+    type Calls: Stored;
+    /// What a run reports.
+    type Report;
+
+    /// Calls so far.
+    fn counts(&self) -> Counts;
+
+    /// The numbers of unknowns and of residuals.
+    #[cfg(feature = "serde")]
+    fn dimensions(&self) -> [usize; 2];
+
+    /// What it has to be told, to go on as this one.
+    #[cfg(feature = "serde")]
+    fn calls(&self) -> impl serde::Serialize + '_;
+
+    /// Goes on from there.
+    #[cfg(feature = "serde")]
+    fn resume(&mut self, calls: Self::Calls);
+
+    /// The error of a callback, if one has failed.
+    fn take_error(&self) -> Option<CallbackError>;
+
+    /// f(x₀).
+    ///
+    /// # Errors
+    /// Where it cannot be evaluated.
+    fn first_value(&self, x: &[T], state: &mut Self::State) -> Result<f64>;
+
+    /// Prepares the frame for the point where the run is.
+    fn frame(&self, state: &Self::State, frame: &mut Self::Frame);
+
+    /// The problem at x.
+    fn place<'a>(&'a self, frame: &'a Self::Frame, x: &'a [T]) -> impl LocalProblem<T, Self> + 'a;
+
+    /// r(x), for least squares.
+    fn residual(_state: &Self::State) -> Option<&[T]> {
+        None
+    }
+
+    /// Storage in numbers, beside the vectors of the loop.
+    fn numbers(state: &Self::State, frame: &Self::Frame) -> usize;
+
+    /// What is reported beside what all runs report; `measure` is that of the [`Track`], and `elsewhere` says that the
+    /// report is of the best point, which was left.
+    fn report(state: Self::State, measure: f64, elsewhere: bool, report: Report<T>) -> Self::Report;
+}
+
+/// What became of the gradient at a new point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// It is written.
+    Finite,
+    /// It is not finite.
+    NotFinite,
+    /// The run came back to this point, where it is known.
+    Known,
+}
+
+/// What a small gradient is worth.
+pub(crate) enum Confirmation {
+    /// A minimum, as far as can be told.
+    Minimum,
+    /// The run is over for another reason.
+    End(Termination),
+    /// A saddle: `other_x` has this lower value.
+    Lower(f64),
+}
+
+/// A descent's problem at a point: what can be asked there. Vectors and numbers of the run are in the [`Track`].
+pub(crate) trait LocalProblem<T: Scalar, O: Oracle<T> + ?Sized> {
+    /// Products that [`enter`](Self::enter) makes at most.
+    fn entry_cost(&self, _state: &O::State) -> usize {
+        0
+    }
+
+    /// track.new_gradient ← ∇f(x).
+    fn enter(&self, state: &mut O::State, track: &mut Track<T>, back: bool) -> Entry;
+
+    /// Measures the gradient, which is track.gradient now: its norm, and whether x is stationary.
+    fn assess(&self, state: &mut O::State, track: &mut Track<T>, limits: &Limits<'_>);
+
+    /// f(x) after the step that led here.
+    fn value(&self, _state: &mut O::State, trial: &Trial) -> f64 {
+        trial.after
+    }
+
+    /// The lowest Ritz value at the point before.
+    fn lowest_ritz_value(&self, _state: &mut O::State) -> f64 {
+        f64::NAN
+    }
+
+    /// Learns from a step that was taken, after so many that were rejected; y = g₊ − g is track.new_gradient.
+    fn learn(&self, state: &mut O::State, track: &mut Track<T>, pending: &Pending, rejected: usize);
+
+    /// Whether the gradient is within the tolerance.
+    fn converged(&self, state: &O::State, track: &Track<T>, stopping: &Stopping) -> bool;
+
+    /// Looks closer at a point that is about to be called converged.
+    fn confirm(&self, state: &mut O::State, track: &mut Track<T>, limits: &Limits<'_>) -> Confirmation;
+
+    /// The solution to the globalisation's subproblem: track.step ← δ, track.other_x ← x + δ. Without `grow` it is found from
+    /// what is there, and the same subproblem has the same solution.
+    fn propose(
+        &self,
+        state: &mut O::State,
+        track: &mut Track<T>,
+        globalisation: &mut impl Globalisation,
+        limits: &Limits<'_>,
+        grow: bool,
+    ) -> Outcome<(Solution, InnerStop)>;
+
+    /// What the model still promises with this solution, if it is convex as far as is known.
+    fn promise(&self, _state: &mut O::State, _solution: &Solution, _inner: InnerStop) -> Option<Promise> {
+        None
+    }
+
+    /// The next solutions at this point are to leave next to nothing of the gradient.
+    fn be_accurate(&self, _state: &mut O::State) {}
+
+    /// Evaluates f at track.other_x and compares it with what the solution predicts.
+    fn judge(
+        &self,
+        state: &mut O::State,
+        track: &mut Track<T>,
+        globalisation: &impl Globalisation,
+        limits: &Limits<'_>,
+        solution: Solution,
+    ) -> Outcome<(Trial, Judgement)>;
+
+    /// Whether, after the first try, a step may be lengthened, and the space enlarged for a shorter one.
+    fn elastic(&self) -> bool {
+        true
+    }
+
+    /// Whether a rejected step will be replaced by one that knows more, and is not to be shortened.
+    fn knows_better(&self, _state: &O::State) -> bool {
+        false
+    }
+
+    /// A step was rejected.
+    fn rejected(&self, _state: &mut O::State) {}
+
+    /// The largest relative difference between uᵀMv and vᵀMu met at this point.
+    fn asymmetry(&self, _state: &O::State) -> f64 {
+        0.0
+    }
+
+    /// The run has just left the best point that it has seen.
+    fn leave_best(&self, _state: &mut O::State) {}
+
+    /// The run goes to track.other_x, or back.
+    fn leave(&self, _state: &mut O::State) {}
+}

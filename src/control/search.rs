@@ -1,0 +1,175 @@
+//! The search for a step from a point: trials, shortened and lengthened, and whether there is anything left to gain.
+
+use super::convergence::{Measures, Promise};
+use super::globalisation::{Globalisation, Trial};
+use super::oracle::{LocalProblem, Oracle, Outcome};
+use super::track::Pending;
+use super::visit::{MOST_ROUNDING_STEPS, Visit};
+use super::{EqualRatios, Evaluation, Judgement, Termination};
+use crate::base::{Scalar, kernels};
+use crate::step::{InnerStop, Solution};
+
+/// Times that one step may be lengthened: 2²⁰ times the first.
+const MOST_LENGTHENINGS: usize = 20;
+/// Rejections of one step, each at least halving it, after which it is given up.
+const MOST_REJECTIONS: usize = 200;
+/// λ‖δ‖² as a share of −gᵀδ, the sum of it and δᵀMδ, up to which a step counts as the model's minimum.
+const HELD_BACK: f64 = 0.1;
+/// Steps within which a run may turn out to have been started at a minimum, which is worth an accurate look.
+const RESTART: usize = 2;
+
+impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_, '_, T, O, P, G> {
+    /// Parts 1 and 2: finds a step that decreases f, or says why there is none.
+    pub(super) fn find_step(&mut self) -> Outcome<()> {
+        if self.track.rounding_steps >= MOST_ROUNDING_STEPS || self.track.rejected >= MOST_REJECTIONS {
+            return Err(self.stalled(Termination::Stalled));
+        }
+        // A good trial and its Δ, σ or α, while a longer step is tried.
+        let mut longer_than: Option<(Trial, f64)> = None;
+        let (mut lengthened, mut first) = (0, true);
+        let mut ratios = EqualRatios::new(T::epsilon_f64(), kernels::norm(self.x));
+        loop {
+            let tried = match self.limit() {
+                Some(limit) => Err(limit),
+                None => self.try_step(lengthened == 0 && (first || self.place.elastic())),
+            };
+            first = false;
+            let (trial, verdict, inner) = match (tried, longer_than) {
+                (Ok(tried), _) => tried,
+                (Err(termination @ (Termination::Unbounded | Termination::CallbackFailed)), _) => {
+                    return Err(termination);
+                }
+                (Err(_), Some((shorter, control))) => return self.settle(shorter, control),
+                (Err(termination), None) => return Err(termination),
+            };
+            let control = self.globalisation.control(&trial);
+            let near = self.globalisation.most_divergence().is_none_or(|most| trial.divergence <= most);
+            let good = match verdict {
+                _ if !near => false,
+                Judgement::Rounding => longer_than.is_none(),
+                Judgement::Ratio(_) => self.globalisation.acceptable(&trial),
+            };
+            if let Some((shorter, its_control)) = longer_than
+                && !(good && trial.after < shorter.after)
+            {
+                return self.settle(shorter, its_control);
+            }
+            if good {
+                if trial.after == f64::NEG_INFINITY {
+                    return Err(Termination::Unbounded);
+                }
+                // A step that led to no finite gradient was shortened and is not lengthened again.
+                let may_be_longer =
+                    verdict != Judgement::Rounding && self.track.not_finite != Some(Evaluation::Gradient);
+                let try_longer = may_be_longer && lengthened < MOST_LENGTHENINGS && self.place.elastic();
+                if try_longer && self.globalisation.lengthen(&trial) {
+                    longer_than = Some((trial, control));
+                    lengthened += 1;
+                    continue;
+                }
+                self.track.pending = Some(Pending { trial, verdict, inner, control });
+                return Ok(());
+            }
+            if ratios.reject(trial.ratio, trial.norm()) {
+                return Err(self.stalled(Termination::InconsistentGradient));
+            }
+            self.reject(&trial, Evaluation::Value);
+            let step_norm = kernels::norm(&self.track.step);
+            if self.track.rejected >= MOST_REJECTIONS || step_norm <= T::epsilon_f64() * 0.01 * kernels::norm(self.x) {
+                return Err(self.stalled(Termination::Stalled));
+            }
+        }
+    }
+
+    /// Makes a step and evaluates f at its end.
+    fn try_step(&mut self, grow: bool) -> Outcome<(Trial, Judgement, InnerStop)> {
+        let proposed = self.place.propose(self.state, self.track, self.globalisation, self.limits, grow);
+        self.limits.note(self.oracle.take_error());
+        let interruption = self.limits.interruption();
+        if interruption == Some(Termination::CallbackFailed) {
+            return Err(Termination::CallbackFailed);
+        }
+        let (mut solution, mut inner) = match proposed {
+            Ok(proposed) => proposed,
+            Err(termination) => return Err(self.limit().unwrap_or(termination)),
+        };
+        if let Some(interruption) = interruption {
+            return Err(interruption);
+        }
+        if grow && self.settled(&mut solution, &mut inner) {
+            return Err(Termination::GradientTolerance);
+        }
+        let judged = self.place.judge(self.state, self.track, self.globalisation, self.limits, solution);
+        judged.map(|(trial, verdict)| (trial, verdict, inner))
+    }
+
+    /// Whether the model's minimum is where the run is. Where that seems so from a solution that leaves much of the gradient,
+    /// a more accurate one is asked for.
+    fn settled(&mut self, solution: &mut Solution, inner: &mut InnerStop) -> bool {
+        if *inner == InnerStop::Remembered || !self.seems_settled(solution, *inner, true) {
+            return self.seems_settled(solution, *inner, false);
+        }
+        if !matches!(inner, InnerStop::Exhausted | InnerStop::Dense | InnerStop::NotFinite) {
+            if self.track.steps() > RESTART {
+                return self.seems_settled(solution, *inner, false);
+            }
+            self.place.be_accurate(self.state);
+            let proposed = self.place.propose(self.state, self.track, self.globalisation, self.limits, true);
+            let Ok(accurate) = proposed else { return false };
+            (*solution, *inner) = accurate;
+        }
+        self.seems_settled(solution, *inner, true)
+    }
+
+    pub(super) fn gradient_small(&self) -> bool {
+        let tolerance = self.limits.stopping().gradient_tolerance::<T>(self.track.reference_gradient_norm);
+        self.track.gradient_norm <= tolerance
+    }
+
+    fn seems_settled(&mut self, solution: &Solution, inner: InnerStop, accurate: bool) -> bool {
+        let (track, stopping) = (&*self.track, self.limits.stopping());
+        let gradient_small = self.gradient_small();
+        if inner == InnerStop::NotFinite {
+            return gradient_small; // there is nothing else to go by
+        }
+        // A step that is held back is not the model's minimum.
+        let held_back = solution.shift * solution.norm * solution.norm > HELD_BACK * -solution.slope;
+        if held_back || solution.on_boundary && solution.shift == 0.0 {
+            return false;
+        }
+        let Some(promise) = self.place.promise(self.state, solution, inner) else { return false };
+        let position = kernels::norm(self.x);
+        let measures = Measures {
+            epsilon: T::epsilon_f64(),
+            tolerance: stopping.relative_tolerance::<T>(),
+            gradient_norm: track.gradient_norm,
+            first_gradient_norm: track.initial_gradient_norm,
+            gradient_small,
+            value: track.value,
+            gained: track.initial_value - track.value,
+            position,
+            farthest: track.farthest.max(position),
+        };
+        self.track.farthest = measures.farthest;
+        measures.settle(Promise { accurate, ..promise })
+    }
+
+    /// Comes back to a trial that was better than the longer one after it; the model gives the step again for nothing.
+    fn settle(&mut self, trial: Trial, control: f64) -> Outcome<()> {
+        self.globalisation.restore(control);
+        let (_, inner) = self.place.propose(self.state, self.track, self.globalisation, self.limits, false)?;
+        let verdict = Judgement::Ratio(trial.ratio);
+        self.track.pending = Some(Pending { trial, verdict, inner, control });
+        Ok(())
+    }
+
+    /// Counts a step that failed and shortens the next. A remembered step that failed is not shortened: products at
+    /// this point will say more.
+    pub(super) fn reject(&mut self, trial: &Trial, evaluation: Evaluation) {
+        self.track.rejected(trial, evaluation);
+        if !self.place.knows_better(self.state) {
+            self.globalisation.shorten(trial);
+        }
+        self.place.rejected(self.state);
+    }
+}

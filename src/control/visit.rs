@@ -1,0 +1,208 @@
+//! One visit to a point: the gradient there, what it says of the step that led there, and whether the run is over.
+
+use std::ops::ControlFlow;
+
+use super::globalisation::Globalisation;
+use super::oracle::{Confirmation, Entry, LocalProblem, Oracle, Outcome};
+use super::track::Track;
+use super::{Evaluation, Judgement, Limits, Progress, Termination};
+use crate::base::{Error, Result, Scalar, check_finite, kernels, space};
+
+/// Steps in a row, within rounding of f, that do not lower the gradient.
+pub(super) const MOST_ROUNDING_STEPS: usize = 4;
+
+/// What to do at a point.
+pub(super) enum Arrival {
+    /// Look for a step from here.
+    Stay,
+    /// Go to `other_x`.
+    Move,
+    /// The end; at `other_x`, if it is to go back there.
+    End { termination: Termination, back: bool },
+}
+
+/// One visit to a point.
+pub(super) struct Visit<'v, 'r, T: Scalar, O: Oracle<T>, P, G> {
+    pub oracle: &'v O,
+    pub place: P,
+    pub state: &'v mut O::State,
+    pub globalisation: &'v mut G,
+    pub track: &'v mut Track<T>,
+    pub limits: &'v Limits<'r>,
+    pub x: &'v [T],
+}
+
+impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_, '_, T, O, P, G> {
+    pub(super) fn limit(&self) -> Option<Termination> {
+        self.limits.note(self.oracle.take_error());
+        self.limits.reached(self.track.steps(), self.oracle.counts())
+    }
+
+    /// Part 3: takes up the gradient at x, judges the step that led there and learns from it; then asks whether the run
+    /// is over.
+    pub(super) fn arrive(&mut self, observer: &mut dyn FnMut(&Progress<'_, T>) -> ControlFlow<()>) -> Result<Arrival> {
+        let counts = self.oracle.counts();
+        let pending = self.track.pending.take();
+        let back = pending.is_none() && !self.track.gradient_norm.is_nan();
+        if let Some(termination @ (Termination::CallbackFailed | Termination::Cancelled | Termination::MaxGradients)) =
+            self.limit()
+        {
+            return Ok(Arrival::End { termination, back: pending.is_some() });
+        }
+        let cost = self.place.entry_cost(self.state);
+        if cost > 0 && !self.limits.allow_products(counts, cost) {
+            let termination = self.limit().unwrap_or(Termination::MaxProducts);
+            return Ok(Arrival::End { termination, back: pending.is_some() });
+        }
+        let entry = self.place.enter(self.state, self.track, back);
+        if self.limits.fails(self.oracle.take_error()) {
+            let termination = Termination::CallbackFailed;
+            return Ok(Arrival::End { termination, back: pending.is_some() });
+        }
+        match pending {
+            None if back && entry == Entry::NotFinite => {
+                return Ok(Arrival::End { termination: Termination::NotFinite(Evaluation::Gradient), back: false });
+            }
+            None => {
+                // At x₀, beside a saddle that was left, or back from a step that failed.
+                let saddle = self.track.left_saddle.take();
+                if let (Some(value), Entry::NotFinite) = (saddle, entry) {
+                    (self.track.value, self.track.gradient_norm) = (value, 0.0);
+                    let termination = Termination::NotFinite(Evaluation::Gradient);
+                    return Ok(Arrival::End { termination, back: true });
+                }
+                if entry != Entry::Known {
+                    self.first_gradient(entry)?;
+                    self.place.assess(self.state, self.track, self.limits);
+                    self.track.first_gradient_norm(saddle.is_none() && !back);
+                }
+                if back {
+                    let over = self.track.ended.take().and_then(|_| self.finished());
+                    return Ok(over.map_or(Arrival::Stay, |termination| Arrival::End { termination, back: false }));
+                }
+            }
+            Some(mut pending) => {
+                if entry == Entry::NotFinite {
+                    pending.trial.ratio = f64::NEG_INFINITY;
+                    self.reject(&pending.trial, Evaluation::Gradient);
+                    return Ok(self.go_back());
+                }
+                let track = &mut *self.track;
+                if pending.verdict == Judgement::Rounding {
+                    let slopes =
+                        kernels::dot(&track.gradient, &track.step) + kernels::dot(&track.new_gradient, &track.step);
+                    pending.trial.ratio = -0.5 * slopes / pending.trial.predicted;
+                }
+                let before = (track.measure, track.gradient_norm, track.stationary);
+                std::mem::swap(&mut track.gradient, &mut track.new_gradient);
+                self.place.assess(self.state, track, self.limits);
+                if pending.verdict == Judgement::Rounding && track.measure > before.0 && pending.trial.ratio <= 0.0 {
+                    std::mem::swap(&mut track.gradient, &mut track.new_gradient);
+                    (track.measure, track.gradient_norm, track.stationary) = before;
+                    track.rounding_steps += 1;
+                    self.reject(&pending.trial, Evaluation::Value);
+                    self.track.not_finite = None;
+                    return Ok(self.go_back());
+                }
+                // From here on `new_gradient` holds the change y.
+                let track = &mut *self.track;
+                track.asymmetry = track.asymmetry.max(self.place.asymmetry(self.state));
+                track.gradient_norm_before = before.1;
+                let rejected = track.rejected;
+                let value = self.place.value(self.state, &pending.trial);
+                let (norm, lowest) = (kernels::norm(&track.step), self.place.lowest_ritz_value(self.state));
+                if track.arrived(&pending, value, norm, counts.all_products(), lowest) {
+                    self.place.leave_best(self.state);
+                }
+                kernels::axpby(1.0, &track.gradient, -1.0, &mut track.new_gradient);
+                self.place.learn(self.state, track, &pending, rejected);
+                self.globalisation.taken(&pending.trial);
+            }
+        }
+        self.track.products_before = counts.all_products();
+        self.track.least_measure = self.track.least_measure.min(self.track.measure);
+        let progress = self.track.progress(self.x, self.oracle.counts(), self.limits.seconds());
+        let stop = observer(&Progress { residual: O::residual(self.state), ..progress }).is_break();
+        let [stop] = space::agree([stop]);
+        let termination = match self.finished() {
+            Some(Termination::GradientTolerance) if !stop && self.limit().is_none() => self.confirm(),
+            Some(termination) => Err(termination),
+            None if stop => Err(Termination::Observer),
+            None => Ok(Arrival::Stay),
+        };
+        Ok(termination.unwrap_or_else(|termination| Arrival::End { termination, back: false }))
+    }
+
+    /// Refuses a first gradient that is not finite.
+    fn first_gradient(&mut self, entry: Entry) -> Result<()> {
+        space::accepted(check_finite("the gradient at x0", &self.track.new_gradient))?;
+        if entry == Entry::NotFinite {
+            let value = kernels::norm(&self.track.new_gradient);
+            let argument = "the Jacobian, or the norm of the gradient, at x0";
+            return Err(Error::NotFinite { argument, index: None, value });
+        }
+        std::mem::swap(&mut self.track.gradient, &mut self.track.new_gradient);
+        Ok(())
+    }
+
+    fn confirm(&mut self) -> Outcome<Arrival> {
+        match self.place.confirm(self.state, self.track, self.limits) {
+            Confirmation::Minimum => Err(Termination::GradientTolerance),
+            Confirmation::End(termination) => Err(termination),
+            Confirmation::Lower(value) => {
+                self.track.left_saddle = Some(self.track.value);
+                (self.track.value, self.track.gradient_norm) = (value, f64::NAN);
+                Ok(Arrival::Move)
+            }
+        }
+    }
+
+    /// Whether the run goes back to the point before, or ends there.
+    fn go_back(&self) -> Arrival {
+        match self.limit() {
+            Some(_) if self.track.stationary => {
+                Arrival::End { termination: Termination::GradientTolerance, back: true }
+            }
+            Some(termination) => Arrival::End { termination, back: true },
+            None => Arrival::Move,
+        }
+    }
+
+    /// Whether the run is over at x.
+    fn finished(&self) -> Option<Termination> {
+        let (track, stopping) = (&*self.track, self.limits.stopping());
+        if self.place.converged(self.state, track, stopping) {
+            return Some(Termination::GradientTolerance);
+        }
+        if track.value <= stopping.target_value {
+            return Some(Termination::TargetValue);
+        }
+        if let Some(last) = &track.last {
+            let small =
+                stopping.small_step((track.value_before - last.value).abs(), last.value, last.step_norm, self.x);
+            if small.is_some() {
+                return small;
+            }
+        }
+        if track.rounding_steps >= if track.stationary { 1 } else { MOST_ROUNDING_STEPS } {
+            return Some(self.stalled(Termination::Stalled));
+        }
+        self.limit().map(|limit| if track.stationary { Termination::GradientTolerance } else { limit })
+    }
+
+    /// The reason to give when no step is to be found.
+    pub(super) fn stalled(&self, otherwise: Termination) -> Termination {
+        match self.track.stalled(self.place.asymmetry(self.state), otherwise) {
+            // A small gradient, and no step that helps: nothing tells this from a minimum.
+            // (Least squares has a test of its own for that.)
+            Termination::Stalled if O::residual(self.state).is_none() && self.gradient_small() => {
+                Termination::GradientTolerance
+            }
+            // Of the rules for steps only bare ones go up.
+            Termination::NotFinite(_) if self.track.value > self.track.initial_value && self.globalisation.bare() => {
+                Termination::Diverged
+            }
+            termination => termination,
+        }
+    }
+}

@@ -70,7 +70,7 @@
 //! Beside them [`check`] examines your callbacks, [`spectrum`] finds eigenvalues, traces and densities, [`statistics`] has
 //! covariances and standard errors; with the feature `models` there are networks, and with `problems` reference problems
 //! with known answers, both also as templates. [`choosing`] helps to choose a method,
-//! [`proximity`] says which call makes which step.
+//! [`proximity`] says which call makes which step, [`scaling`] what an iteration costs on threads and ranks.
 //!
 //! # Guarantees
 //!
@@ -262,6 +262,9 @@ pub mod steps {
 
 #[doc = include_str!("choosing.md")]
 pub mod choosing {}
+
+#[doc = include_str!("scaling.md")]
+pub mod scaling {}
 
 #[doc = include_str!("proximity.md")]
 pub mod proximity {}

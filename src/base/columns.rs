@@ -2,7 +2,7 @@
 //! [kernels](super::kernels): the same for any number of threads.
 
 use super::Scalar;
-use super::kernels::{self, axpy, for_blocks, row_dot, tree_sum};
+use super::kernels::{self, SHORT, axpy, for_blocks, row_dot, tree_sum};
 use super::native::vectorized;
 use super::space;
 
@@ -91,10 +91,7 @@ impl<'a, T: Scalar> Columns<'a, T> {
             let c: [T; 4] = std::array::from_fn(|i| T::from_f64(alpha * coefficients[j + i]));
             for_blocks(y, &|start, y| {
                 let n = y.len();
-                let b: [&[T]; 4] = std::array::from_fn(|i| &b[i][start..start + n]);
-                for i in 0..n {
-                    y[i] += (c[0] * b[0][i] + c[1] * b[1][i]) + (c[2] * b[2][i] + c[3] * b[3][i]);
-                }
+                add_four(c, std::array::from_fn(|i| &b[i][start..start + n]), y);
             });
             j += 4;
         }
@@ -160,12 +157,33 @@ fn four_dots<T: Scalar>(x: &[T], b: [&[T]; 4]) -> [f64; 4] {
         }
         sums
     }
+    if x.len() < SHORT {
+        return sums(x, b).map(|sums| (sums[0] + sums[2]) + (sums[1] + sums[3]));
+    }
     let mut all = [[0.0; LANES]; 4];
     vectorized(
         #[inline(always)]
         || all = sums(x, b),
     );
     all.map(|sums| (sums[0] + sums[2]) + (sums[1] + sums[3]))
+}
+
+/// y ← y + Σ cⱼbⱼ on a block.
+#[inline]
+fn add_four<T: Scalar>(c: [T; 4], b: [&[T]; 4], y: &mut [T]) {
+    #[inline(always)]
+    fn add<T: Scalar>(c: [T; 4], [b0, b1, b2, b3]: [&[T]; 4], y: &mut [T]) {
+        for ((((y, &b0), &b1), &b2), &b3) in y.iter_mut().zip(b0).zip(b1).zip(b2).zip(b3) {
+            *y += (c[0] * b0 + c[1] * b1) + (c[2] * b2 + c[3] * b3);
+        }
+    }
+    if y.len() < SHORT {
+        return add(c, b, y);
+    }
+    vectorized(
+        #[inline(always)]
+        || add(c, b, y),
+    );
 }
 
 #[cfg(test)]

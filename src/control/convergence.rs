@@ -1,27 +1,42 @@
 //! When a run has converged: a test that depends neither on the start alone nor on units.
 //!
 //! A small gradient by itself says little: from a far start it is small, against ‖∇f(x₀)‖, where no minimum is near, and
-//! started at a minimum it never is. So the model has the last word. With δ = −M⁻¹g and p = ½gᵀM⁻¹g, the decrease that is
-//! still promised (half of Newton's decrement squared; Boyd & Vandenberghe, *Convex Optimization* (2004), section 9.5.1), X
-//! the size of x, D what f has fallen by so far, and τ the tolerance, x has converged where M is positive definite as far as
-//! is known and
+//! started at a minimum it never is. So the model has the last word, from products at x. With δ = −M⁻¹g and p = ½gᵀM⁻¹g,
+//! the decrease that is still promised (half of Newton's decrement squared; Boyd & Vandenberghe, *Convex Optimization*
+//! (2004), section 9.5.1), X the size of x, S = Σ Mⱼⱼxⱼ² its square in the metric, D what f has fallen by so far, and τ the
+//! tolerance, x has converged where M is positive definite as far as is known and
 //!
-//! - ‖δ‖ ≤ 4εX in the whole space, ‖g‖ not having grown: the model's minimum is x, to its rounding; or
-//! - ‖δ‖ ≤ τX, p is within the rounding of f, and ‖g‖X ≤ √ε|f|: nothing is left to gain, and nowhere to go; or
-//! - ‖g‖ ≤ τ‖g₀‖, ‖δ‖ ≤ τX and p ≤ max(τ³, ε²)D: for an f that vanishes at the minimum and has no rounding there. A gradient that
-//!   falls by τ lets p fall by τ²; the further τ is one Newton step, which tells a minimum from a far start, and ε² is what
-//!   the rounding of x leaves; or
+//! - p ≤ 8ε²S in the whole space, ‖g‖ not having grown: the model's minimum is x, to its rounding; or
+//! - ‖δ‖ ≤ τX and p is within the rounding of f: nothing is left to gain, and nowhere to go; or
+//! - ‖g‖ ≤ τ‖g₀‖, ‖δ‖ ≤ τX, and p and |f| are at most max(τ³, ε²)D: for an f that vanishes at the minimum and has no
+//!   rounding there. A gradient that falls by τ lets p fall by τ²; the further τ is one Newton step, which tells a minimum
+//!   from a far start, and ε² is what the rounding of x leaves; or
 //! - ‖g‖ ≤ τ‖g₀‖, p is within the rounding of f, and ‖δ‖ ≤ ε^¼X: directions along which f is so flat that rounding decides
 //!   where they end. On a plateau that leads to infinity steps are longer.
 //!
-//! The first two do not know the start. δ must be accurate for them, not only in the directions that g is large in.
+//! The first two do not know the start. δ must be accurate for them, not only in the directions that g is large in: in the
+//! whole space, with curvatures above their rounding, or else with Σ|gⱼxⱼ| ≤ √ε|f|, so that no direction of x's size is
+//! worth anything.
 //!
-//! Where no step helps any more, rounding having the say, ‖g‖ ≤ τ‖g₀‖ is enough.
+//! A run that starts where another has ended has no D, and one that no step helps any more has only rounding to go by.
+//! Then, accurate again, it is enough that
+//!
+//! - p and Σ|gⱼxⱼ| are within the rounding of f and ‖δ‖ ≤ X: where x is at the origin it is no unit; or
+//! - for a run at its start, p and D are at most ε^¾|f| and ‖δ‖ ≤ ε^⅜X: the run before may have had a less accurate
+//!   metric; or
+//! - f is all promise, f ≤ 10p, and p ≤ ½τ²S, and so was nearly f at the start: x is right to τ in the metric, and f
+//!   vanishes where it leads; or
+//! - for a run that is stuck, p is within the rounding of f, or ‖g‖ ≤ τ‖g₀‖ and p ≤ √ε|f|.
+//!
+//! The rounding of f is 10ε|f|, or the decrease for which a step was promised that did not change the value at all.
 //!
 //! X is ‖x‖, but not less than √τ of the largest met: where the minimum lies at the origin ‖x‖ is no unit. τ counts as √ε
 //! for steps if it is below.
 
 use super::rounding;
+
+/// f up to so many times p vanishes where the model's minimum is: p is f itself there, and ⅔ of it for a quartic.
+const ALL_PROMISE: f64 = 10.0;
 
 /// What the model at x still promises.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +49,19 @@ pub(crate) struct Promise {
     pub accurate: bool,
     /// Whether no direction was left out, and all curvatures are more than rounding.
     pub complete: bool,
+    /// S.
+    pub position: f64,
+}
+
+/// What kind of end is looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Of a run on its way.
+    Arrival,
+    /// Within a run's first steps.
+    Restart,
+    /// Of a run that no step helps any more.
+    Stuck,
 }
 
 /// What a promise is measured by.
@@ -54,6 +82,11 @@ pub(crate) struct Measures {
     /// ‖x‖, and the largest met.
     pub position: f64,
     pub farthest: f64,
+    /// Σ|gⱼxⱼ|.
+    pub slopes: f64,
+    /// The largest decrease that was promised in vain: between values that are the same.
+    pub resolution: f64,
+    pub ending: Ending,
 }
 
 impl Measures {
@@ -62,19 +95,33 @@ impl Measures {
         self.position.max(self.tolerance.sqrt() * self.farthest)
     }
 
+    /// Whether f is so flat that all of x's size is worth next to nothing of it. At the origin x has none.
+    fn seems_flat(&self) -> bool {
+        self.slopes > 0.0 && self.slopes <= self.epsilon.sqrt() * self.value.abs()
+    }
+
     /// Whether a point that promises no more has converged.
     pub fn settle(&self, promise: Promise) -> bool {
-        let size = self.size();
-        let short = promise.step <= self.tolerance.max(self.epsilon.sqrt()) * size;
-        let nothing_left = promise.decrease <= rounding(self.epsilon, self.value, self.value);
-        let little_left = promise.decrease <= self.tolerance.powi(3).max(self.epsilon.powi(2)) * self.gained;
-        let flat = self.gradient_norm * size <= self.epsilon.sqrt() * self.value.abs();
+        let (size, epsilon, p) = (self.size(), self.epsilon, promise.decrease);
+        let rounding = rounding(epsilon, self.value, self.value).max(self.resolution);
+        let short = promise.step <= self.tolerance.max(epsilon.sqrt()) * size;
+        let nothing_left = p <= rounding;
+        let vanished = p.max(self.value.abs()) <= self.tolerance.powi(3).max(epsilon.powi(2)) * self.gained;
+        let sure = promise.accurate && (promise.complete || self.seems_flat());
         let risen = self.gradient_norm > self.first_gradient_norm;
-        let here = promise.complete && !risen && promise.step <= 4.0 * self.epsilon * size;
-        promise.decrease >= 0.0
-            && (promise.accurate && (short && nothing_left && flat || here)
-                || self.gradient_small && short && little_left
-                || self.gradient_small && nothing_left && promise.step <= self.epsilon.sqrt().sqrt() * size)
+        let whole = promise.accurate && promise.complete && !risen;
+        let arrived = whole && p <= 8.0 * epsilon.powi(2) * promise.position
+            || sure && short && nothing_left
+            || self.gradient_small && short && vanished
+            || self.gradient_small && nothing_left && promise.step <= epsilon.sqrt().sqrt() * size;
+        let (stuck, within) = (self.ending == Ending::Stuck, self.slopes <= rounding);
+        let (first, right) = (self.value + self.gained, 0.5 * self.tolerance.powi(2) * promise.position);
+        let close = self.ending == Ending::Restart && p.max(self.gained) <= epsilon.powf(0.75) * self.value.abs();
+        let ended = sure && nothing_left && (stuck || within && promise.step <= size)
+            || sure && close && promise.step <= epsilon.powf(0.375) * size
+            || whole && self.value.abs() <= ALL_PROMISE * p && p.max(first / ALL_PROMISE) <= right
+            || stuck && sure && self.gradient_small && p <= epsilon.sqrt() * self.value.abs();
+        p >= 0.0 && (arrived || self.ending != Ending::Arrival && ended)
     }
 }
 
@@ -92,10 +139,13 @@ mod tests {
         gained: 1e6,
         position: 1.0,
         farthest: 10.0,
+        slopes: 1e-9,
+        resolution: 0.0,
+        ending: Ending::Arrival,
     };
 
     fn promise(decrease: f64, step: f64) -> Promise {
-        Promise { decrease, step, accurate: true, complete: true }
+        Promise { decrease, step, accurate: true, complete: true, position: 1.0 }
     }
 
     #[test]
@@ -112,14 +162,47 @@ mod tests {
         let restart = Measures { gradient_small: false, gained: 0.0, ..AT_ONE };
         assert!(restart.settle(promise(1e-16, 1e-9)));
         assert!(!restart.settle(promise(1e-12, 1e-9)) && !restart.settle(promise(1e-16, 1e-7)));
-        // At the wall of a steep valley a step is short and the gradient is not.
-        assert!(!Measures { gradient_norm: 1e-3, ..restart }.settle(promise(1e-16, 1e-9)));
+        // At the wall of a steep valley a step is short, and along the valley the slope is not.
+        let wall = Measures { slopes: 1e-3, ..restart };
+        let part = Promise { complete: false, ..promise(1e-16, 1e-9) };
+        assert!(restart.settle(part) && wall.settle(promise(1e-16, 1e-9)) && !wall.settle(part));
         // Where f vanishes the rounding of x decides.
         let vanishing = Measures { value: 1e-30, ..restart };
-        assert!(vanishing.settle(promise(1e-30, 8e-16)) && !vanishing.settle(promise(1e-30, 1e-15)));
-        assert!(!vanishing.settle(Promise { complete: false, ..promise(1e-30, 8e-16) }));
+        let least = 8.0 * f64::EPSILON.powi(2);
+        assert!(vanishing.settle(promise(0.9 * least, 1.0)) && !vanishing.settle(promise(1.1 * least, 1.0)));
+        assert!(!vanishing.settle(Promise { complete: false, ..promise(0.9 * least, 1.0) }));
+        assert!(!Measures { gradient_norm: 2.0, ..vanishing }.settle(promise(0.9 * least, 1.0)));
         // Remembered curvature does not tell that by itself.
         assert!(!restart.settle(Promise { accurate: false, ..promise(1e-16, 1e-9) }));
+    }
+
+    #[test]
+    fn ends_of_restarted_and_stuck_runs() {
+        let arrival = Measures { gradient_small: false, gained: 0.0, ..AT_ONE };
+        let [restart, stuck] = [Ending::Restart, Ending::Stuck].map(|ending| Measures { ending, ..arrival });
+        let near = 0.9 * f64::EPSILON.powf(0.375);
+        assert!(restart.settle(promise(5e-12, near)) && !restart.settle(promise(6e-12, near)));
+        assert!(!Measures { gained: 6e-12, ..restart }.settle(promise(5e-12, near)));
+        assert!(!restart.settle(promise(5e-12, 1.2 * near)) && !arrival.settle(promise(5e-12, near)));
+        // At the origin x is no unit.
+        let origin = |run: Measures| Measures { slopes: 1e-18, position: 1e-9, farthest: 1e-9, ..run };
+        assert!(origin(restart).settle(promise(1e-18, 0.9e-9)) && !origin(restart).settle(promise(1e-18, 1.1e-9)));
+        assert!(!origin(arrival).settle(promise(1e-18, 0.9e-9)));
+        // A value that is all promise: x is right to τ in the metric.
+        let vanishing = Measures { value: 1e-17, slopes: 1.0, ..restart };
+        assert!(vanishing.settle(promise(1e-17, 1.0)) && !vanishing.settle(promise(1e-16, 1.0)));
+        assert!(!Measures { value: 1e-15, ..vanishing }.settle(promise(1e-17, 1.0)));
+        assert!(!Measures { ending: Ending::Arrival, ..vanishing }.settle(promise(1e-17, 1.0)));
+        // No step helps: what is promised is within rounding, or the gradient has fallen.
+        assert!(stuck.settle(promise(1e-16, 1.0)) && !restart.settle(promise(1e-16, 1.0)));
+        assert!(!stuck.settle(promise(1e-10, 1.0)));
+        assert!(Measures { gradient_small: true, ..stuck }.settle(promise(1e-10, 1.0)));
+        assert!(!stuck.settle(Promise { accurate: false, ..promise(1e-16, 1.0) }));
+        // A promise between values that are the same was rounding.
+        let coarse = Measures { value: 0.0, resolution: 1e-16, slopes: 1e-17, ..restart };
+        assert!(
+            coarse.settle(promise(1e-16, 1.0)) && !Measures { resolution: 0.0, ..coarse }.settle(promise(1e-16, 1.0))
+        );
     }
 
     #[test]
@@ -136,8 +219,8 @@ mod tests {
     #[test]
     fn thresholds_are_where_they_are() {
         let (epsilon, tolerance) = (f64::EPSILON, 1e-8_f64);
-        assert!(AT_ONE.settle(promise(0.0, 0.9 * epsilon.powf(0.25))));
-        assert!(!AT_ONE.settle(promise(0.0, 1.1 * epsilon.powf(0.25))));
+        assert!(AT_ONE.settle(promise(1e-16, 0.9 * epsilon.powf(0.25))));
+        assert!(!AT_ONE.settle(promise(1e-16, 1.1 * epsilon.powf(0.25))));
         let short = epsilon.sqrt();
         let vanishing = Measures { value: 0.0, ..AT_ONE };
         assert!(vanishing.settle(promise(0.9 * tolerance.powi(3) * 1e6, 0.9 * short)));

@@ -102,7 +102,7 @@ impl<T: Scalar, O: Oracle<T>, G: Globalisation> Run<T> for DescentRun<'_, T, O, 
         let place = oracle.place(frame, x);
         let mut visit = Visit { oracle: &*oracle, place, state, globalisation, track, limits, x };
         let (termination, moves) = match visit.arrive(observer)? {
-            Arrival::Stay => match visit.find_step() {
+            Arrival::Stay => match visit.find_step().or_else(|termination| visit.conclude(termination)) {
                 Ok(()) => (None, true),
                 Err(termination) => (Some(termination), false),
             },

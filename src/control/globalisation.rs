@@ -1,6 +1,6 @@
 //! How long a step may be, and what happens when it fails: the part in which the solvers differ.
 
-use crate::base::Stored;
+use crate::base::{Scalar, Stored, kernels};
 use crate::step::{Solution, Subproblem};
 
 /// The scales at the start, from which the first radius, weight or length comes. Nothing here depends on the units of
@@ -9,18 +9,24 @@ use crate::step::{Solution, Subproblem};
 pub(crate) struct Scales {
     /// ‖g‖.
     pub gradient_norm: f64,
-    /// |vᵀMv| for the first direction v of the space; 0 if nothing is known.
-    pub curvature: f64,
+    /// The length of the step to the minimum along −g; ‖x‖ where there is no curvature to tell.
+    pub length: f64,
     /// ‖x‖, or 1 at the origin.
     pub point: f64,
 }
 
-impl Scales {
-    /// ‖g‖ / |vᵀMv|, the length of the step to the minimum along −g; ‖x‖ where there is no curvature.
-    pub fn length(&self) -> f64 {
-        let length = self.gradient_norm / self.curvature;
-        if length.is_finite() && length > 0.0 { length } else { self.point }
-    }
+/// A length within which a guess from next to no curvature is to stay, as far out on a function that grows like a cone:
+/// that of a step which takes half of the digits of x, or the one at which the slope alone would take f to 0.
+pub(crate) fn reach<T: Scalar>(x: &[T], value: f64, gradient_norm: f64) -> f64 {
+    let to_zero = value.abs() / gradient_norm;
+    let far = norm_or_one(x) / T::epsilon_f64().sqrt();
+    if to_zero.is_finite() { far.max(to_zero) } else { far }
+}
+
+/// ‖x‖, or 1 at the origin.
+pub(crate) fn norm_or_one<T: Scalar>(x: &[T]) -> f64 {
+    let norm = kernels::norm(x);
+    if norm > 0.0 { norm } else { 1.0 }
 }
 
 /// A trial step and what became of it.
@@ -47,6 +53,11 @@ impl Trial {
     /// ‖δ‖.
     pub fn norm(&self) -> f64 {
         self.length * self.solution.norm
+    }
+
+    /// The same trial, as if its step had been at most so long.
+    pub fn within(&self, longest: f64) -> Trial {
+        Trial { length: self.length * (longest / self.norm()).min(1.0), ..*self }
     }
 
     /// Where the parabola through f(x), gᵀδ and f(x + δ) has its minimum, in units of δ; `None` if it has none.

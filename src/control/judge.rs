@@ -33,6 +33,10 @@ pub(crate) fn judge(epsilon: f64, before: f64, after: f64, predicted: f64) -> Ju
     if !after.is_finite() {
         return Judgement::Ratio(f64::NEG_INFINITY);
     }
+    if after == before {
+        // Rounded, whatever the size of f says: so is a sum that cancels to next to nothing.
+        return Judgement::Rounding;
+    }
     judge_decrease(rounding(epsilon, before, after), before - after, predicted)
 }
 
@@ -57,6 +61,7 @@ mod tests {
         assert_eq!(judge(f64::EPSILON, 2.0, f64::NAN, 2.0), Judgement::Ratio(f64::NEG_INFINITY));
         assert_eq!(judge(f64::EPSILON, 2.0, f64::INFINITY, 2.0), Judgement::Ratio(f64::NEG_INFINITY));
         assert_eq!(judge(f64::EPSILON, 1e8, 1e8 + 1e-8, 1e-9), Judgement::Rounding);
+        assert_eq!(judge(f64::EPSILON, 0.0, 0.0, 1e-17), Judgement::Rounding);
         // A clear increase is never rounding, however little was predicted.
         assert!(matches!(judge(f64::EPSILON, 1.0, 1.1, 1e-20), Judgement::Ratio(r) if r < 0.0));
         assert_eq!(judge(f32::EPSILON as f64, 1.0, 1.0 + 1e-6, 1e-7), Judgement::Rounding);

@@ -66,6 +66,13 @@ impl<T: Scalar> fmt::Display for LeastSquaresReport<T> {
         }
         writeln!(f, "{:<15} {} numbers", "memory", self.memory_numbers)?;
         writeln!(f, "{:<15} {:.3} s", "time", self.seconds)?;
-        write!(f, "{:<15} {}", "advice", self.termination.advice())
+        write!(f, "{:<15} {}", "advice", self.termination.advice())?;
+        if let Some(rank) = self.rank.filter(|rank| rank + self.held.len() < n) {
+            write!(
+                f,
+                " The data determine {rank} of {n} parameters, or combinations of them: the others are arbitrary."
+            )?;
+        }
+        Ok(())
     }
 }

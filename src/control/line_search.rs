@@ -176,8 +176,11 @@ pub(crate) fn strong_wolfe(line: &mut impl Line, start: Point, first: f64, rules
             return Err(Termination::Unbounded);
         }
         let finite = point.value.is_finite() && point.slope.is_finite();
-        let decreases = point.value <= start.value + rules.decrease * length * start.slope;
+        let armijo = point.value <= start.value + rules.decrease * length * start.slope;
         let level = (point.value - start.value).abs() <= rounding(rules.epsilon, start.value, point.value);
+        // Within rounding the slope says that f falls on.
+        let falls = level && point.slope < 0.0;
+        let decreases = armijo || falls;
         let approximate = level
             && point.slope <= (2.0 * rules.decrease - 1.0) * start.slope
             && point.slope >= rules.slope * start.slope;
@@ -192,7 +195,7 @@ pub(crate) fn strong_wolfe(line: &mut impl Line, start: Point, first: f64, rules
             let value = point.value.is_finite();
             failures.not_finite(if value { Evaluation::Gradient } else { Evaluation::Value });
             high = Some(Point { length, value: f64::NAN, slope: f64::NAN });
-        } else if !decreases || (low.length > 0.0 && point.value >= low.value) {
+        } else if !decreases || (low.length > 0.0 && point.value >= low.value && !falls) {
             if low.length == 0.0 {
                 failures.too_long(point);
             }

@@ -52,6 +52,11 @@ pub(crate) trait Oracle<T: Scalar> {
     /// The problem at x.
     fn place<'a>(&'a self, frame: &'a Self::Frame, x: &'a [T]) -> impl LocalProblem<T, Self> + 'a;
 
+    /// ∇f(x)ᵀv, with room for a gradient, where that can be had at any x.
+    fn slope(&self, _x: &[T], _v: &[T], _gradient: &mut [T]) -> Option<f64> {
+        None
+    }
+
     /// r(x), for least squares.
     fn residual(_state: &Self::State) -> Option<&[T]> {
         None
@@ -74,6 +79,16 @@ pub(crate) enum Entry {
     NotFinite,
     /// The run came back to this point, where it is known.
     Known,
+}
+
+/// How accurate a solution is to be, if not as the last steps were.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(crate) enum Look {
+    /// As where nothing is known of the last step.
+    Rough,
+    /// It leaves next to nothing of the gradient.
+    Accurate,
 }
 
 /// What a small gradient is worth.
@@ -130,12 +145,25 @@ pub(crate) trait LocalProblem<T: Scalar, O: Oracle<T> + ?Sized> {
     ) -> Outcome<(Solution, InnerStop)>;
 
     /// What the model still promises with this solution, if it is convex as far as is known.
-    fn promise(&self, _state: &mut O::State, _solution: &Solution, _inner: InnerStop) -> Option<Promise> {
+    fn promise(&self, _state: &mut O::State, _x: &[T], _solution: &Solution, _inner: InnerStop) -> Option<Promise> {
         None
     }
 
-    /// The next solutions at this point are to leave next to nothing of the gradient.
-    fn be_accurate(&self, _state: &mut O::State) {}
+    /// Whether it ever promises anything: whether the metric is the curvature of f.
+    fn promises(&self) -> bool {
+        false
+    }
+
+    /// Whether what is remembered is the whole matrix at the point before.
+    fn remembers_all(&self, _state: &O::State) -> bool {
+        false
+    }
+
+    /// The next solutions at this point are to come from products at it, and to be as accurate as that.
+    fn look_closer(&self, _state: &mut O::State, _look: Option<Look>) {}
+
+    /// The space at this point is forgotten, and what is remembered trusted again if it was: as before a closer look.
+    fn look_away(&self, _state: &mut O::State, _remembered: bool) {}
 
     /// Evaluates f at track.other_x and compares it with what the solution predicts.
     fn judge(

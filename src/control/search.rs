@@ -1,22 +1,17 @@
 //! The search for a step from a point: trials, shortened and lengthened, and whether there is anything left to gain.
 
-use super::convergence::{Measures, Promise};
-use super::globalisation::{Globalisation, Trial};
+use super::globalisation::{Globalisation, Trial, reach};
 use super::oracle::{LocalProblem, Oracle, Outcome};
-use super::track::Pending;
+use super::track::{Pending, Track};
 use super::visit::{MOST_ROUNDING_STEPS, Visit};
 use super::{EqualRatios, Evaluation, Judgement, Termination};
 use crate::base::{Scalar, kernels};
-use crate::step::{InnerStop, Solution};
+use crate::step::InnerStop;
 
 /// Times that one step may be lengthened: 2²⁰ times the first.
 const MOST_LENGTHENINGS: usize = 20;
 /// Rejections of one step, each at least halving it, after which it is given up.
 const MOST_REJECTIONS: usize = 200;
-/// λ‖δ‖² as a share of −gᵀδ, the sum of it and δᵀMδ, up to which a step counts as the model's minimum.
-const HELD_BACK: f64 = 0.1;
-/// Steps within which a run may turn out to have been started at a minimum, which is worth an accurate look.
-const RESTART: usize = 2;
 
 impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_, '_, T, O, P, G> {
     /// Parts 1 and 2: finds a step that decreases f, or says why there is none.
@@ -70,7 +65,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
                 self.track.pending = Some(Pending { trial, verdict, inner, control });
                 return Ok(());
             }
-            if ratios.reject(trial.ratio, trial.norm()) {
+            if ratios.reject(trial.ratio, trial.norm()) && self.still_falls() {
                 return Err(self.stalled(Termination::InconsistentGradient));
             }
             self.reject(&trial, Evaluation::Value);
@@ -103,57 +98,6 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         judged.map(|(trial, verdict)| (trial, verdict, inner))
     }
 
-    /// Whether the model's minimum is where the run is. Where that seems so from a solution that leaves much of the gradient,
-    /// a more accurate one is asked for.
-    fn settled(&mut self, solution: &mut Solution, inner: &mut InnerStop) -> bool {
-        if *inner == InnerStop::Remembered || !self.seems_settled(solution, *inner, true) {
-            return self.seems_settled(solution, *inner, false);
-        }
-        if !matches!(inner, InnerStop::Exhausted | InnerStop::Dense | InnerStop::NotFinite) {
-            if self.track.steps() > RESTART {
-                return self.seems_settled(solution, *inner, false);
-            }
-            self.place.be_accurate(self.state);
-            let proposed = self.place.propose(self.state, self.track, self.globalisation, self.limits, true);
-            let Ok(accurate) = proposed else { return false };
-            (*solution, *inner) = accurate;
-        }
-        self.seems_settled(solution, *inner, true)
-    }
-
-    pub(super) fn gradient_small(&self) -> bool {
-        let tolerance = self.limits.stopping().gradient_tolerance::<T>(self.track.reference_gradient_norm);
-        self.track.gradient_norm <= tolerance
-    }
-
-    fn seems_settled(&mut self, solution: &Solution, inner: InnerStop, accurate: bool) -> bool {
-        let (track, stopping) = (&*self.track, self.limits.stopping());
-        let gradient_small = self.gradient_small();
-        if inner == InnerStop::NotFinite {
-            return gradient_small; // there is nothing else to go by
-        }
-        // A step that is held back is not the model's minimum.
-        let held_back = solution.shift * solution.norm * solution.norm > HELD_BACK * -solution.slope;
-        if held_back || solution.on_boundary && solution.shift == 0.0 {
-            return false;
-        }
-        let Some(promise) = self.place.promise(self.state, solution, inner) else { return false };
-        let position = kernels::norm(self.x);
-        let measures = Measures {
-            epsilon: T::epsilon_f64(),
-            tolerance: stopping.relative_tolerance::<T>(),
-            gradient_norm: track.gradient_norm,
-            first_gradient_norm: track.initial_gradient_norm,
-            gradient_small,
-            value: track.value,
-            gained: track.initial_value - track.value,
-            position,
-            farthest: track.farthest.max(position),
-        };
-        self.track.farthest = measures.farthest;
-        measures.settle(Promise { accurate, ..promise })
-    }
-
     /// Comes back to a trial that was better than the longer one after it; the model gives the step again for nothing.
     fn settle(&mut self, trial: Trial, control: f64) -> Outcome<()> {
         self.globalisation.restore(control);
@@ -163,12 +107,23 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         Ok(())
     }
 
+    /// Whether the gradient at the end of a trial, where f has risen, says that it falls on. Beyond a minimum it does not.
+    fn still_falls(&mut self) -> bool {
+        let Track { other_x, step, new_gradient, .. } = &mut *self.track;
+        self.oracle.slope(other_x, step, new_gradient).is_none_or(|slope| slope < 0.0)
+    }
+
     /// Counts a step that failed and shortens the next. A remembered step that failed is not shortened: products at
     /// this point will say more.
     pub(super) fn reject(&mut self, trial: &Trial, evaluation: Evaluation) {
         self.track.rejected(trial, evaluation);
         if !self.place.knows_better(self.state) {
-            self.globalisation.shorten(trial);
+            // Least squares has lengths of its own, and starts with that of x.
+            let reach = match O::residual(self.state) {
+                None => reach(self.x, self.track.value, self.track.gradient_norm),
+                Some(_) => f64::INFINITY,
+            };
+            self.globalisation.shorten(&trial.within(reach));
         }
         self.place.rejected(self.state);
     }

@@ -49,6 +49,9 @@ pub enum Termination {
     Diverged,
     /// No step decreases f by more than its rounding, and the gradient no longer falls either.
     Stalled,
+    /// f lies in a flat valley, or on a plateau: for twenty steps neither has the model promised more than √ε of f, nor less
+    /// and less, nor have the residuals given more; or they do not depend on x here. Least squares only.
+    FlatValley,
     /// However short the step along which f should fall, it does not: value and gradient do not fit together.
     InconsistentGradient,
     /// Wherever a step leads, this cannot be evaluated.
@@ -91,6 +94,9 @@ impl Termination {
             Termination::Stalled => {
                 "The accuracy of f and ∇f is used up: x is as good as they allow; sum f in f64, or accept a looser tolerance."
             }
+            Termination::FlatValley => {
+                "The data hardly tell these parameters apart here: fix one, give a prior or bounds, or start elsewhere."
+            }
             Termination::InconsistentGradient => {
                 "Run check::objective or check::least_squares at x: most likely a derivative has a wrong sign, factor or component."
             }
@@ -124,6 +130,7 @@ impl fmt::Display for Termination {
             Termination::Unbounded => "unbounded below",
             Termination::Diverged => "diverged",
             Termination::Stalled => "stalled at rounding",
+            Termination::FlatValley => "flat valley",
             Termination::InconsistentGradient => "value and gradient do not fit",
             Termination::NotFinite(Evaluation::Value) => "value not finite",
             Termination::NotFinite(Evaluation::Gradient) => "gradient not finite",

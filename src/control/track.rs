@@ -41,6 +41,8 @@ pub(crate) struct Track<T> {
     pub left_saddle: Option<f64>,
     /// The largest ‖x‖ met.
     pub farthest: f64,
+    /// The largest decrease that was promised for a step between two values that are the same.
+    pub resolution: f64,
     pub gradient: Vec<T>,
     /// The gradient at a new point; once its step was taken, the change y = g₊ − g.
     pub new_gradient: Vec<T>,
@@ -54,6 +56,9 @@ pub(crate) struct Track<T> {
     /// Whether all of them were for want of a finite number, and which.
     pub not_finite: Option<Evaluation>,
     pub rounding_steps: usize,
+    /// Steps in a row that neither promised nor brought more than √ε of f, and what the first of them promised.
+    pub flat_steps: usize,
+    pub flat_promise: f64,
     pub asymmetry: f64,
     /// Products when the point was entered.
     pub products_before: usize,
@@ -83,6 +88,7 @@ impl<T: Scalar> Track<T> {
             stationary: false,
             left_saddle: None,
             farthest: 0.0,
+            resolution: 0.0,
             gradient: zeros(),
             new_gradient: zeros(),
             step: zeros(),
@@ -91,6 +97,8 @@ impl<T: Scalar> Track<T> {
             rejected: 0,
             not_finite: None,
             rounding_steps: 0,
+            flat_steps: 0,
+            flat_promise: f64::NAN,
             asymmetry: 0.0,
             products_before: 0,
             last: None,
@@ -142,6 +150,15 @@ impl<T: Scalar> Track<T> {
             Judgement::Rounding if self.measure > 0.9 * self.least_measure => self.rounding_steps + 1,
             _ => 0,
         };
+        let little = T::epsilon_f64().sqrt() * self.value.abs();
+        let flat = trial.predicted <= little && (trial.before - trial.after).abs() <= little;
+        // Promises that fall tenfold are those of a run that converges, if slowly; those that grow lead out of it.
+        let alike = (0.1..=1.0).contains(&(trial.predicted / self.flat_promise));
+        if flat && alike {
+            self.flat_steps += 1;
+        } else {
+            (self.flat_steps, self.flat_promise) = (usize::from(flat), trial.predicted);
+        }
         (self.rejected, self.not_finite) = (0, None);
         let left_best = value > self.best_value && self.best.is_none();
         if value <= self.best_value {

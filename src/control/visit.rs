@@ -3,13 +3,15 @@
 use std::ops::ControlFlow;
 
 use super::globalisation::Globalisation;
-use super::oracle::{Confirmation, Entry, LocalProblem, Oracle, Outcome};
+use super::oracle::{Entry, LocalProblem, Oracle, Outcome};
 use super::track::Track;
 use super::{Evaluation, Judgement, Limits, Progress, Termination};
 use crate::base::{Error, Result, Scalar, check_finite, kernels, space};
 
 /// Steps in a row, within rounding of f, that do not lower the gradient.
 pub(super) const MOST_ROUNDING_STEPS: usize = 4;
+/// Steps in a row that neither promise nor bring anything, after which least squares gives a flat valley up.
+const MOST_FLAT_STEPS: usize = 20;
 
 /// What to do at a point.
 pub(super) enum Arrival {
@@ -117,6 +119,9 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
                 kernels::axpby(1.0, &track.gradient, -1.0, &mut track.new_gradient);
                 self.place.learn(self.state, track, &pending, rejected);
                 self.globalisation.taken(&pending.trial);
+                if pending.trial.after == pending.trial.before {
+                    self.track.resolution = self.track.resolution.max(pending.trial.predicted);
+                }
             }
         }
         self.track.products_before = counts.all_products();
@@ -146,15 +151,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
     }
 
     fn confirm(&mut self) -> Outcome<Arrival> {
-        match self.place.confirm(self.state, self.track, self.limits) {
-            Confirmation::Minimum => Err(Termination::GradientTolerance),
-            Confirmation::End(termination) => Err(termination),
-            Confirmation::Lower(value) => {
-                self.track.left_saddle = Some(self.track.value);
-                (self.track.value, self.track.gradient_norm) = (value, f64::NAN);
-                Ok(Arrival::Move)
-            }
-        }
+        self.conclude(Termination::GradientTolerance).map(|()| Arrival::Move)
     }
 
     /// Whether the run goes back to the point before, or ends there.
@@ -184,8 +181,11 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
                 return small;
             }
         }
-        if track.rounding_steps >= if track.stationary { 1 } else { MOST_ROUNDING_STEPS } {
+        if track.stationary && track.rounding_steps > 0 {
             return Some(self.stalled(Termination::Stalled));
+        }
+        if track.flat_steps >= MOST_FLAT_STEPS && O::residual(self.state).is_some() {
+            return Some(Termination::FlatValley);
         }
         self.limit().map(|limit| if track.stationary { Termination::GradientTolerance } else { limit })
     }
@@ -193,11 +193,6 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
     /// The reason to give when no step is to be found.
     pub(super) fn stalled(&self, otherwise: Termination) -> Termination {
         match self.track.stalled(self.place.asymmetry(self.state), otherwise) {
-            // A small gradient, and no step that helps: nothing tells this from a minimum.
-            // (Least squares has a test of its own for that.)
-            Termination::Stalled if O::residual(self.state).is_none() && self.gradient_small() => {
-                Termination::GradientTolerance
-            }
             // Of the rules for steps only bare ones go up.
             Termination::NotFinite(_) if self.track.value > self.track.initial_value && self.globalisation.bare() => {
                 Termination::Diverged

@@ -123,7 +123,8 @@ impl<T: Scalar, F, G: WriteFn<T>> GradientAt<'_, T, GradientObjective<T, F, G>> 
 
     fn base_gradient(&self) -> &[T] {
         self.gradient.get_or_init(|| {
-            let mut g = vec![T::zero(); self.x.len()];
+            // A component that is not written is no number.
+            let mut g = vec![T::nan(); self.x.len()];
             self.gradient_at(self.x, &mut g);
             g
         })

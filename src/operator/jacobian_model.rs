@@ -77,7 +77,7 @@ impl<T: Scalar, F: WriteFn<T>, J: WriteFn<T>> Model<T> for JacobianModel<T, F, J
         let write = move |_: &MatrixAt<'a, T>, matrix: &mut [T]| match &self.pattern {
             None => self.jacobian.write(&self.errors, x, matrix),
             Some(pattern) => {
-                let mut given = vec![T::zero(); pattern.given()];
+                let mut given = vec![T::nan(); pattern.given()]; // what is not written is no number
                 self.jacobian.write(&self.errors, x, &mut given);
                 pattern.gather(&given, matrix);
             }

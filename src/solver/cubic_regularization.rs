@@ -95,8 +95,8 @@ impl Weight {
 impl Globalisation for Weight {
     fn start(&mut self, scales: Scales) {
         // λ = σ‖δ‖ is a tenth of the curvature at the length ‖g‖/κ.
-        let length = scales.length();
-        self.0 = 0.1 * scales.gradient_norm / (length * length);
+        let length = scales.length;
+        self.0 = (0.1 * scales.gradient_norm / length / length).max(f64::MIN_POSITIVE);
     }
 
     fn subproblem(&self) -> Subproblem {
@@ -124,7 +124,7 @@ impl Globalisation for Weight {
         // To shorten by α: where curvature held the step, (κ + λ)αδ = −g with κ = −gᵀδ/‖δ‖² and λ = σα‖δ‖; where the cubic
         // term did, ‖δ‖ falls at most like 1/σ.
         let (alpha, norm) = (trial.shortening(), trial.norm());
-        let stiffness = -trial.solution.slope / (norm * norm);
+        let stiffness = -trial.length * trial.solution.slope / norm / norm;
         let from_newton = (1.0 / alpha - 1.0) * stiffness / (alpha * norm);
         self.0 = from_newton.max(self.0 / alpha);
     }

@@ -41,7 +41,7 @@ impl Damping {
 impl Globalisation for Damping {
     fn start(&mut self, scales: Scales) {
         if self.unit.is_nan() {
-            self.unit = scales.gradient_norm / scales.length();
+            self.unit = scales.gradient_norm / scales.length;
             self.damping = FIRST * self.unit;
         }
     }

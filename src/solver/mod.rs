@@ -6,7 +6,6 @@ mod cubic_regularization;
 mod damping;
 mod descent;
 mod entry_points;
-mod escape;
 mod first_order;
 mod gauss_newton;
 mod hessian_free;
@@ -17,6 +16,7 @@ mod minibatch;
 mod natural_gradient;
 mod newton;
 mod newton_cg;
+mod second_look;
 mod source;
 mod trust_region;
 

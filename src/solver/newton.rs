@@ -5,12 +5,12 @@
 //! ([`StepSource`]). The gradient at the new point teaches the remembered model by y = g₊ − g, which costs nothing. The
 //! loop is [`DescentRun`].
 
-use super::escape::escape;
 use super::memory::Memory;
+use super::second_look::{self, Stationary};
 use super::source::{CurrentPoint, StepSource};
 use crate::base::{CallbackError, Error, Result, Scalar, kernels};
 use crate::control::{
-    Confirmation, DescentRun, Entry, Globalisation, Identity, Judgement, Limits, LocalProblem, Oracle, Outcome,
+    Confirmation, DescentRun, Entry, Globalisation, Identity, Judgement, Limits, LocalProblem, Look, Oracle, Outcome,
     Pending, Promise, Report, Start, Stopping, Termination, Track, Trial, check_start, judge,
 };
 use crate::operator::{Counted, Counts, Expansion, Objective};
@@ -94,6 +94,11 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for SecondOrder<O> {
         NewtonPlace { objective: &self.objective, curvature: self.curvature, expansion: self.objective.expand(x), x }
     }
 
+    fn slope(&self, x: &[T], v: &[T], gradient: &mut [T]) -> Option<f64> {
+        self.objective.expand(x).gradient(gradient);
+        Some(kernels::dot(gradient, v))
+    }
+
     fn numbers(state: &StepSource<T>, (): &()) -> usize {
         (1 + state.vectors()) * state.dim()
     }
@@ -150,26 +155,24 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> LocalProblem<T, SecondOrder<O>
         track.gradient_norm <= if self.curvature { stopping.gradient_absolute } else { all }
     }
 
-    fn promise(&self, source: &mut StepSource<T>, solution: &Solution, inner: InnerStop) -> Option<Promise> {
-        let remembered = inner == InnerStop::Remembered;
-        let theta = if remembered { &[] } else { source.family.ritz_values() };
-        let (lowest, largest) = (theta.first().copied().unwrap_or(0.0), theta.last().copied().unwrap_or(0.0));
-        // Negative by no more than rounding is none.
-        let convex = lowest >= -T::epsilon_f64() * theta.len() as f64 * largest;
-        // Curvatures below that share of the largest may be its rounding.
-        let complete =
-            matches!(inner, InnerStop::Exhausted | InnerStop::Dense) && lowest >= T::epsilon_f64().sqrt() * largest;
-        let promise = Promise { decrease: -0.5 * solution.slope, step: solution.norm, accurate: false, complete };
-        (self.curvature && convex && inner != InnerStop::Limit).then_some(promise)
+    fn promises(&self) -> bool {
+        self.curvature
     }
 
-    /// Where x is stationary to the last bit it is perhaps a saddle, with a way down that no gradient shows.
+    fn promise(&self, source: &mut StepSource<T>, x: &[T], solution: &Solution, inner: InnerStop) -> Option<Promise> {
+        second_look::promise(&mut source.family, &self.expansion, x, solution, inner)
+    }
+
     fn confirm(&self, source: &mut StepSource<T>, track: &mut Track<T>, limits: &Limits<'_>) -> Confirmation {
-        if track.gradient_norm != 0.0 {
-            return Confirmation::Minimum;
-        }
+        let point = Stationary {
+            x: self.x,
+            value: track.value,
+            gradient_norm: track.gradient_norm,
+            farthest: track.farthest,
+            whole: source.remembers_all,
+        };
         let (family, lower) = (&mut source.family, &mut track.other_x);
-        match escape(self.objective, &self.expansion, self.x, track.value, limits, family, lower) {
+        match second_look::way_down(self.objective, &self.expansion, &point, limits, family, lower) {
             Some(value) => {
                 source.family.clear();
                 Confirmation::Lower(value)
@@ -196,6 +199,7 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> LocalProblem<T, SecondOrder<O>
         let here = CurrentPoint {
             expansion: &self.expansion,
             x: self.x,
+            value: track.value,
             gradient: &track.gradient,
             gradient_norm: track.gradient_norm,
             tolerance,
@@ -212,8 +216,17 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> LocalProblem<T, SecondOrder<O>
         Ok((solution, inner))
     }
 
-    fn be_accurate(&self, source: &mut StepSource<T>) {
-        source.accurate = true;
+    fn remembers_all(&self, source: &StepSource<T>) -> bool {
+        source.remembers_all
+    }
+
+    fn look_closer(&self, source: &mut StepSource<T>, look: Option<Look>) {
+        (source.look, source.trust_memory) = (look, false);
+    }
+
+    fn look_away(&self, source: &mut StepSource<T>, remembered: bool) {
+        (source.look, source.trust_memory) = (None, remembered);
+        source.family.clear();
     }
 
     fn judge(

@@ -10,7 +10,7 @@
 
 use super::memory::Plan;
 use crate::base::{Scalar, kernels};
-use crate::control::{Evaluation, Globalisation, Scales, Termination};
+use crate::control::{Evaluation, Globalisation, Look, Scales, Termination, norm_or_one, reach};
 use crate::operator::Expansion;
 use crate::step::{Accuracy, Indefinite, InnerSolver, InnerStop, RememberedModel, Resources, Solution, StepFamily};
 
@@ -35,6 +35,7 @@ const MOST_FAILURES: usize = 20;
 pub(super) struct CurrentPoint<'a, T, E> {
     pub expansion: &'a E,
     pub x: &'a [T],
+    pub value: f64,
     pub gradient: &'a [T],
     pub gradient_norm: f64,
     /// The gradient norm at which the run ends.
@@ -59,8 +60,10 @@ pub(super) struct StepSource<T> {
     pub trust_memory: bool,
     /// The share of the model's decrease that the next inner solve may leave.
     leave: f64,
-    /// Whether solutions at this point are to leave next to nothing.
-    pub accurate: bool,
+    /// Whether the point before was left with the whole of its matrix, and that was positive definite.
+    pub remembers_all: bool,
+    /// How accurate solutions at this point are to be, if not as usual.
+    pub look: Option<Look>,
     /// Points in a row at which products are not finite, and whether this is one.
     failures: usize,
     failed_here: bool,
@@ -78,7 +81,8 @@ impl<T: Scalar> StepSource<T> {
             scaled: false,
             trust_memory: false,
             leave: LOOSEST,
-            accurate: false,
+            remembers_all: false,
+            look: None,
             failures: 0,
             failed_here: false,
         }
@@ -112,8 +116,10 @@ impl<T: Scalar> StepSource<T> {
             self.scale(here, globalisation, curvature);
         }
         self.family.allow(self.family.products_made().saturating_add(here.products_left));
-        let accuracy = if self.accurate {
+        let accuracy = if self.look == Some(Look::Accurate) {
             Accuracy { residual: T::epsilon_f64().sqrt(), energy: 0.0, enough: 0.0, truncated: false }
+        } else if self.look == Some(Look::Rough) {
+            Accuracy { residual: RESIDUAL, energy: LOOSEST, enough: 0.0, truncated: true }
         } else if globalisation.bare() {
             let residual = BARE_RESIDUAL.max(4.0 * T::epsilon_f64());
             Accuracy { residual, energy: 0.0, enough: 0.0, truncated: false }
@@ -184,7 +190,14 @@ impl<T: Scalar> StepSource<T> {
 
     fn scale<E>(&mut self, here: &CurrentPoint<'_, T, E>, globalisation: &mut impl Globalisation, curvature: f64) {
         let gradient_norm = here.gradient_norm;
-        globalisation.start(Scales { gradient_norm, curvature, point: norm_or_one(here.x) });
+        let (point, length) = (norm_or_one(here.x), gradient_norm / curvature);
+        // Beside a step that is longer than x has digits, x is lost: there is next to no curvature.
+        let length = match length {
+            length if !(length.is_finite() && length > 0.0) => point,
+            length if length * T::epsilon_f64() > point => length.min(reach(here.x, here.value, gradient_norm)),
+            length => length,
+        };
+        globalisation.start(Scales { gradient_norm, length, point });
         self.scaled = true;
     }
 
@@ -233,7 +246,8 @@ impl<T: Scalar> StepSource<T> {
             self.leave = (error * error).clamp(TIGHTEST, LOOSEST);
         }
         self.trust_memory = remember && (error <= PREDICTED || after <= REDUCED * before);
-        (self.failed_here, self.accurate) = (false, false);
+        self.remembers_all = remember && self.family.is_whole() && self.family.lowest_ritz_value() > 0.0;
+        (self.failed_here, self.look) = (false, None);
         self.family.clear();
     }
 
@@ -246,10 +260,4 @@ impl<T: Scalar> StepSource<T> {
     pub fn dim(&self) -> usize {
         self.product.len()
     }
-}
-
-/// ‖x‖, or 1 at the origin.
-fn norm_or_one<T: Scalar>(x: &[T]) -> f64 {
-    let norm = kernels::norm(x);
-    if norm > 0.0 { norm } else { 1.0 }
 }

@@ -1,7 +1,9 @@
 //! The trust-region method: Conn, Gould & Toint, *Trust-Region Methods* (2000), algorithm 6.1.1.
 //!
 //! The radius follows Lin & Moré (SIAM J. Optim. 9 (1999), TRON, section 3): by interpolation between fixed bounds. We
-//! differ in two ways, both free of products since the stored space solves for any radius: a step that lies on the
+//! differ in three ways. It stays between the ratios ¼ and ¾ (algorithm 6.1.1 with γ₂ = 1, and MINPACK): where residuals
+//! are large ratios stay there, and a radius that shrinks a little at every step takes hundreds. The others are free of
+//! products, since the stored space solves for any radius: a step that lies on the
 //! boundary and is well predicted is tried again with twice the radius before it is taken (where that is no better, the
 //! next radius lies between the two, at most at √2 times the smaller), and the first radius is the length of the step to
 //! the minimum along −g, corrected in the same manner, so it needs no guess and no unit.
@@ -97,7 +99,7 @@ impl Radius {
 
 impl Globalisation for Radius {
     fn start(&mut self, scales: Scales) {
-        self.radius = scales.length();
+        self.radius = scales.length;
     }
 
     fn subproblem(&self) -> Subproblem {
@@ -135,7 +137,7 @@ impl Globalisation for Radius {
         self.radius = if trial.ratio < POOR {
             minimum.clamp(0.25 * norm, 0.5 * norm)
         } else if trial.ratio < GOOD {
-            minimum.clamp(0.25 * radius, radius)
+            radius
         } else if self.tried_longer {
             // Between this one and the one that was too long.
             minimum.clamp(radius, std::f64::consts::SQRT_2 * radius)

@@ -261,6 +261,15 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
         self.factored.then_some(self.rank)
     }
 
+    fn null_direction(&self, k: usize, out: &mut [T]) -> bool {
+        let from = (self.rank + k) * self.n;
+        let Some(v) = self.v.get(from..from + self.n) else { return false };
+        for ((out, v), s) in out.iter_mut().zip(v).zip(&self.scaling) {
+            *out = T::from_f64(s * v);
+        }
+        kernels::max_abs(out) > 0.0
+    }
+
     fn numbers(&self) -> usize {
         self.jacobian.len() + self.work.len() + self.reflectors.len() + self.r.len() + self.u.len() + self.v.len()
     }

@@ -90,6 +90,13 @@ pub trait GaussNewtonSteps<T: Scalar> {
     /// The numerical rank of JS at this point, where the whole of it is known.
     fn rank(&mut self, residual: &[T], scaling: &[T]) -> Option<usize>;
 
+    /// out ← S times the k-th of the unit vectors that JS takes to 0, where [`rank`](Self::rank) is below their number;
+    /// false if there is none, or it is not known.
+    fn null_direction(&self, k: usize, out: &mut [T]) -> bool {
+        let _ = (k, out);
+        false
+    }
+
     /// Storage in numbers.
     fn numbers(&self) -> usize;
 }

@@ -214,6 +214,7 @@ impl<T: Scalar> KrylovSpace<T> {
         }
         self.newest_norm = Some(size);
         self.projected.push(column, slope);
+        self.projected.begin();
         self.len += 1;
         Some(size)
     }

@@ -17,7 +17,10 @@ mod least_squares_steps;
 mod linear_least_squares;
 mod lsmr;
 mod minres;
+mod orthonormal;
 mod projected;
+#[cfg(test)]
+mod projected_tests;
 mod remembered;
 #[cfg(test)]
 mod remembered_tests;

@@ -14,7 +14,7 @@ use super::secular::{self, Shifted};
 use super::spectral::{self, Indefinite, Solution, Subproblem};
 use super::units::{Units, binade};
 use crate::base::Eigen;
-use crate::base::cholesky::{cholesky_rows, lower_rows_solve, lower_rows_transpose_solve};
+use crate::base::cholesky::{cholesky_rows, lane_dot, lower_rows_solve, lower_rows_transpose_solve};
 
 /// The units of A follow its entries beyond this ratio.
 const SPREAD: f64 = 1e100;
@@ -35,8 +35,10 @@ pub struct Projected {
     /// The unit of A.
     unit: f64,
     factors: Factors,
-    /// The shift of the last solution: where the next search begins.
+    /// The shift of the last solution, and that of the last for another model: where searches begin, so that the same
+    /// subproblem has the same solution to the last bit.
     hint: f64,
+    start: f64,
     eigen: Eigen,
     decomposed: bool,
     /// Eigenvalues as they are.
@@ -57,6 +59,7 @@ impl Projected {
             unit: 0.0,
             factors: Factors::new(capacity),
             hint: 0.0,
+            start: 0.0,
             eigen: Eigen::new(if capacity <= EAGER { capacity } else { 0 }),
             decomposed: false,
             values: zeros(),
@@ -66,7 +69,7 @@ impl Projected {
     }
 
     pub fn clear(&mut self) {
-        (self.unit, self.hint) = (0.0, 0.0);
+        (self.unit, self.hint, self.start) = (0.0, 0.0, 0.0);
         self.truncate(0);
     }
 
@@ -89,7 +92,7 @@ impl Projected {
         }
         larger.linear[..k].copy_from_slice(&self.linear[..k]);
         larger.y[..k].copy_from_slice(&self.y[..k]);
-        (larger.len, larger.unit, larger.hint) = (k, self.unit, self.hint);
+        (larger.len, larger.unit, larger.hint, larger.start) = (k, self.unit, self.hint, self.start);
         *self = larger;
     }
 
@@ -114,6 +117,7 @@ impl Projected {
         let factor = if self.unit == 0.0 { 1.0 } else { self.unit / unit };
         self.matrix.iter_mut().for_each(|a| *a *= factor);
         self.hint *= factor;
+        self.start *= factor;
         self.unit = unit;
         self.changed();
     }
@@ -124,9 +128,87 @@ impl Projected {
         self.decomposed = false;
     }
 
+    /// The model is another one: searches begin at the last solution's shift.
+    pub fn begin(&mut self) {
+        self.start = self.hint;
+    }
+
+    /// Takes the last row away again.
+    pub fn pop(&mut self) {
+        self.truncate(self.len - 1);
+    }
+
     /// Replaces b.
     pub fn set_linear(&mut self, linear: impl Iterator<Item = f64>) {
         self.linear.iter_mut().zip(linear).for_each(|(b, value)| *b = value);
+    }
+
+    /// Replaces A by a matrix given by rows, in a unit.
+    pub fn set_matrix(&mut self, matrix: &[f64], unit: f64, len: usize) {
+        self.len = len;
+        for (row, from) in self.matrix.chunks_exact_mut(self.capacity).zip(matrix.chunks_exact(len)) {
+            row[..len].copy_from_slice(from);
+        }
+        (self.unit, self.hint, self.start) = (unit, 0.0, 0.0);
+        self.changed();
+    }
+
+    /// A ← UAUᵀ for an orthogonal U given by its entries.
+    pub fn rotate(&mut self, u: impl Fn(usize, usize) -> f64) {
+        let (k, n) = (self.len, self.capacity);
+        let mut half = vec![0.0; k];
+        let from = self.matrix.clone();
+        for i in 0..k {
+            half.fill(0.0);
+            for (l, row) in from.chunks_exact(n).take(k).enumerate() {
+                let u = u(i, l);
+                half.iter_mut().zip(row).for_each(|(half, a)| *half += u * a);
+            }
+            for j in 0..=i {
+                let entry = half.iter().enumerate().map(|(l, half)| half * u(j, l)).sum();
+                self.matrix[i * n + j] = entry;
+                self.matrix[j * n + i] = entry;
+            }
+        }
+        self.changed();
+    }
+
+    /// Replaces A by a diagonal matrix.
+    pub fn set_diagonal(&mut self, values: &[f64]) {
+        self.len = values.len();
+        for (i, row) in self.matrix.chunks_exact_mut(self.capacity).enumerate().take(self.len) {
+            row[..values.len()].fill(0.0);
+            row[i] = values[i] / self.unit;
+        }
+        self.changed();
+    }
+
+    /// A ← A + S, with S given by its entries, the same to the last bit for (i, j) and (j, i).
+    pub fn add(&mut self, entry: impl Fn(usize, usize) -> f64) {
+        let (k, n, inverse) = (self.len, self.capacity, self.unit.recip());
+        let mut largest = 0.0_f64;
+        for i in 0..k {
+            let row = &mut self.matrix[i * n..i * n + k];
+            for (j, a) in row.iter_mut().enumerate() {
+                *a += entry(i, j) * inverse;
+            }
+            largest = largest.max(row[i].abs());
+        }
+        self.changed();
+        if largest > SPREAD && largest.is_finite() {
+            self.change_unit(self.unit * binade(largest));
+        }
+    }
+
+    /// out ← Ax.
+    pub fn times(&self, x: &[f64], out: &mut [f64]) {
+        for (out, row) in out[..self.len].iter_mut().zip(self.matrix.chunks_exact(self.capacity)) {
+            *out = lane_dot(&row[..self.len], &x[..self.len]) * self.unit;
+        }
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
     }
 
     fn decompose(&mut self) -> bool {
@@ -144,9 +226,29 @@ impl Projected {
         &self.values[..known]
     }
 
+    /// The eigendecomposition, in the unit of A; `None` if there is none.
+    pub fn spectrum(&mut self) -> Option<(&Eigen, f64)> {
+        self.decompose().then_some((&self.eigen, self.unit))
+    }
+
     /// The eigenvector of the `j`-th lowest eigenvalue. Expects the eigenvalues to have been asked for.
     pub fn eigenvector(&self, j: usize) -> &[f64] {
         self.eigen.vector(j)
+    }
+
+    /// x ← (A + λI)⁻¹x; false, and nothing was done, where that is not positive definite or the eigenvalues are known.
+    pub fn solve(&mut self, shift: f64, x: &mut [f64]) -> bool {
+        let (k, shift) = (self.len, shift / self.unit);
+        if self.decomposed {
+            return false;
+        }
+        if !self.factors.make(&self.matrix, self.capacity, shift, k) {
+            return false;
+        }
+        lower_rows_solve(&self.factors.lower, self.capacity, &mut x[..k]);
+        lower_rows_transpose_solve(&self.factors.lower, self.capacity, &mut x[..k]);
+        x[..k].iter_mut().for_each(|x| *x /= self.unit);
+        true
     }
 
     /// The lowest eigenvalue; where a factor is at hand an estimate from above by inverse iteration, which costs O(k²).
@@ -188,9 +290,6 @@ impl Projected {
 
     /// As [`solution`](Self::solution), where Cholesky factors can give it.
     pub fn definite_answer(&mut self, subproblem: Subproblem) -> Option<Solution> {
-        if self.decomposed {
-            return None;
-        }
         let (k, units) = (self.len, self.units());
         self.c[..k].iter_mut().zip(&self.linear).for_each(|(c, &b)| *c = b * units.linear);
         let mut shifted = Model {
@@ -200,7 +299,7 @@ impl Projected {
             factors: &mut self.factors,
             y: &mut self.y[..k],
         };
-        let solution = secular::solution(units.of_question(subproblem), self.hint, &mut shifted)?;
+        let solution = secular::solution(units.of_question(subproblem), self.start, &mut shifted)?;
         self.hint = solution.shift;
         Some(self.finish(&units, solution))
     }
@@ -280,68 +379,5 @@ impl Shifted for Model<'_> {
 
     fn scale(&mut self, factor: f64) {
         self.y.iter_mut().for_each(|y| *y *= factor);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Against the eigendecomposition, which solves by itself, over many units.
-    #[test]
-    fn factors_and_spectrum_agree_in_all_units() {
-        let n = 7;
-        let entry = |i: usize, j: usize| if i == j { (1 + i * i) as f64 } else { 0.3 / (1.0 + (i + j) as f64) };
-        for a in [1e-250, 1e-100, 1.0, 1e100, 1e250] {
-            for b in [1e-250, 1.0, 1e200] {
-                let mut model = Projected::new(n);
-                for i in 0..n {
-                    let row: Vec<f64> = (0..=i).map(|j| a * entry(i, j)).collect();
-                    model.push(&row, b * (1.0 + i as f64));
-                }
-                let length = b / a;
-                if ![length, a / length].iter().all(|size| (1e-290..1e290).contains(size)) {
-                    continue;
-                }
-                for factor in [0.01, 1.0, 3.0, 100.0] {
-                    for subproblem in [
-                        Subproblem::Damped(factor * a),
-                        Subproblem::Radius(factor * length),
-                        Subproblem::Cubic(factor * a / length),
-                        Subproblem::SaddleFree(factor * length),
-                    ] {
-                        let solution = model.solution(subproblem).unwrap();
-                        let y = model.coefficients().to_vec();
-                        model.eigenvalues();
-                        let exact = model.solution(subproblem).unwrap();
-                        let (size, last) = (exact.norm, model.coefficients().to_vec());
-                        assert!(
-                            y.iter().zip(&last).all(|(y, e)| (y - e).abs() <= 1e-10 * size),
-                            "{a} {b} {subproblem:?}"
-                        );
-                        assert!((solution.norm / exact.norm - 1.0).abs() < 1e-10, "{solution:?} {exact:?}");
-                        assert!(
-                            (solution.shift - exact.shift).abs() <= 1e-9 * (exact.shift + 1e-3 * a),
-                            "{solution:?} {exact:?}"
-                        );
-                        assert_eq!(solution.on_boundary, exact.on_boundary);
-                        model.truncate(n);
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn a_grown_factor_is_the_factor_of_the_grown_matrix() {
-        let mut model = Projected::new(4);
-        for i in 0..4 {
-            let row: Vec<f64> = (0..=i).map(|j| if i == j { 2.0 } else { 0.5 }).collect();
-            model.push(&row, 1.0);
-            model.solution(Subproblem::Damped(0.0)).unwrap();
-            // (1.5 I + 0.5 eeᵀ) y = −e
-            let exact = -1.0 / (1.5 + 0.5 * (i + 1) as f64);
-            assert!(model.coefficients().iter().all(|y| (y - exact).abs() < 1e-15));
-        }
     }
 }

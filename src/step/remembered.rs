@@ -15,49 +15,44 @@
 //!
 //!   B ← B + (zsᵀ + szᵀ)/sᵀs − (zᵀs) ssᵀ/(sᵀs)².
 //!
-//! For d ≤ capacity, B is in effect a full matrix.
+//! Where C + λI is positive definite everything comes from its Cholesky factors ([`Projected`]), otherwise from its spectrum.
+//! For d ≤ capacity, B becomes a full matrix, and U = I; so it does where the matrix was formed.
 
-use faer::Par;
-
-use super::krylov::KrylovSpace;
+use super::krylov::{KrylovSpace, scale_to_one};
+use super::orthonormal::OrthonormalBasis;
+use super::projected::Projected;
 use super::spectral::{self, Solution, Subproblem};
-use crate::base::{Eigen, Scalar, columns::Columns, kernels, space};
+use super::units::Units;
+use crate::base::{Scalar, kernels, space};
 
 /// Least |zᵀs| / ‖z‖‖s‖ for the rank-one formula.
 const RANK_ONE: f64 = 0.05;
-/// Inner products that are made together with Uᵀv.
-const SUMS: usize = 2;
-/// Unknowns up to which a formed matrix is remembered whole: its spectrum takes about 30 ms.
+/// Unknowns up to which a formed matrix is remembered whole: one thread factors it in about 20 ms.
 const WHOLE: usize = 512;
 
 /// The model. Storage: capacity + 3 vectors of length d.
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RememberedModel<T> {
     dim: usize,
-    /// d, which is more than `dim` where that is one rank's part.
+    /// The unknowns of all ranks.
     whole: usize,
     capacity: usize,
-    len: usize,
-    basis: Vec<T>,
-    /// C by columns with stride `capacity`.
-    core: Vec<f64>,
+    basis: OrthonormalBasis<T>,
+    /// C; one row more while a question is answered.
+    core: Projected,
     /// γ: curvature of the directions that U does not span. 0 while nothing is known.
     complement: f64,
-    eigen: Eigen,
-    decomposed: bool,
     work: Vec<T>,
+    direction: Vec<T>,
     /// A Ritz vector and its product, where not every product can be learnt.
     pair: (Vec<T>, Vec<T>),
     a: Vec<f64>,
     b: Vec<f64>,
     c: Vec<f64>,
-    /// For [`compress`](Self::compress).
+    /// For [`forget`](Self::forget).
     order: Vec<usize>,
-    rows: Vec<f64>,
+    rotation: Vec<T>,
 }
-
-/// Rows of U that are multiplied at once when it is compressed.
-const ROWS: usize = 64;
 
 impl<T: Scalar> RememberedModel<T> {
     pub fn new(dim: usize, capacity: usize) -> Self {
@@ -67,19 +62,17 @@ impl<T: Scalar> RememberedModel<T> {
             dim,
             whole,
             capacity,
-            len: 0,
-            basis: vec![T::zero(); dim * capacity],
-            core: vec![0.0; capacity * capacity],
+            basis: OrthonormalBasis::new(dim, capacity),
+            core: Projected::new(capacity + 1),
             complement: 0.0,
-            eigen: Eigen::new(capacity),
-            decomposed: false,
             work: vec![T::zero(); dim],
+            direction: vec![T::zero(); dim],
             pair: (Vec::new(), Vec::new()),
-            a: vec![0.0; capacity + SUMS],
+            a: vec![0.0; capacity + 1],
             b: vec![0.0; capacity + 1],
-            c: vec![0.0; capacity + SUMS],
+            c: vec![0.0; capacity + 1],
             order: Vec::with_capacity(capacity),
-            rows: vec![0.0; ROWS * capacity],
+            rotation: Vec::with_capacity(capacity * capacity / 2),
         }
     }
 
@@ -95,95 +88,119 @@ impl<T: Scalar> RememberedModel<T> {
         }
     }
 
-    fn decompose(&mut self) -> bool {
-        if !self.decomposed {
-            self.decomposed = self.len == 0 || self.eigen.decompose(&self.core, self.capacity, self.len, Par::Seq);
-        }
-        self.decomposed
-    }
-
     /// out ← Bv.
     pub fn product(&mut self, v: &[T], out: &mut [T]) {
-        let m = self.len;
-        Columns::new(self.dim, &self.basis[..m * self.dim]).transpose_times(v, &mut self.a[..m]);
-        self.product_of(v, out);
+        let m = self.core.len();
+        self.basis.inside(v, &mut self.a[..m]);
+        self.core.times(&self.a, &mut self.b);
+        self.spread(self.complement, v, out);
     }
 
-    /// As [`product`](Self::product), where self.a is Uᵀv.
-    fn product_of(&mut self, v: &[T], out: &mut [T]) {
-        let m = self.len;
-        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
-        for i in 0..m {
-            self.b[i] = -self.complement * self.a[i];
-            for j in 0..m {
-                self.b[i] += self.core[j * self.capacity + i] * self.a[j];
-            }
+    /// out ← αv + U(b − αa), where a = Uᵀv.
+    fn spread(&mut self, alpha: f64, v: &[T], out: &mut [T]) {
+        let m = self.core.len();
+        if m == self.whole {
+            out.fill(T::zero());
+        } else {
+            (0..m).for_each(|i| self.b[i] -= alpha * self.a[i]);
+            kernels::scale_into(alpha, v, out);
         }
-        kernels::scale_into(self.complement, v, out);
-        basis.add_times(1.0, &self.b[..m], out);
+        self.basis.add(1.0, &self.b[..m], out);
     }
 
     /// r ← |B + λI|⁻¹ r, eigenvalues bounded away from 0: the preconditioner for (M + λI).
     pub fn precondition(&mut self, shift: f64, r: &mut [T]) {
-        if self.is_empty() || !self.decompose() {
+        if self.is_empty() {
             return;
         }
-        let m = self.len;
-        let theta = self.eigen.values();
-        let largest = theta.iter().fold(self.complement, |l, t| l.max(t.abs())) + shift;
-        let floor = 1e-10 * largest;
-        let outside = (self.complement + shift).recip();
-        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
-        basis.transpose_times(r, &mut self.a[..m]);
-        self.eigen.to_eigenbasis(&self.a[..m], &mut self.b[..m]);
-        for i in 0..m {
-            self.b[i] *= (theta[i] + shift).abs().max(floor).recip() - outside;
+        let m = self.core.len();
+        self.basis.inside(r, &mut self.a[..m]);
+        self.b[..m].copy_from_slice(&self.a[..m]);
+        if !self.core.solve(shift, &mut self.b) {
+            let Some((eigen, unit)) = self.core.spectrum() else { return };
+            let largest = eigen.values().iter().fold(self.complement, |l, t| l.max((t * unit).abs())) + shift;
+            let floor = 1e-10 * largest;
+            eigen.to_eigenbasis(&self.a[..m], &mut self.c[..m]);
+            for (c, theta) in self.c.iter_mut().zip(eigen.values()) {
+                *c *= (theta * unit + shift).abs().max(floor).recip();
+            }
+            eigen.from_eigenbasis(&self.c[..m], &mut self.b[..m]);
         }
-        self.eigen.from_eigenbasis(&self.b[..m], &mut self.a[..m]);
-        kernels::scale(outside, r);
-        basis.add_times(1.0, &self.a[..m], r);
+        let mut v = std::mem::take(&mut self.work);
+        v.copy_from_slice(r);
+        self.spread((self.complement + shift).recip(), &v, r);
+        self.work = v;
     }
 
     /// Answers `subproblem` about gᵀδ + ½δᵀBδ and writes the step. No product.
     pub fn solution(&mut self, subproblem: Subproblem, gradient: &[T], step: &mut [T]) -> Option<Solution> {
-        if self.is_empty() || !self.decompose() {
+        if self.is_empty() {
             return None;
         }
-        let m = self.len;
-        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
-        // The gradient's part outside U is one more eigenvector, with eigenvalue γ.
-        basis.transpose_times(gradient, &mut self.a[..m]);
+        let m = self.core.len();
+        // The gradient's part outside U is one more direction, with curvature γ.
+        self.basis.inside(gradient, &mut self.a[..m]);
         step.copy_from_slice(gradient);
-        basis.add_times(-1.0, &self.a[..m], step);
-        let outside = kernels::norm(step);
-        self.eigen.to_eigenbasis(&self.a[..m], &mut self.b[..m]);
-        // What is rounding must not become a step along an eigenvector whose eigenvalue is rounding as well.
-        let rounding = 16.0 * f64::EPSILON * self.whole as f64 * kernels::norm(gradient);
-        self.b[..m].iter_mut().filter(|b| b.abs() <= rounding).for_each(|b| *b = 0.0);
-        let theta = self.eigen.values();
-        if theta.len() < m {
-            return None;
+        let outside = self.basis.remove(&mut self.a[..m], kernels::norm(gradient), step);
+        let (solution, along) = match self.definite_answer(subproblem, outside) {
+            Some(known) => known,
+            None => self.spectral_answer(subproblem, outside)?,
+        };
+        if outside > 0.0 {
+            kernels::scale(along / outside, step);
+        } else {
+            step.fill(T::zero());
         }
-        let place = theta.partition_point(|&t| t < self.complement);
+        self.basis.add(1.0, &self.b[..m], step);
+        Some(solution)
+    }
+
+    /// The answer by Cholesky factors, for Uᵀg in `a` and the length of g's part outside; Uᵀδ goes to `b`, the step along
+    /// that part is returned.
+    fn definite_answer(&mut self, subproblem: Subproblem, outside: f64) -> Option<(Solution, f64)> {
+        let m = self.core.len();
+        self.core.set_linear(self.a[..m].iter().copied());
+        if m == self.whole {
+            let solution = self.core.definite_answer(subproblem)?;
+            self.b[..m].copy_from_slice(self.core.coefficients());
+            return Some((solution, 0.0));
+        }
+        self.c[..m].fill(0.0);
+        self.c[m] = self.complement;
+        self.core.push(&self.c[..=m], outside);
+        let solution = self.core.definite_answer(subproblem);
+        self.b[..=m].copy_from_slice(self.core.coefficients());
+        self.core.pop();
+        Some((solution?, self.b[m]))
+    }
+
+    /// The same by the spectrum.
+    fn spectral_answer(&mut self, subproblem: Subproblem, outside: f64) -> Option<(Solution, f64)> {
+        let m = self.core.len();
+        let (eigen, unit) = self.core.spectrum()?;
+        eigen.to_eigenbasis(&self.a[..m], &mut self.b[..m]);
+        spectral::drop_rounding(eigen.values(), &mut self.b[..m]);
+        let units = Units::new(unit, spectral::length(self.b[..m].iter().copied().chain([outside])));
+        let complement = self.complement / unit;
+        let place = eigen.values().partition_point(|&t| t < complement);
         let total = if m < self.whole { m + 1 } else { m };
+        self.c[..m].copy_from_slice(eigen.values());
         if total > m {
             self.b.copy_within(place..m, place + 1);
             self.b[place] = outside;
-            self.c[..place].copy_from_slice(&theta[..place]);
-            self.c[place] = self.complement;
-            self.c[place + 1..=m].copy_from_slice(&theta[place..]);
-        } else {
-            self.c[..m].copy_from_slice(theta);
+            self.c.copy_within(place..m, place + 1);
+            self.c[place] = complement;
         }
-        let solution = spectral::solution(subproblem, &self.c[..total], &self.b[..total], &mut self.a[..total]).ok()?;
-        let along = if total > m && outside > 0.0 { self.a[place] / outside } else { 0.0 };
+        self.b[..total].iter_mut().for_each(|b| *b *= units.linear);
+        let asked = units.of_question(subproblem);
+        let solution = spectral::solution(asked, &self.c[..total], &self.b[..total], &mut self.a[..total]).ok()?;
+        self.a[..total].iter_mut().for_each(|a| *a = units.back(*a));
+        let along = if total > m { self.a[place] } else { 0.0 };
         if total > m {
             self.a.copy_within(place + 1..=m, place);
         }
-        self.eigen.from_eigenbasis(&self.a[..m], &mut self.b[..m]);
-        kernels::scale(along, step);
-        basis.add_times(1.0, &self.b[..m], step);
-        Some(solution)
+        eigen.from_eigenbasis(&self.a[..m], &mut self.b[..m]);
+        Some((units.of_answer(solution), along))
     }
 
     /// Learns the whole matrix, given in a unit, where it is small enough or would be learnt whole in any case.
@@ -195,10 +212,8 @@ impl<T: Scalar> RememberedModel<T> {
         if self.capacity < d {
             *self = RememberedModel::new(d, d);
         }
-        self.basis.fill(T::zero());
-        (0..d).for_each(|i| self.basis[i * d + i] = T::one());
-        self.core.iter_mut().zip(matrix).for_each(|(core, m)| *core = m * unit);
-        (self.len, self.decomposed) = (d, false);
+        self.basis.become_identity();
+        self.core.set_matrix(matrix, unit, d);
         self.set_complement(unit);
     }
 
@@ -209,7 +224,11 @@ impl<T: Scalar> RememberedModel<T> {
         }
         if self.is_empty() {
             let theta = space.ritz_values();
-            let logarithms: f64 = theta.iter().map(|t| t.abs().max(f64::MIN_POSITIVE).ln()).sum();
+            let floor = f64::EPSILON * theta.iter().fold(0.0, |l: f64, t| l.max(t.abs()));
+            if floor == 0.0 {
+                return;
+            }
+            let logarithms: f64 = theta.iter().map(|t| t.abs().max(floor).ln()).sum();
             self.set_complement((logarithms / theta.len() as f64).exp());
         }
         if 4 * space.len() <= self.capacity || self.capacity == self.whole {
@@ -241,22 +260,15 @@ impl<T: Scalar> RememberedModel<T> {
 
     /// Storage in vectors of length d.
     pub fn vectors(&self) -> usize {
-        self.capacity + 1 + self.pair.0.len() / self.dim * 2
+        self.capacity + 2 + self.pair.0.len() / self.dim * 2
     }
 
     /// Makes Bs = y, as far as the update allows. `s` and `y` are finite.
     pub fn learn(&mut self, s: &[T], y: &[T]) {
-        if self.len + 2 > self.capacity && self.len < self.whole && self.capacity < self.whole {
-            self.compress();
-        }
-        let m = self.len;
-        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
-        basis.transpose_times_and(s, &mut self.a[..m + SUMS], [[s, s], [y, y]]);
-        let (ss, norm_y) = (self.a[m], kernels::norm_of_square(self.a[m + 1], y));
-        if !(ss > 0.0 && ss.is_finite()) {
+        let (norm_s, norm_y) = (kernels::norm(s), kernels::norm(y));
+        if !(norm_s > 0.0 && norm_s.is_finite() && norm_y.is_finite()) {
             return;
         }
-        let norm_s = ss.sqrt();
         if self.is_empty() {
             self.set_complement(norm_y / norm_s);
             if self.is_empty() {
@@ -266,146 +278,104 @@ impl<T: Scalar> RememberedModel<T> {
         if self.capacity == 0 {
             return;
         }
-        // z = y − Bs
-        let mut z = std::mem::take(&mut self.work);
-        self.product_of(s, &mut z);
-        kernels::axpby(1.0, y, -1.0, &mut z);
-        let mut found = self.inner_products(&z, s);
-        if self.adapt_exterior(s, ss, found[0], &mut z) {
-            found = self.inner_products(&z, s);
+        if self.core.len() + 2 > self.capacity && self.core.len() < self.whole && self.capacity < self.whole {
+            self.forget();
         }
-        let [zs, norm_z] = found;
-        if norm_z > 1e-14 * norm_y && norm_z.is_finite() {
-            std::mem::swap(&mut self.a, &mut self.c);
-            self.extend(&mut z, norm_z);
-            if zs.abs() >= RANK_ONE * norm_z * norm_s {
-                let m = self.len;
-                // self.a holds z in the extended basis.
-                for j in 0..m {
-                    for i in 0..m {
-                        self.core[j * self.capacity + i] += self.a[i] * self.a[j] / zs;
-                    }
-                }
+        // In units of ‖s‖.
+        let m = self.core.len();
+        let (mut s_unit, mut z) = (std::mem::take(&mut self.direction), std::mem::take(&mut self.work));
+        s_unit.copy_from_slice(s);
+        scale_to_one(norm_s, &mut s_unit);
+        kernels::scale_into(norm_s.recip(), y, &mut z);
+        let size = norm_y / norm_s;
+        self.basis.inside(&s_unit, &mut self.a[..m]);
+        self.basis.inside(&z, &mut self.c[..m]);
+        if m < self.whole {
+            self.adapt_complement(kernels::dot(&s_unit, &z));
+            kernels::axpy(-self.complement, &s_unit, &mut z);
+        }
+        // z = y − Bs = (y − γs) + U(γI − C)Uᵀs: its part outside U is that of y − γs, and b = Uᵀz.
+        let gamma = self.complement;
+        self.c.iter_mut().zip(&self.a[..m]).for_each(|(c, a)| *c -= gamma * a);
+        let left = self.basis.remove(&mut self.c[..m], kernels::norm(&z), &mut z);
+        self.core.times(&self.a, &mut self.b);
+        (0..m).for_each(|i| self.b[i] = self.c[i] + gamma * self.a[i] - self.b[i]);
+        let norm_z = spectral::length(self.b[..m].iter().copied().chain([left]));
+        if norm_z > 1e-14 * size && norm_z.is_finite() {
+            let along = if left > 0.0 { kernels::dot(&s_unit, &z) } else { 0.0 };
+            let zs = self.a[..m].iter().zip(&self.b).map(|(a, b)| a * b).sum::<f64>() + along;
+            if self.extend(&z, left, norm_z) {
+                (self.a[m], self.b[m]) = (along / left, left);
+            }
+            let m = self.core.len();
+            if zs.abs() >= RANK_ONE * norm_z {
+                let root = zs.abs().sqrt();
+                self.b[..m].iter_mut().for_each(|z| *z /= root);
+                let z = &self.b[..m];
+                self.core.add(|i, j| z[i] * z[j] * zs.signum());
             } else {
-                let before = self.len;
-                self.b[..before].copy_from_slice(&self.a[..before]);
-                z.copy_from_slice(s);
-                Columns::new(self.dim, &self.basis[..before * self.dim]).transpose_times(s, &mut self.a[..before]);
-                self.extend(&mut z, kernels::norm_of_square(ss, s));
-                let m = self.len;
-                self.b[before..m].fill(0.0);
-                // self.b holds z, self.a holds s.
-                for j in 0..m {
-                    for i in 0..m {
-                        self.core[j * self.capacity + i] +=
-                            (self.b[i] * self.a[j] + self.a[i] * self.b[j]) / ss - zs / ss * self.a[i] * self.a[j] / ss;
-                    }
+                let left = self.basis.remove(&mut self.a[..m], 1.0, &mut s_unit);
+                if self.extend(&s_unit, left, 1.0) {
+                    (self.a[m], self.b[m]) = (left, 0.0);
                 }
+                let m = self.core.len();
+                let (s, z) = (&self.a[..m], &self.b[..m]);
+                self.core.add(|i, j| z[i] * s[j] + s[i] * z[j] - zs * (s[i] * s[j]));
             }
-            self.decomposed = false;
         }
-        self.work = z;
+        (self.direction, self.work) = (s_unit, z);
+        self.core.begin();
+        if self.core.len() == self.dim && !space::in_parts() && !self.basis.is_identity() {
+            self.core.rotate(|i, j| self.basis.entry(i, j));
+            self.basis.become_identity();
+        }
     }
 
-    /// self.c ← Uᵀz; returns zᵀs and ‖z‖. One reduction.
-    fn inner_products(&mut self, z: &[T], s: &[T]) -> [f64; 2] {
-        let m = self.len;
-        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
-        basis.transpose_times_and(z, &mut self.c[..m + SUMS], [[z, s], [z, z]]);
-        [self.c[m], kernels::norm_of_square(self.c[m + 1], z)]
-    }
-
-    /// Moves γ halfway (geometrically) to the curvature that `s` shows outside U; whether it did, and z = y − Bs follows.
-    /// Expects Uᵀs in `self.a` and Uᵀz in `self.c`.
-    fn adapt_exterior(&mut self, s: &[T], ss: f64, zs: f64, z: &mut [T]) -> bool {
-        let m = self.len;
-        let outside = ss - self.a[..m].iter().map(|a| a * a).sum::<f64>();
-        if m == self.whole || outside <= 0.01 * ss {
-            return false;
-        }
-        let inside: f64 = self.a[..m].iter().zip(&self.c[..m]).map(|(a, c)| a * c).sum();
-        let old = self.complement;
-        let observed = old + (zs - inside) / outside;
-        let moves = observed > 1e-12 * old && observed.is_finite();
-        if moves {
-            let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
-            self.complement = (observed * old).sqrt();
-            self.decomposed = false;
-            let change = old - self.complement;
-            kernels::axpy(change, s, z);
-            basis.add_times(-change, &self.a[..m], z);
-        }
-        moves
-    }
-
-    /// Adds the direction of `v`, of this norm, to U, if it is new; self.a, which is Uᵀv, becomes that of the new basis.
-    /// Overwrites `v`.
-    fn extend(&mut self, v: &mut [T], size: f64) {
-        let m = self.len;
-        let basis = Columns::new(self.dim, &self.basis[..m * self.dim]);
-        let mut left = basis.remove(v, &self.a[..m], size);
-        if left < 0.7 * size {
-            [_, left] = basis.remove_from(v, &mut self.c[..m + 1], left);
-            (0..m).for_each(|i| self.a[i] += self.c[i]);
-        }
-        if m < self.capacity && left > 1e-7 * size {
-            kernels::scale(left.recip(), v);
-            self.basis[m * self.dim..(m + 1) * self.dim].copy_from_slice(v);
-            for i in 0..m {
-                self.core[m * self.capacity + i] = 0.0;
-                self.core[i * self.capacity + m] = 0.0;
+    /// Moves γ halfway (geometrically) to the curvature that s, of length 1, shows outside U, for a = Uᵀs, c = Uᵀy.
+    fn adapt_complement(&mut self, sy: f64) {
+        let m = self.core.len();
+        let outside = 1.0 - self.a[..m].iter().map(|a| a * a).sum::<f64>();
+        if outside > 0.01 {
+            let inside: f64 = self.a[..m].iter().zip(&self.c).map(|(a, c)| a * c).sum();
+            let observed = (sy - inside) / outside;
+            if observed > 1e-12 * self.complement && observed.is_finite() {
+                self.complement = observed.sqrt() * self.complement.sqrt();
             }
-            self.core[m * self.capacity + m] = self.complement;
-            self.a[m] = left;
-            self.len += 1;
         }
     }
 
-    /// Forgets the eigenvectors of B whose eigenvalues are closest to γ, a quarter of all.
-    fn compress(&mut self) {
-        if !self.decompose() {
-            self.len = 0;
-            return;
+    /// Adds the direction of `v`, orthogonal to U and so long, to U, if it is new in a vector of length `size`.
+    fn extend(&mut self, v: &[T], left: f64, size: f64) -> bool {
+        let m = self.core.len();
+        let new = m < self.capacity && left > 1e-7 * size;
+        if new {
+            self.basis.push(left, v);
+            self.c[..m].fill(0.0);
+            self.c[m] = self.complement;
+            self.core.push(&self.c[..=m], 0.0);
         }
-        let m = self.len;
-        let keep = m - (m / 4).max(2).min(m);
-        let theta = self.eigen.values();
-        let RememberedModel { order, rows, .. } = self;
+        new
+    }
+
+    /// Forgets the eigenvectors of B whose eigenvalues are closest to γ, half of all: a spectrum for as many pairs.
+    fn forget(&mut self) {
+        let m = self.core.len();
+        let keep = m - m.div_ceil(2).max(2).min(m);
+        let RememberedModel { order, rotation, basis, core, complement, a, .. } = self;
         order.clear();
-        order.extend(0..m);
-        let distance = |i: &usize| distance(theta[*i], self.complement);
-        order.sort_unstable_by(|i, j| distance(j).total_cmp(&distance(i)).then(i.cmp(j)));
-        order.truncate(keep);
-        // U ← UQ, a block of rows at a time.
-        for start in (0..self.dim).step_by(ROWS) {
-            let end = (start + ROWS).min(self.dim);
-            rows.fill(0.0);
-            for (column, &q) in order.iter().enumerate() {
-                let q = self.eigen.vector(q);
-                for (j, &q) in q.iter().enumerate() {
-                    let u = &self.basis[j * self.dim + start..j * self.dim + end];
-                    let target = &mut rows[column * ROWS..];
-                    for (target, &u) in target.iter_mut().zip(u) {
-                        *target += q * u.into();
-                    }
-                }
-            }
-            for column in 0..keep {
-                let u = &mut self.basis[column * self.dim + start..column * self.dim + end];
-                for (u, &v) in u.iter_mut().zip(&rows[column * ROWS..]) {
-                    *u = T::from_f64(v);
-                }
+        rotation.clear();
+        if let Some((eigen, unit)) = core.spectrum() {
+            let distance = |i: usize| distance(eigen.values()[i] * unit, *complement);
+            order.extend(0..m);
+            order.sort_unstable_by(|&i, &j| distance(j).total_cmp(&distance(i)).then(i.cmp(&j)));
+            order.truncate(keep);
+            for (a, &i) in a.iter_mut().zip(&*order) {
+                *a = eigen.values()[i] * unit;
+                rotation.extend(eigen.vector(i).iter().map(|&q| T::from_f64(q)));
             }
         }
-        let values = &mut self.a[..keep];
-        values.iter_mut().zip(order.iter()).for_each(|(value, &i)| *value = theta[i]);
-        self.len = keep;
-        for j in 0..keep {
-            for i in 0..keep {
-                self.core[j * self.capacity + i] = if i == j { values[i] } else { 0.0 };
-            }
-        }
-        self.decomposed = false;
+        basis.multiply(rotation);
+        core.set_diagonal(&a[..order.len()]);
     }
 }
 

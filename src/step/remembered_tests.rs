@@ -131,3 +131,23 @@ fn a_formed_matrix_is_remembered_whole() {
     model.product(&s, &mut product);
     assert!(product.iter().zip(&y).all(|(p, y)| (p - y).abs() < 1e-13));
 }
+
+/// Where pairs are close to each other, hardly anything of one lies outside U: what rounding leaves in U has to go as well,
+/// or it grows from pair to pair.
+#[test]
+fn nearly_parallel_pairs_are_learnt_to_rounding() {
+    let (d, capacity) = (60, 30);
+    let mut random = SplitMix64::new(5);
+    let mut model = RememberedModel::<f64>::new(d, capacity);
+    let (common, mut product) = (vector::<f64>(d, &mut random), vec![0.0; d]);
+    for pair in 0..4 * d {
+        let s: Vec<f64> = common.iter().map(|c| c + 1e-3 * random.normal()).collect();
+        // Matrices that change from pair to pair, as Hessians do: both formulas have their turn.
+        let y = multiply(&s, (pair % 7) as f64 - 3.0);
+        model.learn(&s, &y);
+        model.product(&s, &mut product);
+        let size = y.iter().fold(0.0, |l: f64, y| l.max(y.abs()));
+        let far = product.iter().zip(&y).fold(0.0, |l: f64, (p, y)| l.max((p - y).abs()));
+        assert!(far <= 1e-10 * size, "{pair} {far:e} {size:e}");
+    }
+}

@@ -46,6 +46,10 @@ pub fn solution(subproblem: Subproblem, hint: f64, model: &mut impl Shifted) -> 
             model.scale(radius / norm);
             Some(evaluate(model, shift, radius, true))
         }
+        Subproblem::Cubic(0.0) => {
+            let norm = at(model, 0.0)?;
+            Some(evaluate(model, 0.0, norm, false))
+        }
         Subproblem::Cubic(weight) => {
             let start = if hint > 0.0 && model.factor(hint) { hint } else { weight * at(model, 0.0)? };
             // Newton on 1/‖y‖ − σ/λ, whose derivative is rate/‖y‖ + σ/λ².

@@ -221,6 +221,10 @@ fn cubic(theta: &[f64], c: &[f64], y: &mut [f64], weight: f64) -> Solution {
         y.fill(0.0);
         return evaluate(theta, c, y, 0.0, 0.0, false, false);
     }
+    if weight == 0.0 && lowest > 0.0 {
+        let norm = step(theta, c, 0.0, y);
+        return evaluate(theta, c, y, 0.0, norm, false, false);
+    }
     // ‖y‖ ≤ ‖c‖/(θ₁+λ), so the root lies below the positive root of λ(θ₁ + λ) = σ‖c‖, here written for μ.
     let half = 0.5 * lowest.abs();
     let right = weight * size / (half + (half * half + weight * size).sqrt());

@@ -43,8 +43,10 @@ impl Units {
         match subproblem {
             Subproblem::Damped(damping) => Subproblem::Damped(damping / self.curvature),
             Subproblem::Radius(radius) => Subproblem::Radius(inside(length(radius))),
+            // Next to no weight is none.
             Subproblem::Cubic(weight) => {
-                Subproblem::Cubic(inside(weight / self.curvature * self.slope / self.curvature))
+                let weight = (weight / self.curvature * self.slope / self.curvature).min(f64::MAX);
+                Subproblem::Cubic(if weight < f64::MIN_POSITIVE { 0.0 } else { weight })
             }
             Subproblem::MetricBall(size) => Subproblem::MetricBall(inside(size / self.slope * self.curvature.sqrt())),
             Subproblem::SaddleFree(longest) => Subproblem::SaddleFree(length(longest).max(f64::MIN_POSITIVE)),

@@ -252,7 +252,8 @@ fn singular_and_wide_problems_have_the_shortest_answer() {
     // No slope at all.
     for (name, result) in solve_all(&linear(&[0.0; 4], &[1.0, 2.0], 2), &[1.0, 1.0], &Stopping::default()) {
         let report = result.unwrap();
-        assert!(report.termination.converged() && report.gradient_norm == 0.0 && report.iterations() == 0, "{name}");
+        let ended = report.termination.converged() || report.termination == Termination::FlatValley;
+        assert!(ended && report.gradient_norm == 0.0 && report.iterations() == 0, "{name}");
     }
 }
 

@@ -3,7 +3,7 @@
 //! problem is symmetric.
 
 use newton_krylov::{
-    LeastSquares, LevenbergMarquardt, Model, differences::Difference, least_squares, least_squares_dense,
+    LeastSquares, LevenbergMarquardt, Model, Termination, differences::Difference, least_squares, least_squares_dense,
     least_squares_from_residuals,
 };
 
@@ -164,4 +164,93 @@ fn ordinary_fits_end_at_the_right_answer_by_any_derivative() {
             assert!(error < tolerance, "{}, {way}: error {error}, claims convergence: {claimed}", fit.name);
         }
     }
+}
+
+/// Saddles at which J has no full rank: two equal rates, and a circle of radius 0.
+#[test]
+fn null_directions_lead_down() {
+    let t: Vec<f64> = (0..30).map(|i| 0.2 * i as f64).collect();
+    let y: Vec<f64> = t.iter().map(|t| 2.0 * (-0.4 * t).exp() + 1.5 * (-2.5 * t).exp()).collect();
+    let biexponential = least_squares_dense(
+        30,
+        4,
+        |x: &[f64], r: &mut [f64]| {
+            (0..30).for_each(|i| r[i] = x[0] * (-x[1] * t[i]).exp() + x[2] * (-x[3] * t[i]).exp() - y[i])
+        },
+        |x: &[f64], j: &mut [f64]| {
+            for i in 0..30 {
+                let (a, b) = ((-x[1] * t[i]).exp(), (-x[3] * t[i]).exp());
+                (j[i], j[30 + i], j[60 + i], j[90 + i]) = (a, -x[0] * t[i] * a, b, -x[2] * t[i] * b);
+            }
+        },
+    );
+    let report = LevenbergMarquardt::default().minimize(&biexponential, &[1.0, 1.0, 1.0, 1.0]).unwrap();
+    assert!(report.termination.converged() && report.value < 1e-20 && report.rank == Some(4), "{report}");
+
+    // (t − a)² + (u − b)² − c², with points on the circle of radius 2 around (3, −1)
+    let points: Vec<[f64; 2]> =
+        (0..12).map(|i| 0.5 * i as f64).map(|p| [3.0 + 2.0 * p.cos(), -1.0 + 2.0 * p.sin()]).collect();
+    let circle = least_squares_dense(
+        12,
+        3,
+        |x: &[f64], r: &mut [f64]| {
+            for (r, [t, u]) in r.iter_mut().zip(&points) {
+                *r = (t - x[0]).powi(2) + (u - x[1]).powi(2) - x[2] * x[2];
+            }
+        },
+        |x: &[f64], j: &mut [f64]| {
+            for (i, [t, u]) in points.iter().enumerate() {
+                (j[i], j[12 + i], j[24 + i]) = (-2.0 * (t - x[0]), -2.0 * (u - x[1]), -2.0 * x[2]);
+            }
+        },
+    );
+    let report = LevenbergMarquardt::default().minimize(&circle, &[0.0; 3]).unwrap();
+    assert!(report.termination.converged() && (report.x[2].abs() - 2.0).abs() < 1e-9, "{report}");
+}
+
+/// A parameter of which the model knows nothing is said to be arbitrary, and is no reason not to converge.
+#[test]
+fn a_rank_below_the_number_of_parameters_is_in_the_advice() {
+    let t: Vec<f64> = (0..10).map(f64::from).collect();
+    let dependent = least_squares_dense(
+        10,
+        3,
+        |x: &[f64], r: &mut [f64]| (0..10).for_each(|i| r[i] = x[0] + (x[1] + x[2]) * t[i] - (t[i] * 0.7).sin()),
+        |_: &[f64], j: &mut [f64]| (0..10).for_each(|i| (j[i], j[10 + i], j[20 + i]) = (1.0, t[i], t[i])),
+    );
+    let report = LevenbergMarquardt::default().minimize(&dependent, &[1.0; 3]).unwrap();
+    assert!(report.termination.converged() && report.rank == Some(2), "{report}");
+    assert!(report.to_string().contains("The data determine 2 of 3 parameters"), "{report}");
+}
+
+#[test]
+fn a_start_next_to_the_origin_is_one_at_the_origin() {
+    for x0 in [1e-16, 1e-30, 1e-300] {
+        let shifted = least_squares_dense(
+            1,
+            1,
+            |x: &[f64], r: &mut [f64]| r[0] = x[0] - 3.0,
+            |_: &[f64], j: &mut [f64]| j[0] = 1.0,
+        );
+        let report = LevenbergMarquardt::default().minimize(&shifted, &[x0]).unwrap();
+        assert!(report.termination.converged() && report.x[0] == 3.0, "{report}");
+    }
+}
+
+#[test]
+fn a_plateau_has_an_end_of_its_own() {
+    // Far beside a peak no parameter changes anything.
+    let peak = least_squares_from_residuals(
+        5,
+        2,
+        |x: &[f64], r: &mut [f64]| (0..5).for_each(|i| r[i] = x[0] * (-(i as f64 - x[1]).powi(2)).exp() - 1.0),
+        Difference::Forward,
+    );
+    let report = LevenbergMarquardt::default().minimize(&peak, &[1.0, 1e3]).unwrap();
+    assert!(!report.termination.converged() || report.value < 2.0, "{report}");
+    // Nor anywhere.
+    let constant = |_: &[f64], r: &mut [f64]| r.copy_from_slice(&[1.0, 2.0]);
+    let constant = least_squares_from_residuals(2, 1, constant, Difference::Forward);
+    let report = LevenbergMarquardt::default().minimize(&constant, &[1.0]).unwrap();
+    assert_eq!(report.termination, Termination::FlatValley, "{report}");
 }

@@ -55,7 +55,9 @@ fn all_are_solved_from_the_start_and_from_ten_times_it() {
             assert!(factor == 10.0 || !FURTHER.iter().any(|f| (2.0 * report.value / f.1 - 1.0).abs() < 1e-4));
             let vanished = 2.0 * report.value <= 1e-28;
             if report.termination.converged() && !vanished {
-                assert!(cosine(&p, &report.x) <= 1.1e-8, "{p}: converged, but {}", cosine(&p, &report.x));
+                // The residuals of (16), some 290, are sums of terms of 10⁴, whose rounding hides a cosine of that size.
+                let most = if p.number() == 16 { 3e-7 } else { 1.1e-8 };
+                assert!(cosine(&p, &report.x) <= most, "{p}: converged, but {}", cosine(&p, &report.x));
             }
             assert!(report.iterations() <= 1500, "{p}\n{report}");
         }
@@ -63,8 +65,8 @@ fn all_are_solved_from_the_start_and_from_ten_times_it() {
 }
 
 /// What the Golub–Kahan path does not solve from 10x₀, where the columns' norms, which the closures do not tell, would be
-/// the scale: limits at infinity, where it stalls, and (15) and (26), local minima that the paper does not list.
-const NOT_FROM_AFAR: [usize; 3] = [5, 15, 26];
+/// the scale: a limit at infinity, where it stalls, and for (26) a local minimum that the paper does not list.
+const NOT_FROM_AFAR: [usize; 2] = [5, 26];
 
 #[test]
 fn golub_kahan_never_says_converged_where_it_has_not() {

@@ -467,6 +467,12 @@ fn outputs_that_are_read_or_left_are_named() {
     every_seed(&f, &point(7, 1.0), |verdict| {
         assert_eq!(verdict.gradient_evaluation.outcome, Outcome::Unwritten { component: 6 }, "{verdict}");
     });
+    // Where differences of gradients make products the gradient is kept inside, and is no number before it is written.
+    let f = objective_from_gradient(7, |x: &[f64]| r.value(x), gradient, Difference::Central);
+    every_seed(&f, &point(7, 1.0), |verdict| {
+        let missing = Outcome::NotFinite { component: Some(6) };
+        assert_eq!(verdict.gradient_evaluation.outcome, missing, "{verdict}");
+    });
 }
 
 #[test]

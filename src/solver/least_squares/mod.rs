@@ -8,8 +8,9 @@
 //!   minimum longer Gauss–Newton steps that do decrease the value led to worse basins (54 of 54 of NIST's problems are
 //!   solved without, 52 with).
 //!
-//! The loop is [`DescentRun`]. Steps, trials and bounds: [`trial`]; the end: [`stationarity`].
+//! The loop is [`DescentRun`]. Steps, trials and bounds: [`trial`]; the end: [`stationarity`], [`null_directions`].
 
+mod null_directions;
 mod path;
 mod stationarity;
 mod trial;
@@ -103,6 +104,8 @@ pub(super) struct FitState<T> {
     projected: bool,
     /// Whether the cosine is within the tolerance.
     orthogonal: bool,
+    /// Whether Jᵀr and ‖r‖² are in the range of numbers: below it all points look stationary.
+    seen: bool,
     residual: Vec<T>,
     /// The residuals at the point that a step leads to; after the move those that it came from.
     other_residual: Vec<T>,
@@ -135,6 +138,7 @@ impl<T: Scalar> FitState<T> {
             terms: 0.0,
             projected: false,
             orthogonal: false,
+            seen: true,
             residual: of_r(),
             other_residual: of_r(),
             best_residual: Vec::new(),

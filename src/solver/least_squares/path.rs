@@ -131,6 +131,10 @@ impl<T: Scalar> GaussNewtonSteps<T> for GaussNewtonPath<T> {
         on_path!(&mut self.path, None, path => path.rank(residual, scaling))
     }
 
+    fn null_direction(&self, k: usize, out: &mut [T]) -> bool {
+        on_path!(&self.path, false, path => path.null_direction(k, out))
+    }
+
     fn numbers(&self) -> usize {
         on_path!(&self.path, 0, path => path.numbers())
     }

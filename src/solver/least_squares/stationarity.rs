@@ -15,6 +15,8 @@
 //! Where the columns of J are known to e only, as by differences, no cosine below 8e can be told from 0, and τ is that at
 //! least.
 //!
+//! Where the products of J and r, or their squares, are below the range of numbers, nothing is known, and nothing claimed.
+//!
 //! A gradient of exactly zero is believed only where further products do not contradict it.
 
 use super::{FitPlace, FitState, Scaling};
@@ -83,9 +85,18 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, 
             }
         }
         fit.terms = terms.max(met.min(fit.initial_size));
+        track.resolution = ROUNDING * T::epsilon_f64() * (2.0 * track.value).sqrt() * fit.terms;
         track.measure = if largest == 0.0 { 0.0 } else { largest / size };
-        fit.orthogonal = verified && largest <= tolerance * size;
-        track.stationary = fit.orthogonal || largest <= ROUNDING * T::epsilon_f64() * fit.terms;
+        // Where r and the terms that it is made of have products with J, and squares, in the range of numbers.
+        let bulk = size.max(fit.terms);
+        let steepest =
+            if known { fit.norms.iter().copied().fold(0.0, f64::max) } else { fit.source.largest_singular_value() };
+        let least = |smallest: f64| smallest / T::epsilon_f64();
+        fit.seen = size == 0.0
+            || steepest == 0.0
+            || bulk * bulk >= least(f64::MIN_POSITIVE) && steepest * bulk >= least(T::min_positive_value().into());
+        fit.orthogonal = fit.seen && verified && largest <= tolerance * size;
+        track.stationary = fit.seen && (fit.orthogonal || largest <= ROUNDING * T::epsilon_f64() * fit.terms);
     }
 
     /// The largest |gⱼ|/‖Jⱼ‖ with estimates of ‖Jⱼ‖, for [`PROBES`] products; `None` if these are not

@@ -12,7 +12,7 @@ use super::stationarity::{POLISHED, ROUNDING};
 use super::{FitPlace, FitState, LOOSEST, Residuals, TIGHTEST};
 use crate::base::{Scalar, kernels, space};
 use crate::control::{
-    Confirmation, Entry, Globalisation, Judgement, Limits, LocalProblem, Outcome, Pending, Scales, Stopping,
+    Confirmation, Entry, Globalisation, Judgement, Limits, LocalProblem, Outcome, Pending, Promise, Scales, Stopping,
     Termination, Track, Trial, judge_decrease, rounding,
 };
 use crate::curvature::RobustLoss;
@@ -70,15 +70,27 @@ where
     }
 
     fn converged(&self, fit: &FitState<T>, track: &Track<T>, stopping: &Stopping) -> bool {
-        track.gradient_norm <= stopping.gradient_absolute || fit.orthogonal && !fit.source.exact()
+        fit.seen && track.gradient_norm <= stopping.gradient_absolute || fit.orthogonal && !fit.source.exact()
     }
 
     fn confirm(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) -> Confirmation {
         if self.contradicted(fit, track, limits) {
             Confirmation::End(Termination::InconsistentGradient)
         } else {
-            Confirmation::Minimum
+            self.look_along_null_directions(fit, track, limits)
         }
+    }
+
+    fn promises(&self) -> bool {
+        true
+    }
+
+    /// Where the factors of J are at hand; lengths are those of the scaled parameters.
+    fn promise(&self, fit: &mut FitState<T>, _: &[T], solution: &Solution, _: InnerStop) -> Option<Promise> {
+        let free = fit.scaling.iter().filter(|&&s| s > T::zero()).count();
+        let complete = fit.source.rank(self.residual(), &fit.scaling)? == free;
+        let (decrease, position) = (-0.5 * solution.slope, fit.terms * fit.terms);
+        (complete && fit.seen).then_some(Promise { decrease, step: solution.norm, accurate: true, complete, position })
     }
 
     /// Scales the step to the globalisation's length and into the box.
@@ -101,8 +113,9 @@ where
                 space::norm(squares.fold(0.0, f64::hypot))
             };
             let (point, size) = (weighted(self.x), space::of_residuals(|| kernels::norm(self.residual())));
-            let point = if point > 0.0 { point } else { size };
-            globalisation.start(Scales { gradient_norm: track.gradient_norm, curvature: 0.0, point });
+            // From as good as the origin x is no unit: a step of its length would be lost in the rounding of r.
+            let point = if point > ROUNDING * T::epsilon_f64() * size { point } else { size };
+            globalisation.start(Scales { gradient_norm: track.gradient_norm, length: point, point });
         }
         let system = System {
             jacobian: &self.jacobian,

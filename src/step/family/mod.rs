@@ -4,14 +4,16 @@
 //! gradients go on from there and hand their result back to the space. The dense path forms the matrix. Either way an
 //! solution to another subproblem costs no product, unless it is not accurate enough: then the space grows further.
 
+mod continuation;
+mod solutions;
+
 use super::completion::Trend;
 use super::conjugate_gradient::{ConjugateGradient, Truncation};
 use super::dense::{self, DenseModel};
 pub use super::inner::{Accuracy, InnerSolver, InnerStop, Resources};
 use super::krylov::{Growth, KrylovSpace};
 use super::spectral::{Indefinite, Solution, Subproblem};
-use super::units::binade;
-use crate::base::{CallbackError, Scalar, kernels, space};
+use crate::base::{Scalar, kernels, space};
 use crate::operator::SymmetricOperator;
 
 /// Bytes that the automatic choice may spend on the dense path: d ≤ 2048.
@@ -36,8 +38,6 @@ const SPARE: usize = 2;
 const ROUNDINGS: f64 = 4.0;
 /// … unless that is more than this share of ‖g‖: then M + λI is singular to rounding.
 const MOST_ROUNDING: f64 = 1e-3;
-/// The units of M in which conjugate gradients need no scaling: four of its squares stay in range.
-const SAFE: std::ops::Range<f64> = 1e-70..1e70;
 /// Vectors whose recurrences are too inexact for a product: it is made anew.
 const COARSE: f64 = 1e-10;
 
@@ -336,157 +336,6 @@ impl<T: Scalar> StepFamily<T> {
             }
         }
     }
-
-    /// Conjugate gradients from the residual of the last solution; their result becomes two more basis vectors. Remembered
-    /// curvature does not precondition them: unlike the stored space they have no safeguard against a bad one.
-    fn go_on(
-        &mut self,
-        operator: &impl SymmetricOperator<T>,
-        gradient: &[T],
-        subproblem: Subproblem,
-        solution: Solution,
-        tolerance: f64,
-        more: &dyn Fn() -> bool,
-    ) -> Truncation {
-        let dim = self.dim;
-        let radius = if let Subproblem::Radius(radius) = subproblem { radius } else { f64::INFINITY };
-        let cg = self.conjugate_gradient.get_or_insert_with(|| ConjugateGradient::new(dim));
-        if self.krylov.len() > self.columns {
-            // A further run: what the last one found lives on in the step that it led to.
-            self.krylov.step(&mut cg.z);
-            self.krylov.product(&mut cg.product);
-            self.krylov.truncate(self.columns);
-            self.krylov.adopt(&mut cg.z, &mut cg.product, gradient);
-        }
-        // In units in which r is of size 1 and so is M where its squares would leave the range of numbers.
-        let unit = if SAFE.contains(&self.krylov.size) { 1.0 } else { binade(self.krylov.size) };
-        let size = binade(kernels::norm(&self.residual));
-        kernels::scale(size.recip(), &mut self.residual);
-        let shift = solution.shift / unit;
-        let made = std::cell::Cell::new(self.made);
-        let scaled = InUnits { operator, made: &made, unit };
-        let precondition = |r: &mut [T]| operator.precondition(solution.shift, r);
-        let radius = radius / size * unit;
-        let truncation = cg.solve(&scaled, shift, &self.residual, tolerance / size, radius, precondition, more);
-        self.made = made.get();
-        if truncation == Truncation::NotFinite {
-            return truncation;
-        }
-        // Mz = (r − r₀) − λz
-        kernels::axpby(-1.0, &self.residual, 1.0, &mut cg.r);
-        kernels::axpy(-shift, &cg.z, &mut cg.r);
-        for (direction, product) in [(&mut cg.z, &mut cg.r), (&mut cg.p, &mut cg.product)] {
-            if T::epsilon_f64() < COARSE {
-                kernels::scale(unit, product);
-                self.krylov.adopt(direction, product, gradient);
-            } else if !self.krylov.is_full() && more() {
-                self.krylov.direction().copy_from_slice(direction);
-                self.made += usize::from(self.krylov.grow(operator, gradient) != Growth::Dependent);
-            }
-        }
-        truncation
-    }
-
-    /// Answers `subproblem` in the space as it is. No product.
-    pub fn solution(&mut self, subproblem: Subproblem) -> Result<Solution, Indefinite> {
-        match &mut self.dense {
-            Some(dense) if self.on_dense => dense.solution(subproblem),
-            _ => self.krylov.solution(subproblem),
-        }
-    }
-
-    /// δ for the last solution.
-    pub fn step(&self, step: &mut [T]) {
-        match &self.dense {
-            Some(dense) if self.on_dense => dense.step(step),
-            _ => self.krylov.step(step),
-        }
-    }
-
-    /// Mδ for the last solution.
-    pub fn product(&self, out: &mut [T]) {
-        match &self.dense {
-            Some(dense) if self.on_dense => dense.product(out),
-            _ => self.krylov.product(out),
-        }
-    }
-
-    /// ‖(M + λI)δ + g‖ for the last solution.
-    pub fn residual_norm(&mut self, solution: &Solution, gradient: &[T]) -> f64 {
-        match &self.dense {
-            Some(dense) if self.on_dense => {
-                let (step, out) = (self.krylov.direction(), &mut self.residual);
-                dense.step(step);
-                dense.product(out);
-                kernels::axpy(solution.shift, step, out);
-                kernels::axpy(1.0, gradient, out);
-                kernels::norm(out)
-            }
-            _ => self.krylov.residual(1.0, solution.shift, gradient),
-        }
-    }
-
-    /// Ritz values, or eigenvalues on the dense path, in rising order.
-    pub fn ritz_values(&mut self) -> &[f64] {
-        match &mut self.dense {
-            Some(dense) if self.on_dense => dense.eigenvalues(),
-            _ => self.krylov.ritz_values(),
-        }
-    }
-
-    /// The lowest Ritz value, or an estimate of it from above that costs less; NaN where nothing is known.
-    pub fn lowest_ritz_value(&mut self) -> f64 {
-        match &mut self.dense {
-            Some(dense) if self.on_dense => dense.lowest_eigenvalue(),
-            _ => self.krylov.lowest_ritz_value(),
-        }
-        .unwrap_or(f64::NAN)
-    }
-
-    /// The symmetric matrix and the unit of its entries, where it was formed.
-    pub fn matrix(&self) -> Option<(&[f64], f64)> {
-        self.dense.as_ref().filter(|_| self.on_dense).map(DenseModel::matrix)
-    }
-
-    /// The curvature along the first direction of the space, on the dense path along g.
-    pub fn first_curvature(&mut self) -> f64 {
-        match &self.dense {
-            Some(dense) if self.on_dense => dense.curvature(),
-            _ => self.krylov.ritz_values().first().copied().unwrap_or(0.0),
-        }
-    }
-
-    /// The unit direction of lowest curvature known, and that curvature.
-    pub fn lowest_direction(&mut self, out: &mut [T]) -> Option<f64> {
-        match &mut self.dense {
-            Some(dense) if self.on_dense => dense.lowest_direction(out),
-            _ => self.krylov.lowest_direction(out),
-        }
-    }
-
-    /// How far from symmetric the operator showed itself, relative to its size.
-    pub fn asymmetry(&self) -> f64 {
-        match &self.dense {
-            Some(dense) if self.on_dense => dense.asymmetry,
-            _ => self.krylov.asymmetry,
-        }
-    }
-
-    /// Products made at this point.
-    pub fn products_made(&self) -> usize {
-        self.made
-    }
-
-    /// The basis and its products, for [`RememberedModel::learn`]; empty on the dense path.
-    pub fn krylov(&mut self) -> &mut KrylovSpace<T> {
-        &mut self.krylov
-    }
-
-    /// Storage in vectors of length d.
-    pub fn vectors(&self) -> usize {
-        let dense = if self.dense.is_some() { 4 * self.dim } else { 0 };
-        self.krylov.vectors() + 1 + if self.conjugate_gradient.is_some() { 5 } else { 0 } + dense
-    }
 }
 
 /// r ← P⁻¹r with the operator's own preconditioner, or else with the remembered one; false if there is neither.
@@ -505,28 +354,5 @@ fn precondition<T: Scalar>(
             true
         }
         _ => false,
-    }
-}
-
-/// An operator in units, whose products are counted.
-struct InUnits<'c, M> {
-    operator: &'c M,
-    made: &'c std::cell::Cell<usize>,
-    unit: f64,
-}
-
-impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for InUnits<'_, M> {
-    fn dim(&self) -> usize {
-        self.operator.dim()
-    }
-    fn apply(&self, v: &[T], out: &mut [T]) {
-        self.made.set(self.made.get() + 1);
-        self.operator.apply(v, out);
-        if self.unit != 1.0 {
-            kernels::scale(self.unit.recip(), out);
-        }
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.operator.take_error()
     }
 }

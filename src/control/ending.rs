@@ -1,0 +1,164 @@
+//! The end of a descent: what is asked before a run is said to have converged, or to have stalled.
+//!
+//! [`convergence`](super::convergence) decides on numbers; here they are had. Most points are no end, which a step from
+//! remembered curvature, or from a space that leaves much of the gradient, is enough to see. Where one may be, products at
+//! x have to say so, and near a start, or where no step helps, an accurate −M⁻¹g that nothing holds back.
+
+use super::Termination;
+use super::convergence::{Ending, Measures, Promise};
+use super::globalisation::{Globalisation, Scales, Trial};
+use super::oracle::{Confirmation, LocalProblem, Look, Oracle, Outcome};
+use super::visit::Visit;
+use crate::base::{Scalar, kernels};
+use crate::step::{InnerStop, Solution, Subproblem};
+
+/// λ‖δ‖² as a share of −gᵀδ, the sum of it and δᵀMδ, up to which a step counts as the model's minimum.
+const HELD_BACK: f64 = 0.1;
+
+/// Steps within which a run may turn out to have been started at a minimum, which is worth an accurate look.
+const RESTART: usize = 2;
+
+/// Newton's step, whatever its length.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+struct Whole;
+
+impl Globalisation for Whole {
+    fn start(&mut self, _: Scales) {}
+    fn subproblem(&self) -> Subproblem {
+        Subproblem::Damped(0.0)
+    }
+    fn control(&self, _: &Trial) -> f64 {
+        f64::NAN
+    }
+    fn restore(&mut self, _: f64) {}
+    fn acceptable(&self, _: &Trial) -> bool {
+        false
+    }
+    fn shorten(&mut self, _: &Trial) {}
+    fn lengthen(&mut self, _: &Trial) -> bool {
+        false
+    }
+    fn taken(&mut self, _: &Trial) {}
+}
+
+impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_, '_, T, O, P, G> {
+    /// Whether the model's minimum is where the run is, with the globalisation's solution as it is in the end.
+    pub(super) fn settled(&mut self, solution: &mut Solution, inner: &mut InnerStop) -> bool {
+        // Least squares has a test of its own, until it is stuck.
+        if !self.place.promises() || O::residual(self.state).is_some() {
+            return false;
+        }
+        if self.track.steps() <= RESTART
+            && self.track.rejected == 0
+            && !self.gradient_small()
+            && self.seems_near(solution)
+        {
+            if self.settles_accurately(Ending::Restart) {
+                return true;
+            }
+            // As if nothing had been asked.
+            self.place.look_away(self.state, *inner == InnerStop::Remembered);
+            let again = self.place.propose(self.state, self.track, self.globalisation, self.limits, true);
+            if let Ok(again) = again {
+                (*solution, *inner) = again;
+            }
+            return false;
+        }
+        let seems = self.seems_settled(solution, *inner, false, Ending::Arrival);
+        if !seems || *inner != InnerStop::Remembered || self.place.remembers_all(self.state) {
+            return seems;
+        }
+        self.place.look_closer(self.state, Some(Look::Rough));
+        let proposed = self.place.propose(self.state, self.track, self.globalisation, self.limits, true);
+        let Ok(products) = proposed else { return false };
+        (*solution, *inner) = products;
+        self.seems_settled(solution, *inner, false, Ending::Arrival)
+    }
+
+    /// The end of a run that finds no step, or none that is worth it; `Ok` if it goes on to `other_x` all the same.
+    pub(super) fn conclude(&mut self, termination: Termination) -> Outcome<()> {
+        let stalled = termination == Termination::Stalled;
+        if !stalled && termination != Termination::GradientTolerance || self.limit().is_some() {
+            return Err(termination);
+        }
+        let promises = self.place.promises();
+        let minimum = match stalled {
+            true if promises => self.settles_accurately(Ending::Stuck),
+            // A small gradient, and no step that helps: nothing tells this from a minimum.
+            true => self.gradient_small(),
+            false => true,
+        };
+        let termination = if minimum { Termination::GradientTolerance } else { termination };
+        if !minimum && (!promises || O::residual(self.state).is_some()) {
+            return Err(termination);
+        }
+        match self.place.confirm(self.state, self.track, self.limits) {
+            Confirmation::Minimum => Err(termination),
+            Confirmation::End(termination) => Err(termination),
+            Confirmation::Lower(value) => {
+                self.track.left_saddle = Some(self.track.value);
+                (self.track.value, self.track.gradient_norm) = (value, f64::NAN);
+                (self.track.rounding_steps, self.track.rejected) = (0, 0);
+                Ok(())
+            }
+        }
+    }
+
+    fn gradient_small(&self) -> bool {
+        let tolerance = self.limits.stopping().gradient_tolerance::<T>(self.track.reference_gradient_norm);
+        self.track.gradient_norm <= tolerance
+    }
+
+    /// Whether an accurate look may be worth it: f is flat, or a first step short.
+    fn seems_near(&self, solution: &Solution) -> bool {
+        let short = T::epsilon_f64().powf(0.375) * kernels::norm(self.x).max(self.track.farthest);
+        let slopes = self.slopes();
+        let flat = slopes > 0.0 && slopes <= T::epsilon_f64().sqrt() * self.track.value.abs();
+        flat || solution.norm <= short
+    }
+
+    /// Σ|gⱼxⱼ|.
+    fn slopes(&self) -> f64 {
+        let (g, x) = (&self.track.gradient, self.x);
+        kernels::sum_terms(x.len(), |j| (g[j].into() * x[j].into()).abs())
+    }
+
+    /// Whether an accurate Newton step says that the run has settled.
+    fn settles_accurately(&mut self, ending: Ending) -> bool {
+        self.place.look_closer(self.state, Some(Look::Accurate));
+        let whole = self.place.propose(self.state, self.track, &mut Whole, self.limits, true);
+        whole.is_ok_and(|(solution, inner)| self.seems_settled(&solution, inner, true, ending))
+    }
+
+    fn seems_settled(&mut self, solution: &Solution, inner: InnerStop, accurate: bool, ending: Ending) -> bool {
+        // In least squares τ is a cosine.
+        let gradient_small = O::residual(self.state).is_none() && self.gradient_small();
+        if inner == InnerStop::NotFinite {
+            return gradient_small && ending == Ending::Arrival; // there is nothing else to go by
+        }
+        // A step that is held back is not the model's minimum.
+        let held_back = solution.shift * solution.norm * solution.norm > HELD_BACK * -solution.slope;
+        if held_back || solution.on_boundary && solution.shift == 0.0 {
+            return false;
+        }
+        let Some(promise) = self.place.promise(self.state, self.x, solution, inner) else { return false };
+        let position = kernels::norm(self.x);
+        self.track.farthest = self.track.farthest.max(position);
+        let track = &*self.track;
+        let measures = Measures {
+            epsilon: T::epsilon_f64(),
+            tolerance: self.limits.stopping().relative_tolerance::<T>(),
+            gradient_norm: track.gradient_norm,
+            first_gradient_norm: track.initial_gradient_norm,
+            gradient_small,
+            value: track.value,
+            gained: track.initial_value - track.value,
+            position,
+            farthest: track.farthest,
+            slopes: self.slopes(),
+            resolution: track.resolution,
+            ending,
+        };
+        measures.settle(Promise { accurate: accurate || matches!(inner, InnerStop::Dense), ..promise })
+    }
+}

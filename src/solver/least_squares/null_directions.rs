@@ -1,0 +1,79 @@
+//! Where J has no full rank, a way down that no gradient shows.
+//!
+//! Along v with Jv = 0 the residuals do not change to first order, and to second order they may well get smaller: two equal
+//! rates of a sum of exponentials, the radius 0 of a circle, anchors in one plane are saddles at which Jᵀr = 0. So before
+//! convergence is claimed r(x ± hv) is evaluated, over a range of h, for a few such v. A linear model, whose columns merely
+//! depend on each other, stays level along them; a residual that no parameter changes at all is on a plateau.
+
+use super::{FitPlace, FitState};
+use crate::base::{Scalar, kernels, space};
+use crate::control::{Confirmation, Limits, Oracle, Termination, Track, rounding};
+use crate::curvature::RobustLoss;
+use crate::operator::{LinearMap, Model};
+use crate::step::GaussNewtonSteps;
+
+/// Null directions that are looked along.
+const DIRECTIONS: usize = 3;
+/// The longest h takes x as far as it is from 0 (in the scaled parameters); where that changes anything at all, so many
+/// shorter ones are tried …
+const LENGTHS: usize = 6;
+/// … each by this factor.
+const SHORTER: f64 = 0.1;
+
+impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, L, J> {
+    pub(super) fn look_along_null_directions(
+        &self,
+        fit: &mut FitState<T>,
+        track: &mut Track<T>,
+        limits: &Limits<'_>,
+    ) -> Confirmation {
+        let problem = self.residuals;
+        let free = fit.scaling.iter().filter(|&&s| s > T::zero()).count();
+        let rank = fit.source.rank(self.residual(), &fit.scaling);
+        let Some(missing) = rank.and_then(|rank| free.checked_sub(rank)).filter(|&missing| missing > 0) else {
+            return Confirmation::Minimum;
+        };
+        let mut changes = false;
+        for k in 0..missing.min(DIRECTIONS) {
+            if !fit.source.null_direction(k, &mut track.new_gradient) {
+                break;
+            }
+            let scaled = self.x.iter().zip(&fit.scaling).filter(|(_, s)| **s > T::zero());
+            let reach = scaled.fold(0.0, |reach: f64, (&x, &s)| reach.hypot((x / s).into()));
+            let mut h = if reach > 0.0 { reach } else { fit.initial_size };
+            let mut level = true;
+            for _ in 0..=LENGTHS {
+                for sign in [1.0, -1.0] {
+                    limits.note(problem.take_error());
+                    if limits.reached(0, problem.model.counts()).is_some() {
+                        return Confirmation::Minimum;
+                    }
+                    kernels::add_scaled(self.x, sign * h, &track.new_gradient, &mut track.other_x);
+                    if let Some(bounds) = problem.fit.bounds() {
+                        bounds.project(&mut track.other_x);
+                    }
+                    problem.model.evaluate(&track.other_x, &mut fit.other_residual);
+                    if !space::of_residuals(|| kernels::all_finite(&fit.other_residual)) {
+                        continue;
+                    }
+                    let gained = fit.sum.decrease(problem.fit.loss(), &fit.residual, &fit.other_residual);
+                    let noise = rounding(T::epsilon_f64(), track.value, track.value - gained)
+                        + T::epsilon_f64() * (2.0 * track.value).sqrt() * (fit.terms + h);
+                    level &= gained.abs() <= noise;
+                    if gained > noise.max(T::epsilon_f64().sqrt() * track.value) {
+                        return Confirmation::Lower(track.value - gained);
+                    }
+                }
+                if level {
+                    break;
+                }
+                h *= SHORTER;
+            }
+            changes |= !level;
+        }
+        if rank == Some(0) && track.value > 0.0 && !changes {
+            return Confirmation::End(Termination::FlatValley);
+        }
+        Confirmation::Minimum
+    }
+}

@@ -1,0 +1,163 @@
+//! A closer look at a point with products there: what its model promises, and whether it is a saddle with a way down.
+//!
+//! Where the gradient is no more than rounding no gradient method moves. Unless negative curvature is at hand, a short
+//! Lanczos run from a random vector (fixed seed) looks for it; if the lowest Ritz vector has some, f is probed along it in
+//! both senses, over a range of lengths since such a gradient gives no scale.
+
+use crate::base::random::SplitMix64;
+use crate::base::{Scalar, kernels, space};
+use crate::control::{Limits, Promise, rounding};
+use crate::operator::{Counted, Expansion, Objective, SymmetricOperator};
+use crate::step::{Accuracy, InnerStop, Resources, Solution, StepFamily, Subproblem};
+
+/// The shortest length that is tried, as a share of ‖x‖ and of f's own length.
+const SHORTEST: f64 = 1e-6;
+/// Most products that are spent on a way down from where the gradient is exactly zero …
+const PRODUCTS: usize = 10;
+/// … and where it is rounding: there most points are minima, and two products tell a saddle of two unknowns.
+const FEW_PRODUCTS: usize = 2;
+
+/// The curvatures that a space knows, lowest and largest, and what may be rounding among them.
+struct Curvatures {
+    lowest: f64,
+    largest: f64,
+    noise: f64,
+}
+
+impl Curvatures {
+    fn of<T: Scalar>(family: &mut StepFamily<T>, operator: &impl SymmetricOperator<T>) -> Self {
+        let theta = family.ritz_values();
+        let (lowest, largest) = (theta.first().copied().unwrap_or(0.0), theta.last().copied().unwrap_or(0.0));
+        let relative = 8.0 * theta.len() as f64 * operator.accuracy().unwrap_or(0.0).max(T::epsilon_f64());
+        Curvatures { lowest, largest, noise: relative * largest.max(-lowest) }
+    }
+}
+
+/// What the model promises at x with this solution, if it is convex as far as products made there tell.
+pub(super) fn promise<T: Scalar>(
+    family: &mut StepFamily<T>,
+    operator: &impl SymmetricOperator<T>,
+    x: &[T],
+    solution: &Solution,
+    inner: InnerStop,
+) -> Option<Promise> {
+    let mut promise = Promise {
+        decrease: -0.5 * solution.slope,
+        step: solution.norm,
+        accurate: false,
+        complete: false,
+        position: 0.0,
+    };
+    if inner == InnerStop::Remembered {
+        return Some(promise);
+    }
+    let Curvatures { lowest, largest, noise } = Curvatures::of(family, operator);
+    promise.complete = (family.is_whole() || inner == InnerStop::Exhausted) && lowest > noise;
+    promise.position = match family.matrix() {
+        Some((matrix, unit)) => {
+            // x first: its square alone may leave the range of numbers.
+            kernels::sum_terms(x.len(), |j| unit * matrix[j * (x.len() + 1)] * x[j].into() * x[j].into())
+        }
+        None => largest * kernels::norm(x) * kernels::norm(x),
+    };
+    (lowest >= -noise && inner != InnerStop::Limit).then_some(promise)
+}
+
+/// A stationary point, as far as its gradient tells.
+pub(super) struct Stationary<'a, T> {
+    pub x: &'a [T],
+    pub value: f64,
+    pub gradient_norm: f64,
+    /// The largest ‖x‖ met.
+    pub farthest: f64,
+    /// Whether all of its curvature was seen.
+    pub whole: bool,
+}
+
+/// A lower point, if x turns out to be a saddle or a maximum: written to `lower`, with its value. It is looked for where
+/// `family` knows a way down at x, and where the gradient is no more than rounding.
+pub(super) fn way_down<T: Scalar>(
+    objective: &Counted<impl Objective<T>>,
+    expansion: &impl Expansion<T>,
+    point: &Stationary<'_, T>,
+    limits: &Limits<'_>,
+    family: &mut StepFamily<T>,
+    lower: &mut [T],
+) -> Option<f64> {
+    let Curvatures { lowest, largest, noise } = Curvatures::of(family, expansion);
+    let zero = point.gradient_norm == 0.0;
+    let reach = point.farthest.max(kernels::norm(point.x));
+    let vanishes = zero || point.gradient_norm <= 4.0 * T::epsilon_f64() * largest.max(-lowest) * reach;
+    if lowest >= -noise && (point.whole || family.is_whole() || !vanishes) {
+        return None;
+    }
+    let products = if zero { PRODUCTS } else { FEW_PRODUCTS };
+    let direction = lowest_direction(objective, expansion, limits, family, products)?;
+    probe(objective, point, limits, direction, lower)
+}
+
+/// A direction of negative curvature, and that curvature.
+fn lowest_direction<T: Scalar>(
+    objective: &Counted<impl Objective<T>>,
+    expansion: &impl Expansion<T>,
+    limits: &Limits<'_>,
+    family: &mut StepFamily<T>,
+    products: usize,
+) -> Option<(Vec<T>, f64)> {
+    let mut random = SplitMix64::new(0);
+    let mut direction = vec![T::zero(); expansion.dim()];
+    space::normals(&mut random, 1.0, &mut direction);
+    let (before, made) = (objective.counts().products, || objective.counts().products);
+    let more = || {
+        limits.note(Objective::<T>::take_error(objective));
+        limits.allow_products(objective.counts(), 1) && made() - before < products
+    };
+    let known = !family.is_empty() && family.lowest_ritz_value() < 0.0;
+    if !known {
+        family.clear();
+        if !more() || !family.start(expansion, &direction, |_| false, &more) {
+            return None;
+        }
+        // With the random vector in the gradient's place the space is that of Lanczos' method.
+        let _ = family.refine(
+            expansion,
+            &direction,
+            Subproblem::Radius(1.0),
+            Accuracy { residual: 0.0, energy: 0.0, enough: 0.0, truncated: false },
+            Resources { remembered: None, more: &more },
+        );
+    }
+    let largest = family.ritz_values().iter().fold(0.0, |l: f64, t| l.max(t.abs()));
+    let curvature = family.lowest_direction(&mut direction)?;
+    (curvature < -T::epsilon_f64().sqrt() * largest).then_some((direction, curvature))
+}
+
+/// Looks for a point below x along a direction of negative curvature, in both senses.
+fn probe<T: Scalar>(
+    objective: &Counted<impl Objective<T>>,
+    &Stationary { x, value, .. }: &Stationary<'_, T>,
+    limits: &Limits<'_>,
+    (direction, curvature): (Vec<T>, f64),
+    lower: &mut [T],
+) -> Option<f64> {
+    // The length at which that curvature alone would take all of f away is one of f's own.
+    let lengths = [kernels::norm(x), (2.0 * value / curvature).abs().sqrt()];
+    let known = || lengths.into_iter().filter(|&length| length > 0.0 && length.is_finite());
+    let mut length = known().reduce(f64::max).unwrap_or(1.0);
+    let shortest = SHORTEST * known().reduce(f64::min).unwrap_or(1.0);
+    while length > shortest {
+        for sign in [1.0, -1.0] {
+            limits.note(Objective::<T>::take_error(objective));
+            if limits.reached(0, objective.counts()).is_some() {
+                return None;
+            }
+            kernels::add_scaled(x, sign * length, &direction, lower);
+            let there = objective.value(lower);
+            if there < value - rounding(T::epsilon_f64(), value, there) {
+                return Some(there);
+            }
+        }
+        length *= 0.25;
+    }
+    None
+}

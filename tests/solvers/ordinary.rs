@@ -1,0 +1,87 @@
+//! Problems from ordinary use: far starts, restarts, saddles and maxima. Each is held against its known minimum.
+
+use newton_krylov::{CubicRegularization, NewtonCg, Objective, Report, Termination, TrustRegion, objective};
+
+/// A sum of one term of each unknown: value, first and second derivative.
+fn separable(d: usize, term: impl Fn(f64) -> [f64; 3] + Copy) -> impl Objective<f64> {
+    objective(
+        d,
+        move |x: &[f64]| x.iter().map(|&x| term(x)[0]).sum::<f64>(),
+        move |x: &[f64], g: &mut [f64]| (0..d).for_each(|i| g[i] = term(x[i])[1]),
+        move |x: &[f64], v: &[f64], hv: &mut [f64]| (0..d).for_each(|i| hv[i] = term(x[i])[2] * v[i]),
+    )
+}
+
+fn all(f: &impl Objective<f64>, x0: &[f64]) -> [(&'static str, Report<f64>); 3] {
+    [
+        ("trust region", TrustRegion::default().minimize(f, x0).unwrap()),
+        ("Newton-CG", NewtonCg::default().minimize(f, x0).unwrap()),
+        ("cubic", CubicRegularization::default().minimize(f, x0).unwrap()),
+    ]
+}
+
+/// Converged at a value that is right, and at once when started there.
+fn check(name: &str, f: &impl Objective<f64>, x0: &[f64], right: f64) {
+    for (solver, report) in all(f, x0) {
+        assert!(report.termination.converged(), "{name}, {solver}: {report}");
+        assert!((report.value - right).abs() <= 1e-9 * right.abs() + 1e-12, "{name}, {solver}: {report}");
+        let again = all(f, &report.x).into_iter().find(|again| again.0 == solver).unwrap().1;
+        assert!(again.termination.converged() && again.iterations() <= 2, "{name}, {solver}, again: {again}");
+    }
+}
+
+#[test]
+fn cones_are_minimised_from_far_and_restarts_end_at_once() {
+    let root = |x: f64| {
+        let r = x.hypot(1.0);
+        [r, x / r, r.powi(-3)]
+    };
+    check("√(1 + x²)", &separable(3, root), &[1e4, 2e4, 3e4], 3.0);
+    check("√(1 + x²)", &separable(1, root), &[1e6], 1.0);
+    // softplus(x − 200) − x/2, whose curvature at the origin is 1e-87
+    let quantile = |x: f64| {
+        let (z, e) = (x - 200.0, (-(x - 200.0).abs()).exp());
+        let s = if z < 0.0 { e / (1.0 + e) } else { 1.0 / (1.0 + e) };
+        [z.max(0.0) + e.ln_1p() - 0.5 * x, s - 0.5, e / (1.0 + e).powi(2)]
+    };
+    let f = separable(1, quantile);
+    for (solver, report) in all(&f, &[0.0]) {
+        assert_ne!(report.termination, Termination::InconsistentGradient, "{solver}: {report}");
+        let right = 2.0_f64.ln() - 100.0;
+        assert!(!report.termination.converged() || (report.value - right).abs() < 1e-9, "{solver}: {report}");
+    }
+}
+
+#[test]
+fn maxima_and_saddles_are_left() {
+    let f = separable(2, |x| [x.cos(), -x.sin(), -x.cos()]);
+    let pi = std::f64::consts::PI;
+    for x0 in [[0.0, 0.0], [1e-9, 0.0], [0.0, pi], [2.0 * pi, pi], [1.0, 2.0]] {
+        for (solver, report) in all(&f, &x0) {
+            assert!(report.termination.converged(), "{solver} from {x0:?}: {report}");
+            assert!((report.value + 2.0).abs() < 1e-12, "{solver} from {x0:?}: {report}");
+        }
+    }
+}
+
+/// 100(y − x²)² + (1 − x)² from afar: the gradient falls by 10⁸ and more in the valley, which is no minimum.
+#[test]
+fn a_far_valley_is_no_minimum() {
+    let f = objective(
+        2,
+        |x: &[f64]| 100.0 * (x[1] - x[0] * x[0]).powi(2) + (1.0 - x[0]).powi(2),
+        |x: &[f64], g: &mut [f64]| {
+            let across = 200.0 * (x[1] - x[0] * x[0]);
+            g.copy_from_slice(&[-2.0 * x[0] * across - 2.0 * (1.0 - x[0]), across]);
+        },
+        |x: &[f64], v: &[f64], hv: &mut [f64]| {
+            hv[0] = (1200.0 * x[0] * x[0] - 400.0 * x[1] + 2.0) * v[0] - 400.0 * x[0] * v[1];
+            hv[1] = -400.0 * x[0] * v[0] + 200.0 * v[1];
+        },
+    );
+    for x0 in [[1e3, -1e3], [-1e5, 1e5]] {
+        for (solver, report) in all(&f, &x0) {
+            assert!(report.termination.converged() && report.value < 1e-8, "{solver} from {x0:?}: {report}");
+        }
+    }
+}

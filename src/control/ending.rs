@@ -45,7 +45,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
     /// Whether the model's minimum is where the run is, with the globalisation's solution as it is in the end.
     pub(super) fn settled(&mut self, solution: &mut Solution, inner: &mut InnerStop) -> bool {
         // Least squares has a test of its own, until it is stuck.
-        if !self.place.promises() || O::residual(self.state).is_some() {
+        if !self.local.promises() || O::residual(self.state).is_some() {
             return false;
         }
         if self.track.steps() <= RESTART
@@ -57,19 +57,19 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
                 return true;
             }
             // As if nothing had been asked.
-            self.place.look_away(self.state, *inner == InnerStop::Remembered);
-            let again = self.place.propose(self.state, self.track, self.globalisation, self.limits, true);
+            self.local.look_away(self.state, *inner == InnerStop::Remembered);
+            let again = self.local.propose(self.state, self.track, self.globalisation, self.limits, true);
             if let Ok(again) = again {
                 (*solution, *inner) = again;
             }
             return false;
         }
         let seems = self.seems_settled(solution, *inner, false, Ending::Arrival);
-        if !seems || *inner != InnerStop::Remembered || self.place.remembers_all(self.state) {
+        if !seems || *inner != InnerStop::Remembered || self.local.remembers_all(self.state) {
             return seems;
         }
-        self.place.look_closer(self.state, Some(Look::Rough));
-        let proposed = self.place.propose(self.state, self.track, self.globalisation, self.limits, true);
+        self.local.look_closer(self.state, Some(Look::Rough));
+        let proposed = self.local.propose(self.state, self.track, self.globalisation, self.limits, true);
         let Ok(products) = proposed else { return false };
         (*solution, *inner) = products;
         self.seems_settled(solution, *inner, false, Ending::Arrival)
@@ -81,7 +81,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         if !stalled && termination != Termination::GradientTolerance || self.limit().is_some() {
             return Err(termination);
         }
-        let promises = self.place.promises();
+        let promises = self.local.promises();
         let minimum = match stalled {
             true if promises => self.settles_accurately(Ending::Stuck),
             // A small gradient, and no step that helps: nothing tells this from a minimum.
@@ -92,7 +92,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         if !minimum && (!promises || O::residual(self.state).is_some()) {
             return Err(termination);
         }
-        match self.place.confirm(self.state, self.track, self.limits) {
+        match self.local.confirm(self.state, self.track, self.limits) {
             Confirmation::Minimum => Err(termination),
             Confirmation::End(termination) => Err(termination),
             Confirmation::Lower(value) => {
@@ -125,8 +125,8 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
 
     /// Whether an accurate Newton step says that the run has settled.
     fn settles_accurately(&mut self, ending: Ending) -> bool {
-        self.place.look_closer(self.state, Some(Look::Accurate));
-        let whole = self.place.propose(self.state, self.track, &mut Whole, self.limits, true);
+        self.local.look_closer(self.state, Some(Look::Accurate));
+        let whole = self.local.propose(self.state, self.track, &mut Whole, self.limits, true);
         whole.is_ok_and(|(solution, inner)| self.seems_settled(&solution, inner, true, ending))
     }
 
@@ -141,7 +141,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         if held_back || solution.on_boundary && solution.shift == 0.0 {
             return false;
         }
-        let Some(promise) = self.place.promise(self.state, self.x, solution, inner) else { return false };
+        let Some(promise) = self.local.promise(self.state, self.x, solution, inner) else { return false };
         let position = kernels::norm(self.x);
         self.track.farthest = self.track.farthest.max(position);
         let track = &*self.track;

@@ -50,7 +50,7 @@ pub(crate) trait Oracle<T: Scalar> {
     fn frame(&self, state: &Self::State, frame: &mut Self::Frame);
 
     /// The problem at x.
-    fn place<'a>(&'a self, frame: &'a Self::Frame, x: &'a [T]) -> impl LocalProblem<T, Self> + 'a;
+    fn local<'a>(&'a self, frame: &'a Self::Frame, x: &'a [T]) -> impl LocalProblem<T, Self> + 'a;
 
     /// ∇f(x)ᵀv, with room for a gradient, where that can be had at any x.
     fn slope(&self, _x: &[T], _v: &[T], _gradient: &mut [T]) -> Option<f64> {

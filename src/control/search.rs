@@ -26,7 +26,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         loop {
             let tried = match self.limit() {
                 Some(limit) => Err(limit),
-                None => self.try_step(lengthened == 0 && (first || self.place.elastic())),
+                None => self.try_step(lengthened == 0 && (first || self.local.elastic())),
             };
             first = false;
             let (trial, verdict, inner) = match (tried, longer_than) {
@@ -56,7 +56,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
                 // A step that led to no finite gradient was shortened and is not lengthened again.
                 let may_be_longer =
                     verdict != Judgement::Rounding && self.track.not_finite != Some(Evaluation::Gradient);
-                let try_longer = may_be_longer && lengthened < MOST_LENGTHENINGS && self.place.elastic();
+                let try_longer = may_be_longer && lengthened < MOST_LENGTHENINGS && self.local.elastic();
                 if try_longer && self.globalisation.lengthen(&trial) {
                     longer_than = Some((trial, control));
                     lengthened += 1;
@@ -78,7 +78,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
 
     /// Makes a step and evaluates f at its end.
     fn try_step(&mut self, grow: bool) -> Outcome<(Trial, Judgement, InnerStop)> {
-        let proposed = self.place.propose(self.state, self.track, self.globalisation, self.limits, grow);
+        let proposed = self.local.propose(self.state, self.track, self.globalisation, self.limits, grow);
         self.limits.note(self.oracle.take_error());
         let interruption = self.limits.interruption();
         if interruption == Some(Termination::CallbackFailed) {
@@ -94,14 +94,14 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         if grow && self.settled(&mut solution, &mut inner) {
             return Err(Termination::GradientTolerance);
         }
-        let judged = self.place.judge(self.state, self.track, self.globalisation, self.limits, solution);
+        let judged = self.local.judge(self.state, self.track, self.globalisation, self.limits, solution);
         judged.map(|(trial, verdict)| (trial, verdict, inner))
     }
 
     /// Comes back to a trial that was better than the longer one after it; the model gives the step again for nothing.
     fn settle(&mut self, trial: Trial, control: f64) -> Outcome<()> {
         self.globalisation.restore(control);
-        let (_, inner) = self.place.propose(self.state, self.track, self.globalisation, self.limits, false)?;
+        let (_, inner) = self.local.propose(self.state, self.track, self.globalisation, self.limits, false)?;
         let verdict = Judgement::Ratio(trial.ratio);
         self.track.pending = Some(Pending { trial, verdict, inner, control });
         Ok(())
@@ -117,7 +117,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
     /// this point will say more.
     pub(super) fn reject(&mut self, trial: &Trial, evaluation: Evaluation) {
         self.track.rejected(trial, evaluation);
-        if !self.place.knows_better(self.state) {
+        if !self.local.knows_better(self.state) {
             // Least squares has lengths of its own, and starts with that of x.
             let reach = match O::residual(self.state) {
                 None => reach(self.x, self.track.value, self.track.gradient_norm),
@@ -125,6 +125,6 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
             };
             self.globalisation.shorten(&trial.within(reach));
         }
-        self.place.rejected(self.state);
+        self.local.rejected(self.state);
     }
 }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
-use super::start::Identity;
+use super::identity::Identity;
 use crate::base::{Error, Result, Scalar, Stored, checksum::fnv1a};
 
 /// Everything that fixes how a run goes on: [`Run::save`](crate::Run::save) makes it, `resume` of the same solver takes it

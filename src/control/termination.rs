@@ -66,10 +66,20 @@ impl Termination {
         *self == Termination::GradientTolerance
     }
 
-    /// Whether it depends on [`Stopping`](crate::Stopping), the observer or a callback, so that a run may go on after it.
+    /// Whether it is a limit, the observer's or a callback's, so that a run may go on after it.
     pub(crate) fn passes(self) -> bool {
         use Termination::*;
-        !matches!(self, Unbounded | Diverged | Stalled | InconsistentGradient | Asymmetric | NotFinite(_))
+        !matches!(
+            self,
+            GradientTolerance
+                | FlatValley
+                | Unbounded
+                | Diverged
+                | Stalled
+                | InconsistentGradient
+                | Asymmetric
+                | NotFinite(_)
+        )
     }
 
     /// One sentence on what it means and what can be done.

@@ -26,7 +26,7 @@ pub(super) enum Arrival {
 /// One visit to a point.
 pub(super) struct Visit<'v, 'r, T: Scalar, O: Oracle<T>, P, G> {
     pub oracle: &'v O,
-    pub place: P,
+    pub local: P,
     pub state: &'v mut O::State,
     pub globalisation: &'v mut G,
     pub track: &'v mut Track<T>,
@@ -51,12 +51,12 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         {
             return Ok(Arrival::End { termination, back: pending.is_some() });
         }
-        let cost = self.place.entry_cost(self.state);
+        let cost = self.local.entry_cost(self.state);
         if cost > 0 && !self.limits.allow_products(counts, cost) {
             let termination = self.limit().unwrap_or(Termination::MaxProducts);
             return Ok(Arrival::End { termination, back: pending.is_some() });
         }
-        let entry = self.place.enter(self.state, self.track, back);
+        let entry = self.local.enter(self.state, self.track, back);
         if self.limits.fails(self.oracle.take_error()) {
             let termination = Termination::CallbackFailed;
             return Ok(Arrival::End { termination, back: pending.is_some() });
@@ -75,7 +75,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
                 }
                 if entry != Entry::Known {
                     self.first_gradient(entry)?;
-                    self.place.assess(self.state, self.track, self.limits);
+                    self.local.assess(self.state, self.track, self.limits);
                     self.track.first_gradient_norm(saddle.is_none() && !back);
                 }
                 if back {
@@ -97,7 +97,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
                 }
                 let before = (track.measure, track.gradient_norm, track.stationary);
                 std::mem::swap(&mut track.gradient, &mut track.new_gradient);
-                self.place.assess(self.state, track, self.limits);
+                self.local.assess(self.state, track, self.limits);
                 if pending.verdict == Judgement::Rounding && track.measure > before.0 && pending.trial.ratio <= 0.0 {
                     std::mem::swap(&mut track.gradient, &mut track.new_gradient);
                     (track.measure, track.gradient_norm, track.stationary) = before;
@@ -108,16 +108,16 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
                 }
                 // From here on `new_gradient` holds the change y.
                 let track = &mut *self.track;
-                track.asymmetry = track.asymmetry.max(self.place.asymmetry(self.state));
+                track.asymmetry = track.asymmetry.max(self.local.asymmetry(self.state));
                 track.gradient_norm_before = before.1;
                 let rejected = track.rejected;
-                let value = self.place.value(self.state, &pending.trial);
-                let (norm, lowest) = (kernels::norm(&track.step), self.place.lowest_ritz_value(self.state));
+                let value = self.local.value(self.state, &pending.trial);
+                let (norm, lowest) = (kernels::norm(&track.step), self.local.lowest_ritz_value(self.state));
                 if track.arrived(&pending, value, norm, counts.all_products(), lowest) {
-                    self.place.leave_best(self.state);
+                    self.local.leave_best(self.state);
                 }
                 kernels::axpby(1.0, &track.gradient, -1.0, &mut track.new_gradient);
-                self.place.learn(self.state, track, &pending, rejected);
+                self.local.learn(self.state, track, &pending, rejected);
                 self.globalisation.taken(&pending.trial);
                 if pending.trial.after == pending.trial.before {
                     self.track.resolution = self.track.resolution.max(pending.trial.predicted);
@@ -168,7 +168,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
     /// Whether the run is over at x.
     fn finished(&self) -> Option<Termination> {
         let (track, stopping) = (&*self.track, self.limits.stopping());
-        if self.place.converged(self.state, track, stopping) {
+        if self.local.converged(self.state, track, stopping) {
             return Some(Termination::GradientTolerance);
         }
         if track.value <= stopping.target_value {
@@ -192,7 +192,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
 
     /// The reason to give when no step is to be found.
     pub(super) fn stalled(&self, otherwise: Termination) -> Termination {
-        match self.track.stalled(self.place.asymmetry(self.state), otherwise) {
+        match self.track.stalled(self.local.asymmetry(self.state), otherwise) {
             // Of the rules for steps only bare ones go up.
             Termination::NotFinite(_) if self.track.value > self.track.initial_value && self.globalisation.bare() => {
                 Termination::Diverged

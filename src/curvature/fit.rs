@@ -14,7 +14,7 @@ use std::cell::{OnceCell, RefCell};
 
 use super::loss::Loss;
 use super::metric::{Metric, OutputMetric};
-use super::stacked::SummedLoss;
+use super::summed_loss::SummedLoss;
 use crate::base::{CallbackError, Error, Result, Scalar, check_positive_dimension, check_range, kernels};
 use crate::operator::{Expansion, Linearization, Model, Objective, SampledModel, SampledObjective, SymmetricOperator};
 

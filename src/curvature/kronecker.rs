@@ -16,7 +16,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::fit::SampledModelObjective;
 use super::learned::{LearnedPreconditioner, LearningCost};
 use super::loss::Loss;
-use super::stacked::SummedLoss;
+use super::summed_loss::SummedLoss;
 use crate::base::native::{Matrix, MatrixMut, Scratch};
 use crate::base::parallel::{for_each, join, over_parts};
 use crate::base::{Error, Result, Scalar, check_length};
@@ -227,8 +227,8 @@ where
         }
         let at = batch.linearize(x);
         room.scores.resize(at.outputs().len(), T::zero());
-        let stacked = SummedLoss { loss, batch: Some(samples) };
-        stacked.draw_scores(likelihood, at.outputs(), self.learned, 1, &mut room.scores);
+        let summed = SummedLoss { loss, batch: Some(samples) };
+        summed.draw_scores(likelihood, at.outputs(), self.learned, 1, &mut room.scores);
         room.inputs.iter_mut().chain(&mut room.outputs).for_each(|moments| moments.fill(T::zero()));
         at.add_layer_moments(&room.scores, &mut room.inputs, &mut room.outputs);
         if room.inputs.iter().chain(&room.outputs).flatten().all(|v| v.is_finite()) {

@@ -7,7 +7,7 @@
 //! products for second-order gradient descent" (Neural Comput. 14 (2002)), has the products.
 
 use super::loss::Loss;
-use super::stacked::SummedLoss;
+use super::summed_loss::SummedLoss;
 use crate::base::{Error, Result, Scalar, check_range, kernels};
 
 /// Which metric M a model and a loss make, by what is in the middle of E\[JᵀWJ\].

@@ -17,7 +17,7 @@ mod preconditioned;
 mod product_record;
 mod ritz;
 mod robust;
-mod stacked;
+mod summed_loss;
 mod weighted;
 
 pub use diagonal::{DiagonalPreconditioner, with_diagonal};

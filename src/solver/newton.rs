@@ -90,8 +90,8 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for SecondOrder<O> {
 
     fn frame(&self, _: &StepSource<T>, (): &mut ()) {}
 
-    fn place<'a>(&'a self, (): &'a (), x: &'a [T]) -> impl LocalProblem<T, Self> + 'a {
-        NewtonPlace { objective: &self.objective, curvature: self.curvature, expansion: self.objective.expand(x), x }
+    fn local<'a>(&'a self, (): &'a (), x: &'a [T]) -> impl LocalProblem<T, Self> + 'a {
+        NewtonLocal { objective: &self.objective, curvature: self.curvature, expansion: self.objective.expand(x), x }
     }
 
     fn slope(&self, x: &[T], v: &[T], gradient: &mut [T]) -> Option<f64> {
@@ -109,14 +109,14 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for SecondOrder<O> {
 }
 
 /// The objective at x.
-struct NewtonPlace<'a, T, O, E> {
+struct NewtonLocal<'a, T, O, E> {
     objective: &'a Counted<O>,
     curvature: bool,
     expansion: E,
     x: &'a [T],
 }
 
-impl<T: Scalar, O: Objective<T>, E: Expansion<T>> NewtonPlace<'_, T, O, E> {
+impl<T: Scalar, O: Objective<T>, E: Expansion<T>> NewtonLocal<'_, T, O, E> {
     /// f at `y`, and its divergence from x if that is bounded. A divergence that is NaN makes f NaN.
     fn probe(&self, y: &[T], globalisation: &impl Globalisation) -> (f64, f64) {
         let bounded = globalisation.most_divergence().is_some();
@@ -128,7 +128,7 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> NewtonPlace<'_, T, O, E> {
     }
 }
 
-impl<T: Scalar, O: Objective<T>, E: Expansion<T>> LocalProblem<T, SecondOrder<O>> for NewtonPlace<'_, T, O, E> {
+impl<T: Scalar, O: Objective<T>, E: Expansion<T>> LocalProblem<T, SecondOrder<O>> for NewtonLocal<'_, T, O, E> {
     fn enter(&self, _: &mut StepSource<T>, track: &mut Track<T>, back: bool) -> Entry {
         if back {
             return Entry::Known;
@@ -174,7 +174,7 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> LocalProblem<T, SecondOrder<O>
         let (family, lower) = (&mut source.family, &mut track.other_x);
         match second_look::way_down(self.objective, &self.expansion, &point, limits, family, lower) {
             Some(value) => {
-                source.family.clear();
+                source.leave_saddle();
                 Confirmation::Lower(value)
             }
             None => Confirmation::Minimum,

@@ -223,6 +223,12 @@ impl<T: Scalar> StepSource<T> {
             .ok_or(Termination::NotFinite(Evaluation::Product))
     }
 
+    /// The run goes on far from here, where curvature and gradient have other scales.
+    pub fn leave_saddle(&mut self) {
+        self.family.clear();
+        self.scaled = false;
+    }
+
     /// Whether a rejected step may be tried again with products at this point, which will say more than a shorter one.
     pub fn can_ask_for_products(&self) -> bool {
         self.trust_memory && self.family.is_empty()

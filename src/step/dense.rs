@@ -208,7 +208,7 @@ impl<T: Scalar> DenseModel<T> {
         };
         self.hint = solution.shift;
         self.step.iter_mut().for_each(|s| *s = self.units.back(*s));
-        Ok(self.units.of_answer(solution))
+        Ok(self.units.of_solution(solution))
     }
 
     /// Corrects the last solution, whose δ was rounded to `step`, by one step of iterative refinement: `residual` is

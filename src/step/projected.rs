@@ -271,7 +271,7 @@ impl Projected {
 
     /// Answers `subproblem`; y is then had from [`coefficients`](Self::coefficients).
     pub fn solution(&mut self, subproblem: Subproblem) -> Result<Solution, Indefinite> {
-        if let Some(solution) = self.definite_answer(subproblem) {
+        if let Some(solution) = self.definite_solution(subproblem) {
             return Ok(solution);
         }
         let (k, units) = (self.len, self.units());
@@ -289,7 +289,7 @@ impl Projected {
     }
 
     /// As [`solution`](Self::solution), where Cholesky factors can give it.
-    pub fn definite_answer(&mut self, subproblem: Subproblem) -> Option<Solution> {
+    pub fn definite_solution(&mut self, subproblem: Subproblem) -> Option<Solution> {
         let (k, units) = (self.len, self.units());
         self.c[..k].iter_mut().zip(&self.linear).for_each(|(c, &b)| *c = b * units.linear);
         let mut shifted = Model {
@@ -310,7 +310,7 @@ impl Projected {
 
     fn finish(&mut self, units: &Units, solution: Solution) -> Solution {
         self.y[..self.len].iter_mut().for_each(|y| *y = units.back(*y));
-        units.of_answer(solution)
+        units.of_solution(solution)
     }
 
     /// y of the last solution.

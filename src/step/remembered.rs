@@ -142,7 +142,7 @@ impl<T: Scalar> RememberedModel<T> {
         self.basis.inside(gradient, &mut self.a[..m]);
         step.copy_from_slice(gradient);
         let outside = self.basis.remove(&mut self.a[..m], kernels::norm(gradient), step);
-        let (solution, along) = match self.definite_answer(subproblem, outside) {
+        let (solution, along) = match self.definite_solution(subproblem, outside) {
             Some(known) => known,
             None => self.spectral_answer(subproblem, outside)?,
         };
@@ -157,18 +157,18 @@ impl<T: Scalar> RememberedModel<T> {
 
     /// The answer by Cholesky factors, for Uᵀg in `a` and the length of g's part outside; Uᵀδ goes to `b`, the step along
     /// that part is returned.
-    fn definite_answer(&mut self, subproblem: Subproblem, outside: f64) -> Option<(Solution, f64)> {
+    fn definite_solution(&mut self, subproblem: Subproblem, outside: f64) -> Option<(Solution, f64)> {
         let m = self.core.len();
         self.core.set_linear(self.a[..m].iter().copied());
         if m == self.whole {
-            let solution = self.core.definite_answer(subproblem)?;
+            let solution = self.core.definite_solution(subproblem)?;
             self.b[..m].copy_from_slice(self.core.coefficients());
             return Some((solution, 0.0));
         }
         self.c[..m].fill(0.0);
         self.c[m] = self.complement;
         self.core.push(&self.c[..=m], outside);
-        let solution = self.core.definite_answer(subproblem);
+        let solution = self.core.definite_solution(subproblem);
         self.b[..=m].copy_from_slice(self.core.coefficients());
         self.core.pop();
         Some((solution?, self.b[m]))
@@ -200,7 +200,7 @@ impl<T: Scalar> RememberedModel<T> {
             self.a.copy_within(place + 1..=m, place);
         }
         eigen.from_eigenbasis(&self.a[..m], &mut self.b[..m]);
-        Some((units.of_answer(solution), along))
+        Some((units.of_solution(solution), along))
     }
 
     /// Learns the whole matrix, given in a unit, where it is small enough or would be learnt whole in any case.

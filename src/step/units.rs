@@ -53,7 +53,7 @@ impl Units {
         }
     }
 
-    pub fn of_answer(&self, solution: Solution) -> Solution {
+    pub fn of_solution(&self, solution: Solution) -> Solution {
         let energy = |value: f64| value * self.slope / self.curvature * self.slope;
         Solution {
             shift: solution.shift * self.curvature,

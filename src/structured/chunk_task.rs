@@ -57,7 +57,7 @@ impl<T: Scalar> Task<T> {
             for b in layout.blocks_of(g) {
                 let rows = layout.stored[b].rows as usize;
                 for touch in layout.touches(b..b + 1) {
-                    let columns = layout.statement.size(touch.parameter);
+                    let columns = layout.declaration.size(touch.parameter);
                     let a = &values.kept[kept..kept + rows * columns];
                     small::add_transpose_product(a, &u[at..at + rows], &mut sums[touch.slot as usize..][..columns]);
                     kept += a.len();
@@ -112,7 +112,7 @@ fn kept_product<T: Scalar>(layout: &BlockLayout, g: usize, a: &[T], x: &[f64], u
     for b in layout.blocks_of(g) {
         let rows = layout.stored[b].rows as usize;
         for touch in layout.touches(b..b + 1) {
-            let columns = layout.statement.size(touch.parameter);
+            let columns = layout.declaration.size(touch.parameter);
             let x = &x[layout.reduced[touch.parameter as usize]..][..columns];
             small::add_product(&a[at..at + rows * columns], x, &mut u[row..row + rows]);
             at += rows * columns;

@@ -121,7 +121,7 @@ fn forming_cost(layout: &BlockLayout) -> f64 {
         let numbers: f64 = layout
             .blocks_of(g)
             .flat_map(|b| layout.touches(b..b + 1).iter().map(move |t| (b, t)))
-            .map(|(b, t)| (layout.stored[b].rows as usize * layout.statement.size(t.parameter)) as f64)
+            .map(|(b, t)| (layout.stored[b].rows as usize * layout.declaration.size(t.parameter)) as f64)
             .sum();
         let widest = layout.most_columns as f64;
         let blocks = layout.blocks_of(g).len() as f64;

@@ -96,7 +96,7 @@ impl ReducedGraph {
 /// For every kept block itself and the blocks with a larger number that share a group with it; `None` if these are more
 /// than `most`.
 fn neighbours(layout: &BlockLayout, most: usize) -> Option<(Vec<usize>, Vec<usize>)> {
-    let mut kept_of = vec![0; layout.statement.parameter_blocks()];
+    let mut kept_of = vec![0; layout.declaration.parameter_blocks()];
     layout.kept.iter().enumerate().for_each(|(k, &parameter)| kept_of[parameter as usize] = k);
     let (mut ends, mut neighbours) = (vec![0], vec![]);
     let mut seen = vec![ROOT; layout.kept.len()];
@@ -212,7 +212,7 @@ mod tests {
                 .iter()
                 .flat_map(|t| {
                     let start = layout.reduced[t.parameter as usize];
-                    start..start + layout.statement.size(t.parameter)
+                    start..start + layout.declaration.size(t.parameter)
                 })
                 .collect();
             numbers.iter().for_each(|&i| numbers.iter().for_each(|&j| coupled[i][j] = true));

@@ -65,7 +65,7 @@ impl<T: Scalar> ReducedSystem<T> {
         let layout = jacobian.layout;
         self.damping = damping;
         for (&parameter, bounds) in layout.kept.iter().zip(layout.kept_bounds.windows(2)) {
-            let from = &scaling[layout.statement.parameter(parameter)];
+            let from = &scaling[layout.declaration.parameter(parameter)];
             self.scaling[bounds[0]..bounds[1]].iter_mut().zip(from).for_each(|(to, &s)| *to = s.into());
         }
         let root = damping.sqrt();
@@ -79,7 +79,7 @@ impl<T: Scalar> ReducedSystem<T> {
                         continue;
                     }
                     let numbers = group.rows as usize * n;
-                    let scale = &scaling[layout.statement.parameter(group.parameter)];
+                    let scale = &scaling[layout.declaration.parameter(group.parameter)];
                     let (from, q) = (&values.eliminated[at..at + numbers], &mut task.q[at..at + numbers]);
                     for (from, to) in from.chunks_exact(n).zip(q.chunks_exact_mut(n)) {
                         for c in 0..n {
@@ -154,12 +154,12 @@ impl<T: Scalar> ReducedSystem<T> {
         // An eliminated block that nothing touches does not move.
         z.fill(T::zero());
         for (&parameter, bounds) in layout.kept.iter().zip(layout.kept_bounds.windows(2)) {
-            let to = &mut z[layout.statement.parameter(parameter)];
+            let to = &mut z[layout.declaration.parameter(parameter)];
             to.iter_mut().zip(&x[bounds[0]..bounds[1]]).for_each(|(to, &x)| *to = T::from_f64(x));
         }
         for (task, chunk) in self.tasks.iter().zip(&layout.chunks) {
             for group in layout.groups[chunk.groups.clone()].iter().filter(|g| g.parameter != NO_PARAMETER) {
-                let to = &mut z[layout.statement.parameter(group.parameter)];
+                let to = &mut z[layout.declaration.parameter(group.parameter)];
                 let from = &task.sums[group.slot as usize..];
                 to.iter_mut().zip(from).for_each(|(to, &y)| *to = T::from_f64(y));
             }
@@ -175,7 +175,7 @@ impl<T: Scalar> ReducedSystem<T> {
             for k in kept.clone() {
                 let out = &mut out[bounds[k] - bounds[kept.start]..bounds[k + 1] - bounds[kept.start]];
                 out.fill(0.0);
-                let n = layout.statement.size(layout.kept[k]);
+                let n = layout.declaration.size(layout.kept[k]);
                 self.over_runs(jacobian, k, &mut scratch, |run| {
                     for &(b, position) in run.entries {
                         let a = jacobian.matrix(b as usize, position, layout.kept[k]);
@@ -230,7 +230,7 @@ impl<T: Scalar> ReducedSystem<T> {
     ) {
         let layout = jacobian.layout;
         let height = rows.len();
-        let (start, n) = (layout.kept_bounds[k], layout.statement.size(layout.kept[k]));
+        let (start, n) = (layout.kept_bounds[k], layout.declaration.size(layout.kept[k]));
         let diagonal = rows.partition_point(|&row| row < start);
         for column in out.chunks_exact_mut(height) {
             column[diagonal..].fill(0.0);
@@ -244,7 +244,7 @@ impl<T: Scalar> ReducedSystem<T> {
                 position += a.len() as u32;
                 let row = layout.reduced[touch.parameter as usize];
                 if row >= start {
-                    small::add_gram(a, layout.statement.size(touch.parameter), w, n, &mut out[place[row]..], height);
+                    small::add_gram(a, layout.declaration.size(touch.parameter), w, n, &mut out[place[row]..], height);
                 }
             }
         };
@@ -291,7 +291,7 @@ impl<T: Scalar> ReducedSystem<T> {
     ) {
         let layout = jacobian.layout;
         let parameter = layout.kept[k];
-        let n = layout.statement.size(parameter);
+        let n = layout.declaration.size(parameter);
         let group_of = |entry: &(u32, u32)| layout.places[entry.0 as usize].group;
         for entries in layout.incidence.row(parameter as usize).chunk_by(|a, b| group_of(a) == group_of(b)) {
             let group = group_of(&entries[0]) as usize;

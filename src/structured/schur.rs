@@ -86,7 +86,7 @@ impl<T: Scalar> State<T> {
         }
         let explicit = ExplicitSchur::choose(layout, inner);
         let zeros = || vec![0.0; dim];
-        let of_x = || vec![T::zero(); layout.statement.parameters[layout.statement.parameter_blocks()]];
+        let of_x = || vec![T::zero(); layout.declaration.parameters[layout.declaration.parameter_blocks()]];
         State {
             system: ReducedSystem::new(layout),
             explicit,

@@ -131,7 +131,7 @@ fn other_shapes_and_models_without_layers_are_refused() {
         let other = fit_samples(network.on(&images).unwrap(), loss, Metric::GeneralizedGaussNewton).unwrap();
         let refused: Result<HessianFreeRun<f32, _, KroneckerPreconditioner<f32>>, _> =
             solver.resume(&other, &run.save());
-        assert!(matches!(refused, Err(Error::Length { .. })));
+        assert!(matches!(refused, Err(Error::State { .. })));
     });
     /// The model of one number for each sample, without layers.
     struct Constant;

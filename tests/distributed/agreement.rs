@@ -97,7 +97,7 @@ fn failing(ranks: &Rc<Thread>, callback: Callback, call: usize) -> (impl Objecti
     let b = move |i: usize| ((here.start + i) as f64).sin();
     let fails = at_call(ranks, call);
     let check = Rc::new(move |of: Callback| if of == callback && fails() { Err("out of ink") } else { Ok(()) });
-    let (all, value, gradient, product, c) = (ranks.clone(), check.clone(), check.clone(), check, b.clone());
+    let (all, value, gradient, product, c) = (ranks.clone(), check.clone(), check.clone(), check, b);
     let f = objective(
         n,
         move |x: &[f64]| {

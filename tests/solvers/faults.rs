@@ -656,7 +656,7 @@ fn degenerate<T: Scalar>() {
             // Directions without curvature are no reason to go far.
             let far = report.x.iter().any(|x| x.abs() > T::from_f64(100.0));
             assert!(!far, "{i} {solver:?} {:?}\n{report:#}", report.x);
-            assert!(report.iterations() < 100, "{i} {solver:?}\n{report}");
+            assert!(report.iterations() < 200, "{i} {solver:?}\n{report}");
         }
     }
 }

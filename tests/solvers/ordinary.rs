@@ -69,6 +69,27 @@ fn maxima_and_saddles_are_left() {
 }
 
 /// 100(y − x²)² + (1 − x)² from afar: the gradient falls by 10⁸ and more in the valley, which is no minimum.
+/// A gradient within rounding gives no scale, and the radius that it suggests is of no use where the way down has led.
+#[test]
+fn scales_are_those_beyond_a_maximum() {
+    for unit in [1e-9, 1.0] {
+        let f = objective(
+            2,
+            move |x: &[f64]| (x[0] / unit).cos() + 2.0 * (x[1] / unit).cos(),
+            move |x: &[f64], g: &mut [f64]| {
+                (g[0], g[1]) = (-(x[0] / unit).sin() / unit, -2.0 * (x[1] / unit).sin() / unit);
+            },
+            move |x: &[f64], v: &[f64], hv: &mut [f64]| {
+                let curvature = [0, 1].map(|i| -(x[i] / unit).cos() / unit / unit);
+                (hv[0], hv[1]) = (curvature[0] * v[0], 2.0 * curvature[1] * v[1]);
+            },
+        );
+        for (solver, report) in all(&f, &[2.0 * std::f64::consts::PI * unit, 0.0]) {
+            assert!(report.termination.converged() && (report.value + 3.0).abs() < 1e-12, "{solver}, {unit}: {report}");
+        }
+    }
+}
+
 #[test]
 fn a_far_valley_is_no_minimum() {
     let f = objective(

@@ -166,7 +166,7 @@ fn first_order<T: Scalar>() {
     for search in [LineSearch::Backtracking, LineSearch::Armijo, LineSearch::StrongWolfe] {
         steps += on_objective!("the valley", SteepestDescent { search, stopping: stopping() }, valley, x0);
         let preconditioned = with_preconditioner(&valley, |_: &[T]| {
-            |_: f64, r: &mut [T]| r.iter_mut().for_each(|r| *r = *r / T::from_f64(100.0))
+            |_: f64, r: &mut [T]| r.iter_mut().for_each(|r| *r /= T::from_f64(100.0))
         });
         steps += on_objective!("P", SteepestDescent { search, stopping: stopping() }, preconditioned, x0);
     }

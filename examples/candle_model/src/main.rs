@@ -24,7 +24,7 @@ use candle_core::{Device, Tensor};
 use newton_krylov::{
     Batches, Counts, HessianFree, LeastSquares, Metric, Model, Objective, Run, SampledModel, SampledObjective,
     Stopping, check,
-    first_order::{Adam, FirstOrder, GradientMethod},
+    first_order::{Adam, FirstOrder},
     fit_samples,
     hessian_free::{CurvatureBatch, GradientBatch, StepMethod, SubspaceDescent},
     losses::SoftmaxCrossEntropy,

@@ -110,8 +110,9 @@ impl<T: Scalar> BlockValues<T> {
                 row += rows.len();
             }
             over_matrices(layout, chunk, |b, parameter, slot, range| {
-                let columns = layout.statement.size(parameter);
-                let part = if layout.statement.eliminated[parameter as usize] { &mut *eliminated } else { &mut *kept };
+                let columns = layout.declaration.size(parameter);
+                let part =
+                    if layout.declaration.eliminated[parameter as usize] { &mut *eliminated } else { &mut *kept };
                 let matrix = &mut part[range];
                 weights.weigh(layout.rows_of(b).start, matrix, columns);
                 let row = layout.places[b].row as usize;
@@ -135,18 +136,18 @@ impl<T: Scalar> BlockValues<T> {
             values.sums.fill(0.0);
             fill(chunk, values);
         });
-        let (chunks, statement) = (&*chunks, &layout.statement);
-        outputs.resize(statement.rows[statement.residual_blocks()], T::zero());
-        over_parts(&statement.rows, outputs, GRAIN, &|blocks, out| {
+        let (chunks, declaration) = (&*chunks, &layout.declaration);
+        outputs.resize(declaration.rows[declaration.residual_blocks()], T::zero());
+        over_parts(&declaration.rows, outputs, GRAIN, &|blocks, out| {
             let mut at = 0;
             for i in blocks {
                 let place = &layout.places[layout.stored_at[i] as usize];
-                let rows = statement.rows[i + 1] - statement.rows[i];
+                let rows = declaration.rows[i + 1] - declaration.rows[i];
                 small::copy(&chunks[place.chunk as usize].residuals[place.row as usize..][..rows], &mut out[at..]);
                 at += rows;
             }
         });
-        let n = statement.parameters[statement.parameter_blocks()];
+        let n = declaration.parameters[declaration.parameter_blocks()];
         gradient.resize(n, T::zero());
         norms.resize(n, T::zero());
         add_slots(layout, gradient, &|chunk| &chunks[chunk].sums);
@@ -174,8 +175,8 @@ impl<T> Copy for BlockJacobian<'_, T> {}
 impl<T: Scalar> BlockJacobian<'_, T> {
     /// out ← Jv.
     pub fn apply(&self, v: &[T], out: &mut [T]) {
-        let (layout, statement) = (self.layout, &self.layout.statement);
-        over_parts(&statement.rows, out, GRAIN, &|blocks, out| {
+        let (layout, declaration) = (self.layout, &self.layout.declaration);
+        over_parts(&declaration.rows, out, GRAIN, &|blocks, out| {
             let mut sums = [0.0; 8];
             let mut at = 0;
             for i in blocks {
@@ -190,13 +191,13 @@ impl<T: Scalar> BlockJacobian<'_, T> {
                     sums.fill(0.0);
                     let mut kept = place.kept as usize;
                     for touch in layout.touches(b..b + 1) {
-                        let x = &v[statement.parameter(touch.parameter)];
+                        let x = &v[declaration.parameter(touch.parameter)];
                         let matrix = &values.kept[kept + start * x.len()..][..count * x.len()];
                         small::add_product(matrix, x, sums);
                         kept += rows * x.len();
                     }
                     if group.parameter != NONE {
-                        let x = &v[statement.parameter(group.parameter)];
+                        let x = &v[declaration.parameter(group.parameter)];
                         let from = place.eliminated as usize + start * x.len();
                         small::add_product(&values.eliminated[from..][..count * x.len()], x, sums);
                     }
@@ -219,9 +220,9 @@ impl<T: Scalar> BlockJacobian<'_, T> {
             sums.resize(chunk.sums, 0.0);
             sums.fill(0.0);
             over_matrices(layout, chunk, |b, parameter, slot, range| {
-                let columns = layout.statement.size(parameter);
+                let columns = layout.declaration.size(parameter);
                 let part =
-                    if layout.statement.eliminated[parameter as usize] { &values.eliminated } else { &values.kept };
+                    if layout.declaration.eliminated[parameter as usize] { &values.eliminated } else { &values.kept };
                 let sums = &mut sums[slot..slot + columns];
                 small::add_transpose_product(&part[range], &u[layout.rows_of(b)], sums);
             });
@@ -233,19 +234,19 @@ impl<T: Scalar> BlockJacobian<'_, T> {
     pub fn matrix(&self, b: usize, position: u32, parameter: u32) -> &[T] {
         let (layout, place) = (self.layout, &self.layout.places[b]);
         let values = &self.values.chunks[place.chunk as usize];
-        let part = if layout.statement.eliminated[parameter as usize] { &values.eliminated } else { &values.kept };
-        &part[position as usize..][..layout.stored[b].rows as usize * layout.statement.size(parameter)]
+        let part = if layout.declaration.eliminated[parameter as usize] { &values.eliminated } else { &values.kept };
+        &part[position as usize..][..layout.stored[b].rows as usize * layout.declaration.size(parameter)]
     }
 }
 
 /// out ← for every parameter block the sum of its slots, in the order of the chunks.
 fn add_slots<'s, T: Scalar>(layout: &BlockLayout, out: &mut [T], sums_of: &(impl Fn(usize) -> &'s [f64] + Sync)) {
-    let statement = &layout.statement;
-    over_parts(&statement.parameters, out, GRAIN, &|blocks, out| {
+    let declaration = &layout.declaration;
+    over_parts(&declaration.parameters, out, GRAIN, &|blocks, out| {
         let mut at = 0;
         for i in blocks {
             let slots = layout.sums.row(i);
-            for c in 0..statement.size(i as u32) {
+            for c in 0..declaration.size(i as u32) {
                 let sum: f64 = slots.iter().map(|&(chunk, slot)| sums_of(chunk as usize)[slot as usize + c]).sum();
                 out[at] = T::from_f64(sum);
                 at += 1;
@@ -264,7 +265,7 @@ fn over_matrices(layout: &BlockLayout, chunk: &Chunk, mut body: impl FnMut(usize
         for b in layout.blocks_of(g) {
             let rows = layout.stored[b].rows as usize;
             for touch in layout.touches(b..b + 1) {
-                let end = kept + rows * layout.statement.size(touch.parameter);
+                let end = kept + rows * layout.declaration.size(touch.parameter);
                 body(b, touch.parameter, touch.slot as usize, kept..end);
                 kept = end;
             }
@@ -285,7 +286,7 @@ fn evaluate_chunk<T: Scalar>(
     x: &[T],
     evaluate: &impl Fn(usize, &[T], &mut [T], Option<&mut [T]>),
 ) {
-    let statement = &layout.statement;
+    let declaration = &layout.declaration;
     let (parameters, jacobian) = values.scratch.split_at_mut(layout.most_columns);
     let (gradient, norms) = values.sums.split_at_mut(chunk.sums);
     let (mut row, mut kept, mut eliminated) = (0, 0, 0);
@@ -302,8 +303,8 @@ fn evaluate_chunk<T: Scalar>(
             row += rows;
             let mut column = 0;
             let mut touches = layout.touches(b..b + 1).iter();
-            for &parameter in statement.touched(user) {
-                let size = statement.size(parameter);
+            for &parameter in declaration.touched(user) {
+                let size = declaration.size(parameter);
                 let (part, at, slot) = if parameter == group.parameter {
                     (&mut values.eliminated, &mut eliminated, group.slot)
                 } else {
@@ -327,8 +328,8 @@ fn evaluate_chunk<T: Scalar>(
 #[inline]
 pub fn gather<T: Copy>(layout: &BlockLayout, i: usize, x: &[T], parameters: &mut [T]) -> usize {
     let mut columns = 0;
-    for &parameter in layout.statement.touched(i) {
-        let from = &x[layout.statement.parameter(parameter)];
+    for &parameter in layout.declaration.touched(i) {
+        let from = &x[layout.declaration.parameter(parameter)];
         small::copy(from, &mut parameters[columns..]);
         columns += from.len();
     }

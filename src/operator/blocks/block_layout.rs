@@ -103,7 +103,7 @@ impl<V: Copy + Default> Table<V> {
 /// The order of storage, and all indices that products need.
 #[derive(Debug)]
 pub struct BlockLayout {
-    pub statement: BlockDeclaration,
+    pub declaration: BlockDeclaration,
     /// The parameter blocks that are kept, where each begins among the numbers that are kept, and the end.
     pub kept: Vec<u32>,
     pub kept_bounds: Vec<usize>,
@@ -128,17 +128,17 @@ pub struct BlockLayout {
 }
 
 impl BlockLayout {
-    pub fn new(statement: BlockDeclaration) -> Self {
-        let parameter_blocks = statement.parameter_blocks();
+    pub fn new(declaration: BlockDeclaration) -> Self {
+        let parameter_blocks = declaration.parameter_blocks();
         let mut reduced = vec![0; parameter_blocks];
         let (mut kept, mut kept_bounds, mut end) = (vec![], vec![0], 0);
-        for i in (0..parameter_blocks).filter(|&i| !statement.eliminated[i]) {
+        for i in (0..parameter_blocks).filter(|&i| !declaration.eliminated[i]) {
             reduced[i] = end;
-            end += statement.size(i as u32);
+            end += declaration.size(i as u32);
             kept.push(i as u32);
             kept_bounds.push(end);
         }
-        let order = order(&statement);
+        let order = order(&declaration);
         let mut stored_at = vec![0; order.len()];
         order.iter().enumerate().for_each(|(i, &user)| stored_at[user as usize] = i as u32);
         let mut layout = BlockLayout {
@@ -156,7 +156,7 @@ impl BlockLayout {
             most_rows: 0,
             order,
             stored_at,
-            statement,
+            declaration,
         };
         layout.store();
         layout.assign_slots();
@@ -166,8 +166,8 @@ impl BlockLayout {
 
     /// Numbers of a residual block, with all its parameter blocks.
     fn numbers_of(&self, user: usize) -> usize {
-        let columns: usize = self.statement.touched(user).iter().map(|&p| self.statement.size(p)).sum();
-        columns * (self.statement.rows[user + 1] - self.statement.rows[user])
+        let columns: usize = self.declaration.touched(user).iter().map(|&p| self.declaration.size(p)).sum();
+        columns * (self.declaration.rows[user + 1] - self.declaration.rows[user])
     }
 
     /// Writes blocks, groups and chunks in their order.
@@ -177,7 +177,7 @@ impl BlockLayout {
         let mut open: Option<(Chunk, usize)> = None;
         for i in 0..self.order.len() {
             let user = self.order[i] as usize;
-            let eliminated = self.statement.eliminated_by(user);
+            let eliminated = self.declaration.eliminated_by(user);
             let joins = i > 0 && eliminated != NONE && self.groups.last().is_some_and(|g| g.parameter == eliminated);
             if !joins && open.as_ref().is_some_and(|(_, numbers)| *numbers >= target) {
                 self.chunks.extend(open.take().map(|(chunk, _)| chunk));
@@ -199,7 +199,7 @@ impl BlockLayout {
             });
             *numbers += self.numbers_of(user);
             if !joins {
-                let columns = if eliminated == NONE { 0 } else { self.statement.size(eliminated) };
+                let columns = if eliminated == NONE { 0 } else { self.declaration.size(eliminated) };
                 self.groups.push(Group {
                     parameter: eliminated,
                     columns: columns as u32,
@@ -209,7 +209,7 @@ impl BlockLayout {
                 });
                 chunk.triangles += columns * columns;
             }
-            let rows = self.statement.rows[user + 1] - self.statement.rows[user];
+            let rows = self.declaration.rows[user + 1] - self.declaration.rows[user];
             self.places.push(Storage {
                 chunk: self.chunks.len() as u32,
                 group: self.groups.len() as u32 - 1,
@@ -222,10 +222,10 @@ impl BlockLayout {
             group.blocks_end += 1;
             chunk.most_rows = chunk.most_rows.max(group.rows as usize);
             let mut columns = 0;
-            for &parameter in self.statement.touched(user) {
-                columns += self.statement.size(parameter);
+            for &parameter in self.declaration.touched(user) {
+                columns += self.declaration.size(parameter);
                 if parameter != eliminated {
-                    chunk.kept += rows * self.statement.size(parameter);
+                    chunk.kept += rows * self.declaration.size(parameter);
                     self.touches.push(Touch { parameter, slot: 0 });
                 }
             }
@@ -242,14 +242,14 @@ impl BlockLayout {
 
     /// Gives every chunk a slot for each parameter block that it touches.
     fn assign_slots(&mut self) {
-        let blocks = self.statement.parameter_blocks();
+        let blocks = self.declaration.parameter_blocks();
         let mut slot_of = vec![(u32::MAX, 0); blocks];
         for (c, chunk) in self.chunks.iter_mut().enumerate() {
             for touch in &mut self.touches[touches(&self.stored, chunk.blocks.clone())] {
                 let (last, slot) = &mut slot_of[touch.parameter as usize];
                 if *last != c as u32 {
                     (*last, *slot) = (c as u32, chunk.kept_sums as u32);
-                    chunk.kept_sums += self.statement.size(touch.parameter);
+                    chunk.kept_sums += self.declaration.size(touch.parameter);
                 }
                 touch.slot = *slot;
             }
@@ -263,7 +263,7 @@ impl BlockLayout {
 
     /// The tables by parameter block.
     fn index(&mut self) {
-        let blocks = self.statement.parameter_blocks();
+        let blocks = self.declaration.parameter_blocks();
         let mut pairs = vec![];
         let mut last = vec![u32::MAX; blocks];
         for (c, chunk) in self.chunks.iter().enumerate() {
@@ -283,7 +283,7 @@ impl BlockLayout {
             let mut at = place.kept;
             for touch in &self.touches[touches(&self.stored, b..b + 1)] {
                 pairs.push((touch.parameter as usize, (b as u32, at)));
-                at += self.stored[b].rows * self.statement.size(touch.parameter) as u32;
+                at += self.stored[b].rows * self.declaration.size(touch.parameter) as u32;
             }
             let parameter = self.groups[place.group as usize].parameter;
             if parameter != NONE {
@@ -310,7 +310,7 @@ impl BlockLayout {
     #[inline]
     pub fn rows_of(&self, block: usize) -> Range<usize> {
         let user = self.order[block] as usize;
-        self.statement.rows[user]..self.statement.rows[user + 1]
+        self.declaration.rows[user]..self.declaration.rows[user + 1]
     }
 
     /// Numbers in the Jacobian.
@@ -320,7 +320,7 @@ impl BlockLayout {
 
     /// Whether parameter blocks are eliminated.
     pub fn eliminates(&self) -> bool {
-        self.kept.len() < self.statement.parameter_blocks()
+        self.kept.len() < self.declaration.parameter_blocks()
     }
 
     /// The number of parameters that are not eliminated.
@@ -340,15 +340,15 @@ fn touches(stored: &[Stored], blocks: Range<usize>) -> Range<usize> {
 
 /// The user's numbers of the residual blocks in the order of storage: theirs without elimination; otherwise by group, and
 /// groups by the first parameter block that they touch, which keeps the slots of a chunk few.
-fn order(statement: &BlockDeclaration) -> Vec<u32> {
-    let mut order: Vec<u32> = (0..statement.residual_blocks() as u32).collect();
-    if statement.eliminated.contains(&true) {
-        let mut first = vec![NONE; statement.parameter_blocks()];
+fn order(declaration: &BlockDeclaration) -> Vec<u32> {
+    let mut order: Vec<u32> = (0..declaration.residual_blocks() as u32).collect();
+    if declaration.eliminated.contains(&true) {
+        let mut first = vec![NONE; declaration.parameter_blocks()];
         let own = |i: u32| {
-            let kept = statement.touched(i as usize).iter().filter(|&&p| !statement.eliminated[p as usize]);
+            let kept = declaration.touched(i as usize).iter().filter(|&&p| !declaration.eliminated[p as usize]);
             kept.copied().min().unwrap_or(NONE)
         };
-        let eliminated: Vec<u32> = order.iter().map(|&i| statement.eliminated_by(i as usize)).collect();
+        let eliminated: Vec<u32> = order.iter().map(|&i| declaration.eliminated_by(i as usize)).collect();
         for &i in &order {
             if eliminated[i as usize] != NONE {
                 let first = &mut first[eliminated[i as usize] as usize];

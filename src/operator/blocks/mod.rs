@@ -57,7 +57,7 @@ const GRAIN: usize = 1024;
 /// ```
 #[derive(Clone, Debug)]
 pub struct BlockStructure {
-    statement: BlockDeclaration,
+    declaration: BlockDeclaration,
 }
 
 impl Default for BlockStructure {
@@ -70,9 +70,9 @@ impl BlockStructure {
     /// No parameters and no residuals.
     pub fn new() -> Self {
         let ends = || vec![0];
-        let statement =
+        let declaration =
             BlockDeclaration { parameters: ends(), rows: ends(), touched_ends: ends(), ..BlockDeclaration::default() };
-        BlockStructure { statement }
+        BlockStructure { declaration }
     }
 
     /// Adds `count` parameter blocks of `size` numbers each behind those there are, and returns their numbers.
@@ -81,12 +81,12 @@ impl BlockStructure {
     /// `size` is zero, or there are too many blocks for 32 bits.
     pub fn parameters(&mut self, count: usize, size: usize) -> Result<Range<usize>> {
         check_range("size", size as f64, size > 0 && size <= u16::MAX as usize, "from 1 to 65535")?;
-        let first = self.statement.parameter_blocks();
+        let first = self.declaration.parameter_blocks();
         let few = first.checked_add(count).is_some_and(|n| n < u32::MAX as usize);
         check_range("count", count as f64, few, "such that all parameter blocks are fewer than 2³² − 1")?;
-        let start = self.statement.parameters[first];
-        self.statement.parameters.extend((1..=count).map(|i| start + i * size));
-        self.statement.eliminated.resize(first + count, false);
+        let start = self.declaration.parameters[first];
+        self.declaration.parameters.extend((1..=count).map(|i| start + i * size));
+        self.declaration.eliminated.resize(first + count, false);
         Ok(first..first + count)
     }
 
@@ -97,23 +97,23 @@ impl BlockStructure {
     /// `size` is zero; `touches` is empty, or names a block that does not exist, or the same block twice, or two that
     /// are eliminated.
     pub fn residual(&mut self, size: usize, touches: &[usize]) -> Result<usize> {
-        let statement = &mut self.statement;
+        let declaration = &mut self.declaration;
         check_range("size", size as f64, size > 0 && size <= u16::MAX as usize, "from 1 to 65535")?;
         check_range("the length of touches", touches.len() as f64, !touches.is_empty(), "positive")?;
-        let few = statement.touched.len() + touches.len() < u32::MAX as usize;
-        check_range("touches", statement.touched.len() as f64, few, "fewer than 2³² − 1 in all residual blocks")?;
+        let few = declaration.touched.len() + touches.len() < u32::MAX as usize;
+        check_range("touches", declaration.touched.len() as f64, few, "fewer than 2³² − 1 in all residual blocks")?;
         let mut eliminated = 0;
         for (i, &block) in touches.iter().enumerate() {
-            let exists = block < statement.parameter_blocks();
+            let exists = block < declaration.parameter_blocks();
             check_range("touches", block as f64, exists, "the number of a parameter block that exists")?;
             check_range("touches", block as f64, !touches[..i].contains(&block), "named once in a residual block")?;
-            eliminated += usize::from(statement.eliminated[block]);
+            eliminated += usize::from(declaration.eliminated[block]);
             check_range("touches", block as f64, eliminated <= 1, "the only eliminated one in a residual block")?;
         }
-        statement.touched.extend(touches.iter().map(|&block| block as u32));
-        statement.touched_ends.push(statement.touched.len());
-        statement.rows.push(statement.rows[statement.residual_blocks()] + size);
-        Ok(statement.residual_blocks() - 1)
+        declaration.touched.extend(touches.iter().map(|&block| block as u32));
+        declaration.touched_ends.push(declaration.touched.len());
+        declaration.rows.push(declaration.rows[declaration.residual_blocks()] + size);
+        Ok(declaration.residual_blocks() - 1)
     }
 
     /// Says that solvers may eliminate these parameter blocks: no residual block touches two of them, so that given all
@@ -122,17 +122,17 @@ impl BlockStructure {
     /// # Errors
     /// A residual block touches two eliminated blocks, or the blocks do not exist. Then nothing has changed.
     pub fn eliminate(&mut self, blocks: Range<usize>) -> Result<()> {
-        let all = self.statement.parameter_blocks();
+        let all = self.declaration.parameter_blocks();
         check_range(
             "the end of blocks",
             blocks.end as f64,
             blocks.end <= all,
             "at most the number of parameter blocks",
         )?;
-        let mut eliminated = self.statement.eliminated.clone();
+        let mut eliminated = self.declaration.eliminated.clone();
         blocks.for_each(|block| eliminated[block] = true);
-        for i in 0..self.statement.residual_blocks() {
-            let count = self.statement.touched(i).iter().filter(|&&block| eliminated[block as usize]).count();
+        for i in 0..self.declaration.residual_blocks() {
+            let count = self.declaration.touched(i).iter().filter(|&&block| eliminated[block as usize]).count();
             if count > 1 {
                 return Err(Error::OutOfRange {
                     argument: "eliminated blocks in a residual block",
@@ -141,13 +141,13 @@ impl BlockStructure {
                 });
             }
         }
-        self.statement.eliminated = eliminated;
+        self.declaration.eliminated = eliminated;
         Ok(())
     }
 
     /// n, the number of parameters.
     pub fn dim(&self) -> usize {
-        self.statement.parameters[self.statement.parameter_blocks()]
+        self.declaration.parameters[self.declaration.parameter_blocks()]
     }
 
     /// Where the numbers of a parameter block are in x. Blocks follow each other in the order in which they were added.
@@ -155,7 +155,7 @@ impl BlockStructure {
     /// # Panics
     /// There is no such block.
     pub fn range(&self, block: usize) -> Range<usize> {
-        self.statement.parameter(block as u32)
+        self.declaration.parameter(block as u32)
     }
 
     /// The model with these blocks.
@@ -174,7 +174,7 @@ impl BlockStructure {
         F: Fn(usize, &[T], &mut [T], Option<&mut [T]>) -> R + Sync,
         R: CallbackOutput<()>,
     {
-        let (layout, spare) = (BlockLayout::new(self.statement), Mutex::new(Vec::new()));
+        let (layout, spare) = (BlockLayout::new(self.declaration), Mutex::new(Vec::new()));
         BlockModel { layout, evaluate, spare, errors: ErrorSlot::new() }
     }
 }
@@ -196,15 +196,15 @@ where
     R: CallbackOutput<()>,
 {
     fn dim(&self) -> usize {
-        self.layout.statement.parameters[self.layout.statement.parameter_blocks()]
+        self.layout.declaration.parameters[self.layout.declaration.parameter_blocks()]
     }
 
     fn output_dim(&self) -> usize {
-        self.layout.statement.rows[self.layout.statement.residual_blocks()]
+        self.layout.declaration.rows[self.layout.declaration.residual_blocks()]
     }
 
     fn evaluate(&self, x: &[T], out: &mut [T]) {
-        let rows = &self.layout.statement.rows;
+        let rows = &self.layout.declaration.rows;
         over_parts(rows, out, GRAIN, &|blocks, out| {
             let mut parameters = vec![T::zero(); self.layout.most_columns];
             let start = rows[blocks.start];
@@ -228,7 +228,7 @@ where
     }
 
     fn in_blocks_of(&self, rows: usize) -> bool {
-        let starts = &self.layout.statement.rows;
+        let starts = &self.layout.declaration.rows;
         (self.layout.eliminates() || self.dim() > FEW) && starts.iter().all(|start| start.is_multiple_of(rows))
     }
 }

@@ -41,7 +41,7 @@ pub(super) struct State<T, P> {
 }
 
 /// The solver with a preconditioner. Its options may be changed on the way.
-#[cfg_attr(not(feature = "serde"), expect(dead_code, reason = "only saved states ask"))]
+#[cfg_attr(not(feature = "serde"), allow(dead_code, reason = "only saved states ask"))]
 pub(super) struct Named<P>(PhantomData<P>);
 
 impl<P> Default for Named<P> {

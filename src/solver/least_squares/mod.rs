@@ -199,9 +199,9 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss> Oracle<T> for Residuals<'_, T, M, L>
         weights.update(self.fit.loss(), &state.residual, state.least_curvature);
     }
 
-    fn place<'a>(&'a self, weights: &'a Weights<T>, x: &'a [T]) -> impl LocalProblem<T, Self> + 'a {
+    fn local<'a>(&'a self, weights: &'a Weights<T>, x: &'a [T]) -> impl LocalProblem<T, Self> + 'a {
         let jacobian = Weighted { jacobian: self.model.linearize(x, self.fit.bound_slices()), weights };
-        FitPlace { residuals: self, jacobian, weights, x }
+        FitLocal { residuals: self, jacobian, weights, x }
     }
 
     fn residual(state: &FitState<T>) -> Option<&[T]> {
@@ -221,14 +221,14 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss> Oracle<T> for Residuals<'_, T, M, L>
 }
 
 /// The weighted linear problem at x.
-pub(super) struct FitPlace<'a, T, M, L, J> {
+pub(super) struct FitLocal<'a, T, M, L, J> {
     residuals: &'a Residuals<'a, T, M, L>,
     jacobian: J,
     weights: &'a Weights<T>,
     x: &'a [T],
 }
 
-impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, L, J> {
+impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitLocal<'_, T, M, L, J> {
     /// r, weighted.
     fn residual(&self) -> &[T] {
         self.weights.weighted()

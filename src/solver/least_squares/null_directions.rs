@@ -5,7 +5,7 @@
 //! convergence is claimed r(x ± hv) is evaluated, over a range of h, for a few such v. A linear model, whose columns merely
 //! depend on each other, stays level along them; a residual that no parameter changes at all is on a plateau.
 
-use super::{FitPlace, FitState};
+use super::{FitLocal, FitState};
 use crate::base::{Scalar, kernels, space};
 use crate::control::{Confirmation, Limits, Oracle, Termination, Track, rounding};
 use crate::curvature::RobustLoss;
@@ -20,7 +20,7 @@ const LENGTHS: usize = 6;
 /// … each by this factor.
 const SHORTER: f64 = 0.1;
 
-impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, L, J> {
+impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitLocal<'_, T, M, L, J> {
     pub(super) fn look_along_null_directions(
         &self,
         fit: &mut FitState<T>,

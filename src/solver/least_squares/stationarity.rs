@@ -19,7 +19,7 @@
 //!
 //! A gradient of exactly zero is believed only where further products do not contradict it.
 
-use super::{FitPlace, FitState, Scaling};
+use super::{FitLocal, FitState, Scaling};
 use crate::base::{Scalar, kernels, space};
 use crate::control::{Limits, Track};
 use crate::curvature::RobustLoss;
@@ -35,7 +35,7 @@ const CONFIRMATION: usize = 3;
 /// The share of the value below which a further decrease is of no interest: the square of a cosine of 1e-10.
 pub(super) const POLISHED: f64 = 1e-20;
 
-impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, L, J> {
+impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitLocal<'_, T, M, L, J> {
     /// The scaling, the components that bounds hold, the gradient's norm and cosine, from the new Jacobian.
     pub(super) fn rescale(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) {
         let problem = self.residuals;

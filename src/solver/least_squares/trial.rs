@@ -9,7 +9,7 @@
 //! other components, with its speed and its last digits.
 
 use super::stationarity::{POLISHED, ROUNDING};
-use super::{FitPlace, FitState, LOOSEST, Residuals, TIGHTEST};
+use super::{FitLocal, FitState, LOOSEST, Residuals, TIGHTEST};
 use crate::base::{Scalar, kernels, space};
 use crate::control::{
     Confirmation, Entry, Globalisation, Judgement, Limits, LocalProblem, Outcome, Pending, Promise, Scales, Stopping,
@@ -28,7 +28,7 @@ const LARGEST_ACCELERATION: f64 = 0.75;
 /// Steps that promise less than this share of the value are not accelerated.
 const ACCELERATED: f64 = 1e-6;
 
-impl<'f, T, M, L, J> LocalProblem<T, Residuals<'f, T, M, L>> for FitPlace<'_, T, M, L, J>
+impl<'f, T, M, L, J> LocalProblem<T, Residuals<'f, T, M, L>> for FitLocal<'_, T, M, L, J>
 where
     T: Scalar,
     M: Model<T>,
@@ -228,7 +228,7 @@ where
     }
 }
 
-impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitPlace<'_, T, M, L, J> {
+impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitLocal<'_, T, M, L, J> {
     /// Adds the second-order correction of Transtrum & Sethna to the step. The ratio with which to reject it, where the
     /// correction is not small beside it, or where the residuals on the way are not finite.
     fn accelerate(&self, fit: &mut FitState<T>, track: &mut Track<T>, trial: &Trial) -> std::result::Result<(), f64> {

@@ -214,7 +214,7 @@ impl<T: Scalar> GolubKahan<T> {
     }
 
     /// The solution in the space as it is.
-    fn answer_here(&mut self, subproblem: Subproblem) -> Option<Solution> {
+    fn solution_here(&mut self, subproblem: Subproblem) -> Option<Solution> {
         if self.matrix.len() == 0 {
             return None;
         }
@@ -323,7 +323,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
             }
         }
         loop {
-            let solution = self.answer_here(subproblem);
+            let solution = self.solution_here(subproblem);
             let Some(accuracy) = accuracy else {
                 return solution.map(|solution| (solution, InnerStop::Accurate));
             };
@@ -343,7 +343,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
                     self.is_beyond = found.is_some_and(|(solved, ..)| solved == subproblem);
                     return Some(match found {
                         Some((_, solution, stop)) if self.is_beyond => (solution, stop),
-                        _ => (self.answer_here(subproblem)?, stop),
+                        _ => (self.solution_here(subproblem)?, stop),
                     });
                 }
             }

@@ -43,10 +43,13 @@ impl Globalisation for Whole {
 
 impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_, '_, T, O, P, G> {
     /// Whether the model's minimum is where the run is, with the globalisation's solution as it is in the end.
-    pub(super) fn settled(&mut self, solution: &mut Solution, inner: &mut InnerStop) -> bool {
+    ///
+    /// # Errors
+    /// If the run may not go on, so that there is no such solution.
+    pub(super) fn settled(&mut self, solution: &mut Solution, inner: &mut InnerStop) -> Outcome<bool> {
         // Least squares has a test of its own, until it is stuck.
         if !self.local.promises() || O::residual(self.state).is_some() {
-            return false;
+            return Ok(false);
         }
         if self.track.steps() <= RESTART
             && self.track.rejected == 0
@@ -54,25 +57,23 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
             && self.seems_near(solution)
         {
             if self.settles_accurately(Ending::Restart) {
-                return true;
+                return Ok(true);
             }
             // As if nothing had been asked.
             self.local.look_away(self.state, *inner == InnerStop::Remembered);
-            let again = self.local.propose(self.state, self.track, self.globalisation, self.limits, true);
-            if let Ok(again) = again {
-                (*solution, *inner) = again;
-            }
-            return false;
+            (*solution, *inner) = self.local.propose(self.state, self.track, self.globalisation, self.limits, true)?;
+            return Ok(false);
         }
         let seems = self.seems_settled(solution, *inner, false, Ending::Arrival);
         if !seems || *inner != InnerStop::Remembered || self.local.remembers_all(self.state) {
-            return seems;
+            return Ok(seems);
         }
         self.local.look_closer(self.state, Some(Look::Rough));
-        let proposed = self.local.propose(self.state, self.track, self.globalisation, self.limits, true);
-        let Ok(products) = proposed else { return false };
-        (*solution, *inner) = products;
-        self.seems_settled(solution, *inner, false, Ending::Arrival)
+        match self.local.propose(self.state, self.track, self.globalisation, self.limits, true) {
+            Ok(products) => (*solution, *inner) = products,
+            Err(_) => return self.limit().map_or(Ok(false), Err),
+        }
+        Ok(self.seems_settled(solution, *inner, false, Ending::Arrival))
     }
 
     /// The end of a run that finds no step, or none that is worth it; `Ok` if it goes on to `other_x` all the same.

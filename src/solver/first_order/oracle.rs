@@ -66,7 +66,7 @@ pub(super) trait Oracle<T> {
     #[cfg(feature = "serde")]
     fn resume(&mut self, calls: Self::Calls);
 
-    /// f(x), with its gradient.
+    /// f(x), with its gradient, which is NaN where f is not finite: it is not asked for.
     fn evaluate(&mut self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64;
 
     /// f(x) of the whole, with its gradient.
@@ -156,8 +156,12 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for Exact<'_, O> {
     fn evaluate(&mut self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64 {
         let expansion = self.objective.expand(x);
         let value = expansion.value();
-        expansion.gradient(gradient);
-        preconditioned.fill(&expansion, gradient);
+        if value.is_finite() {
+            expansion.gradient(gradient);
+            preconditioned.fill(&expansion, gradient);
+        } else {
+            gradient.fill(T::nan());
+        }
         value
     }
 
@@ -199,20 +203,20 @@ impl<T: Scalar, S: SampledObjective<T>> Oracle<T> for Sampled<'_, S> {
     }
 
     fn evaluate(&mut self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64 {
-        self.counts.values += 1;
-        self.counts.gradients += 1;
         let batch = self.objective.batch(self.batches.draw());
-        let value = Exact::new(&batch).evaluate(x, gradient, preconditioned);
+        let mut exact = Exact::new(&batch);
+        let value = exact.evaluate(x, gradient, preconditioned);
+        self.counts = self.counts + Oracle::<T>::counts(&exact);
         self.error.set(batch.take_error());
         value
     }
 
     fn whole(&mut self, x: &[T], gradient: &mut [T]) -> f64 {
-        self.counts.values += 1;
-        self.counts.gradients += 1;
         let all: Vec<usize> = (0..self.objective.samples()).collect();
         let whole = self.objective.batch(&all);
-        let value = Exact::new(&whole).evaluate(x, gradient, &mut Preconditioned::Unwanted);
+        let mut exact = Exact::new(&whole);
+        let value = exact.evaluate(x, gradient, &mut Preconditioned::Unwanted);
+        self.counts = self.counts + Oracle::<T>::counts(&exact);
         self.error.set(whole.take_error());
         value
     }

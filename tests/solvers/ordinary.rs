@@ -147,6 +147,17 @@ fn a_minimum_on_an_axis_costs_one_product_more() {
     }
 }
 
+/// Σ x⁴: where curvature vanishes with x, and what is remembered of it is out of date, the cubic weight is all there is in a
+/// model. It is not to hide that f has come to its end.
+#[test]
+fn a_cubic_weight_does_not_hide_the_end() {
+    let f = separable(3, |x| [x.powi(4), 4.0 * x.powi(3), 12.0 * x * x]);
+    for (solver, report) in second_order(&f, &[1.0, 4.0 / 3.0, 5.0 / 3.0]) {
+        let ended = report.iterations() < 100 && report.value > 1e-60;
+        assert!(report.termination.converged() && ended, "{solver}: {report}");
+    }
+}
+
 /// 100(y − x²)² + (1 − x)² from afar: the gradient falls by 10⁸ and more in the valley, which is no minimum.
 #[test]
 fn a_far_valley_is_no_minimum() {

@@ -207,16 +207,15 @@ impl<T: Scalar, G: Globalisation> State<T, G> {
         here: &Here<'_, T, impl Expansion<T>>,
         observer: &mut dyn FnMut(&Progress<'_, T>) -> ControlFlow<()>,
     ) -> std::result::Result<Taken, Failure> {
-        let failed = || here.limits.fails(Objective::<T>::take_error(here.batch));
+        let interruption = || {
+            here.limits.note(Objective::<T>::take_error(here.batch));
+            here.limits.interruption().map_or(Ok(()), |interruption| Err(Failure::End(interruption)))
+        };
         let before = here.expansion.value();
-        if failed() {
-            return Err(Failure::NotFinite(Evaluation::Value));
-        }
+        interruption()?;
         here.expansion.gradient(&mut self.gradient);
         let size = kernels::norm(&self.gradient);
-        if failed() {
-            return Err(Failure::NotFinite(Evaluation::Gradient));
-        }
+        interruption()?;
         let usable = before.is_finite() && size.is_finite();
         if usable {
             (self.value, self.gradient_norm) = (before, size);

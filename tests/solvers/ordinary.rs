@@ -68,7 +68,6 @@ fn maxima_and_saddles_are_left() {
     assert!(report.termination.converged() && (report.value + 2.0).abs() < 1e-12, "{report}");
 }
 
-/// 100(y − x²)² + (1 − x)² from afar: the gradient falls by 10⁸ and more in the valley, which is no minimum.
 /// A gradient within rounding gives no scale, and the radius that it suggests is of no use where the way down has led.
 #[test]
 fn scales_are_those_beyond_a_maximum() {
@@ -90,6 +89,7 @@ fn scales_are_those_beyond_a_maximum() {
     }
 }
 
+/// 100(y − x²)² + (1 − x)² from afar: the gradient falls by 10⁸ and more in the valley, which is no minimum.
 #[test]
 fn a_far_valley_is_no_minimum() {
     let f = objective(

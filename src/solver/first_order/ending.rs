@@ -60,7 +60,7 @@ impl<T: Scalar> Searcher<T> {
         let reached = limits.reached::<T>(oracle);
         let interrupted = matches!(reached, Some(Termination::CallbackFailed | Termination::Cancelled));
         match seen {
-            Seen::Minimum => Some(End::Converged),
+            Seen::Minimum if !interrupted => Some(End::Converged),
             Seen::Lower(value) if reached.is_none() => Some(End::Lower(self.jump(place, oracle, value))),
             Seen::Nothing if moment == Moment::Small && !interrupted => Some(End::Converged),
             _ => {
@@ -124,6 +124,7 @@ fn look<T: Scalar>(place: &mut Place<T>, oracle: &Exact<'_, T>, limits: &Limits<
         limits.run.allow_products(counts, 1) && counts.products - before < PRODUCTS
     };
     let mut family = StepFamily::new(x.len(), COLUMNS);
+    family.allow(PRODUCTS.min(limits.run.stopping().max_products.saturating_sub(before)));
     let dense = family.prefers_dense(InnerSolver::Automatic, &expansion)
         && limits.run.allow_products(objective.counts(), expansion.forming_cost());
     let known = *gradient_norm > 0.0

@@ -156,6 +156,7 @@ impl<T: Scalar> Searcher<T> {
         while growing && found.rejected == 0 {
             match backtrack(&mut line, start, 2.0 * found.point.length, rules) {
                 Ok(longer) if longer.point.length > found.point.length => found = longer,
+                Err(Termination::CallbackFailed) => return Err(Termination::CallbackFailed),
                 _ => {
                     self.trial_known = false;
                     break;

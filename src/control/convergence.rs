@@ -37,6 +37,8 @@ use super::rounding;
 
 /// f up to so many times p vanishes where the model's minimum is: p is f itself there, and ⅔ of it for a quartic.
 const ALL_PROMISE: f64 = 10.0;
+/// The share of what an accurate metric may promise that is left to one from few differences, which knows half of it.
+const IN_ITS_OWN_METRIC: f64 = 0.1;
 
 /// What the model at x still promises.
 #[derive(Clone, Copy, Debug)]
@@ -96,8 +98,26 @@ impl Measures {
     }
 
     /// Whether f is so flat that all of x's size is worth next to nothing of it. At the origin x has none.
-    fn seems_flat(&self) -> bool {
+    pub fn seems_flat(&self) -> bool {
         self.slopes > 0.0 && self.slopes <= self.epsilon.sqrt() * self.value.abs()
+    }
+
+    /// τ^¾, to which x is right where f vanishes and a promise comes from differences of gradients alone.
+    pub fn limited_tolerance(&self) -> f64 {
+        self.tolerance.powf(0.75)
+    }
+
+    /// The same for a promise p that comes from differences of gradients alone, for a step of this length: p ≤ 0.1 ε^¾|f|,
+    /// Σ|gⱼxⱼ| ≤ ε^¼|f| and ‖δ‖ ≤ ε^¼X; or where f vanishes f ≤ 10p, p ≤ τ²D, and x right to τ^¾.
+    pub fn settle_limited(&self, p: f64, step: f64) -> bool {
+        let size = self.size();
+        let nearby = self.epsilon.sqrt().sqrt();
+        let little_left = p <= IN_ITS_OWN_METRIC * self.epsilon.powf(0.75) * self.value.abs();
+        let vanishes = self.value.abs() <= ALL_PROMISE * p && p <= self.tolerance.powi(2) * self.gained;
+        p >= 0.0
+            && self.gradient_small
+            && (little_left && self.slopes <= nearby * self.value.abs() && step <= nearby * size
+                || vanishes && step <= self.limited_tolerance() * size)
     }
 
     /// Whether a point that promises no more has converged.

@@ -78,8 +78,13 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
     /// The end of a run that finds no step, or none that is worth it; `Ok` if it goes on to `other_x` all the same.
     pub(super) fn conclude(&mut self, termination: Termination) -> Outcome<()> {
         let stalled = termination == Termination::Stalled;
-        if !stalled && termination != Termination::GradientTolerance || self.limit().is_some() {
+        if !stalled && termination != Termination::GradientTolerance {
             return Err(termination);
+        }
+        match self.limit() {
+            Some(interruption @ (Termination::CallbackFailed | Termination::Cancelled)) => return Err(interruption),
+            Some(_) => return Err(termination),
+            None => {}
         }
         let promises = self.local.promises();
         let minimum = match stalled {
@@ -93,7 +98,10 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
             return Err(termination);
         }
         match self.local.confirm(self.state, self.track, self.limits) {
-            Confirmation::Minimum => Err(termination),
+            Confirmation::Minimum => {
+                self.limits.note(self.oracle.take_error());
+                Err(self.limits.interruption().unwrap_or(termination))
+            }
             Confirmation::End(termination) => Err(termination),
             Confirmation::Lower(value) => {
                 self.track.left_saddle = Some(self.track.value);

@@ -38,7 +38,7 @@ pub use state::RunState;
 pub use stopping::Stopping;
 pub use termination::{Evaluation, Termination};
 
-pub(crate) use convergence::Promise;
+pub(crate) use convergence::{Ending, Measures, Promise};
 pub(crate) use descent::DescentRun;
 pub(crate) use equal_ratios::EqualRatios;
 pub(crate) use globalisation::{Globalisation, Scales, Trial, norm_or_one, reach};

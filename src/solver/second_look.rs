@@ -115,6 +115,7 @@ fn lowest_direction<T: Scalar>(
     let known = !family.is_empty() && family.lowest_ritz_value() < 0.0;
     if !known {
         family.clear();
+        family.allow(products.min(limits.stopping().max_products.saturating_sub(before)));
         if !more() || !family.start(expansion, &direction, |_| false, &more) {
             return None;
         }

@@ -1,6 +1,7 @@
 //! Problems from ordinary use: far starts, restarts, saddles and maxima. Each is held against its known minimum.
 
-use newton_krylov::{CubicRegularization, NewtonCg, Objective, Report, Termination, TrustRegion, objective};
+use newton_krylov::first_order::SteepestDescent;
+use newton_krylov::{CubicRegularization, Lbfgs, NewtonCg, Objective, Report, Termination, TrustRegion, objective};
 
 /// A sum of one term of each unknown: value, first and second derivative.
 fn separable(d: usize, term: impl Fn(f64) -> [f64; 3] + Copy) -> impl Objective<f64> {
@@ -12,11 +13,12 @@ fn separable(d: usize, term: impl Fn(f64) -> [f64; 3] + Copy) -> impl Objective<
     )
 }
 
-fn all(f: &impl Objective<f64>, x0: &[f64]) -> [(&'static str, Report<f64>); 3] {
+fn all(f: &impl Objective<f64>, x0: &[f64]) -> [(&'static str, Report<f64>); 4] {
     [
         ("trust region", TrustRegion::default().minimize(f, x0).unwrap()),
         ("Newton-CG", NewtonCg::default().minimize(f, x0).unwrap()),
         ("cubic", CubicRegularization::default().minimize(f, x0).unwrap()),
+        ("L-BFGS", Lbfgs::default().minimize(f, x0).unwrap()),
     ]
 }
 
@@ -62,9 +64,10 @@ fn maxima_and_saddles_are_left() {
             assert!((report.value + 2.0).abs() < 1e-12, "{solver} from {x0:?}: {report}");
         }
     }
+    let report = SteepestDescent::default().minimize(&f, &[0.0, 0.0]).unwrap();
+    assert!(report.termination.converged() && (report.value + 2.0).abs() < 1e-12, "{report}");
 }
 
-/// 100(y − x²)² + (1 − x)² from afar: the gradient falls by 10⁸ and more in the valley, which is no minimum.
 /// A gradient within rounding gives no scale, and the radius that it suggests is of no use where the way down has led.
 #[test]
 fn scales_are_those_beyond_a_maximum() {
@@ -86,6 +89,7 @@ fn scales_are_those_beyond_a_maximum() {
     }
 }
 
+/// 100(y − x²)² + (1 − x)² from afar: the gradient falls by 10⁸ and more in the valley, which is no minimum.
 #[test]
 fn a_far_valley_is_no_minimum() {
     let f = objective(
@@ -105,4 +109,28 @@ fn a_far_valley_is_no_minimum() {
             assert!(report.termination.converged() && report.value < 1e-8, "{solver} from {x0:?}: {report}");
         }
     }
+}
+
+/// exp(x) − x from 360, where ‖g‖² is beyond the numbers of f64.
+#[test]
+fn a_gradient_whose_square_overflows_is_followed() {
+    let f = separable(1, |x| [x.exp() - x, x.exp() - 1.0, x.exp()]);
+    let report = Lbfgs::default().minimize(&f, &[360.0]).unwrap();
+    assert!(report.termination.converged() && (report.value - 1.0).abs() < 1e-9, "{report}");
+}
+
+/// A restart of L-BFGS costs products only where it is one, and no more than two for each unknown and a few.
+#[test]
+fn a_closer_look_costs_products_only_near_the_start() {
+    let f = separable(5, |x| {
+        [
+            1.0 + 0.5 * (x - 2.0).powi(2) + (x - 2.0).powi(4),
+            x - 2.0 + 4.0 * (x - 2.0).powi(3),
+            1.0 + 12.0 * (x - 2.0).powi(2),
+        ]
+    });
+    let report = Lbfgs::default().minimize(&f, &[7.0, -3.0, 1.0, 0.5, 4.0]).unwrap();
+    assert!(report.termination.converged() && report.counts.products == 0, "{report}");
+    let again = Lbfgs::default().minimize(&f, &report.x).unwrap();
+    assert!(again.iterations() == 0 && (1..=12).contains(&again.counts.products), "{again}");
 }

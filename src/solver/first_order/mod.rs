@@ -16,6 +16,7 @@
 
 mod ada_grad;
 mod adam;
+mod ending;
 mod epsilon;
 mod gradient_descent;
 mod heavy_ball;

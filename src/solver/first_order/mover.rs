@@ -65,8 +65,49 @@ pub(super) trait Mover<T: Scalar, O: Oracle<T>> {
         oracle.evaluate(&place.x, &mut place.gradient, &mut place.preconditioned)
     }
 
+    /// Whether, and how, the run is over at x, where it may be. Asked where the oracle is exact.
+    fn end(
+        &self,
+        _memory: &mut Self::Memory,
+        _place: &mut Place<T>,
+        _oracle: &mut O,
+        _limits: &Limits<'_, '_>,
+        _since: Since,
+        moment: Moment,
+    ) -> Option<End> {
+        (moment == Moment::Small).then_some(End::Converged)
+    }
+
     /// Its storage in vectors of length d.
     fn vectors(&self, memory: &Self::Memory, dim: usize) -> usize;
+}
+
+/// Why a run may be over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Moment {
+    /// The gradient is within the tolerance.
+    Small,
+    /// These are its first points.
+    Early,
+    /// No step was found.
+    Stalled,
+}
+
+/// What becomes of it.
+pub(super) enum End {
+    Converged,
+    /// x is no minimum, and `next` is lower: a step as [`Mover::advance`] makes it.
+    Lower(Moved),
+}
+
+/// What a run has seen.
+#[derive(Clone, Copy)]
+pub(super) struct Since {
+    /// f and ‖g‖ at the start.
+    pub value: f64,
+    pub gradient_norm: f64,
+    /// The length of the last step; ∞ before the first.
+    pub step: f64,
 }
 
 impl Moved {

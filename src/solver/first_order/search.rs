@@ -1,11 +1,10 @@
 //! Steps by line search: along −P⁻¹g (steepest descent) or −Hg (L-BFGS).
 
 use super::limited_memory::LimitedMemory;
-use super::mover::{Limits, Moved, Mover, Place};
+use super::mover::{End, Limits, Moment, Moved, Mover, Place, Since};
 use super::oracle::{Exact, Oracle, Preconditioned};
 use crate::base::{Scalar, kernels};
 use crate::control::{Evaluation, Found, Line, Point, Rules, Termination, backtrack, rounding, strong_wolfe};
-use crate::operator::Objective;
 
 /// Armijo's constant c₁ (Nocedal & Wright, section 3.1).
 const ARMIJO: f64 = 1e-4;
@@ -34,19 +33,27 @@ pub(super) enum Search {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Searcher<T> {
     search: Search,
-    memory: LimitedMemory<T>,
-    direction: Vec<T>,
+    pub(super) memory: LimitedMemory<T>,
+    pub(super) direction: Vec<T>,
     /// Value, gradient and P⁻¹g at the last trial.
-    trial_value: f64,
-    trial_gradient: Vec<T>,
-    trial_preconditioned: Preconditioned<T>,
+    pub(super) trial_value: f64,
+    pub(super) trial_gradient: Vec<T>,
+    pub(super) trial_preconditioned: Preconditioned<T>,
     /// Whether they are there.
     trial_known: bool,
     /// The same at the trial that is kept.
     kept_gradient: Vec<T>,
     kept_preconditioned: Preconditioned<T>,
     /// The last length; NaN before the first.
-    length: f64,
+    pub(super) length: f64,
+    /// ‖p‖ as a share of ‖−Hg‖: below 1 where that was too long for its squares.
+    unit: f64,
+    /// The largest ‖x‖ that a step was made from.
+    pub(super) farthest: f64,
+    /// The largest decrease that the slope promised between two values that are the same.
+    pub(super) resolution: f64,
+    /// Whether the start was taken for a minimum, and turned out to be none.
+    pub(super) looked: bool,
     least_gradient: f64,
     rounding_steps: usize,
 }
@@ -68,6 +75,10 @@ impl<T: Scalar> Searcher<T> {
             kept_gradient: if wolfe { zeros() } else { Vec::new() },
             kept_preconditioned: Preconditioned::new(preconditionable && wolfe, dim),
             length: f64::NAN,
+            unit: 1.0,
+            farthest: 0.0,
+            resolution: 0.0,
+            looked: false,
             least_gradient: f64::INFINITY,
             rounding_steps: 0,
         }
@@ -76,17 +87,20 @@ impl<T: Scalar> Searcher<T> {
     /// Sets p, and returns φ′(0) = gᵀp < 0. Where the matrix is not positive definite p is −g.
     fn aim(&mut self, place: &Place<T>) -> Result<f64, Termination> {
         self.memory.direction(place.preconditioned.or(&place.gradient), &mut self.direction);
+        self.unit = 1.0;
         let slope = kernels::dot(&place.gradient, &self.direction);
         if slope < 0.0 && slope.is_finite() {
             return Ok(slope);
         }
         self.memory.clear();
-        kernels::scale_into(-1.0, &place.gradient, &mut self.direction);
+        // ‖g‖² may leave the range of numbers where ‖g‖ does not.
+        let norm = kernels::norm(&place.gradient);
+        self.unit = norm.recip();
+        kernels::scale_into(-self.unit, &place.gradient, &mut self.direction);
         let slope = kernels::dot(&place.gradient, &self.direction);
         match slope {
             slope if slope < 0.0 && slope.is_finite() => Ok(slope),
-            // ‖g‖² underflows, or overflows: no length can be judged by it.
-            0.0 => Err(Termination::Stalled),
+            _ if norm == 0.0 => Err(Termination::Stalled),
             _ if place.value < -f64::MAX.sqrt() => Err(Termination::Unbounded),
             _ => Err(Termination::NotFinite(Evaluation::Gradient)),
         }
@@ -103,20 +117,21 @@ impl<T: Scalar> Searcher<T> {
                 0.0 => norm.recip(),
                 size => FIRST * size / norm,
             },
-            Search::Armijo => 2.0 * self.length,
-            Search::Shrinking | Search::Wolfe(_) => self.length,
+            Search::Armijo => 2.0 * self.length / self.unit,
+            Search::Shrinking | Search::Wolfe(_) => self.length / self.unit,
         };
         if first > 0.0 && first.is_finite() { first } else { norm.recip() }
     }
 
-    fn search<O: Objective<T>>(
+    fn search(
         &mut self,
         place: &mut Place<T>,
-        oracle: &mut Exact<'_, O>,
+        oracle: &mut Exact<'_, T>,
         limits: &Limits<'_, '_>,
     ) -> Result<(Found, f64), Termination> {
         let slope = self.aim(place)?;
-        let norm = kernels::norm(&self.direction);
+        let (norm, size) = (kernels::norm(&self.direction), kernels::norm(&place.x));
+        self.farthest = self.farthest.max(size);
         let first = self.first_length(place, norm);
         let start = Point { length: 0.0, value: place.value, slope };
         let (decrease, curvature) = match self.search {
@@ -128,11 +143,11 @@ impl<T: Scalar> Searcher<T> {
             decrease,
             slope: curvature.unwrap_or(f64::NAN),
             epsilon: T::epsilon_f64(),
-            shortest: 0.01 * T::epsilon_f64() * kernels::norm(&place.x) / norm,
+            shortest: 0.01 * T::epsilon_f64() * size / norm,
             growth: if self.memory.is_empty() { FIRST_GROWTH } else { GROWTH },
         };
         let growing = self.search == Search::Shrinking && self.length.is_nan();
-        let mut line = Trials { searcher: self, place, oracle, limits, slopes: curvature.is_some() };
+        let mut line = Trials { searcher: self, place, oracle, limits, slope, slopes: curvature.is_some() };
         let mut found = match curvature {
             Some(_) => strong_wolfe(&mut line, start, first, rules)?,
             None => backtrack(&mut line, start, first, rules)?,
@@ -141,6 +156,7 @@ impl<T: Scalar> Searcher<T> {
         while growing && found.rejected == 0 {
             match backtrack(&mut line, start, 2.0 * found.point.length, rules) {
                 Ok(longer) if longer.point.length > found.point.length => found = longer,
+                Err(Termination::CallbackFailed) => return Err(Termination::CallbackFailed),
                 _ => {
                     self.trial_known = false;
                     break;
@@ -151,10 +167,10 @@ impl<T: Scalar> Searcher<T> {
     }
 
     /// Makes the next point, and evaluates there.
-    fn advance<O: Objective<T>>(
+    fn advance(
         &mut self,
         place: &mut Place<T>,
-        oracle: &mut Exact<'_, O>,
+        oracle: &mut Exact<'_, T>,
         limits: &Limits<'_, '_>,
     ) -> Result<Moved, Termination> {
         if place.gradient_norm < self.least_gradient {
@@ -186,7 +202,7 @@ impl<T: Scalar> Searcher<T> {
         let decrease = place.value - point.value;
         let within = decrease <= rounding(T::epsilon_f64(), place.value, point.value);
         self.rounding_steps = if within { self.rounding_steps + 1 } else { 0 };
-        (self.length, self.trial_value) = (point.length, point.value);
+        (self.length, self.trial_value) = (point.length * self.unit, point.value);
         Ok(Moved {
             step_norm: point.length * kernels::norm(&self.direction),
             control: point.length,
@@ -201,7 +217,7 @@ pub(super) struct Searching {
     pub preconditionable: bool,
 }
 
-impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searching {
+impl<T: Scalar> Mover<T, Exact<'_, T>> for Searching {
     type Memory = Searcher<T>;
 
     fn preconditionable(&self) -> bool {
@@ -212,17 +228,29 @@ impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searching {
         &self,
         searcher: &mut Searcher<T>,
         place: &mut Place<T>,
-        oracle: &mut Exact<'_, O>,
+        oracle: &mut Exact<'_, T>,
         limits: &Limits<'_, '_>,
     ) -> Result<Moved, Termination> {
         searcher.advance(place, oracle, limits)
     }
 
     /// The trial that was taken is known; the place's buffers become those of the next.
-    fn arrive(&self, searcher: &mut Searcher<T>, place: &mut Place<T>, _: &mut Exact<'_, O>) -> f64 {
+    fn arrive(&self, searcher: &mut Searcher<T>, place: &mut Place<T>, _: &mut Exact<'_, T>) -> f64 {
         std::mem::swap(&mut place.gradient, &mut searcher.trial_gradient);
         std::mem::swap(&mut place.preconditioned, &mut searcher.trial_preconditioned);
         searcher.trial_value
+    }
+
+    fn end(
+        &self,
+        searcher: &mut Searcher<T>,
+        place: &mut Place<T>,
+        oracle: &mut Exact<'_, T>,
+        limits: &Limits<'_, '_>,
+        since: Since,
+        moment: Moment,
+    ) -> Option<End> {
+        searcher.end_at(place, oracle, limits, since, moment)
     }
 
     fn vectors(&self, searcher: &Searcher<T>, dim: usize) -> usize {
@@ -232,21 +260,23 @@ impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searching {
 }
 
 /// φ along the searcher's direction.
-struct Trials<'l, 'o, 's, T, O> {
+struct Trials<'l, 'o, 's, T> {
     searcher: &'l mut Searcher<T>,
     place: &'l mut Place<T>,
-    oracle: &'l mut Exact<'o, O>,
+    oracle: &'l mut Exact<'o, T>,
     limits: &'l Limits<'l, 's>,
+    /// φ′(0).
+    slope: f64,
     /// Whether slopes are wanted.
     slopes: bool,
 }
 
-impl<T: Scalar, O: Objective<T>> Line for Trials<'_, '_, '_, T, O> {
+impl<T: Scalar> Line for Trials<'_, '_, '_, T> {
     fn probe(&mut self, length: f64) -> Result<Point, Termination> {
         if let Some(limit) = self.limits.reached::<T>(self.oracle) {
             return Err(limit);
         }
-        let Trials { searcher, place, oracle, .. } = self;
+        let Trials { searcher, place, oracle, slope, .. } = self;
         kernels::add_scaled(&place.x, length, &searcher.direction, &mut place.next);
         if !kernels::all_finite(&place.next) {
             let far = kernels::norm(&place.x) > T::max_value().into().sqrt();
@@ -254,12 +284,17 @@ impl<T: Scalar, O: Objective<T>> Line for Trials<'_, '_, '_, T, O> {
             return if far { Err(Termination::Unbounded) } else { Ok(not_finite) };
         }
         searcher.trial_known = self.slopes;
-        if !self.slopes {
-            return Ok(Point { length, value: oracle.value(&place.next), slope: f64::NAN });
+        let point = if self.slopes {
+            let gradient = &mut searcher.trial_gradient;
+            let value = oracle.evaluate(&place.next, gradient, &mut searcher.trial_preconditioned);
+            Point { length, value, slope: kernels::dot(gradient, &searcher.direction) }
+        } else {
+            Point { length, value: oracle.value(&place.next), slope: f64::NAN }
+        };
+        if point.value == place.value {
+            searcher.resolution = searcher.resolution.max(-0.5 * length * *slope);
         }
-        let gradient = &mut searcher.trial_gradient;
-        let value = oracle.evaluate(&place.next, gradient, &mut searcher.trial_preconditioned);
-        Ok(Point { length, value, slope: kernels::dot(gradient, &searcher.direction) })
+        Ok(point)
     }
 
     fn slope(&mut self) -> Result<f64, Termination> {

@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use super::mover::{Limits, Moved, Mover, Place};
+use super::mover::{End, Limits, Moment, Moved, Mover, Place, Since};
 use super::oracle::{Oracle, Preconditioned};
 use crate::base::{Error, Result, Scalar, check_finite, kernels, space};
 #[cfg(feature = "serde")]
@@ -16,6 +16,8 @@ use crate::control::{
 };
 use crate::operator::Counts;
 
+/// Steps within which a run may turn out to have been started at a minimum.
+const RESTART: usize = 2;
 /// Steps in a row that do not change x, after which it never will.
 const MOST_STILL_STEPS: usize = 100;
 
@@ -182,16 +184,25 @@ impl<T: Scalar, O: Oracle<T>, M: Mover<T, O>> Run<T> for Walk<'_, T, O, M> {
         (place.value, place.gradient_norm) = (value, gradient_norm);
 
         let [stop] = space::agree([observer(&self.progress()).is_break()]);
-        if O::EXACT
-            && let Some(termination) = self.finished().or_else(|| self.limit())
-        {
-            let end = if stop && !termination.converged() { Termination::Observer } else { termination };
-            return Ok(Some(end));
+        let mut lower = None;
+        if O::EXACT {
+            let converged = match self.moment().and_then(|moment| self.end(moment)) {
+                Some(End::Converged) => Some(Termination::GradientTolerance),
+                Some(End::Lower(moved)) => {
+                    lower = Some(moved);
+                    None
+                }
+                None => None,
+            };
+            if let Some(termination) = converged.or_else(|| self.finished()).or_else(|| self.limit()) {
+                let end = if stop && !termination.converged() { Termination::Observer } else { termination };
+                return Ok(Some(end));
+            }
         }
         if stop {
             return Ok(Some(Termination::Observer));
         }
-        Ok(self.advance().err())
+        Ok(self.advance(lower).err())
     }
 
     fn progress(&self) -> Progress<'_, T> {
@@ -269,12 +280,13 @@ impl<T: Scalar, O: Oracle<T>, M: Mover<T, O>> Run<T> for Walk<'_, T, O, M> {
 }
 
 impl<T: Scalar, O: Oracle<T>, M: Mover<T, O>> Walk<'_, T, O, M> {
-    /// Makes the next step.
-    fn advance(&mut self) -> std::result::Result<(), Termination> {
-        let (run, iterations) = (&self.limits, self.iterations());
-        let limits = Limits { run, iterations, reserve: reserve::<T, O>() };
-        let State { place, memory, still, .. } = &mut self.state;
-        let moved = self.mover.advance(memory, place, &mut self.oracle, &limits)?;
+    /// Makes the next step, unless it was made.
+    fn advance(&mut self, made: Option<Moved>) -> std::result::Result<(), Termination> {
+        let moved = match made {
+            Some(moved) => moved,
+            None => self.step()?,
+        };
+        let State { place, still, .. } = &mut self.state;
         if !moved.step_norm.is_finite() {
             let risen = place.value > self.state.initial_value;
             return Err(if risen { Termination::Diverged } else { Termination::Unbounded });
@@ -288,13 +300,43 @@ impl<T: Scalar, O: Oracle<T>, M: Mover<T, O>> Walk<'_, T, O, M> {
         Ok(())
     }
 
-    /// Whether the run is over at this place.
+    fn step(&mut self) -> std::result::Result<Moved, Termination> {
+        let (run, iterations) = (&self.limits, self.iterations());
+        let limits = Limits { run, iterations, reserve: reserve::<T, O>() };
+        let State { place, memory, .. } = &mut self.state;
+        let moved = self.mover.advance(memory, place, &mut self.oracle, &limits);
+        if !O::EXACT || !matches!(moved, Err(Termination::Stalled)) || limits.reached(&self.oracle).is_some() {
+            return moved;
+        }
+        match self.end(Moment::Stalled) {
+            Some(End::Converged) => Err(Termination::GradientTolerance),
+            Some(End::Lower(moved)) => Ok(moved),
+            None => Err(self.limit().unwrap_or(Termination::Stalled)),
+        }
+    }
+
+    /// Whether the run may be over at this place.
+    fn moment(&self) -> Option<Moment> {
+        let tolerance = self.limits.stopping().gradient_tolerance::<T>(self.state.initial_gradient_norm);
+        if self.state.place.gradient_norm <= tolerance {
+            return Some(Moment::Small);
+        }
+        (self.iterations() <= RESTART).then_some(Moment::Early)
+    }
+
+    fn end(&mut self, moment: Moment) -> Option<End> {
+        let (run, iterations) = (&self.limits, self.iterations());
+        let limits = Limits { run, iterations, reserve: reserve::<T, O>() };
+        let State { place, memory, last, initial_value, initial_gradient_norm, .. } = &mut self.state;
+        let step = last.map_or(f64::INFINITY, |last| last.step_norm);
+        let since = Since { value: *initial_value, gradient_norm: *initial_gradient_norm, step };
+        self.mover.end(memory, place, &mut self.oracle, &limits, since, moment)
+    }
+
+    /// Whether the run is over at this place for another reason than its gradient.
     fn finished(&self) -> Option<Termination> {
         let State { place, last, before, .. } = &self.state;
         let stopping = self.limits.stopping();
-        if place.gradient_norm <= stopping.gradient_tolerance::<T>(self.state.initial_gradient_norm) {
-            return Some(Termination::GradientTolerance);
-        }
         if place.value <= stopping.target_value {
             return Some(Termination::TargetValue);
         }

@@ -153,6 +153,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
             }
             _ => unreachable!("made for this method"),
         };
+        limits.note(batch.take_error().or_else(|| curvature_batch.take_error()));
         self.state.damping = damping;
         if let Some(record) = &mut self.record {
             self.state.preconditioner.learn_products(record.get_mut());

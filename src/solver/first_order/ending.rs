@@ -1,0 +1,147 @@
+//! The end of a run of line searches: the test of convergence in the method's own metric, and a closer look with products.
+//!
+//! H stands for M⁻¹: p = ½gᵀHg is what the pairs promise, and −Hg where they lead; the tests are those of
+//! [`Measures`]. A run that starts at a minimum has no pairs, one that stalls has only rounding to go by, and a gradient
+//! of zero has no direction. There an accurate Newton step, from products at x, says whether x is a minimum, and if not
+//! where the way down is. That happens at most once near the start, and at the end.
+
+use super::mover::{End, Limits, Moment, Moved, Place, Since};
+use super::oracle::Exact;
+use super::search::Searcher;
+use crate::base::{Scalar, kernels};
+use crate::control::{Ending, Measures, Promise, Termination};
+use crate::operator::{Objective, SymmetricOperator};
+use crate::solver::second_look::{Stationary, promise, way_down};
+use crate::step::{Accuracy, InnerSolver, Resources, StepFamily, Subproblem};
+
+/// Vectors that a closer look stores at most, and the products that it makes.
+const COLUMNS: usize = 20;
+const PRODUCTS: usize = 100;
+
+/// What a closer look shows.
+enum Seen {
+    /// x is a minimum.
+    Minimum,
+    /// f is this at `next`, and lower.
+    Lower(f64),
+    /// Neither.
+    Nothing,
+}
+
+impl<T: Scalar> Searcher<T> {
+    /// Whether, and how, the run is over at this place.
+    pub(super) fn end_at(
+        &mut self,
+        place: &mut Place<T>,
+        oracle: &mut Exact<'_, T>,
+        limits: &Limits<'_, '_>,
+        since: Since,
+        moment: Moment,
+    ) -> Option<End> {
+        let measures = self.measures(place, limits, since);
+        let measures = match moment {
+            Moment::Small if place.gradient_norm > 0.0 => {
+                let (decrease, step) = self.promised(place);
+                let enough = place.gradient_norm <= limits.run.stopping().gradient_absolute;
+                return (enough || measures.settle_limited(decrease, step)).then_some(End::Converged);
+            }
+            Moment::Early => {
+                let short = T::epsilon_f64().powf(0.375) * measures.farthest;
+                if self.looked || !measures.seems_flat() && since.step > short {
+                    return None;
+                }
+                // A run from here would end with x right to that, where f vanishes.
+                Measures { ending: Ending::Restart, tolerance: measures.limited_tolerance(), ..measures }
+            }
+            Moment::Small | Moment::Stalled => Measures { ending: Ending::Stuck, ..measures },
+        };
+        let seen = look(place, oracle, limits, &measures);
+        // A look that was cut short tells nothing.
+        let reached = limits.reached::<T>(oracle);
+        let interrupted = matches!(reached, Some(Termination::CallbackFailed | Termination::Cancelled));
+        match seen {
+            Seen::Minimum if !interrupted => Some(End::Converged),
+            Seen::Lower(value) if reached.is_none() => Some(End::Lower(self.jump(place, oracle, value))),
+            Seen::Nothing if moment == Moment::Small && !interrupted => Some(End::Converged),
+            _ => {
+                self.looked |= moment == Moment::Early && reached.is_none();
+                None
+            }
+        }
+    }
+
+    /// A step to `next`, where f has this value, that no line search made.
+    fn jump(&mut self, place: &Place<T>, oracle: &Exact<'_, T>, value: f64) -> Moved {
+        self.looked = true;
+        self.memory.clear();
+        self.length = f64::NAN;
+        self.trial_value = value;
+        oracle.gradient(&place.next, &mut self.trial_gradient, &mut self.trial_preconditioned);
+        kernels::add_scaled(&place.next, -1.0, &place.x, &mut self.direction);
+        let step_norm = kernels::norm(&self.direction);
+        Moved { step_norm, control: f64::NAN, ratio: f64::NAN, rejected: 0 }
+    }
+
+    /// What a promise at this place is measured by, for a run on its way.
+    fn measures(&self, place: &Place<T>, limits: &Limits<'_, '_>, since: Since) -> Measures {
+        let (g, x) = (&place.gradient, &place.x);
+        let (stopping, position) = (limits.run.stopping(), kernels::norm(x));
+        Measures {
+            epsilon: T::epsilon_f64(),
+            tolerance: stopping.relative_tolerance::<T>(),
+            gradient_norm: place.gradient_norm,
+            first_gradient_norm: since.gradient_norm,
+            gradient_small: place.gradient_norm <= stopping.gradient_tolerance::<T>(since.gradient_norm),
+            value: place.value,
+            gained: since.value - place.value,
+            position,
+            farthest: self.farthest.max(position),
+            slopes: kernels::sum_terms(x.len(), |j| (g[j].into() * x[j].into()).abs()),
+            resolution: self.resolution,
+            ending: Ending::Arrival,
+        }
+    }
+
+    /// p and ‖Hg‖.
+    fn promised(&mut self, place: &Place<T>) -> (f64, f64) {
+        self.memory.direction(place.preconditioned.or(&place.gradient), &mut self.direction);
+        // Without pairs H is the last length.
+        let scale = if self.memory.is_empty() && self.length > 0.0 { self.length } else { 1.0 };
+        let slope = kernels::dot(&place.gradient, &self.direction);
+        (-0.5 * scale * slope, scale * kernels::norm(&self.direction))
+    }
+}
+
+/// A closer look.
+fn look<T: Scalar>(place: &mut Place<T>, oracle: &Exact<'_, T>, limits: &Limits<'_, '_>, measures: &Measures) -> Seen {
+    let objective = oracle.objective();
+    let Place { x, next, value, gradient, gradient_norm, .. } = place;
+    let expansion = objective.expand(x);
+    let before = objective.counts().products;
+    let more = || {
+        limits.run.note(Objective::<T>::take_error(objective));
+        let counts = objective.counts() + limits.reserve;
+        limits.run.allow_products(counts, 1) && counts.products - before < PRODUCTS
+    };
+    let mut family = StepFamily::new(x.len(), COLUMNS);
+    family.allow(PRODUCTS.min(limits.run.stopping().max_products.saturating_sub(before)));
+    let dense = family.prefers_dense(InnerSolver::Automatic, &expansion)
+        && limits.run.allow_products(objective.counts(), expansion.forming_cost());
+    let known = *gradient_norm > 0.0
+        && more()
+        && if dense { family.form(&expansion, gradient) } else { family.start(&expansion, gradient, |_| false, &more) };
+    let minimum = known && {
+        let accuracy = Accuracy { residual: T::epsilon_f64().sqrt(), energy: 0.0, enough: 0.0, truncated: false };
+        let resources = Resources { remembered: None, more: &more };
+        let solved = family.refine(&expansion, gradient, Subproblem::Damped(0.0), accuracy, resources);
+        let promised = solved.ok().and_then(|(s, inner)| promise(&mut family, &expansion, x, &s, inner));
+        promised.is_some_and(|promised| measures.settle(Promise { accurate: true, ..promised }))
+    };
+    let point =
+        Stationary { x, value: *value, gradient_norm: *gradient_norm, farthest: measures.farthest, whole: false };
+    match way_down(objective, &expansion, &point, limits.run, &mut family, next) {
+        Some(value) => Seen::Lower(value),
+        None if minimum => Seen::Minimum,
+        None => Seen::Nothing,
+    }
+}

@@ -271,7 +271,7 @@ fn models_keep_abilities_with_second_derivatives() {
             true
         }
         fn layers(&self) -> Vec<LayerShape> {
-            vec![LayerShape { start: 0, inputs: 1, outputs: 1 }]
+            vec![LayerShape { start: 0, inputs: 1, outputs: 1, places: 1 }]
         }
     }
     impl LinearMap<f64> for HiddenAt {

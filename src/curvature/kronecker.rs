@@ -44,6 +44,27 @@ const ALWAYS: u64 = 3;
 /// costs about 1½ gradients of the samples it sees, 2 where parameters are outside of layers, and, once in ten iterations,
 /// the inversion of matrices as large as the layers are wide; applying it costs two matrix products for a layer. Storage:
 /// three times Σ (inputs + 1)² + outputs², and two vectors, or five; nothing is allocated after the first iteration.
+///
+/// ```
+/// use newton_krylov::models::{Activation, Convolution, MultilayerPerceptron};
+/// use newton_krylov::preconditioners::KroneckerPreconditioner;
+/// use newton_krylov::{HessianFree, Metric, fit_samples, losses::SoftmaxCrossEntropy};
+/// use std::ops::ControlFlow;
+///
+/// // Images of 4 × 4 pixels: is the bright pixel in the upper half?
+/// let images: Vec<f32> = (0..16 * 16).map(|i| if i % 17 == 0 { 1.0 } else { 0.0 }).collect();
+/// let labels: Vec<usize> = (0..16).map(|i| i / 8).collect();
+/// let windows = Convolution { side: 2, stride: 2, channels: 3, activation: Activation::Tanh };
+/// let network = MultilayerPerceptron::convolutional([4, 4, 1], &[windows], &[2], &[Activation::Identity])?;
+/// let loss = SoftmaxCrossEntropy::new(labels, 2)?;
+/// let objective = fit_samples(network.on(&images)?, loss, Metric::GeneralizedGaussNewton)?.with_regularization(1e-3)?;
+/// let x0: Vec<f32> = network.initial(1);
+/// let solver = HessianFree::default();
+/// let report =
+///     solver.minimize_with(&objective, KroneckerPreconditioner::new(), &x0, |_| ControlFlow::Continue(()))?;
+/// assert!(report.termination.converged() && report.value < 0.1);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct KroneckerPreconditioner<T> {

@@ -1,25 +1,35 @@
 """Training an autoencoder for the same time: this crate, PyTorch and kfac-jax.
 
-    pip install numpy torch; pip install kfac-jax          # perhaps into another environment: --kfac-python
+    pip install numpy torch pytorch-optimizer opt_einsum schedulefree; pip install kfac-jax    # perhaps elsewhere: --kfac-python
     python benches/peers/train_autoencoder.py IDX_FILE [--images 10000] [--layers 784-256-64-16] [--seconds 60 180 400]
-        [--threads 2] [--programs hessian-free natural-gradient adam-1e-3 torch-adam-1e-3 kfac-jax ...]
-        [--kfac-python PATH] [--json FILE]
+        [--threads 2] [--programs hessian-free natural-gradient adam-1e-3 torch-adam-1e-3 soap kfac-jax ...]
+        [--search 10] [--kfac-python PATH] [--json FILE]
     python benches/peers/train_autoencoder.py --products ...   # what a product costs: autoencoder_products.py
 
 The file is train-images-idx3-ubyte.gz of Fashion-MNIST or MNIST. All programs train in f32 on the same images from the same
 weights (Glorot-uniform from SplitMix64, zero biases), with as many threads, on the same objective: the mean over images of the
 Bernoulli cross-entropy plus 0.5e-5 |x|^2; hidden units are tanh, code and outputs linear, the decoder mirrors the encoder.
 One program runs after the other. The clock stops while one evaluates on all images, which is after the first step that
-ends at or after each of the given seconds; what is made at first use (JAX: compiled) is made before it starts. Nothing else should run on the machine.
+ends at or after each of the marks; what is made at first use (JAX: compiled) is made before it starts. Nothing else should run on the machine.
+
+Results are given by seconds, and by samples differentiated, which do not depend on the machine: gradients of one sample, in
+passes over the images, interpolated between the marks. For this crate a value is 1/3, a gradient 1, and a product with the
+Gauss-Newton matrix 4/3, as their operations are (measured 1.15 to 1.26: --products); learning Kronecker factors counts as
+the gradient that it makes. kfac-jax does not tell.
 
 - PyTorch: Adam at three rates and SGD with Nesterov's momentum (0.9) on batches of 128; L-BFGS with strong Wolfe searches on
   all images, its value summed in f64 because its search stalls otherwise, started again where it stalls nevertheless.
+- soap, shampoo (with the step lengths of RMSProp), muon, kron (PSGD) of pytorch-optimizer, and schedulefree (AdamW): three
+  rates, two sizes of batches, and for those that renew something at intervals two of these; muon takes all matrices or
+  those of hidden layers only, Adam with a tenth of the rate the rest. `--search S` runs each candidate for S seconds and
+  lets the best by seconds and the best by samples (as many as the slowest candidate made) compete; without it the first does.
 - kfac-jax: the settings of its own autoencoder example (adaptive damping, rate and momentum), all images in each batch,
   first damping 1, the best of those tried.
 """
 
 import argparse
 import gzip
+import itertools
 import json
 import math
 import os
@@ -33,6 +43,14 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ["hessian-free", "natural-gradient", "gauss-newton", "martens", "adam", "sgd", "lbfgs"]
 TORCH = ["torch-adam-3e-4", "torch-adam-1e-3", "torch-adam-3e-3", "torch-nesterov-3e-3", "torch-lbfgs"]
+# Rates, sizes of batches, and renewal intervals (for muon: hidden matrices or all); the first of each is the default.
+SEARCHED = {
+    "soap": ([1e-2, 3e-3, 3e-2], [1000, 250], [10, 2]),
+    "shampoo": ([1e-3, 3e-4, 3e-3], [1000, 250], [10, 2]),
+    "muon": ([2e-2, 5e-3, 5e-2], [250, 1000], [0, 1]),
+    "kron": ([1e-3, 3e-4, 3e-3], [250, 1000], [10, 2]),
+    "schedulefree": ([3e-3, 1e-3, 1e-2], [128, 500], [1]),
+}
 L2 = 1e-5
 
 
@@ -63,16 +81,22 @@ class Problem:
             at += i * o
 
 
+def candidates(kind):
+    return [f"{kind}:{rate:g}:{batch}:{interval}" for rate, batch, interval in itertools.product(*SEARCHED[kind])]
+
+
 class Clock:
-    """Seconds of training; evaluates at the first step at or after each mark."""
+    """Seconds of training, and samples differentiated; evaluates at the first step at or after each mark."""
 
     def __init__(self, marks, evaluate):
-        self.marks, self.evaluate, self.curve, self.steps = sorted(marks), evaluate, [], 0
+        self.marks, self.evaluate, self.curve = sorted(marks), evaluate, []
+        self.steps = self.samples = 0
         self.before, self.started = 0.0, time.perf_counter()
 
-    def over(self, x):
-        """To be called after every step; whether the time is up."""
+    def over(self, x, samples):
+        """To be called after every step, which differentiated so many samples; whether the time is up."""
         self.steps += 1
+        self.samples = None if samples is None else self.samples + samples
         now = self.before + time.perf_counter() - self.started
         if not self.marks or now < self.marks[0]:
             return not self.marks
@@ -80,8 +104,8 @@ class Clock:
         while self.marks and now >= self.marks[0]:
             mark = self.marks.pop(0)
             self.curve.append(
-                {"mark": mark, "seconds": now, "iterations": self.steps, "squared_error_per_image": squared,
-                 "cross_entropy_per_image": cross_entropy}
+                {"mark": mark, "seconds": now, "iterations": self.steps, "samples": self.samples,
+                 "squared_error_per_image": squared, "cross_entropy_per_image": cross_entropy}
             )
         self.before, self.started = now, time.perf_counter()
         return not self.marks
@@ -94,11 +118,21 @@ def run_torch(problem, method, a):
     torch.manual_seed(0)
     functional = torch.nn.functional
     images, count = torch.from_numpy(problem.images), len(problem.images)
-    shapes = [part.shape for layer in problem.weights for part in layer]
-    x = torch.from_numpy(np.concatenate([part.ravel() for layer in problem.weights for part in layer])).requires_grad_()
+    kind, *settings = method.replace("-", ":", 1).split(":")
+    weights = [torch.from_numpy(part.copy()) for layer in problem.weights for part in layer]
+    shapes = [part.shape for part in weights]
+    # What works with matrices gets them; the others are fastest with one vector.
+    x = weights if kind in SEARCHED else [torch.cat([part.ravel() for part in weights])]
+    for part in x:
+        part.requires_grad_()
+
+    def regularizer(dtype=None):
+        return 0.5 * L2 * sum(part.square().sum(dtype=dtype) for part in x)
 
     def forward(x, batch):
-        parts = [part.view(shape) for part, shape in zip(x.split([math.prod(shape) for shape in shapes]), shapes)]
+        if len(x) == 1:
+            x = x[0].split([math.prod(shape) for shape in shapes])
+        parts = [part.view(shape) for part, shape in zip(x, shapes)]
         for layer in range(len(parts) // 2):
             batch = torch.addmm(parts[2 * layer + 1], batch, parts[2 * layer].t())
             if layer not in problem.linear:
@@ -116,22 +150,26 @@ def run_torch(problem, method, a):
 
     # What PyTorch makes at first use does not count.
     functional.binary_cross_entropy_with_logits(forward(x, images[:128]), images[:128]).backward()
-    x.grad = None
+    for part in x:
+        part.grad = None
     evaluate(x)
     number = torch.zeros(1, requires_grad=True)
     number.sum().backward()
     torch.optim.Adam([number]).step()
-    kind, *rate = method.split("-", 1)
     clock = Clock(a.marks, evaluate)
     if kind == "lbfgs":
         optimizer = torch.optim.LBFGS(
-            [x], lr=1.0, max_iter=10, max_eval=1000, history_size=20, line_search_fn="strong_wolfe", tolerance_grad=0,
+            x, lr=1.0, max_iter=10, max_eval=1000, history_size=20, line_search_fn="strong_wolfe", tolerance_grad=0,
             tolerance_change=0,
         )
 
+        calls = 0
+
         def closure():
+            nonlocal calls
+            calls += 1
             optimizer.zero_grad(set_to_none=True)
-            total = 0.5 * L2 * x.square().sum(dtype=torch.float64)
+            total = regularizer(torch.float64)
             total.backward()
             total = total.detach()
             for part in images.split(5000):
@@ -142,27 +180,68 @@ def run_torch(problem, method, a):
             return total
 
         while True:
-            before = x.detach().clone()
+            before, calls = x[0].detach().clone(), 0
             optimizer.step(closure)
-            if (x.detach() - before).norm() <= 1e-7 * before.norm():
+            if (x[0].detach() - before).norm() <= 1e-7 * before.norm():
                 optimizer.state.clear()
-            if clock.over(x.detach()):
+            if clock.over(x, calls * count):
                 return clock.curve
-    rate = float(rate[0])
-    if kind == "adam":
-        optimizer = torch.optim.Adam([x], lr=rate)
-    else:
-        optimizer = torch.optim.SGD([x], lr=rate, momentum=0.9, nesterov=True)
+    rate, size, interval = (float(settings[0]), 128, 1) if len(settings) == 1 else map(float, settings)
+    optimizer = optimizer_of(kind, x, rate, int(interval))
+    if kind == "schedulefree":
+        # The point to be judged is an average, which is made for the time of the evaluation.
+        def averaged(x):
+            optimizer.eval()
+            found = evaluate(x)
+            optimizer.train()
+            return found
+
+        optimizer.train()
+        clock = Clock(a.marks, averaged)
     while True:
-        for drawn in torch.randperm(count).split(128):
+        for drawn in torch.randperm(count).split(int(size)):
             batch = images[drawn]
             optimizer.zero_grad(set_to_none=True)
             logits = forward(x, batch)
             loss = functional.binary_cross_entropy_with_logits(logits, batch, reduction="sum") / len(batch)
-            (loss + 0.5 * L2 * x.square().sum()).backward()
+            (loss + regularizer()).backward()
             optimizer.step()
-            if clock.over(x.detach()):
+            if clock.over(x, len(batch)):
                 return clock.curve
+
+
+def optimizer_of(kind, x, rate, interval):
+    import torch
+
+    if kind == "adam":
+        return torch.optim.Adam(x, lr=rate)
+    if kind == "nesterov":
+        return torch.optim.SGD(x, lr=rate, momentum=0.9, nesterov=True)
+    if kind == "schedulefree":
+        import schedulefree
+
+        return schedulefree.AdamWScheduleFree(x, lr=rate, warmup_steps=100)
+    import pytorch_optimizer as peers
+
+    if kind == "soap":
+        return peers.SOAP(x, lr=rate, weight_decay=0.0, precondition_frequency=interval)
+    if kind == "shampoo":
+        from pytorch_optimizer.optimizer.utils.graft import LayerWiseGrafting
+
+        return peers.ScalableShampoo(
+            x, lr=rate, block_size=1024, start_preconditioning_step=interval, preconditioning_compute_steps=interval,
+            graft_type=LayerWiseGrafting.RMSPROP,
+        )
+    if kind == "kron":
+        return peers.Kron(x, lr=rate, pre_conditioner_update_probability=1.0 / interval)
+    matrices = [part for part in x if part.dim() == 2]
+    chosen = matrices if interval else matrices[1:-1]
+    others = [part for part in x if all(part is not matrix for matrix in chosen)]
+    groups = [
+        {"params": chosen, "lr": rate, "weight_decay": 0.0, "use_muon": True},
+        {"params": others, "lr": rate / 10, "weight_decay": 0.0, "use_muon": False},
+    ]
+    return peers.Muon(groups)
 
 
 def run_kfac(problem, a):
@@ -220,7 +299,7 @@ def run_kfac(problem, a):
     train(jax.tree.map(jnp.copy, parameters), lambda _, step: step == 12)
     evaluate(parameters)
     clock = Clock(a.marks, evaluate)
-    train(parameters, lambda parameters, _: clock.over(parameters))
+    train(parameters, lambda parameters, _: clock.over(parameters, None))
     return clock.curve
 
 
@@ -234,9 +313,21 @@ def run_crate(method, a):
     ).stdout
     line = json.loads(output.splitlines()[-1])
     points = sorted(line["curve"], key=lambda point: point["seconds"])
+    for point in points:
+        point["samples"] = point["sample_gradients"] + point["sample_values"] / 3 + point["sample_products"] * 4 / 3
     return [
         {"mark": mark} | next((point for point in points if point["seconds"] >= mark), points[-1]) for mark in sorted(a.marks)
     ]
+
+
+def at_samples(curve, samples):
+    """The squared error after so many samples, linear in the logarithms between two marks; None outside of them."""
+    points = [(point["samples"], point["squared_error_per_image"]) for point in curve if point["samples"]]
+    for (before, above), (after, below) in zip(points, points[1:]):
+        if before <= samples <= after:
+            share = math.log(samples / before) / math.log(after / before) if after > before else 1.0
+            return math.exp((1 - share) * math.log(above) + share * math.log(below))
+    return None
 
 
 def main():
@@ -249,18 +340,20 @@ def main():
     parser.add_argument("--layers", default="784-256-64-16")
     parser.add_argument("--seconds", type=float, nargs="+", default=[60, 180, 400])
     parser.add_argument("--threads", type=int, default=2)
+    known = [*OURS, *TORCH, *SEARCHED, "kfac-jax"]
     parser.add_argument(
-        "--programs", nargs="+", default=["hessian-free", *TORCH, "kfac-jax"], help="of " + ", ".join([*OURS, *TORCH, "kfac-jax"])
+        "--programs", nargs="+", default=["hessian-free", *TORCH, *SEARCHED, "kfac-jax"], help="of " + ", ".join(known)
     )
+    parser.add_argument("--search", type=float, help="seconds for each candidate; otherwise the first is taken")
     parser.add_argument("--kfac-python", default=sys.executable)
     parser.add_argument("--json", help="write the curves to this file")
     parser.add_argument("--peer", help=argparse.SUPPRESS)
     a = parser.parse_args()
-    unknown = set(a.programs) - set(OURS + TORCH + ["kfac-jax"])
+    unknown = set(a.programs) - set(known)
     if unknown:
         parser.error(f"unknown programs: {' '.join(sorted(unknown))}")
-    # A whole curve: halving from the last of the given seconds.
-    a.marks = sorted({*a.seconds, *(max(a.seconds) / 2**k for k in range(1, 8))})
+    # A whole curve.
+    a.marks = sorted({*a.seconds, *(max(a.seconds) / 1.25**k for k in range(1, 24))})
     if a.peer:
         problem = Problem(a)
         curve = run_kfac(problem, a) if a.peer == "kfac-jax" else run_torch(problem, a.peer.removeprefix("torch-"), a)
@@ -270,30 +363,50 @@ def main():
     if set(a.programs) & set(OURS):
         subprocess.run(["cargo", "build", "--quiet", "--release", "--example", "train_autoencoder"], cwd=ROOT, check=True)
     threads = {f"{library}_NUM_THREADS": str(a.threads) for library in ("OMP", "OPENBLAS", "MKL")}
+
+    def run(program, seconds):
+        print(f"{program} ...", file=sys.stderr, flush=True)
+        python = a.kfac_python if program == "kfac-jax" else sys.executable
+        command = [python, __file__, a.idx, "--peer", program, "--images", a.images, "--layers", a.layers]
+        command += ["--threads", a.threads, "--seconds", *seconds]
+        output = subprocess.run(
+            [str(part) for part in command], env=os.environ | threads, check=True, stdout=subprocess.PIPE, text=True
+        ).stdout
+        return json.loads(output.splitlines()[-1])
+
     curves = {}
     for program in a.programs:
-        print(f"{program} ...", file=sys.stderr, flush=True)
         if program in OURS:
+            print(f"{program} ...", file=sys.stderr, flush=True)
             curves[program] = run_crate(program, a)
-        else:
-            python = a.kfac_python if program == "kfac-jax" else sys.executable
-            command = [python, __file__, a.idx, "--peer", program, "--images", a.images, "--layers", a.layers]
-            command += ["--threads", a.threads, "--seconds", *a.seconds]
-            output = subprocess.run(
-                [str(part) for part in command], env=os.environ | threads, check=True, stdout=subprocess.PIPE, text=True
-            ).stdout
-            curves[program] = json.loads(output.splitlines()[-1])
+            continue
+        chosen = [candidates(program)[0]] if program in SEARCHED else [program]
+        if program in SEARCHED and a.search:
+            found = {candidate: run(candidate, [a.search]) for candidate in candidates(program)}
+            # What is not finite comes last.
+            order = lambda error: error if error is not None and math.isfinite(error) else math.inf
+            least = min(curve[-1]["samples"] for curve in found.values())
+            by_seconds = min(found, key=lambda name: order(found[name][-1]["squared_error_per_image"]))
+            by_samples = min(found, key=lambda name: order(at_samples(found[name], least)))
+            chosen = list(dict.fromkeys([by_seconds, by_samples]))
+        for name in chosen:
+            curves[name] = run(name, a.seconds)
     if a.json:
         settings = {"images": a.images, "layers": a.layers, "threads": a.threads}
         Path(a.json).write_text(json.dumps(settings | {"curves": curves}, indent=1) + "\n")
     print(f"squared error (cross entropy) per image; {a.images} images, {a.layers}, {a.threads} threads")
     print(f"{'seconds':>8}" + "".join(f"{program:>22}" for program in curves))
-    for mark in a.marks:
+    for mark in [mark for mark in a.marks if mark in a.seconds or mark == a.marks[0]]:
         cells = []
         for curve in curves.values():
             point = next(point for point in curve if point["mark"] == mark)
             cells.append(f"{point['squared_error_per_image']:.3f} ({point['cross_entropy_per_image']:.2f})")
         print(f"{mark:>8.5g}" + "".join(f"{cell:>22}" for cell in cells))
+    print(f"squared error by samples differentiated\n{'passes':>8}" + "".join(f"{program:>22}" for program in curves))
+    for passes in [5 * 2**k for k in range(12)]:
+        found = [at_samples(curve, passes * a.images) for curve in curves.values()]
+        if any(found):
+            print(f"{passes:>8}" + "".join(f"{'-' if error is None else f'{error:.3f}':>22}" for error in found))
 
 
 if __name__ == "__main__":

@@ -133,6 +133,8 @@ struct Mark {
     seconds: f64,
     iterations: usize,
     counts: Counts,
+    /// Calls times the samples of each.
+    samples: Counts,
     errors: Errors,
 }
 
@@ -263,7 +265,7 @@ fn train(
     let mut shown = 0.0;
     let (mut curve, mut reached) = (vec![], vec![None; arguments.reach.len()]);
     let mut due = times.iter().copied().peekable();
-    let mut see = |Seen { x, iterations, counts, value, seconds }: Seen<'_>| {
+    let mut see = |Seen { x, iterations, counts, samples, value, seconds }: Seen<'_>| {
         if watched && seconds > shown + 0.1 {
             let percent = 100.0 * (seconds / arguments.seconds).min(1.0);
             let name = method.name();
@@ -275,7 +277,7 @@ fn train(
         if !on_time && reached.iter().all(Option::is_some) {
             return;
         }
-        let mark = Mark { seconds, iterations, counts, errors: errors(network, images, x) };
+        let mark = Mark { seconds, iterations, counts, samples, errors: errors(network, images, x) };
         if on_time {
             curve.push(mark);
         }
@@ -290,9 +292,9 @@ fn train(
         eprint!("\r\x1b[K");
     }
     let end = errors(network, images, &trained.x);
-    let Trained { seconds, iterations, counts, .. } = trained;
+    let Trained { seconds, iterations, counts, samples, .. } = trained;
     if curve.last().is_none_or(|mark| mark.iterations < iterations) {
-        curve.push(Mark { seconds, iterations, counts, errors: end });
+        curve.push(Mark { seconds, iterations, counts, samples, errors: end });
     }
     Ok(Run { method, curve, reached, trained, end })
 }

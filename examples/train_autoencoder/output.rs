@@ -73,7 +73,7 @@ pub fn csv(path: &Path, runs: &[Run]) -> Result<(), Box<dyn Error>> {
         "method,seconds,squared_error_per_image,cross_entropy_per_image,iterations,values,gradients,products"
     )?;
     for run in runs {
-        for Mark { seconds, iterations, counts: Counts { values, gradients, products, .. }, errors } in &run.curve {
+        for Mark { seconds, iterations, counts: Counts { values, gradients, products, .. }, errors, .. } in &run.curve {
             let (name, Errors { squared, cross_entropy }) = (run.method.name(), errors);
             writeln!(table, "{name},{seconds},{squared},{cross_entropy},{iterations},{values},{gradients},{products}")?;
         }
@@ -123,6 +123,9 @@ fn of_mark(mark: &Mark) -> Value {
         "values": mark.counts.values,
         "gradients": mark.counts.gradients,
         "products": mark.counts.products,
+        "sample_values": mark.samples.values,
+        "sample_gradients": mark.samples.gradients,
+        "sample_products": mark.samples.products,
         "squared_error_per_image": mark.errors.squared,
         "cross_entropy_per_image": mark.errors.cross_entropy,
     })

@@ -227,7 +227,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         let test_accuracy = judge(&network, &test, x).accuracy;
         Mark { seconds, iterations, products: counts.products, cross_entropy, accuracy, test_accuracy }
     };
-    let mut see = |Seen { x, iterations, counts, value, seconds }: Seen<'_>| {
+    let mut see = |Seen { x, iterations, counts, value, seconds, .. }: Seen<'_>| {
         bar.set_position(((seconds * 1e3) as u64).min(milliseconds));
         bar.set_message(format!("iteration {iterations}, loss on the batch {value:.3}"));
         if seconds >= next_mark {

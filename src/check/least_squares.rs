@@ -11,7 +11,7 @@ use super::sweep::{self, DIRECTIONS, TaylorTest, unmeasured};
 use super::watch::Watch;
 use super::{Finding, Outcome, Property, check_point, tolerance};
 use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64, space};
-use crate::curvature::LeastSquares;
+use crate::curvature::{Bounds, LeastSquares};
 use crate::operator::{Around, LinearMap, Linearization, Model};
 
 /// What was found about a least-squares problem.
@@ -74,7 +74,7 @@ where
     check_point(n, x)?;
     let random = &mut SplitMix64::new(seed);
     let mut verdict = LeastSquaresVerdict::skipped();
-    let at = model.linearize_within(x, Around { bounds: fit.bound_slices(), units: None });
+    let at = model.linearize_within(x, Around { bounds: fit.bounds().map(Bounds::slices), units: None });
     let dimension = if at.rows() != m || at.outputs().len() != m {
         Outcome::DimensionDiffers { objective: m, expansion: at.rows() }
     } else if at.columns() != n {

@@ -5,7 +5,15 @@
 //!
 //!   V ↦ (G + ν/π I)⁻¹ V (A + νπ I)⁻¹,   π² = (tr A / dim A) / (tr G / dim G),   ν = √(λ + c),
 //!
-//! c being the regulariser. Martens & Grosse, "Optimizing neural networks with Kronecker-factored approximate curvature"
+//! c being the regulariser. A layer whose weights a sample uses at T places, a convolution or a step of a sequence, has
+//! A = E[Σ_t ā_tā_tᵀ]/T and G = E[Σ_t γ_tγ_tᵀ], as if what happens at one place told nothing about another: Grosse &
+//! Martens, "A Kronecker-factored approximate Fisher matrix for convolution layers" (ICML 2016), section 3.1, where T
+//! stands at the other factor; the "expand" of Eschenhagen et al., "Kronecker-factored approximate curvature for modern
+//! neural network architectures" (NeurIPS 2023). All parameters that belong to no layer (embeddings, scales, …) have a
+//! diagonal block: with s the gradients of all N samples by their outputs at the targets drawn, (Jᵀs)ᵢ²/N has the mean Fᵢᵢ,
+//! since drawn gradients are independent with mean 0. It costs one product with Jᵀ, where there are such parameters.
+//!
+//! Martens & Grosse, "Optimizing neural networks with Kronecker-factored approximate curvature"
 //! (ICML 2015; arXiv 1503.05671): section 3 (factors), 4.2 (blocks), 5 (moving average, weight min(1 − 1/k, 0.95) for
 //! the past), 6.3 and 6.6 (damping; we tie ν to λ and do not search for it, which measured the same on autoencoders), 8
 //! (inverses are kept for some iterations, for 20 there).
@@ -19,8 +27,8 @@ use super::loss::Loss;
 use super::summed_loss::SummedLoss;
 use crate::base::native::{Matrix, MatrixMut, Scratch};
 use crate::base::parallel::{for_each, join, over_parts};
-use crate::base::{Error, Result, Scalar, check_length};
-use crate::operator::{Counts, LayerShape, Linearization, Model, SampledModel};
+use crate::base::{Error, Result, Scalar, check_length, check_range};
+use crate::operator::{Counts, LayerShape, LinearMap, Linearization, Model, SampledModel};
 
 /// The weight of the past in the moving average of factors, at most.
 const PAST: f64 = 0.95;
@@ -29,13 +37,34 @@ const REFRESH: u64 = 10;
 const ALWAYS: u64 = 3;
 
 /// P⁻¹ from the Kronecker factors of a network's layers, for objectives of a model that has
-/// [`layers`](crate::Model::layers), such as a multilayer perceptron, and a loss with a
-/// [`likelihood`](crate::losses::Loss::likelihood).
+/// [`layers`](crate::Model::layers), such as a multilayer perceptron or a convolutional network, and a loss with a
+/// [`likelihood`](crate::losses::Loss::likelihood). Parameters outside of layers have a diagonal P.
 ///
 /// It belongs into [`HessianFree`](crate::HessianFree), where products are exact whatever the preconditioner is. Learning
-/// costs about 1½ gradients of the samples it sees and, once in ten iterations, the inversion of matrices as large as the
-/// layers are wide; applying it costs two matrix products for a layer. Storage: three times
-/// Σ (inputs + 1)² + outputs², and two vectors; nothing is allocated after the first iteration.
+/// costs about 1½ gradients of the samples it sees, 2 where parameters are outside of layers, and, once in ten iterations,
+/// the inversion of matrices as large as the layers are wide; applying it costs two matrix products for a layer. Storage:
+/// three times Σ (inputs + 1)² + outputs², and two vectors, or five; nothing is allocated after the first iteration.
+///
+/// ```
+/// use newton_krylov::models::{Activation, Convolution, MultilayerPerceptron};
+/// use newton_krylov::preconditioners::KroneckerPreconditioner;
+/// use newton_krylov::{HessianFree, Metric, fit_samples, losses::SoftmaxCrossEntropy};
+/// use std::ops::ControlFlow;
+///
+/// // Images of 4 × 4 pixels: is the bright pixel in the upper half?
+/// let images: Vec<f32> = (0..16 * 16).map(|i| if i % 17 == 0 { 1.0 } else { 0.0 }).collect();
+/// let labels: Vec<usize> = (0..16).map(|i| i / 8).collect();
+/// let windows = Convolution { side: 2, stride: 2, channels: 3, activation: Activation::Tanh };
+/// let network = MultilayerPerceptron::convolutional([4, 4, 1], &[windows], &[2], &[Activation::Identity])?;
+/// let loss = SoftmaxCrossEntropy::new(labels, 2)?;
+/// let objective = fit_samples(network.on(&images)?, loss, Metric::GeneralizedGaussNewton)?.with_regularization(1e-3)?;
+/// let x0: Vec<f32> = network.initial(1);
+/// let solver = HessianFree::default();
+/// let report =
+///     solver.minimize_with(&objective, KroneckerPreconditioner::new(), &x0, |_| ControlFlow::Continue(()))?;
+/// assert!(report.termination.converged() && report.value < 0.1);
+/// # Ok::<(), newton_krylov::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct KroneckerPreconditioner<T> {
@@ -46,6 +75,9 @@ pub struct KroneckerPreconditioner<T> {
     /// Their damped inverses.
     inverse_inputs: Vec<Vec<T>>,
     inverse_outputs: Vec<Vec<T>>,
+    /// The moving average of the diagonal, and its damped inverse; nothing if the layers are all parameters.
+    diagonal: Vec<T>,
+    inverse_diagonal: Vec<T>,
     /// Iterations learned from; also the seed of the targets drawn.
     learned: u64,
     #[cfg_attr(feature = "serde", serde(skip))]
@@ -59,11 +91,18 @@ struct Layer {
     start: usize,
     inputs: usize,
     outputs: usize,
+    places: usize,
+}
+
+impl Layer {
+    fn len(&self) -> usize {
+        (self.inputs + 1) * self.outputs
+    }
 }
 
 impl From<LayerShape> for Layer {
-    fn from(LayerShape { start, inputs, outputs }: LayerShape) -> Self {
-        Layer { start, inputs, outputs }
+    fn from(LayerShape { start, inputs, outputs, places }: LayerShape) -> Self {
+        Layer { start, inputs, outputs, places }
     }
 }
 
@@ -75,7 +114,11 @@ impl<T: Scalar> KroneckerPreconditioner<T> {
 
     /// Inverts the damped factors, ν being √(λ + c). Where rounding makes a factor indefinite, its damping is raised.
     fn invert(&mut self, nu: f64) {
-        let Self { layers, inputs, outputs, inverse_inputs, inverse_outputs, room, .. } = self;
+        let Self { layers, inputs, outputs, inverse_inputs, inverse_outputs, diagonal, inverse_diagonal, room, .. } =
+            self;
+        for (inverse, d) in inverse_diagonal.iter_mut().zip(diagonal) {
+            *inverse = T::from_f64(1.0 / ((*d).into() + nu * nu));
+        }
         let (layers, inputs, outputs) = (&*layers, &*inputs, &*outputs);
         let mean_diagonal = |m: &[T], n: usize| (0..n).map(|i| m[i * n + i].into()).sum::<f64>() / n as f64;
         let pi = |i: usize| {
@@ -120,14 +163,17 @@ impl<T: Scalar> KroneckerPreconditioner<T> {
     /// Adds the moments of one batch, which are in the room, to the averages.
     fn average(&mut self, samples: usize) {
         let past = (1.0 - 1.0 / self.learned as f64).min(PAST);
-        let (past, new) = (T::from_f64(past), T::from_f64((1.0 - past) / samples as f64));
-        let pairs = |old: &mut [Vec<T>], add: &[Vec<T>]| {
-            for_each((old, add), &|_, (old, add)| {
-                old.iter_mut().zip(add).for_each(|(old, &add)| *old = past * *old + new * add);
-            });
+        let new = (1.0 - past) / samples as f64;
+        let mix = |old: &mut [T], add: &[T], new: f64| {
+            let (past, new) = (T::from_f64(past), T::from_f64(new));
+            old.iter_mut().zip(add).for_each(|(old, &add)| *old = past * *old + new * add);
         };
-        pairs(&mut self.inputs, &self.room.inputs);
-        pairs(&mut self.outputs, &self.room.outputs);
+        let layers = &self.layers;
+        for_each((&mut self.inputs[..], &self.room.inputs[..]), &|i, (old, add)| {
+            mix(old, add, new / layers[i].places as f64);
+        });
+        for_each((&mut self.outputs[..], &self.room.outputs[..]), &|_, (old, add)| mix(old, add, new));
+        mix(&mut self.diagonal, &self.room.diagonal, new);
     }
 }
 
@@ -137,6 +183,8 @@ struct Room<T> {
     /// The moments of one batch.
     inputs: Vec<Vec<T>>,
     outputs: Vec<Vec<T>>,
+    /// (Jᵀs)², for all parameters.
+    diagonal: Vec<T>,
     input_scratch: Vec<Scratch>,
     output_scratch: Vec<Scratch>,
     /// For products with the inverses.
@@ -144,21 +192,20 @@ struct Room<T> {
 }
 
 struct ProductRoom<T> {
-    /// Where the layers begin, and the end.
+    /// Part 2i is what lies before layer i, perhaps nothing, part 2i + 1 that layer, the last part what is behind.
     bounds: Vec<usize>,
     /// V and a product of each layer.
     layers: Vec<Mutex<[Vec<T>; 2]>>,
 }
 
 impl<T: Scalar> ProductRoom<T> {
-    fn new(layers: &[Layer]) -> Self {
-        let sizes = || layers.iter().map(|layer| (layer.inputs + 1) * layer.outputs);
-        let ends = sizes().scan(0, |end, size| {
-            *end += size;
-            Some(*end)
-        });
-        let pair = |size| Mutex::new([vec![T::zero(); size], vec![T::zero(); size]]);
-        ProductRoom { bounds: std::iter::once(0).chain(ends).collect(), layers: sizes().map(pair).collect() }
+    fn new(layers: &[Layer], dim: usize) -> Self {
+        let ends = layers.iter().flat_map(|layer| [layer.start, layer.start + layer.len()]);
+        let pair = |layer: &Layer| Mutex::new([vec![T::zero(); layer.len()], vec![T::zero(); layer.len()]]);
+        ProductRoom {
+            bounds: std::iter::once(0).chain(ends).chain([dim]).collect(),
+            layers: layers.iter().map(pair).collect(),
+        }
     }
 }
 
@@ -170,9 +217,9 @@ impl<T> fmt::Debug for Room<T> {
 
 impl<T> Default for Room<T> {
     fn default() -> Self {
-        let (scores, inputs, outputs) = (vec![], vec![], vec![]);
+        let (scores, inputs, outputs, diagonal) = (vec![], vec![], vec![], vec![]);
         let (input_scratch, output_scratch, products) = (vec![], vec![], OnceLock::new());
-        Room { scores, inputs, outputs, input_scratch, output_scratch, products }
+        Room { scores, inputs, outputs, diagonal, input_scratch, output_scratch, products }
     }
 }
 
@@ -216,12 +263,17 @@ where
             self.outputs = zeros(self.layers.iter().map(|layer| layer.outputs));
             self.inverse_inputs = self.inputs.clone();
             self.inverse_outputs = self.outputs.clone();
+            if self.layers.iter().map(Layer::len).sum::<usize>() < x.len() {
+                self.diagonal = vec![T::zero(); x.len()];
+                self.inverse_diagonal = self.diagonal.clone();
+            }
         }
         let Some(likelihood) = loss.likelihood() else { return LearningCost::default() };
         let room = &mut self.room;
         if room.inputs.is_empty() {
             room.inputs.clone_from(&self.inputs);
             room.outputs.clone_from(&self.outputs);
+            room.diagonal.clone_from(&self.diagonal);
             room.input_scratch.resize_with(self.layers.len(), Scratch::default);
             room.output_scratch.resize_with(self.layers.len(), Scratch::default);
         }
@@ -231,7 +283,12 @@ where
         summed.draw_scores(likelihood, at.outputs(), self.learned, 1, &mut room.scores);
         room.inputs.iter_mut().chain(&mut room.outputs).for_each(|moments| moments.fill(T::zero()));
         at.add_layer_moments(&room.scores, &mut room.inputs, &mut room.outputs);
-        if room.inputs.iter().chain(&room.outputs).flatten().all(|v| v.is_finite()) {
+        let diagonal = !room.diagonal.is_empty();
+        if diagonal {
+            at.apply_transpose(&room.scores, &mut room.diagonal);
+            room.diagonal.iter_mut().for_each(|d| *d = *d * *d);
+        }
+        if room.inputs.iter().chain(&room.outputs).chain([&room.diagonal]).flatten().all(|v| v.is_finite()) {
             self.learned += 1;
             self.average(samples.len());
             if self.learned <= ALWAYS || self.learned.is_multiple_of(REFRESH) {
@@ -239,16 +296,23 @@ where
                 self.invert((damping + regularization).sqrt().max(T::epsilon_f64()));
             }
         }
-        LearningCost::on(samples.len(), Counts { gradients: 1, ..Counts::default() })
+        LearningCost::on(samples.len(), Counts { gradients: 1 + usize::from(diagonal), ..Counts::default() })
     }
 
     fn precondition(&self, _: f64, r: &mut [T]) -> bool {
         if self.learned == 0 {
             return false;
         }
-        let ProductRoom { bounds, layers: room } = self.room.products.get_or_init(|| ProductRoom::new(&self.layers));
-        over_parts(bounds, r, 0, &|layers, part| {
-            for i in layers {
+        let ProductRoom { bounds, layers: room } =
+            self.room.products.get_or_init(|| ProductRoom::new(&self.layers, r.len()));
+        over_parts(bounds, r, 0, &|parts, part| {
+            for i in parts {
+                if i.is_multiple_of(2) {
+                    let inverse = self.inverse_diagonal.get(bounds[i]..).unwrap_or_default();
+                    part.iter_mut().zip(inverse).for_each(|(r, &inverse)| *r *= inverse);
+                    continue;
+                }
+                let i = i / 2;
                 let Layer { inputs, outputs, .. } = self.layers[i];
                 let wide = inputs + 1;
                 let (weights, biases) = part.split_at_mut(inputs * outputs);
@@ -285,25 +349,24 @@ where
             let argument = "the layers of a model with a likelihood";
             return Err(Error::ZeroDimension { argument });
         }
-        let mut end = 0;
+        let (mut end, dim) = (0, SampledModel::<T>::dim(model));
         for layer in &needed {
-            if layer.start != end {
-                let argument = "the parameters of the model's layers before the next one";
-                return Err(Error::Length { argument, expected: layer.start, found: end });
-            }
-            end += (layer.inputs + 1) * layer.outputs;
-        }
-        let expected = SampledModel::<T>::dim(model);
-        if end != expected {
-            return Err(Error::Length { argument: "the parameters of the model's layers", expected, found: end });
+            let argument = "where a layer of the model begins";
+            let room = layer.start >= end && layer.start + layer.len() <= dim && layer.places > 0;
+            check_range(
+                argument,
+                layer.start as f64,
+                room,
+                "behind the last layer, with room for it and at least one place",
+            )?;
+            end = layer.start + layer.len();
         }
         if self.layers.is_empty() {
             return Ok(());
         }
         check_length("the preconditioner's layers", &self.layers, needed.len())?;
         for (have, need) in self.layers.iter().zip(needed) {
-            let numbers = |layer: &Layer| (layer.inputs + 1) * layer.outputs;
-            let (expected, found) = (numbers(&need), numbers(have));
+            let (expected, found) = (need.len(), have.len());
             if *have != need {
                 return Err(Error::Length { argument: "a layer of the preconditioner", expected, found });
             }

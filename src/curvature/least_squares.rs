@@ -5,7 +5,7 @@
 use super::robust::{Parts, RobustLoss, Squares};
 use crate::base::{CallbackOutput, Error, Result, Scalar, check_length, check_range};
 use crate::operator::{
-    ClosureModel, Difference, DifferenceModel, JacobianModel, Model, PriorModel, WeightedModel, model,
+    self, ClosureModel, Difference, DifferenceModel, JacobianModel, Model, PriorModel, WeightedModel, model,
 };
 
 /// A least-squares problem: a [`Model`] whose outputs are the residuals, and, if wanted, a robust loss and bounds.
@@ -53,7 +53,21 @@ pub(crate) struct Bounds<T> {
     pub upper: Vec<T>,
 }
 
+/// A [`LeastSquares`] problem of any model and loss.
+#[derive(Clone, Copy)]
+pub(crate) struct AnyFit<'f, T> {
+    pub model: &'f dyn operator::AnyModel<T>,
+    pub loss: &'f dyn RobustLoss,
+    pub block: usize,
+    pub bounds: Option<&'f Bounds<T>>,
+}
+
 impl<T: Scalar> Bounds<T> {
+    /// As [`Around`](crate::differences::Around) wants them.
+    pub fn slices(&self) -> [&[T]; 2] {
+        [&self.lower, &self.upper]
+    }
+
     /// Refuses a point outside.
     pub fn check(&self, x0: &[T]) -> Result<()> {
         match (0..x0.len()).find(|&j| x0[j] < self.lower[j] || x0[j] > self.upper[j]) {
@@ -189,9 +203,12 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
         self.bounds.as_ref()
     }
 
-    /// The bounds as [`Around`](crate::differences::Around) wants them.
-    pub(crate) fn bound_slices(&self) -> Option<[&[T]; 2]> {
-        self.bounds.as_ref().map(|Bounds { lower, upper }| [&lower[..], &upper[..]])
+    /// The problem as the solvers see it.
+    pub(crate) fn any(&self) -> AnyFit<'_, T>
+    where
+        L: RobustLoss,
+    {
+        AnyFit { model: &self.model, loss: &self.loss, block: self.block, bounds: self.bounds.as_ref() }
     }
 }
 

@@ -24,6 +24,7 @@ pub use diagonal::{DiagonalPreconditioner, with_diagonal};
 pub use fit::{ModelObjective, SampledModelObjective, fit, fit_samples};
 pub use kronecker::KroneckerPreconditioner;
 pub use learned::{EmpiricalFisherDiagonal, LearnedPreconditioner, LearningCost};
+pub(crate) use least_squares::{AnyFit, Bounds};
 pub use least_squares::{LeastSquares, least_squares, least_squares_dense, least_squares_from_residuals};
 pub use limited_memory::LimitedMemoryPreconditioner;
 pub use loss::{Likelihood, Loss};

@@ -171,7 +171,7 @@ impl LossSum {
     }
 
     /// ½ Σ ρ(‖r_b‖²).
-    pub fn value<T: Scalar>(&mut self, loss: &impl RobustLoss, residual: &[T]) -> f64 {
+    pub fn value<T: Scalar>(&mut self, loss: &dyn RobustLoss, residual: &[T]) -> f64 {
         if loss.is_identity() {
             return 0.5 * space::of_residuals(|| kernels::dot(residual, residual));
         }
@@ -182,7 +182,7 @@ impl LossSum {
     }
 
     /// The value at `residual` minus that at `after`, summed block by block so that little is lost where they are close.
-    pub fn decrease<T: Scalar>(&mut self, loss: &impl RobustLoss, residual: &[T], after: &[T]) -> f64 {
+    pub fn decrease<T: Scalar>(&mut self, loss: &dyn RobustLoss, residual: &[T], after: &[T]) -> f64 {
         if loss.is_identity() {
             return 0.5 * space::of_residuals(|| kernels::square_difference(residual, after));
         }

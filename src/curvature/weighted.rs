@@ -76,7 +76,7 @@ impl<T: Scalar> Weights<T> {
     }
 
     /// W and r̃ for these residuals.
-    pub fn update(&mut self, loss: &impl RobustLoss, residual: &[T], least: LeastCurvature) {
+    pub fn update(&mut self, loss: &dyn RobustLoss, residual: &[T], least: LeastCurvature) {
         self.weighted.copy_from_slice(residual);
         self.active = false;
         if loss.is_identity() {

@@ -6,9 +6,11 @@ use std::ops::Range;
 
 use super::Activation;
 use super::elman_network::{ElmanNetwork, Readout};
-use super::network::{Bend, Network, Shape, Values, add_bias, sum_columns};
+use super::network::{Bend, Connection, Network, Shape, Values, add_bias, sum_columns};
 use super::perceptron_passes::add_products;
+use super::window::Window;
 use crate::base::Scalar;
+use crate::operator::LayerShape;
 
 const TANH: Activation = Activation::Tanh;
 
@@ -74,6 +76,12 @@ impl ElmanNetwork {
         let (k, first) = (self.output.outputs, self.steps * self.hidden());
         let start = first + (t - self.read_steps().start) * k;
         start * size..(start + k) * size
+    }
+
+    /// The layers with biases, W and V, and the steps at which they are used: W at the first with s₀ = 0, which is left
+    /// out, V perhaps never.
+    fn shared(&self) -> impl Iterator<Item = (Connection, Range<usize>)> {
+        [(self.recurrent, 1..self.steps), (self.output, self.read_steps())].into_iter().filter(|(_, t)| !t.is_empty())
     }
 
     /// z ← z + b for all units of a layer.
@@ -281,6 +289,36 @@ impl<T: Scalar> Network<T> for ElmanNetwork {
                 Piece::OutputBiases => sum_columns(shape, &deltas[self.output_at(t, size)], add, out),
             }
             add = true;
+        }
+    }
+
+    fn layers(&self) -> Vec<LayerShape> {
+        let shape = |(Connection { first: start, inputs, outputs }, steps): (_, Range<usize>)| LayerShape {
+            start,
+            inputs,
+            outputs,
+            places: steps.len(),
+        };
+        self.shared().map(shape).collect()
+    }
+
+    fn add_moments(
+        &self,
+        layer: usize,
+        shape: Shape,
+        (deltas, values): (&[T], Values<'_, T>),
+        inputs: &mut [T],
+        outputs: &mut [T],
+    ) {
+        let size = shape.size;
+        let Some((weights, steps)) = self.shared().nth(layer) else { return };
+        for t in steps {
+            let (from, to) = if weights.first == self.output.first {
+                (self.state(t, size), self.output_at(t, size))
+            } else {
+                (self.state(t - 1, size), self.state(t, size))
+            };
+            Window::whole(weights).add_moments(shape, &values.units[from], &deltas[to], inputs, outputs);
         }
     }
 }

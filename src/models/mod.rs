@@ -3,6 +3,7 @@
 //! | model | use |
 //! | --- | --- |
 //! | [`MultilayerPerceptron`]: fully connected layers | autoencoders, classifiers; without a hidden layer linear, logistic and softmax regression |
+//! | the same with [`Convolution`]s before them | images |
 //! | [`ElmanNetwork`]: one recurrent layer | sequences |
 //!
 //! A network is a description without data. `on` joins it with the inputs of samples, which gives a
@@ -20,8 +21,9 @@ mod network;
 mod network_on_data;
 mod perceptron_passes;
 mod room;
+mod window;
 
 pub use activation::Activation;
 pub use elman_network::{ElmanNetwork, Readout};
-pub use multilayer_perceptron::MultilayerPerceptron;
+pub use multilayer_perceptron::{Convolution, MultilayerPerceptron};
 pub use network_on_data::NetworkOnData;

@@ -1,4 +1,5 @@
-//! Fully connected layers: the description of the network, its parameters and where they start.
+//! Fully connected layers, the first of which may be convolutions: the description of the network, its parameters and
+//! where they start.
 //!
 //! a₀ = the inputs,  aₗ = φₗ(Wₗ aₗ₋₁ + bₗ),  h = a_L
 //!
@@ -10,6 +11,7 @@ use std::ops::Range;
 
 use super::Activation;
 use super::network::{Connection, FEW_ENOUGH, end_of};
+use super::window::Window;
 use crate::base::random::SplitMix64;
 use crate::base::{Result, Scalar, check_component, check_length, check_range};
 
@@ -39,7 +41,8 @@ use crate::base::{Result, Scalar, check_component, check_length, check_range};
 /// ```
 ///
 /// Without a hidden layer it is a linear model: with the identity and squared errors linear regression, with the identity
-/// and a cross-entropy loss logistic or softmax regression, the outputs being the logits.
+/// and a cross-entropy loss logistic or softmax regression, the outputs being the logits. With
+/// [`convolutions`](Self::convolutional) before its layers it is a convolutional network.
 #[derive(Clone, Debug)]
 pub struct MultilayerPerceptron {
     pub(super) layers: Vec<Layer>,
@@ -47,11 +50,23 @@ pub struct MultilayerPerceptron {
     pub(super) pieces: Vec<Piece>,
 }
 
+/// A convolution of an image: a square window of pixels that moves over it, without a margin around the image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Convolution {
+    /// The side of the window, in pixels.
+    pub side: usize,
+    /// Pixels from one place of the window to the next, across and down. More than one makes the image smaller.
+    pub stride: usize,
+    /// The channels that come out.
+    pub channels: usize,
+    /// What is applied to them.
+    pub activation: Activation,
+}
+
 /// A layer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Layer {
-    /// W; the biases follow it among the parameters.
-    pub weights: Connection,
+    pub window: Window,
     pub activation: Activation,
     /// Its first unit among those of all layers.
     pub start: usize,
@@ -60,12 +75,13 @@ pub(super) struct Layer {
 impl Layer {
     /// b.
     pub fn biases<'a, T>(&self, x: &'a [T]) -> &'a [T] {
-        &x[self.weights.end()..][..self.weights.outputs]
+        let weights = &self.window.weights;
+        &x[weights.end()..][..weights.outputs]
     }
 
     /// Its units among those of all layers.
     pub fn units(&self) -> Range<usize> {
-        self.start..self.start + self.weights.outputs
+        self.start..self.start + self.window.outputs()
     }
 }
 
@@ -91,55 +107,143 @@ impl MultilayerPerceptron {
     /// as many activations as layers.
     pub fn new(widths: &[usize], activations: &[Activation]) -> Result<Self> {
         check_range("widths", widths.len() as f64, widths.len() >= 2, "of length 2 or more")?;
-        for (i, &width) in widths.iter().enumerate() {
-            check_component("widths", i, width as f64, width > 0, "at least 1")?;
+        check_component("widths", 0, widths[0] as f64, widths[0] > 0, "at least 1")?;
+        MultilayerPerceptron { layers: vec![], pieces: vec![] }.followed_by(widths[0], 1, &widths[1..], activations)
+    }
+
+    /// A convolutional network: the convolutions one after the other, and then fully connected layers with these `widths`
+    /// and activations, of which there may be none.
+    ///
+    /// A sample is an image of `[height, width, channels]`: its pixels row by row, all channels of a pixel next to each
+    /// other; so is what comes out of a convolution. The weights of a convolution are `channels × (side · side · channels that
+    /// come in)` numbers by rows, each laid out as the image is. It costs as much as a fully connected layer of its weights
+    /// for every place of the window.
+    ///
+    /// ```
+    /// use newton_krylov::models::{Activation, Convolution, MultilayerPerceptron};
+    ///
+    /// // 8 × 8 grey pixels, 6 × 6 places with 4 channels, 2 × 2 with 10, ten outputs.
+    /// let first = Convolution { side: 3, stride: 1, channels: 4, activation: Activation::Tanh };
+    /// let second = Convolution { side: 3, stride: 2, channels: 10, activation: Activation::Tanh };
+    /// let network = MultilayerPerceptron::convolutional([8, 8, 1], &[first, second], &[10], &[Activation::Identity])?;
+    /// assert_eq!(network.dim(), (9 + 1) * 4 + (9 * 4 + 1) * 10 + (2 * 2 * 10 + 1) * 10);
+    /// # Ok::<(), newton_krylov::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If there is no layer, a number is zero or too large, or a window is larger than its image.
+    pub fn convolutional(
+        image: [usize; 3],
+        convolutions: &[Convolution],
+        widths: &[usize],
+        activations: &[Activation],
+    ) -> Result<Self> {
+        for (i, &length) in image.iter().enumerate() {
+            check_component("image", i, length as f64, length > 0, "at least 1")?;
         }
-        check_length("activations", activations, widths.len() - 1)?;
-        let (mut layers, mut pieces): (Vec<Layer>, _) = (vec![], vec![]);
-        let (mut first, mut start) = (0, 0);
-        for (i, (pair, &activation)) in widths.windows(2).zip(activations).enumerate() {
-            let (inputs, outputs) = (pair[0], pair[1]);
-            layers.push(Layer { weights: Connection { first, inputs, outputs }, activation, start });
-            let end = end_of(first, &[(outputs, inputs), (outputs, 1)]);
-            let wider = if outputs > inputs { i + 1 } else { i };
-            check_component("widths", wider, widths[wider] as f64, end.is_some(), FEW_ENOUGH)?;
-            first = end.unwrap_or(first);
-            start += outputs;
+        let [height, width, channels] = image;
+        let pixels = end_of(0, &[(height, width)]).and_then(|pixels| end_of(0, &[(pixels, channels)]));
+        check_range("image", height as f64 * width as f64 * channels as f64, pixels.is_some(), "small enough")?;
+        let mut size = pixels.unwrap_or(0);
+        check_range("convolutions", 0.0, !convolutions.is_empty() || !widths.is_empty(), "with a layer, or widths")?;
+        let mut network = MultilayerPerceptron { layers: vec![], pieces: vec![] };
+        let mut image = image;
+        for (i, &Convolution { side, stride, channels, activation }) in convolutions.iter().enumerate() {
+            let fits = (1..=image[0].min(image[1])).contains(&side);
+            check_component(
+                "side of convolutions",
+                i,
+                side as f64,
+                fits,
+                "at least 1 and no more than that of its image",
+            )?;
+            check_component("stride of convolutions", i, stride as f64, stride > 0, "at least 1")?;
+            let inputs = side * side * image[2];
+            let weights = Connection { first: network.parameters(), inputs, outputs: channels };
+            let window = Window::square(weights, image, side, stride);
+            let stored = channels > 0 && network.push(window, activation);
+            check_component("channels of convolutions", i, channels as f64, stored, FEW_ENOUGH)?;
+            (image, size) = (window.image(), window.outputs());
+        }
+        network.followed_by(size, 0, widths, activations)
+    }
+
+    /// With fully connected layers of these widths behind; the first of them is width number `from` of the caller's.
+    fn followed_by(
+        mut self,
+        mut inputs: usize,
+        from: usize,
+        widths: &[usize],
+        activations: &[Activation],
+    ) -> Result<Self> {
+        check_length("activations", activations, widths.len())?;
+        for (i, (&outputs, &activation)) in widths.iter().zip(activations).enumerate() {
+            check_component("widths", from + i, outputs as f64, outputs > 0, "at least 1")?;
+            let window = Window::whole(Connection { first: self.parameters(), inputs, outputs });
+            let stored = self.push(window, activation);
+            let before = outputs <= inputs && from + i > 0;
+            let (wider, width) = if before { (from + i - 1, inputs) } else { (from + i, outputs) };
+            check_component("widths", wider, width as f64, stored, FEW_ENOUGH)?;
+            inputs = outputs;
+        }
+        Ok(self)
+    }
+
+    /// Adds a layer, unless its parameters or its units' values are too many to be stored.
+    fn push(&mut self, window: Window, activation: Activation) -> bool {
+        let Connection { first, inputs, outputs } = window.weights;
+        let (start, layer) = (self.units(), self.layers.len());
+        let stored = end_of(first, &[(outputs, inputs), (outputs, 1)]).is_some()
+            && end_of(start, &[(window.places(), outputs)]).is_some();
+        if stored {
+            self.layers.push(Layer { window, activation, start });
             let count = outputs.div_ceil(ROWS);
-            pieces.extend((0..count).map(|k| Piece::Weights(i, outputs * k / count..outputs * (k + 1) / count)));
-            pieces.push(Piece::Biases(i));
+            let rows = |k: usize| outputs * k / count..outputs * (k + 1) / count;
+            self.pieces.extend((0..count).map(|k| Piece::Weights(layer, rows(k))));
+            self.pieces.push(Piece::Biases(layer));
         }
-        Ok(MultilayerPerceptron { layers, pieces })
+        stored
+    }
+
+    /// Parameters and units of the layers so far.
+    fn parameters(&self) -> usize {
+        self.layers.last().map_or(0, |layer| layer.window.weights.end() + layer.window.weights.outputs)
+    }
+
+    pub(super) fn units(&self) -> usize {
+        self.layers.last().map_or(0, |layer| layer.units().end)
     }
 
     /// n, the number of parameters.
     pub fn dim(&self) -> usize {
-        self.last().weights.end() + self.outputs()
+        self.parameters()
     }
 
     /// The width of the first layer, the inputs of a sample.
     pub fn inputs(&self) -> usize {
-        self.layers[0].weights.inputs
+        self.layers[0].window.inputs
     }
 
     /// The width of the last layer, the outputs of a sample.
     pub fn outputs(&self) -> usize {
-        self.last().weights.outputs
+        self.last().window.outputs()
     }
 
     pub(super) fn last(&self) -> &Layer {
         self.layers.last().expect("at least one layer")
     }
 
-    /// Initial parameters: weights uniform in ±√(6/(inputs + outputs)) (Glorot & Bengio 2010), biases zero.
+    /// Initial parameters: weights uniform in ±√(6/(inputs + outputs)) (Glorot & Bengio 2010), biases zero. Those of a
+    /// convolution are what goes into a place of the window, and what comes out of all places that see a pixel.
     ///
     /// Weights are drawn in the order of the parameters by SplitMix64, each (2u − 1)·√(6/(inputs + outputs)) in `f64` with
     /// the upper 53 bits as u ∈ [0, 1), then rounded: other programs can start at the same point.
     pub fn initial<T: Scalar>(&self, seed: u64) -> Vec<T> {
         let mut random = SplitMix64::new(seed);
         let mut x = Vec::with_capacity(self.dim());
-        for Layer { weights: layer, .. } in &self.layers {
-            let bound = (6.0 / (layer.inputs + layer.outputs) as f64).sqrt();
+        for Layer { window, .. } in &self.layers {
+            let layer = &window.weights;
+            let bound = (6.0 / (layer.inputs + window.pixels() * layer.outputs) as f64).sqrt();
             x.extend((0..layer.inputs * layer.outputs).map(|_| T::from_f64((2.0 * random.uniform() - 1.0) * bound)));
             x.extend((0..layer.outputs).map(|_| T::zero()));
         }
@@ -156,7 +260,7 @@ impl MultilayerPerceptron {
         let mut random = SplitMix64::new(seed);
         let mut x = vec![T::zero(); self.dim()];
         for layer in &self.layers {
-            layer.weights.fill_sparse(&mut random, connections, &mut x);
+            layer.window.weights.fill_sparse(&mut random, connections, &mut x);
         }
         Ok(x)
     }

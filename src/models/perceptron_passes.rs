@@ -1,12 +1,11 @@
-//! The passes of a multilayer perceptron through a chunk of samples.
+//! The passes of a multilayer perceptron, or of a convolutional network, through a chunk of samples.
 
 use std::ops::Range;
 
 use super::multilayer_perceptron::{Layer, MultilayerPerceptron, Piece};
-use super::network::{Bend, Network, Shape, Values, add_bias, sum, sum_columns};
+use super::network::{Bend, Network, Shape, Values, add_bias};
 use crate::base::Scalar;
 use crate::base::native::MatrixMut;
-use crate::base::parallel::{Chunked, for_each, join};
 use crate::operator::LayerShape;
 
 /// Where the values of a layer's units are.
@@ -16,7 +15,7 @@ fn of(layer: &Layer, size: usize) -> Range<usize> {
 
 /// What goes into a layer, among all units' values or tangents; nothing for the first layer.
 fn before<'a, T>(layer: &Layer, units: &'a [T], size: usize) -> &'a [T] {
-    &units[layer.start.saturating_sub(layer.weights.inputs) * size..layer.start * size]
+    &units[layer.start.saturating_sub(layer.window.inputs) * size..layer.start * size]
 }
 
 /// a₋ of a layer.
@@ -35,26 +34,26 @@ impl<T: Scalar> Network<T> for MultilayerPerceptron {
         self.outputs()
     }
     fn units(&self) -> usize {
-        self.last().units().end
+        self.units()
     }
     fn first_output(&self) -> usize {
         self.last().start
     }
     fn room(&self) -> usize {
-        self.layers.iter().map(|layer| layer.weights.outputs).max().unwrap_or(0)
+        self.layers.iter().map(|layer| layer.window.outputs()).max().unwrap_or(0)
     }
 
     fn by_columns(&self, x: &[T], out: &mut [T]) {
-        self.layers[1..].iter().for_each(|layer| layer.weights.by_columns(x, out));
+        self.layers[1..].iter().for_each(|layer| layer.window.weights.by_columns(x, out));
     }
 
     fn forward(&self, x: &[T], shape: Shape, chunk: &mut [T]) {
         let (inputs, units) = chunk.split_at_mut(self.inputs() * shape.size);
         for layer in &self.layers {
             let (before, z) = units.split_at_mut(layer.start * shape.size);
-            let z = &mut z[..layer.weights.outputs * shape.size];
-            layer.weights.times(shape, x, inputs_of(layer, inputs, before, shape.size), false, z);
-            for (z, &b) in shape.columns_mut(z).zip(layer.biases(x)) {
+            let z = &mut z[..layer.window.outputs() * shape.size];
+            layer.window.times(shape, x, inputs_of(layer, inputs, before, shape.size), false, z);
+            for (z, &b) in shape.columns_mut(z).zip(layer.biases(x).iter().cycle()) {
                 add_bias(b, z);
                 layer.activation.apply(z);
             }
@@ -65,12 +64,12 @@ impl<T: Scalar> Network<T> for MultilayerPerceptron {
         let size = shape.size;
         for layer in &self.layers {
             let (before, z) = out.split_at_mut(layer.start * size);
-            let z = &mut z[..layer.weights.outputs * size];
-            layer.weights.times(shape, v, inputs_of(layer, values.inputs, values.units, size), false, z);
+            let z = &mut z[..layer.window.outputs() * size];
+            layer.window.times(shape, v, inputs_of(layer, values.inputs, values.units, size), false, z);
             if layer.start > 0 {
-                layer.weights.times(shape, x, self::before(layer, before, size), true, z);
+                layer.window.times(shape, x, self::before(layer, before, size), true, z);
             }
-            shape.columns_mut(z).zip(layer.biases(v)).for_each(|(z, &b)| add_bias(b, z));
+            shape.columns_mut(z).zip(layer.biases(v).iter().cycle()).for_each(|(z, &b)| add_bias(b, z));
             let a = &values.units[of(layer, size)];
             if let Some((deltas, bends)) = &mut bend {
                 let (deltas, bends) = (&deltas[of(layer, size)], &mut bends[of(layer, size)]);
@@ -87,12 +86,12 @@ impl<T: Scalar> Network<T> for MultilayerPerceptron {
         let size = shape.size;
         for layer in self.layers.iter().rev() {
             let (before, delta) = deltas.split_at_mut(layer.start * size);
-            let delta = &mut delta[..layer.weights.outputs * size];
+            let delta = &mut delta[..layer.window.outputs() * size];
             let a = &values.units[of(layer, size)];
             shape.columns(a).zip(shape.columns_mut(delta)).for_each(|(a, d)| layer.activation.times_derivative(a, d));
             if layer.start > 0 {
-                let before = &mut before[(layer.start - layer.weights.inputs) * size..];
-                layer.weights.times_back(shape, weights, delta, hidden, before);
+                let before = &mut before[(layer.start - layer.window.inputs) * size..];
+                layer.window.times_back(shape, weights, delta, hidden, before);
             }
         }
     }
@@ -109,16 +108,16 @@ impl<T: Scalar> Network<T> for MultilayerPerceptron {
         let size = shape.size;
         for layer in self.layers.iter().rev() {
             let delta_tangent = &mut delta_tangents[of(layer, size)];
-            let here = &mut room[..layer.weights.outputs * size];
+            let here = &mut room[..layer.window.outputs() * size];
             let columns = shape.columns_mut(here).zip(shape.columns_mut(delta_tangent));
             for ((here, delta_tangent), a) in columns.zip(shape.columns(&values.units[of(layer, size)])) {
                 layer.activation.times_derivative(a, here);
                 delta_tangent.iter_mut().zip(here).for_each(|(d, h)| *d += *h);
             }
             if layer.start > 0 {
-                let before = &mut room[..layer.weights.inputs * size];
-                layer.weights.times_back(shape, weights, delta_tangent, false, before);
-                layer.weights.times_back(shape, direction, &deltas[of(layer, size)], true, before);
+                let before = &mut room[..layer.window.inputs * size];
+                layer.window.times_back(shape, weights, delta_tangent, false, before);
+                layer.window.times_back(shape, direction, &deltas[of(layer, size)], true, before);
             }
         }
     }
@@ -129,8 +128,8 @@ impl<T: Scalar> Network<T> for MultilayerPerceptron {
 
     fn piece_len(&self, piece: usize) -> usize {
         match &self.pieces[piece] {
-            Piece::Weights(layer, rows) => rows.len() * self.layers[*layer].weights.inputs,
-            Piece::Biases(layer) => self.layers[*layer].weights.outputs,
+            Piece::Weights(layer, rows) => rows.len() * self.layers[*layer].window.weights.inputs,
+            Piece::Biases(layer) => self.layers[*layer].window.weights.outputs,
         }
     }
 
@@ -147,24 +146,28 @@ impl<T: Scalar> Network<T> for MultilayerPerceptron {
         match &self.pieces[piece] {
             Piece::Weights(layer, rows) => {
                 let layer = &self.layers[*layer];
-                let rows = (layer.start + rows.start) * size..(layer.start + rows.end) * size;
+                let (window, units) = (&layer.window, of(layer, size));
                 let a = inputs_of(layer, values.inputs, values.units, size);
-                add_products(shape, &deltas[rows.clone()], a, add, out);
+                window.sum(shape, rows.clone(), &deltas[units.clone()], a, add, out);
                 if let Some((deltas, tangents)) = further
                     && layer.start > 0
                 {
-                    add_products(shape, &deltas[rows], before(layer, tangents, size), true, out);
+                    window.sum(shape, rows.clone(), &deltas[units], before(layer, tangents, size), true, out);
                 }
             }
-            Piece::Biases(layer) => sum_columns(shape, &deltas[of(&self.layers[*layer], size)], add, out),
+            Piece::Biases(layer) => {
+                let layer = &self.layers[*layer];
+                layer.window.sum_biases(shape, &deltas[of(layer, size)], add, out);
+            }
         }
     }
 
     fn layers(&self) -> Vec<LayerShape> {
-        let shape = |Layer { weights, .. }: &Layer| LayerShape {
-            start: weights.first,
-            inputs: weights.inputs,
-            outputs: weights.outputs,
+        let shape = |Layer { window, .. }: &Layer| LayerShape {
+            start: window.weights.first,
+            inputs: window.weights.inputs,
+            outputs: window.weights.outputs,
+            places: window.places(),
         };
         self.layers.iter().map(shape).collect()
     }
@@ -178,16 +181,8 @@ impl<T: Scalar> Network<T> for MultilayerPerceptron {
         outputs: &mut [T],
     ) {
         let (layer, size) = (&self.layers[layer], shape.size);
-        let (a, delta) = (inputs_of(layer, values.inputs, values.units, size), &deltas[of(layer, size)]);
-        let (n, m) = (layer.weights.inputs, layer.weights.outputs);
-        let stride = n + 1;
-        join(|| add_gram(shape, a, n, stride, inputs), || add_gram(shape, delta, m, m, outputs));
-        for (j, column) in shape.columns(a).enumerate() {
-            let sum = sum(column);
-            inputs[n * stride + j] += sum;
-            inputs[j * stride + n] += sum;
-        }
-        inputs[n * stride + n] += T::from_f64(shape.len as f64);
+        let a = inputs_of(layer, values.inputs, values.units, size);
+        layer.window.add_moments(shape, a, &deltas[of(layer, size)], inputs, outputs);
     }
 }
 
@@ -195,23 +190,4 @@ impl<T: Scalar> Network<T> for MultilayerPerceptron {
 pub(super) fn add_products<T: Scalar>(shape: Shape, delta: &[T], a: &[T], add: bool, out: &mut [T]) {
     let out = MatrixMut::by_rows(out, delta.len() / shape.size, a.len() / shape.size);
     T::multiply(out, add, shape.matrix(delta).transpose(), shape.matrix(a));
-}
-
-/// Columns of a matrix of moments that are computed together, as far as its diagonal reaches.
-const COLUMNS: usize = 128;
-
-/// Adds VᵀV for the n columns of V: its part above the diagonal by blocks of columns, in parallel, then mirrored.
-fn add_gram<T: Scalar>(shape: Shape, v: &[T], n: usize, stride: usize, out: &mut [T]) {
-    for_each(Chunked(&mut out[..n * stride], COLUMNS * stride), &|i, out| {
-        let (first, last) = (i * COLUMNS, n.min((i + 1) * COLUMNS));
-        let columns = shape.matrix(&v[first * shape.size..last * shape.size]);
-        let above = shape.matrix(&v[..last * shape.size]);
-        let target = MatrixMut { rows: last, columns: last - first, stride, by_rows: false, data: out };
-        T::multiply(target, true, above.transpose(), columns);
-    });
-    for j in 0..n {
-        for i in j + 1..n {
-            out[j * stride + i] = out[i * stride + j];
-        }
-    }
 }

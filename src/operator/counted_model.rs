@@ -3,19 +3,33 @@
 use std::cell::Cell;
 
 use super::blocks::BlockJacobian;
-use super::{Around, Counts, LinearMap, Linearization, Model, Units};
+use super::{AnyModel, Around, Counts, LinearMap, Linearization, Units};
 use crate::base::{CallbackError, Scalar};
 
 /// A model that counts what is asked of it.
-pub(crate) struct CountedModel<'m, M> {
-    model: &'m M,
+pub(crate) struct CountedModel<'m, T> {
+    model: &'m dyn AnyModel<T>,
     counts: Cell<Counts>,
     units: Units,
 }
 
-impl<'m, M> CountedModel<'m, M> {
-    pub fn new(model: &'m M) -> Self {
+impl<'m, T: Scalar> CountedModel<'m, T> {
+    pub fn new(model: &'m dyn AnyModel<T>) -> Self {
         CountedModel { model, counts: Cell::default(), units: Units::default() }
+    }
+
+    /// n, the number of parameters.
+    pub fn dim(&self) -> usize {
+        self.model.dim()
+    }
+
+    /// m, the number of residuals.
+    pub fn output_dim(&self) -> usize {
+        self.model.output_dim()
+    }
+
+    pub fn take_error(&self) -> Option<CallbackError> {
+        self.model.take_error()
     }
 
     pub fn counts(&self) -> Counts {
@@ -40,27 +54,15 @@ impl<'m, M> CountedModel<'m, M> {
         change(&mut now);
         self.counts.set(now);
     }
-}
 
-impl<'m, M> CountedModel<'m, M> {
     /// out ← r(x).
-    pub fn evaluate<T>(&self, x: &[T], out: &mut [T])
-    where
-        M: Model<T>,
-    {
+    pub fn evaluate(&self, x: &[T], out: &mut [T]) {
         self.record(|c| c.values += 1);
         self.model.evaluate(x, out);
     }
 
     /// The Jacobian at x, which stays within the bounds.
-    pub fn linearize<'a, T>(
-        &'a self,
-        x: &'a [T],
-        bounds: Option<[&'a [T]; 2]>,
-    ) -> CountedMap<'a, impl Linearization<T> + 'a, M>
-    where
-        M: Model<T>,
-    {
+    pub fn linearize<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> CountedMap<'a, T> {
         self.record(|c| c.gradients += 1);
         let around = Around { bounds, units: Some(&self.units) };
         CountedMap { inner: self.model.linearize_within(x, around), counted: self, known: Cell::new(0) }
@@ -68,25 +70,22 @@ impl<'m, M> CountedModel<'m, M> {
 }
 
 /// A Jacobian whose products are counted.
-pub(crate) struct CountedMap<'a, J, M> {
-    inner: J,
-    counted: &'a CountedModel<'a, M>,
+pub(crate) struct CountedMap<'a, T> {
+    inner: Box<dyn Linearization<T> + 'a>,
+    counted: &'a CountedModel<'a, T>,
     /// Evaluations of it that were counted.
     known: Cell<usize>,
 }
 
-impl<J, M> CountedMap<'_, J, M> {
+impl<T: Scalar> CountedMap<'_, T> {
     /// Counts the evaluations that a call has made, for differences.
-    fn record_evaluations<T>(&self)
-    where
-        J: LinearMap<T>,
-    {
+    fn record_evaluations(&self) {
         let now = self.inner.evaluations();
         self.counted.record(|c| c.values += now - self.known.replace(now));
     }
 }
 
-impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
+impl<T: Scalar> LinearMap<T> for CountedMap<'_, T> {
     fn rows(&self) -> usize {
         self.inner.rows()
     }
@@ -103,10 +102,7 @@ impl<T, J: LinearMap<T>, M> LinearMap<T> for CountedMap<'_, J, M> {
         self.inner.apply_transpose(u, out);
         self.record_evaluations();
     }
-    fn form(&self, matrix: &mut [T])
-    where
-        T: Scalar,
-    {
+    fn form(&self, matrix: &mut [T]) {
         let (cost, wide) = (self.inner.forming_cost(), self.rows() < self.columns());
         self.counted.record(|c| *if wide { &mut c.transpose_products } else { &mut c.products } += cost);
         self.inner.form(matrix);

@@ -1,5 +1,6 @@
 //! Floor 1: operators and objectives, how they are composed and counted, and what can be built from them.
 
+mod any;
 mod blocks;
 mod callback;
 mod closures;
@@ -39,4 +40,5 @@ pub use second_order::{SecondOrderModel, with_second_order};
 pub use summed::Summed;
 pub use symmetric::SymmetricOperator;
 
-pub(crate) use counted_model::CountedModel;
+pub(crate) use any::{AnyModel, AnyObjective, AnySampledObjective};
+pub(crate) use counted_model::{CountedMap, CountedModel};

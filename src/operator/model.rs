@@ -48,6 +48,11 @@ pub trait Linearization<T>: LinearMap<T> {
     /// For each of the model's [layers](Model::layers) z = Wa + b, with ā = (a, 1) and γ = ∂(uᵢᵀhᵢ)/∂z of a sample: adds
     /// Σ āāᵀ over the samples to `inputs`, a matrix of (inputs + 1)² numbers, and Σ γγᵀ to `outputs`, one of outputs².
     ///
+    /// Where a sample uses the same weights at several [places](LayerShape::places), z_t = Wa_t + b, both sums are over
+    /// samples and places: patches of an image (KFC: Grosse & Martens, ICML 2016, section 3.1), steps of a sequence
+    /// ("expand": Eschenhagen et al., NeurIPS 2023, section 3.2). A layer that is averaged over its places may give
+    /// the sums over samples of the products of mean inputs and of summed γ, as if it had one place ("reduce": section 3.3).
+    ///
     /// They are the factors of a Kronecker-factored preconditioner. Costs about a gradient, and half as much again for
     /// the sums. Asked only of a model with layers; by default there are none, and this does nothing.
     fn add_layer_moments(&self, u: &[T], inputs: &mut [Vec<T>], outputs: &mut [Vec<T>]) {
@@ -55,8 +60,8 @@ pub trait Linearization<T>: LinearMap<T> {
     }
 }
 
-/// A fully connected layer among the parameters of a model: from `start` on the weights, `outputs × inputs` numbers by
-/// rows, and then the `outputs` biases.
+/// A layer among the parameters of a model, z = Wa + b: from `start` on the weights, `outputs × inputs` numbers by rows,
+/// and then the `outputs` biases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LayerShape {
     /// Where the weights begin.
@@ -65,6 +70,8 @@ pub struct LayerShape {
     pub inputs: usize,
     /// The width of what goes out.
     pub outputs: usize,
+    /// How often a sample uses them: 1 if it is fully connected, the places of a convolution, the steps of a sequence.
+    pub places: usize,
 }
 
 /// A function h : ℝⁿ → ℝᵐ of the parameters.
@@ -128,8 +135,8 @@ pub trait Model<T> {
         self.linearize(x)
     }
 
-    /// The layers that make up all its parameters, in their order, if its linearisations have
-    /// [moments](Linearization::add_layer_moments) of them; none by default.
+    /// Layers among its parameters, in their order, if its linearisations have
+    /// [moments](Linearization::add_layer_moments) of them; none by default. They need not make up all parameters.
     fn layers(&self) -> Vec<LayerShape> {
         vec![]
     }

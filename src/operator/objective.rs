@@ -33,6 +33,21 @@ pub trait Expansion<T>: SymmetricOperator<T> {
     }
 }
 
+impl<T, E: Expansion<T> + ?Sized> Expansion<T> for Box<E> {
+    fn value(&self) -> f64 {
+        (**self).value()
+    }
+    fn gradient(&self, out: &mut [T]) {
+        (**self).gradient(out);
+    }
+    fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
+        (**self).value_and_divergence(y)
+    }
+    fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
+        (**self).structural_product(damping, v, out)
+    }
+}
+
 /// A function f : ℝᵈ → ℝ to be minimised.
 ///
 /// [`expand`](Self::expand) borrows the point, so what an expansion caches (a forward pass, margins, factors) cannot

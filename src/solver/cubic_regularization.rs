@@ -14,7 +14,7 @@ use crate::base::{Result, Scalar};
 use crate::control::{DescentRun, Globalisation, Identity, Progress, Report, Run, Scales, Start, Stopping, Trial};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
-use crate::operator::Objective;
+use crate::operator::{AnyObjective, Objective};
 use crate::step::{InnerSolver, Solution, Subproblem};
 
 /// Least ratio at which a step is taken.
@@ -65,11 +65,11 @@ minimizes_objectives!(CubicRegularization);
 identified_by!(CubicRegularization inner memory);
 
 impl CubicRegularization {
-    fn run<'r, T: Scalar, O: Objective<T>>(
+    fn run<'r, T: Scalar>(
         &'r self,
-        objective: &'r O,
+        objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, SecondOrder<&'r O>, Weight>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>, Weight>> {
         let Self { stopping, inner, memory } = self;
         let settings = Settings { solver: self, stopping, inner: *inner, memory: *memory, curvature: true };
         newton::start(objective, start, settings, Weight::new())

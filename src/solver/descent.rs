@@ -14,7 +14,7 @@ use crate::base::{Result, Scalar, check_range};
 use crate::control::{DescentRun, Identity, Progress, Report, Run, Start, Stopping};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
-use crate::operator::{Objective, Shifted};
+use crate::operator::{AnyObjective, Objective, Shifted};
 use crate::step::InnerSolver;
 
 /// Descends in the metric M + λI, M being the metric of the objective, with steps that the [`Control`] says.
@@ -75,15 +75,15 @@ impl Descent {
         Descent { control, ..Descent::default() }
     }
 
-    fn run<'r, T: Scalar, O: Objective<T>>(
+    fn run<'r, T: Scalar>(
         &'r self,
-        objective: &'r O,
+        objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, SecondOrder<Shifted<&'r O>>, Rule>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>, Rule>> {
         let (shift, rule) = (self.damping, self.control.rule()?);
         check_range("damping", shift, shift >= 0.0 && shift.is_finite(), "at least 0 and finite")?;
         let memory = Memory::Forgetful(self.memory.vectors(objective.dim().max(1), size_of::<T>()));
         let settings = Settings { solver: self, stopping: &self.stopping, inner: self.inner, memory, curvature: false };
-        newton::start(Shifted { operator: objective, shift }, start, settings, rule)
+        newton::start(AnyObjective::new(Shifted { operator: objective, shift }), start, settings, rule)
     }
 }

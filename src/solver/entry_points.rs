@@ -11,7 +11,7 @@ macro_rules! minimizes_objectives {
             /// For zero unknowns, a wrong length, NaN or ∞ in `x0`, an option out of its range, or where value or gradient
             /// at `x0` is not finite. Everything that happens later is a [`Termination`](crate::Termination) in the report.
             pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, x0: &[T]) -> Result<Report<T>> {
-                self.run(objective, Start::Point(x0))?.complete()
+                self.run(AnyObjective::new(objective), Start::Point(x0))?.complete()
             }
 
             /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
@@ -24,7 +24,7 @@ macro_rules! minimizes_objectives {
                 x0: &[T],
                 observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
             ) -> Result<Report<T>> {
-                self.run(objective, Start::Point(x0))?.complete_with(observer)
+                self.run(AnyObjective::new(objective), Start::Point(x0))?.complete_with(observer)
             }
 
             /// Starts a run that goes on one step at a time. Evaluates f(x₀).
@@ -36,7 +36,7 @@ macro_rules! minimizes_objectives {
                 objective: &'r O,
                 x0: &[T],
             ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, O $(, $M)?>> {
-                self.run(objective, Start::Point(x0))
+                self.run(AnyObjective::new(objective), Start::Point(x0))
             }
 
             /// Goes on from where a run with the same options and on the same objective was saved.
@@ -50,7 +50,7 @@ macro_rules! minimizes_objectives {
                 objective: &'r O,
                 state: &RunState,
             ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, O $(, $M)?>> {
-                self.run(objective, Start::State(state))
+                self.run(AnyObjective::new(objective), Start::State(state))
             }
 
             /// As [`minimize`](Self::minimize), and saves the run to `path` after every `every` steps and at the end; if there is
@@ -68,7 +68,7 @@ macro_rules! minimizes_objectives {
             ) -> std::result::Result<Report<T>, checkpoint::CheckpointError> {
                 let found = checkpoint::find(&path)?;
                 let start = found.as_ref().map_or(Start::Point(x0), Start::State);
-                checkpoint::complete(self.run(objective, start)?, path, every)
+                checkpoint::complete(self.run(AnyObjective::new(objective), start)?, path, every)
             }
         }
     };
@@ -89,7 +89,7 @@ macro_rules! minimizes_samples {
                 batches: Batches,
                 x0: &[T],
             ) -> Result<Report<T>> {
-                self.run_on_batches(objective, batches, Start::Point(x0))?.complete()
+                self.run_on_batches(objective as &dyn AnySampledObjective<T>, batches, Start::Point(x0))?.complete()
             }
 
             /// As [`minimize_sampled`](Self::minimize_sampled), with an observer that sees every iteration and may stop the
@@ -104,7 +104,7 @@ macro_rules! minimizes_samples {
                 x0: &[T],
                 observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
             ) -> Result<Report<T>> {
-                self.run_on_batches(objective, batches, Start::Point(x0))?.complete_with(observer)
+                self.run_on_batches(objective as &dyn AnySampledObjective<T>, batches, Start::Point(x0))?.complete_with(observer)
             }
 
             /// Starts a run on batches that goes on one step at a time.
@@ -117,7 +117,7 @@ macro_rules! minimizes_samples {
                 batches: Batches,
                 x0: &[T],
             ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, S $(, $M)?>> {
-                self.run_on_batches(objective, batches, Start::Point(x0))
+                self.run_on_batches(objective as &dyn AnySampledObjective<T>, batches, Start::Point(x0))
             }
 
             /// Goes on from where a run on batches of the same objective was saved, with the next batch.
@@ -133,7 +133,7 @@ macro_rules! minimizes_samples {
             ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, S $(, $M)?>> {
                 // Those of the state take their place.
                 let batches = Batches::new(objective.samples(), 1, 0)?;
-                self.run_on_batches(objective, batches, Start::State(state))
+                self.run_on_batches(objective as &dyn AnySampledObjective<T>, batches, Start::State(state))
             }
         }
     };
@@ -154,7 +154,7 @@ macro_rules! minimizes_least_squares {
                 fit: &LeastSquares<T, M, L>,
                 x0: &[T],
             ) -> Result<LeastSquaresReport<T>> {
-                self.run(fit, Start::Point(x0))?.complete()
+                self.run(fit.any(), Start::Point(x0))?.complete()
             }
 
             /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
@@ -167,7 +167,7 @@ macro_rules! minimizes_least_squares {
                 x0: &[T],
                 observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
             ) -> Result<LeastSquaresReport<T>> {
-                self.run(fit, Start::Point(x0))?.complete_with(observer)
+                self.run(fit.any(), Start::Point(x0))?.complete_with(observer)
             }
 
             /// Starts a run that goes on one step at a time. Evaluates r(x₀).
@@ -179,7 +179,7 @@ macro_rules! minimizes_least_squares {
                 fit: &'r LeastSquares<T, M, L>,
                 x0: &[T],
             ) -> Result<impl Run<T, Report = LeastSquaresReport<T>> + use<'r, T, M, L>> {
-                self.run(fit, Start::Point(x0))
+                self.run(fit.any(), Start::Point(x0))
             }
 
             /// Goes on from where a run with the same options and on the same problem was saved.
@@ -192,7 +192,7 @@ macro_rules! minimizes_least_squares {
                 fit: &'r LeastSquares<T, M, L>,
                 state: &RunState,
             ) -> Result<impl Run<T, Report = LeastSquaresReport<T>> + use<'r, T, M, L>> {
-                self.run(fit, Start::State(state))
+                self.run(fit.any(), Start::State(state))
             }
 
             /// As [`minimize`](Self::minimize), and saves the run to `path` after every `every` steps and at the end; if there is
@@ -210,7 +210,7 @@ macro_rules! minimizes_least_squares {
             ) -> std::result::Result<LeastSquaresReport<T>, checkpoint::CheckpointError> {
                 let found = checkpoint::find(&path)?;
                 let start = found.as_ref().map_or(Start::Point(x0), Start::State);
-                checkpoint::complete(self.run(fit, start)?, path, every)
+                checkpoint::complete(self.run(fit.any(), start)?, path, every)
             }
         }
     };

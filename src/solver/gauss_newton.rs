@@ -14,7 +14,7 @@ use crate::base::{Result, Scalar};
 use crate::control::{DescentRun, Identity, LeastSquaresReport, Progress, Run, Start, Stopping};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
-use crate::curvature::{LeastSquares, RobustLoss};
+use crate::curvature::{AnyFit, LeastSquares, RobustLoss};
 use crate::operator::Model;
 use crate::step::InnerSolver;
 
@@ -62,12 +62,12 @@ minimizes_least_squares!(GaussNewton);
 identified_by!(GaussNewton scaling inner memory);
 
 impl GaussNewton {
-    fn run<'r, T: Scalar, M: Model<T>, L: RobustLoss>(
+    fn run<'r, T: Scalar>(
         &'r self,
-        fit: &'r LeastSquares<T, M, L>,
+        fit: AnyFit<'r, T>,
         at: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, Residuals<'r, T, M, L>, NewtonLineSearch>> {
-        let (m, n) = (fit.model().output_dim(), fit.model().dim());
+    ) -> Result<DescentRun<'r, T, Residuals<'r, T>, NewtonLineSearch>> {
+        let (m, n) = (fit.model.output_dim(), fit.model.dim());
         let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()))?;
         let settings = Settings { solver: self, stopping: &self.stopping, scaling: self.scaling, acceleration: false };
         start(fit, at, settings, source, NewtonLineSearch::new(false))

@@ -20,7 +20,7 @@ use crate::base::{Result, Scalar};
 use crate::control::{DescentRun, Identity, LeastSquaresReport, Progress, Run, Start, Stopping};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
-use crate::curvature::{LeastSquares, RobustLoss};
+use crate::curvature::{AnyFit, LeastSquares, RobustLoss};
 use crate::operator::Model;
 use crate::step::InnerSolver;
 
@@ -90,15 +90,15 @@ minimizes_least_squares!(LevenbergMarquardt);
 identified_by!(LevenbergMarquardt scaling acceleration inner memory);
 
 impl LevenbergMarquardt {
-    fn run<'r, T: Scalar, M: Model<T>, L: RobustLoss>(
+    fn run<'r, T: Scalar>(
         &'r self,
-        fit: &'r LeastSquares<T, M, L>,
+        fit: AnyFit<'r, T>,
         at: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, Residuals<'r, T, M, L>, Rule>> {
+    ) -> Result<DescentRun<'r, T, Residuals<'r, T>, Rule>> {
         let settings =
             Settings { solver: self, stopping: &self.stopping, scaling: self.scaling, acceleration: self.acceleration };
-        let (m, n) = (fit.model().output_dim(), fit.model().dim());
-        if fit.model().in_blocks_of(fit.block()) {
+        let (m, n) = (fit.model.output_dim(), fit.model.dim());
+        if fit.model.in_blocks_of(fit.block) {
             return start(fit, at, settings, GaussNewtonPath::blocks(self.inner), Rule::Damping(Damping::new()));
         }
         let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()))?;

@@ -10,7 +10,7 @@ use crate::control::{
     Batches, Evaluation, Globalisation, History, Identity, Iteration, Limits, Progress, Report, Run, Start,
     Termination, Trial, check_start,
 };
-use crate::operator::{Counted, Counts, Expansion, Objective, SampledObjective};
+use crate::operator::{AnyObjective, AnySampledObjective, Counted, Counts, Expansion, Objective};
 use crate::step::{Accuracy, InnerSolver, InnerStop, Resources, Solution, StepFamily};
 
 /// ‖(M + λI)δ + g‖ ≤ this × ‖g‖: as loose as loops over whole sets begin, since the next batch has another g.
@@ -36,8 +36,8 @@ struct Taken {
 }
 
 /// A run over batches.
-pub(super) struct BatchRun<'r, T, S, G> {
-    objective: &'r S,
+pub(super) struct BatchRun<'r, T, G> {
+    objective: &'r dyn AnySampledObjective<T>,
     inner: InnerSolver,
     limits: Limits<'r>,
     batches: Batches,
@@ -67,9 +67,9 @@ struct State<T, G> {
     failures: usize,
 }
 
-impl<'r, T: Scalar, S: SampledObjective<T>, G: Globalisation> BatchRun<'r, T, S, G> {
+impl<'r, T: Scalar, G: Globalisation> BatchRun<'r, T, G> {
     pub fn start(
-        objective: &'r S,
+        objective: &'r dyn AnySampledObjective<T>,
         batches: Batches,
         start: Start<'_, T>,
         settings: Settings<'r>,
@@ -109,7 +109,7 @@ impl<'r, T: Scalar, S: SampledObjective<T>, G: Globalisation> BatchRun<'r, T, S,
     }
 }
 
-impl<T: Scalar, S: SampledObjective<T>, G: Globalisation> Run<T> for BatchRun<'_, T, S, G> {
+impl<T: Scalar, G: Globalisation> Run<T> for BatchRun<'_, T, G> {
     type Report = Report<T>;
 
     fn iterate_with(
@@ -178,10 +178,10 @@ impl<T: Scalar, S: SampledObjective<T>, G: Globalisation> Run<T> for BatchRun<'_
 }
 
 /// A batch at x.
-struct Here<'a, T, O, E> {
+struct Here<'a, T, E> {
     inner: InnerSolver,
     limits: &'a Limits<'a>,
-    batch: &'a Counted<O>,
+    batch: &'a Counted<AnyObjective<'a, T>>,
     expansion: E,
     x: &'a [T],
 }
@@ -202,9 +202,9 @@ impl<T: Scalar, G: Globalisation> State<T, G> {
     }
 
     /// Value and gradient of the batch, the observer, and a step.
-    fn visit<O: Objective<T>>(
+    fn visit(
         &mut self,
-        here: &Here<'_, T, O, impl Expansion<T>>,
+        here: &Here<'_, T, impl Expansion<T>>,
         observer: &mut dyn FnMut(&Progress<'_, T>) -> ControlFlow<()>,
     ) -> std::result::Result<Taken, Failure> {
         let interruption = || {
@@ -237,9 +237,9 @@ impl<T: Scalar, G: Globalisation> State<T, G> {
     }
 
     /// Takes a step on this batch to `trial_x`.
-    fn step<O: Objective<T>>(
+    fn step(
         &mut self,
-        here: &Here<'_, T, O, impl Expansion<T>>,
+        here: &Here<'_, T, impl Expansion<T>>,
         before: f64,
         size: f64,
     ) -> std::result::Result<Taken, Failure> {
@@ -286,9 +286,9 @@ impl<T: Scalar, G: Globalisation> State<T, G> {
     }
 
     /// The solution to the globalisation's subproblem at this point.
-    fn solve<O: Objective<T>>(
+    fn solve(
         &mut self,
-        Here { inner, limits, batch, expansion, .. }: &Here<'_, T, O, impl Expansion<T>>,
+        Here { inner, limits, batch, expansion, .. }: &Here<'_, T, impl Expansion<T>>,
     ) -> std::result::Result<(Solution, InnerStop), Failure> {
         let State { globalisation, counts, gradient, family, .. } = self;
         let made = || *counts + batch.counts();

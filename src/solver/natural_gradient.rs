@@ -25,7 +25,7 @@ use crate::control::{
 };
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
-use crate::operator::{Objective, SampledObjective};
+use crate::operator::{AnyObjective, AnySampledObjective, Objective, SampledObjective};
 use crate::step::{InnerSolver, Solution, Subproblem};
 
 /// Armijo's constant: the share of the slope that the decrease must keep (Nocedal & Wright, *Numerical Optimization*
@@ -101,21 +101,22 @@ minimizes_samples!(NaturalGradient);
 identified_by!(NaturalGradient inner memory divergence damping);
 
 impl NaturalGradient {
-    fn run<'r, T: Scalar, O: Objective<T>>(
+    fn run<'r, T: Scalar>(
         &'r self,
-        objective: &'r O,
+        objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, SecondOrder<&'r O>, Ball>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>, Ball>> {
         let ball = self.ball()?;
-        newton::start(objective, start, self.settings::<T>(objective.dim()), ball)
+        let settings = self.settings::<T>(objective.dim());
+        newton::start(objective, start, settings, ball)
     }
 
-    fn run_on_batches<'r, T: Scalar, S: SampledObjective<T>>(
+    fn run_on_batches<'r, T: Scalar>(
         &'r self,
-        objective: &'r S,
+        objective: &'r dyn AnySampledObjective<T>,
         batches: Batches,
         start: Start<'_, T>,
-    ) -> Result<BatchRun<'r, T, S, Ball>> {
+    ) -> Result<BatchRun<'r, T, Ball>> {
         BatchRun::start(objective, batches, start, self.settings::<T>(objective.dim()), self.ball()?)
     }
 

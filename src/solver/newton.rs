@@ -13,7 +13,7 @@ use crate::control::{
     Confirmation, DescentRun, Entry, Globalisation, Identity, Judgement, Limits, LocalProblem, Look, Oracle, Outcome,
     Pending, Promise, Report, Start, Stopping, Termination, Track, Trial, check_start, judge,
 };
-use crate::operator::{Counted, Counts, Expansion, Objective};
+use crate::operator::{AnyObjective, Counted, Counts, Expansion, Objective};
 use crate::step::{InnerSolver, InnerStop, Solution, check_memory};
 
 /// What the solvers have in common.
@@ -27,12 +27,12 @@ pub(super) struct Settings<'s> {
 }
 
 /// Starts a descent on `objective`.
-pub(super) fn start<'r, T: Scalar, O: Objective<T>, G: Globalisation>(
-    objective: O,
+pub(super) fn start<'r, T: Scalar, G: Globalisation>(
+    objective: AnyObjective<'r, T>,
     at: Start<'_, T>,
     settings: Settings<'r>,
     globalisation: G,
-) -> Result<DescentRun<'r, T, SecondOrder<O>, G>> {
+) -> Result<DescentRun<'r, T, SecondOrder<'r, T>, G>> {
     let dim = objective.dim();
     check_start(dim, at, settings.stopping)?;
     if settings.inner == InnerSolver::Dense {
@@ -45,12 +45,12 @@ pub(super) fn start<'r, T: Scalar, O: Objective<T>, G: Globalisation>(
 }
 
 /// Values, gradients and products of an objective.
-pub(super) struct SecondOrder<O> {
-    objective: Counted<O>,
+pub(super) struct SecondOrder<'o, T> {
+    objective: Counted<AnyObjective<'o, T>>,
     curvature: bool,
 }
 
-impl<T: Scalar, O: Objective<T>> Oracle<T> for SecondOrder<O> {
+impl<T: Scalar> Oracle<T> for SecondOrder<'_, T> {
     type State = StepSource<T>;
     type Frame = ();
     type Calls = Counts;
@@ -109,14 +109,14 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for SecondOrder<O> {
 }
 
 /// The objective at x.
-struct NewtonLocal<'a, T, O, E> {
-    objective: &'a Counted<O>,
+struct NewtonLocal<'a, T, E> {
+    objective: &'a Counted<AnyObjective<'a, T>>,
     curvature: bool,
     expansion: E,
     x: &'a [T],
 }
 
-impl<T: Scalar, O: Objective<T>, E: Expansion<T>> NewtonLocal<'_, T, O, E> {
+impl<T: Scalar, E: Expansion<T>> NewtonLocal<'_, T, E> {
     /// f at `y`, and its divergence from x if that is bounded. A divergence that is NaN makes f NaN.
     fn probe(&self, y: &[T], globalisation: &impl Globalisation) -> (f64, f64) {
         let bounded = globalisation.most_divergence().is_some();
@@ -128,7 +128,7 @@ impl<T: Scalar, O: Objective<T>, E: Expansion<T>> NewtonLocal<'_, T, O, E> {
     }
 }
 
-impl<T: Scalar, O: Objective<T>, E: Expansion<T>> LocalProblem<T, SecondOrder<O>> for NewtonLocal<'_, T, O, E> {
+impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for NewtonLocal<'_, T, E> {
     fn enter(&self, _: &mut StepSource<T>, track: &mut Track<T>, back: bool) -> Entry {
         if back {
             return Entry::Known;

@@ -15,7 +15,7 @@ use crate::base::{Result, Scalar};
 use crate::control::{DescentRun, Globalisation, Identity, Progress, Report, Run, Scales, Start, Stopping, Trial};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
-use crate::operator::Objective;
+use crate::operator::{AnyObjective, Objective};
 use crate::step::{InnerSolver, Solution, Subproblem};
 
 /// Armijo's constant: the share of the slope that the decrease must keep (Nocedal & Wright, section 3.1).
@@ -57,11 +57,11 @@ minimizes_objectives!(NewtonCg);
 identified_by!(NewtonCg inner memory);
 
 impl NewtonCg {
-    fn run<'r, T: Scalar, O: Objective<T>>(
+    fn run<'r, T: Scalar>(
         &'r self,
-        objective: &'r O,
+        objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, SecondOrder<&'r O>, NewtonLineSearch>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>, NewtonLineSearch>> {
         let Self { stopping, inner, memory } = self;
         let settings = Settings { solver: self, stopping, inner: *inner, memory: *memory, curvature: true };
         newton::start(objective, start, settings, NewtonLineSearch::new(true))

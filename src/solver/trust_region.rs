@@ -17,7 +17,7 @@ use crate::base::{Result, Scalar};
 use crate::control::{DescentRun, Globalisation, Identity, Progress, Report, Run, Scales, Start, Stopping, Trial};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
-use crate::operator::Objective;
+use crate::operator::{AnyObjective, Objective};
 use crate::step::{InnerSolver, Subproblem};
 
 /// Least ratio of actual to predicted decrease at which a step is taken (Lin & Moré, η₀).
@@ -67,11 +67,11 @@ minimizes_objectives!(TrustRegion);
 identified_by!(TrustRegion inner memory);
 
 impl TrustRegion {
-    fn run<'r, T: Scalar, O: Objective<T>>(
+    fn run<'r, T: Scalar>(
         &'r self,
-        objective: &'r O,
+        objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, SecondOrder<&'r O>, Radius>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>, Radius>> {
         let Self { stopping, inner, memory } = self;
         let settings = Settings { solver: self, stopping, inner: *inner, memory: *memory, curvature: true };
         newton::start(objective, start, settings, Radius::new())

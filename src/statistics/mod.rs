@@ -15,7 +15,7 @@ pub use selected::{SelectedCovariance, covariance_of};
 pub use table::ParameterTable;
 
 use crate::base::{Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, space};
-use crate::curvature::{LeastCurvature, LeastSquares, LossSum, RobustLoss, Weighted, Weights};
+use crate::curvature::{Bounds, LeastCurvature, LeastSquares, LossSum, RobustLoss, Weighted, Weights};
 use crate::operator::{Around, LinearMap, Linearization, Model};
 
 /// Calls `f` with the weighted Jacobian and residuals at x, and the value there.
@@ -30,7 +30,7 @@ fn at<T: Scalar, M: Model<T>, L: RobustLoss, R>(
     check_positive_dimension("the number of residuals", m)?;
     check_length("x", x, n)?;
     check_finite("x", x)?;
-    let jacobian = fit.model().linearize_within(x, Around { bounds: fit.bound_slices(), units: None });
+    let jacobian = fit.model().linearize_within(x, Around { bounds: fit.bounds().map(Bounds::slices), units: None });
     let residual = jacobian.outputs();
     check_callback(jacobian.take_error())?;
     check_finite("the residuals at x", residual)?;

@@ -1,12 +1,13 @@
 //! The Kronecker-factored preconditioner against dense matrices, and training with it.
 #![cfg(feature = "models")]
 
-use newton_krylov::models::{Activation, MultilayerPerceptron};
+use newton_krylov::models::{Activation, Convolution, MultilayerPerceptron};
 use newton_krylov::{
-    Error, HessianFree, Metric, Objective, Run, SampledModel, SampledObjective, Stopping, SymmetricOperator,
-    checkpoint, fit_samples,
+    Error, HessianFree, LinearMap, Linearization, Metric, Model, Objective, Run, SampledModel, SampledObjective,
+    Stopping, SymmetricOperator, checkpoint, fit_samples,
     hessian_free::{CurvatureBatch, GradientBatch, HessianFreeRun},
     losses::{BernoulliCrossEntropy, SquaredError},
+    operators::LayerShape,
     preconditioners::{KroneckerPreconditioner, LearnedPreconditioner},
 };
 
@@ -20,15 +21,24 @@ fn precondition<S, P: LearnedPreconditioner<f64, S>>(p: &P, _: &S, damping: f64,
     p.precondition(damping, r)
 }
 
-/// One linear layer with squared errors: γ is normal with variance 1 whatever the outputs are, so the Fisher matrix is
-/// A ⊗ I exactly, and P tends to it with the number of samples.
+/// With one linear layer and squared errors γ is normal with variance 1 whatever the outputs are, so the Fisher matrix is
+/// A ⊗ I exactly, and with as many independent γ as places Σ_t ã_tã_tᵀ ⊗ I; P tends to it with the number of samples.
 #[test]
 fn for_one_linear_layer_it_inverts_the_damped_metric() {
-    let (samples, inputs, outputs) = (20_000, 3, 2);
+    let one = |side, stride| {
+        let convolution = Convolution { side, stride, channels: 2, activation: Activation::Identity };
+        MultilayerPerceptron::convolutional([4, 4, 1], &[convolution], &[], &[]).unwrap()
+    };
+    inverts(&MultilayerPerceptron::new(&[3, 2], &[Activation::Identity]).unwrap(), 20_000);
+    inverts(&one(2, 1), 4000);
+    inverts(&one(3, 1), 5000);
+}
+
+fn inverts(network: &MultilayerPerceptron, samples: usize) {
+    let (inputs, outputs) = (network.inputs(), network.outputs());
     let mut u = uniform(1);
     let a: Vec<f64> = (0..samples * inputs).map(|i| (u() - 0.3) * [1.0, 0.5, 2.0][i % 3]).collect();
     let y: Vec<f64> = (0..samples * outputs).map(|_| u()).collect();
-    let network = MultilayerPerceptron::new(&[inputs, outputs], &[Activation::Identity]).unwrap();
     let model = network.on(&a).unwrap();
     let objective = fit_samples(model, SquaredError::new(y, outputs).unwrap(), Metric::Fisher).unwrap();
     let all: Vec<usize> = (0..samples).collect();
@@ -47,9 +57,140 @@ fn for_one_linear_layer_it_inverts_the_damped_metric() {
         assert!(precondition(&preconditioner, &objective, damping, &mut mv));
         for i in 0..dim {
             // The sampling error of Σγγᵀ is some √(2/20000) = 1 %; the damping ν = 10⁻³ adds less.
-            assert!((mv[i] - v[i]).abs() < 0.05, "{i} {k}: {}", mv[i]);
+            assert!((mv[i] - v[i]).abs() < 0.05, "{inputs} {i} {k}: {}", mv[i]);
         }
     }
+}
+
+/// A model that tells of some of its layers only, and perhaps not what they are.
+struct Telling<M>(M, fn(&[LayerShape]) -> Vec<LayerShape>);
+
+impl<M: SampledModel<f64>> SampledModel<f64> for Telling<M> {
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+    fn samples(&self) -> usize {
+        self.0.samples()
+    }
+    fn outputs_per_sample(&self) -> usize {
+        self.0.outputs_per_sample()
+    }
+    fn batch<'a>(&'a self, samples: &'a [usize]) -> impl Model<f64> + 'a {
+        Telling(self.0.batch(samples), self.1)
+    }
+}
+
+impl<M: Model<f64>> Model<f64> for Telling<M> {
+    fn dim(&self) -> usize {
+        self.0.dim()
+    }
+    fn output_dim(&self) -> usize {
+        self.0.output_dim()
+    }
+    fn evaluate(&self, x: &[f64], out: &mut [f64]) {
+        self.0.evaluate(x, out);
+    }
+    fn linearize<'a>(&'a self, x: &'a [f64]) -> impl Linearization<f64> + 'a {
+        TellingAt { inner: self.0.linearize(x), all: self.0.layers(), told: self.layers() }
+    }
+    fn layers(&self) -> Vec<LayerShape> {
+        (self.1)(&self.0.layers())
+    }
+}
+
+struct TellingAt<L> {
+    inner: L,
+    all: Vec<LayerShape>,
+    told: Vec<LayerShape>,
+}
+
+impl<L: LinearMap<f64>> LinearMap<f64> for TellingAt<L> {
+    fn rows(&self) -> usize {
+        self.inner.rows()
+    }
+    fn columns(&self) -> usize {
+        self.inner.columns()
+    }
+    fn apply(&self, v: &[f64], out: &mut [f64]) {
+        self.inner.apply(v, out);
+    }
+    fn apply_transpose(&self, u: &[f64], out: &mut [f64]) {
+        self.inner.apply_transpose(u, out);
+    }
+}
+
+impl<L: Linearization<f64>> Linearization<f64> for TellingAt<L> {
+    fn outputs(&self) -> &[f64] {
+        self.inner.outputs()
+    }
+    fn add_layer_moments(&self, u: &[f64], inputs: &mut [Vec<f64>], outputs: &mut [Vec<f64>]) {
+        let zeros = |size: &dyn Fn(&LayerShape) -> usize| self.all.iter().map(|l| vec![0.0; size(l).pow(2)]).collect();
+        let (mut a, mut g): (Vec<_>, Vec<_>) = (zeros(&|l| l.inputs + 1), zeros(&|l| l.outputs));
+        self.inner.add_layer_moments(u, &mut a, &mut g);
+        for (told, (inputs, outputs)) in self.told.iter().zip(inputs.iter_mut().zip(outputs)) {
+            let i = self.all.iter().position(|layer| layer == told).unwrap();
+            let add = |to: &mut [f64], from: &[f64]| to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+            add(inputs, &a[i]);
+            add(outputs, &g[i]);
+        }
+    }
+}
+
+#[test]
+fn what_belongs_to_no_layer_has_a_diagonal() {
+    let samples = 300;
+    let mut u = uniform(5);
+    let a: Vec<f64> = (0..samples * 3).map(|_| 2.0 * u() - 1.0).collect();
+    let y: Vec<f64> = (0..samples * 2).map(|_| u()).collect();
+    let network = MultilayerPerceptron::new(&[3, 4, 2], &[Activation::Tanh, Activation::Identity]).unwrap();
+    let (x, all) = (network.initial::<f64>(1), (0..samples).collect::<Vec<_>>());
+    let (dim, first, damping) = (network.dim(), (3 + 1) * 4, 1e-8);
+    let loss = || SquaredError::new(y.clone(), 2).unwrap();
+    let whole = fit_samples(network.on(&a).unwrap(), loss(), Metric::Fisher).unwrap();
+    let part = Telling(network.on(&a).unwrap(), |layers| layers[1..].to_vec());
+    let part = fit_samples(part, loss(), Metric::Fisher).unwrap();
+    let (mut of_whole, mut of_part) = (KroneckerPreconditioner::<f64>::new(), KroneckerPreconditioner::<f64>::new());
+    of_part.fits(&part).unwrap();
+    for _ in 0..40 {
+        assert_eq!(of_whole.learn(&whole, &x, &all, damping).calls.gradients, 1);
+        assert_eq!(of_part.learn(&part, &x, &all, damping).calls.gradients, 2);
+    }
+    let batch = whole.batch(&all);
+    let at = batch.expand(&x);
+    let mut ratios = 0.0;
+    for k in 0..dim {
+        let unit = || (0..dim).map(|i| f64::from(i == k)).collect::<Vec<_>>();
+        let (mut found, mut expected, mut mv) = (unit(), unit(), vec![0.0; dim]);
+        assert!(precondition(&of_part, &part, damping, &mut found));
+        if k >= first {
+            assert!(precondition(&of_whole, &whole, damping, &mut expected));
+            assert_eq!(found, expected);
+            continue;
+        }
+        at.apply(&unit(), &mut mv);
+        assert!((0..dim).all(|i| (found[i] == 0.0) == (i != k)));
+        // The average weighs 39 draws of (Jᵀs)²/N, each with the relative variance 2.
+        let ratio = 1.0 / (found[k] * mv[k]);
+        assert!((0.3..3.0).contains(&ratio), "{k}: {ratio}");
+        ratios += ratio / first as f64;
+    }
+    assert!((ratios - 1.0).abs() < 0.25, "{ratios}");
+}
+
+#[test]
+fn layers_that_cannot_be_are_refused() {
+    let network = MultilayerPerceptron::new(&[1, 1, 1], &[Activation::Tanh; 2]).unwrap();
+    let a = [0.5, 0.2];
+    let refused = |layers| {
+        let model = Telling(network.on(&a).unwrap(), layers);
+        let objective = fit_samples(model, SquaredError::new(vec![0.0; 2], 1).unwrap(), Metric::Fisher).unwrap();
+        KroneckerPreconditioner::<f64>::new().fits(&objective).unwrap_err().to_string()
+    };
+    let says = "where a layer of the model begins is";
+    assert!(refused(|layers| vec![layers[1], layers[0]]).contains(&format!("{says} 0")));
+    assert!(refused(|layers| vec![layers[0], LayerShape { start: 1, ..layers[1] }]).contains(&format!("{says} 1")));
+    assert!(refused(|layers| vec![LayerShape { inputs: 2, ..layers[1] }]).contains(&format!("{says} 2")));
+    assert!(refused(|layers| vec![LayerShape { places: 0, ..layers[1] }]).contains(&format!("{says} 2")));
 }
 
 /// An autoencoder of small images.

@@ -151,6 +151,7 @@ fn operators_keep_abilities_in_every_wrapper() {
     let m = &able;
     examine("M", m, errors);
     examine("a reference", &&m, errors);
+    examine("a box", &(Box::new(ExpandedAble(m)) as Box<dyn Expansion<f64>>), errors);
     examine("shifted", &Shifted { operator: m, shift: 0.3 }, errors);
     let diagonal = vec![2.0; D];
     examine("shifted by a diagonal", &ShiftedDiagonal { operator: m, shift: 0.3, diagonal }, errors);
@@ -186,6 +187,9 @@ fn expansions_keep_abilities_in_every_wrapper() {
         |_: &[f64]| |shift: f64, r: &mut [f64]| (0..D).for_each(|i| r[i] /= ((i + 1) * (i + 1)) as f64 + shift);
     examine("a reference", &(&f).expand(&x), able.errors());
     beyond("a reference", &(&f).expand(&x), 0.0);
+    let boxed: Box<dyn Expansion<f64>> = Box::new(f.expand(&x));
+    examine("a box", &boxed, able.errors());
+    beyond("a box", &boxed, 0.0);
     examine("counted", &Counted::new(f).expand(&x), able.errors());
     beyond("counted", &Counted::new(f).expand(&x), 0.0);
     examine("shifted", &Shifted { operator: f, shift: 0.3 }.expand(&x), able.errors());
@@ -267,7 +271,7 @@ fn models_keep_abilities_with_second_derivatives() {
             true
         }
         fn layers(&self) -> Vec<LayerShape> {
-            vec![LayerShape { start: 0, inputs: 1, outputs: 1 }]
+            vec![LayerShape { start: 0, inputs: 1, outputs: 1, places: 1 }]
         }
     }
     impl LinearMap<f64> for HiddenAt {

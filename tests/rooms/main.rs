@@ -2,6 +2,7 @@
 
 mod check_parts;
 mod checks;
+mod convolution;
 mod logistic_regression;
 mod models;
 mod reference_problems;

@@ -10,7 +10,7 @@ const ACTIVATIONS: [Activation; 5] =
     [Activation::Identity, Activation::Tanh, Activation::Sigmoid, Activation::Relu, Activation::Softplus];
 
 /// Numbers between −1 and 1 that look random.
-fn numbers<T: Scalar>(n: usize, seed: u64) -> Vec<T> {
+pub fn numbers<T: Scalar>(n: usize, seed: u64) -> Vec<T> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1;
     (0..n)
         .map(|_| {
@@ -25,14 +25,14 @@ fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
 }
 
 /// ‖a − b‖/‖b‖.
-fn distance<T: Scalar>(a: &[T], b: &[T]) -> f64 {
+pub fn distance<T: Scalar>(a: &[T], b: &[T]) -> f64 {
     assert_eq!(a.len(), b.len());
     let difference: f64 = a.iter().zip(b).map(|(&a, &b)| (a.into() - b.into()).powi(2)).sum();
     (difference / dot(b, b)).sqrt()
 }
 
 /// φ as it is written down.
-fn phi(activation: Activation, z: f64) -> f64 {
+pub fn phi(activation: Activation, z: f64) -> f64 {
     match activation {
         Activation::Identity => z,
         Activation::Tanh => z.tanh(),
@@ -91,7 +91,7 @@ fn outputs_are_those_of_the_written_formula() {
 }
 
 /// Jv, Jᵀu and products of second order against differences of outputs and gradients.
-fn check_products(name: &str, model: &impl Model<f64>, x: &[f64], kinks: bool) {
+pub fn check_products(name: &str, model: &impl Model<f64>, x: &[f64], kinks: bool) {
     let (n, m) = (model.dim(), model.output_dim());
     let (v, w, u) = (numbers::<f64>(n, 3), numbers::<f64>(n, 4), numbers::<f64>(m, 5));
     let h = 1e-6;
@@ -253,7 +253,7 @@ fn wide<T: Scalar>(samples: usize) -> (MultilayerPerceptron, Vec<T>, Vec<T>) {
 }
 
 /// Outputs, Jv, Jᵀu and a product of second order.
-fn everything<T: Scalar>(model: &impl Model<T>, x: &[T]) -> [Vec<T>; 4] {
+pub fn everything<T: Scalar>(model: &impl Model<T>, x: &[T]) -> [Vec<T>; 4] {
     let at = model.linearize(x);
     let (n, m) = (at.columns(), at.rows());
     let (v, u): (Vec<T>, Vec<T>) = (numbers(n, 3), numbers(m, 4));

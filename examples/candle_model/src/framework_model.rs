@@ -1,20 +1,16 @@
-//! A function written in candle as a [`SampledModel`] of newton-krylov, with exact Jacobian products.
+//! A function written in candle as a [`SampledModel`] of newton-krylov, with Jacobian products: the file to copy.
 //!
-//! Reverse mode gives Jᵀu: differentiate the number uᵀh(x) by x. It gives Jv as well, twice applied: Jᵀu is linear in u,
-//! and the derivative of the number vᵀ(Jᵀu) by u is Jv. For that the graph of the backward pass must itself be
-//! differentiable, which candle only keeps where the environment says so ([`keep_graphs`]).
-
-use std::cell::OnceCell;
+//! Jᵀu is exact: candle's gradient of the number uᵀh(x), from the graph of the forward pass at x, which is kept. Jv is a
+//! difference of two forward passes,
+//!
+//!   Jv ≈ (h(x + tv) − h(x − tv)) / 2t,    t = ∛ε max(‖x‖, 1) / ‖v‖,    with an error O(t²) + O(ε/t),
+//!
+//! computed in `f64` always. So for `f32` it is exact to rounding; for `f64` it has about nine digits. candle can
+//! differentiate its backward pass too, and so give Jv exactly, but wants an environment variable for that and takes
+//! three to four gradients.
 
 use candle_core::{Device, Result, Tensor, Var, WithDType};
 use newton_krylov::{LinearMap, Linearization, Model, SampledModel, Scalar};
-
-/// Has candle keep the graphs of its backward passes. Call it first thing in `main`: each thread of candle looks once,
-/// at its first backward pass.
-pub fn keep_graphs() {
-    // SAFETY: the environment may be changed while no other thread exists that could read it; `main` has just begun.
-    unsafe { std::env::set_var("CANDLE_GRAD_DO_NOT_DETACH", "1") }
-}
 
 /// The numbers that both candle and newton-krylov compute with: `f32` and `f64`.
 pub trait Real: Scalar + WithDType {}
@@ -29,7 +25,8 @@ pub trait Network {
     fn dim(&self) -> usize;
     /// The number of outputs of a sample.
     fn outputs(&self) -> usize;
-    /// The outputs. Operations of candle only: whatever leaves them has no derivative.
+    /// The outputs. Operations of candle only: whatever leaves them has no derivative. Tensors made on the way need the
+    /// `dtype` of the parameters, `f32` or `f64`.
     fn forward(&self, parameters: &Tensor, inputs: &Tensor) -> Result<Tensor>;
 }
 
@@ -52,8 +49,7 @@ impl<N: Network, T: Real> SampledModel<T> for OnData<N> {
     fn batch<'a>(&'a self, samples: &'a [usize]) -> impl Model<T> + 'a {
         let indices: Vec<u32> = samples.iter().map(|&i| i as u32).collect();
         let inputs = Tensor::new(indices, &Device::Cpu).and_then(|indices| self.inputs.index_select(&indices, 0));
-        let inputs = inputs.and_then(|inputs| inputs.to_dtype(T::DTYPE)).expect("indices of samples");
-        Batch { network: &self.network, inputs, count: samples.len() }
+        Batch { network: &self.network, inputs: inputs.expect("indices of samples"), count: samples.len() }
     }
 }
 
@@ -65,9 +61,11 @@ struct Batch<'a, N> {
 }
 
 impl<N: Network> Batch<'_, N> {
-    fn outputs<T: Real>(&self, x: &[T]) -> Result<Vec<T>> {
-        let parameters = Tensor::new(x, &Device::Cpu)?;
-        numbers(&self.network.forward(&parameters, &self.inputs)?)
+    fn forward(&self, parameters: &Tensor) -> Result<Tensor> {
+        self.network.forward(parameters, &self.inputs.to_dtype(parameters.dtype())?)
+    }
+    fn outputs<T: Real>(&self, x: &[T]) -> Result<Tensor> {
+        self.forward(&Tensor::new(x, &Device::Cpu)?)
     }
 }
 
@@ -79,54 +77,51 @@ impl<N: Network, T: Real> Model<T> for Batch<'_, N> {
         self.count * self.network.outputs()
     }
     fn evaluate(&self, x: &[T], out: &mut [T]) {
-        write(self.outputs(x), out);
+        write(self.outputs(x).and_then(|outputs| numbers(&outputs)), out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         At::new(self, x).expect("the network's operations fit together")
     }
 }
 
-/// The model at a point: the graph of its forward pass, and, once a product Jv was needed, that of a backward pass.
+/// The model at a point, with the graph of its forward pass.
 struct At<'a, N, T> {
     batch: &'a Batch<'a, N>,
+    x: &'a [T],
     parameters: Var,
-    /// h(x), with its graph.
     forward: Tensor,
     outputs: Vec<T>,
-    /// Some u, and Jᵀu with its graph.
-    backward: OnceCell<(Var, Tensor)>,
 }
 
 impl<'a, N: Network, T: Real> At<'a, N, T> {
-    fn new(batch: &'a Batch<'a, N>, x: &[T]) -> Result<Self> {
+    fn new(batch: &'a Batch<'a, N>, x: &'a [T]) -> Result<Self> {
         let parameters = Var::new(x, &Device::Cpu)?;
-        let forward = batch.network.forward(parameters.as_tensor(), &batch.inputs)?;
+        let forward = batch.forward(parameters.as_tensor())?;
         let outputs = numbers(&forward)?;
-        Ok(At { batch, parameters, forward, outputs, backward: OnceCell::new() })
+        Ok(At { batch, x, parameters, forward, outputs })
     }
 
     /// Jᵀu, as the derivative of uᵀh(x) by x.
-    fn transpose_product(&self, u: &Tensor) -> Result<Tensor> {
+    fn transpose_product(&self, u: &[T]) -> Result<Vec<T>> {
+        let u = Tensor::from_slice(u, self.forward.shape(), &Device::Cpu)?;
         let gradients = (&self.forward * u)?.sum_all()?.backward()?;
         match gradients.get(&self.parameters) {
-            Some(gradient) => Ok(gradient.clone()),
-            None => self.parameters.zeros_like(), // h does not depend on x
+            Some(gradient) => numbers(gradient),
+            None => Ok(vec![T::zero(); self.x.len()]), // h does not depend on x
         }
     }
 
-    /// Jv, as the derivative of vᵀ(Jᵀu) by u.
     fn product(&self, v: &[T]) -> Result<Vec<T>> {
-        if self.backward.get().is_none() {
-            let u = Var::from_tensor(&self.forward.ones_like()?)?; // any u will do
-            let jtu = self.transpose_product(u.as_tensor())?;
-            let _ = self.backward.set((u, jtu));
+        let length = norm(v);
+        if length == 0.0 {
+            return Ok(vec![T::zero(); self.outputs.len()]);
         }
-        let (u, jtu) = self.backward.get().expect("it was set");
-        let gradients = (jtu * &Tensor::new(v, &Device::Cpu)?)?.sum_all()?.backward()?;
-        match gradients.get(u) {
-            Some(gradient) => numbers(gradient),
-            None => Err(candle_core::Error::Msg("the backward pass has no graph: call keep_graphs first".into())),
-        }
+        let t = f64::EPSILON.cbrt() * norm(self.x).max(1.0) / length;
+        let displaced = |t: f64| {
+            let x: Vec<f64> = self.x.iter().zip(v).map(|(&x, &v)| x.into() + t * v.into()).collect();
+            self.batch.outputs(&x)
+        };
+        numbers(&((displaced(t)? - displaced(-t)?)? / (2.0 * t))?)
     }
 }
 
@@ -141,9 +136,11 @@ impl<N: Network, T: Real> LinearMap<T> for At<'_, N, T> {
         write(self.product(v), out);
     }
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
-        let product =
-            Tensor::from_slice(u, self.forward.shape(), &Device::Cpu).and_then(|u| self.transpose_product(&u));
-        write(product.and_then(|product| numbers(&product)), out);
+        write(self.transpose_product(u), out);
+    }
+    fn accuracy(&self) -> Option<f64> {
+        let accuracy = f64::EPSILON.powf(2.0 / 3.0);
+        (accuracy > T::epsilon().into()).then_some(accuracy)
     }
 }
 
@@ -153,8 +150,12 @@ impl<N: Network, T: Real> Linearization<T> for At<'_, N, T> {
     }
 }
 
+fn norm<T: Real>(v: &[T]) -> f64 {
+    v.iter().map(|&v| v.into().powi(2)).sum::<f64>().sqrt()
+}
+
 fn numbers<T: Real>(tensor: &Tensor) -> Result<Vec<T>> {
-    tensor.flatten_all()?.to_vec1()
+    tensor.flatten_all()?.to_dtype(T::DTYPE)?.to_vec1()
 }
 
 /// A model that cannot be evaluated writes NaN, and the solver says so.

@@ -41,7 +41,7 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     let termination = loop {
         let Saved { x, iterations, counts, samples, method: (moments, batches), .. } = &mut state;
         let seconds = clock.seconds();
-        clock.held(|| see(Seen { x, iterations: *iterations, counts: *counts, value, seconds }));
+        clock.held(|| see(Seen { x, iterations: *iterations, counts: *counts, samples: *samples, value, seconds }));
         if seconds >= training.seconds {
             break Termination::MaxTime;
         }

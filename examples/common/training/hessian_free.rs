@@ -68,6 +68,7 @@ where
             x: progress.x,
             iterations: progress.iteration,
             counts: progress.counts,
+            samples: run.sample_counts(),
             value: progress.value,
             seconds: progress.seconds,
         });

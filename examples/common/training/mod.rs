@@ -95,7 +95,10 @@ pub struct Trained {
 pub struct Seen<'x> {
     pub x: &'x [f32],
     pub iterations: usize,
+    /// Calls, on batches of any size.
     pub counts: Counts,
+    /// Calls times the samples of each.
+    pub samples: Counts,
     /// The loss on the last batch.
     pub value: f64,
     /// Seconds of training.

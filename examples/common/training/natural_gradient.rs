@@ -45,8 +45,8 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
             (state.counts, state.iterations) = (counts, steps + progress.iteration);
             state.x.copy_from_slice(progress.x);
             value = progress.value;
-            let Saved { x, iterations, seconds, .. } = &state;
-            see(Seen { x, iterations: *iterations, counts, value, seconds: *seconds });
+            let Saved { x, iterations, seconds, samples, .. } = &state;
+            see(Seen { x, iterations: *iterations, counts, samples: *samples, value, seconds: *seconds });
             if let Some(file) = file.filter(|file| file.due()) {
                 saved = file.save(&state);
             }

@@ -31,7 +31,8 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
             state.x.copy_from_slice(progress.x);
             value = progress.value;
             let Saved { x, iterations, seconds, counts, .. } = &state;
-            see(Seen { x, iterations: *iterations, counts: *counts, value, seconds: *seconds });
+            let samples = of_samples(*counts, all.len());
+            see(Seen { x, iterations: *iterations, counts: *counts, samples, value, seconds: *seconds });
             if let Some(file) = file.filter(|file| file.due()) {
                 saved = file.save(&state);
             }
@@ -48,6 +49,11 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
         other => other,
     };
     let Saved { iterations, seconds, counts, .. } = state;
-    let samples = Counts { values: counts.values * all.len(), gradients: counts.gradients * all.len(), ..counts };
+    let samples = of_samples(counts, all.len());
     Ok(Trained { x: report.x, seconds, iterations, counts, samples, termination })
+}
+
+/// Calls times the samples of each.
+fn of_samples(counts: Counts, all: usize) -> Counts {
+    Counts { values: counts.values * all, gradients: counts.gradients * all, ..counts }
 }

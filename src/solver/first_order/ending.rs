@@ -30,10 +30,10 @@ enum Seen {
 
 impl<T: Scalar> Searcher<T> {
     /// Whether, and how, the run is over at this place.
-    pub(super) fn end_at<O: Objective<T>>(
+    pub(super) fn end_at(
         &mut self,
         place: &mut Place<T>,
-        oracle: &mut Exact<'_, O>,
+        oracle: &mut Exact<'_, T>,
         limits: &Limits<'_, '_>,
         since: Since,
         moment: Moment,
@@ -71,7 +71,7 @@ impl<T: Scalar> Searcher<T> {
     }
 
     /// A step to `next`, where f has this value, that no line search made.
-    fn jump<O: Objective<T>>(&mut self, place: &Place<T>, oracle: &Exact<'_, O>, value: f64) -> Moved {
+    fn jump(&mut self, place: &Place<T>, oracle: &Exact<'_, T>, value: f64) -> Moved {
         self.looked = true;
         self.memory.clear();
         self.length = f64::NAN;
@@ -113,12 +113,7 @@ impl<T: Scalar> Searcher<T> {
 }
 
 /// A closer look.
-fn look<T: Scalar, O: Objective<T>>(
-    place: &mut Place<T>,
-    oracle: &Exact<'_, O>,
-    limits: &Limits<'_, '_>,
-    measures: &Measures,
-) -> Seen {
+fn look<T: Scalar>(place: &mut Place<T>, oracle: &Exact<'_, T>, limits: &Limits<'_, '_>, measures: &Measures) -> Seen {
     let objective = oracle.objective();
     let Place { x, next, value, gradient, gradient_norm, .. } = place;
     let expansion = objective.expand(x);

@@ -13,7 +13,7 @@ use crate::base::{Result, Scalar, check_positive_dimension};
 use crate::control::{Identity, Progress, Report, Run, Start, Stopping, check_start};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
-use crate::operator::Objective;
+use crate::operator::{AnyObjective, Objective};
 
 /// c₂ of the Wolfe conditions for quasi-Newton directions (Nocedal & Wright, section 3.1).
 const CURVATURE: f64 = 0.9;
@@ -60,11 +60,11 @@ minimizes_objectives!(Lbfgs);
 identified_by!(Lbfgs memory);
 
 impl Lbfgs {
-    fn run<'r, T: Scalar, O: Objective<T>>(
+    fn run<'r, T: Scalar>(
         &'r self,
-        objective: &'r O,
+        objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<Walk<'r, T, Exact<'r, O>, Searching>> {
+    ) -> Result<Walk<'r, T, Exact<'r, T>, Searching>> {
         check_start(objective.dim(), start, &self.stopping)?;
         check_positive_dimension("memory", self.memory)?;
         let searcher = Searcher::new(Search::Wolfe(CURVATURE), self.memory, objective.dim());

@@ -23,7 +23,7 @@ use crate::control::{Identity, Progress, Report, Run, Start, Stopping, Terminati
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
 use crate::curvature::mirror_map::MirrorMap;
-use crate::operator::{Counts, Objective};
+use crate::operator::{AnyObjective, Counts, Objective};
 
 /// Halvings of a step, after which it has no digits left.
 const MOST_HALVINGS: usize = 60;
@@ -112,7 +112,7 @@ impl<M: MirrorMap> MirrorDescent<M> {
     /// # Errors
     /// As [`minimize`](Self::minimize), for `dual` in place of `x0`.
     pub fn minimize_dual<T: Scalar>(&self, objective: &impl Objective<T>, dual: &[T]) -> Result<Report<T>> {
-        self.walk(objective, false, Start::Point(dual))?.complete()
+        self.walk(AnyObjective::new(objective), false, Start::Point(dual))?.complete()
     }
 
     /// As [`minimize_dual`](Self::minimize_dual), with an observer that sees every iteration and may stop the run.
@@ -125,7 +125,7 @@ impl<M: MirrorMap> MirrorDescent<M> {
         dual: &[T],
         observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
     ) -> Result<Report<T>> {
-        self.walk(objective, false, Start::Point(dual))?.complete_with(observer)
+        self.walk(AnyObjective::new(objective), false, Start::Point(dual))?.complete_with(observer)
     }
 
     /// Starts a run in dual coordinates that goes on one step at a time; [`resume`](Self::resume) takes its states as well.
@@ -137,14 +137,14 @@ impl<M: MirrorMap> MirrorDescent<M> {
         objective: &'r O,
         dual: &[T],
     ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, O, M>> {
-        self.walk(objective, false, Start::Point(dual))
+        self.walk(AnyObjective::new(objective), false, Start::Point(dual))
     }
 
-    fn run<'r, T: Scalar, O: Objective<T>>(
+    fn run<'r, T: Scalar>(
         &'r self,
-        objective: &'r O,
+        objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<Walk<'r, T, InDual<'r, M, O, T>, Additive>> {
+    ) -> Result<Walk<'r, T, InDual<'r, M, T>, Additive>> {
         let Some(x0) = start.point() else { return self.walk(objective, true, start) };
         check_length("x0", x0, self.map.dim())?;
         check_finite("x0", x0)?;
@@ -153,12 +153,12 @@ impl<M: MirrorMap> MirrorDescent<M> {
         self.walk(objective, true, Start::Point(&dual))
     }
 
-    fn walk<'r, T: Scalar, O: Objective<T>>(
+    fn walk<'r, T: Scalar>(
         &'r self,
-        objective: &'r O,
+        objective: AnyObjective<'r, T>,
         in_points: bool,
         start: Start<'_, T>,
-    ) -> Result<Walk<'r, T, InDual<'r, M, O, T>, Additive>> {
+    ) -> Result<Walk<'r, T, InDual<'r, M, T>, Additive>> {
         check_rate(self.rate)?;
         let (expected, found) = (self.map.dim(), objective.dim());
         if expected != found {
@@ -191,9 +191,9 @@ impl<M> Identity for MirrorDescent<M> {
 }
 
 /// f(∇φ⁻¹(y)) with ∇f.
-pub(super) struct InDual<'o, M, O, T> {
+pub(super) struct InDual<'o, M, T> {
     map: &'o M,
-    objective: Exact<'o, O>,
+    objective: Exact<'o, T>,
     /// Whether x is shown and reported, instead of y.
     in_points: bool,
     /// x of the last evaluation.
@@ -204,7 +204,7 @@ pub(super) struct InDual<'o, M, O, T> {
     stationarity: f64,
 }
 
-impl<T: Scalar, M: MirrorMap, O> InDual<'_, M, O, T> {
+impl<T: Scalar, M: MirrorMap> InDual<'_, M, T> {
     /// Refuses dual coordinates that no point has.
     fn check(&mut self, dual: &[T]) -> Result<()> {
         widen(dual, &mut self.wide_dual);
@@ -212,7 +212,7 @@ impl<T: Scalar, M: MirrorMap, O> InDual<'_, M, O, T> {
     }
 }
 
-impl<T: Scalar, M: MirrorMap, O: Objective<T>> Oracle<T> for InDual<'_, M, O, T> {
+impl<T: Scalar, M: MirrorMap> Oracle<T> for InDual<'_, M, T> {
     const EXACT: bool = true;
     type Calls = (Counts, bool, Vec<T>, f64);
 
@@ -288,7 +288,7 @@ fn narrow<T: Scalar>(from: &[f64], to: &mut [T]) {
 /// y ← y − αg.
 pub(super) struct Additive(f64);
 
-impl<T: Scalar, M: MirrorMap, O: Objective<T>> Mover<T, InDual<'_, M, O, T>> for Additive {
+impl<T: Scalar, M: MirrorMap> Mover<T, InDual<'_, M, T>> for Additive {
     type Memory = ();
 
     fn preconditionable(&self) -> bool {
@@ -299,7 +299,7 @@ impl<T: Scalar, M: MirrorMap, O: Objective<T>> Mover<T, InDual<'_, M, O, T>> for
         &self,
         (): &mut (),
         place: &mut Place<T>,
-        oracle: &mut InDual<'_, M, O, T>,
+        oracle: &mut InDual<'_, M, T>,
         _limits: &Limits<'_, '_>,
     ) -> std::result::Result<Moved, Termination> {
         let mut control = self.0;

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use crate::base::{CallbackError, Scalar, Stored, kernels};
 use crate::control::Batches;
-use crate::operator::{Counted, Counts, Expansion, Objective, SampledObjective};
+use crate::operator::{AnyObjective, AnySampledObjective, Counted, Counts, Expansion, Objective};
 
 /// P⁻¹g, where the objective has a preconditioner P and the method wants it.
 #[derive(Debug)]
@@ -101,40 +101,34 @@ pub(super) trait Oracle<T> {
 }
 
 /// The whole objective.
-pub(super) struct Exact<'o, O> {
-    objective: Counted<&'o O>,
+pub(super) struct Exact<'o, T> {
+    objective: Counted<AnyObjective<'o, T>>,
 }
 
-impl<'o, O> Exact<'o, O> {
-    pub fn new(objective: &'o O) -> Self {
+impl<'o, T: Scalar> Exact<'o, T> {
+    pub fn new(objective: AnyObjective<'o, T>) -> Self {
         Exact { objective: Counted::new(objective) }
     }
 
     /// The objective, with its counts.
-    pub fn objective(&self) -> &Counted<&'o O> {
+    pub fn objective(&self) -> &Counted<AnyObjective<'o, T>> {
         &self.objective
     }
 
     /// f(x) alone.
-    pub fn value<T: Scalar>(&self, x: &[T]) -> f64
-    where
-        O: Objective<T>,
-    {
+    pub fn value(&self, x: &[T]) -> f64 {
         self.objective.value(x)
     }
 
     /// ∇f(x) alone.
-    pub fn gradient<T: Scalar>(&self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>)
-    where
-        O: Objective<T>,
-    {
+    pub fn gradient(&self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) {
         let expansion = self.objective.expand(x);
         expansion.gradient(gradient);
         preconditioned.fill(&expansion, gradient);
     }
 }
 
-impl<T: Scalar, O: Objective<T>> Oracle<T> for Exact<'_, O> {
+impl<T: Scalar> Oracle<T> for Exact<'_, T> {
     const EXACT: bool = true;
     type Calls = Counts;
 
@@ -175,15 +169,15 @@ impl<T: Scalar, O: Objective<T>> Oracle<T> for Exact<'_, O> {
 }
 
 /// The next batch, every time.
-pub(super) struct Sampled<'o, S> {
-    pub objective: &'o S,
+pub(super) struct Sampled<'o, T> {
+    pub objective: &'o dyn AnySampledObjective<T>,
     pub batches: Batches,
     pub counts: Counts,
     /// The error of the last batch.
     pub error: Cell<Option<CallbackError>>,
 }
 
-impl<T: Scalar, S: SampledObjective<T>> Oracle<T> for Sampled<'_, S> {
+impl<T: Scalar> Oracle<T> for Sampled<'_, T> {
     const EXACT: bool = false;
     type Calls = (Counts, Batches);
 
@@ -203,20 +197,18 @@ impl<T: Scalar, S: SampledObjective<T>> Oracle<T> for Sampled<'_, S> {
     }
 
     fn evaluate(&mut self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64 {
-        let batch = self.objective.batch(self.batches.draw());
-        let mut exact = Exact::new(&batch);
-        let value = exact.evaluate(x, gradient, preconditioned);
-        self.counts = self.counts + Oracle::<T>::counts(&exact);
+        let mut batch = Exact::new(self.objective.batch(self.batches.draw()));
+        let value = batch.evaluate(x, gradient, preconditioned);
+        self.counts = self.counts + batch.counts();
         self.error.set(batch.take_error());
         value
     }
 
     fn whole(&mut self, x: &[T], gradient: &mut [T]) -> f64 {
         let all: Vec<usize> = (0..self.objective.samples()).collect();
-        let whole = self.objective.batch(&all);
-        let mut exact = Exact::new(&whole);
-        let value = exact.evaluate(x, gradient, &mut Preconditioned::Unwanted);
-        self.counts = self.counts + Oracle::<T>::counts(&exact);
+        let mut whole = Exact::new(self.objective.batch(&all));
+        let value = whole.evaluate(x, gradient, &mut Preconditioned::Unwanted);
+        self.counts = self.counts + whole.counts();
         self.error.set(whole.take_error());
         value
     }

@@ -15,7 +15,7 @@ use crate::control::{
 };
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
-use crate::operator::{Counts, Objective, SampledObjective};
+use crate::operator::{AnyObjective, AnySampledObjective, Counts, Objective, SampledObjective};
 
 /// Minimises by a first-order method of a given rate: [`GradientDescent`](crate::first_order::GradientDescent),
 /// [`HeavyBall`](crate::first_order::HeavyBall), [`Nesterov`](crate::first_order::Nesterov), [`AdaGrad`](crate::first_order::AdaGrad),
@@ -88,20 +88,21 @@ impl<M: GradientMethod> FirstOrder<M> {
         FirstOrder { method, schedule: Schedule::default(), stopping: Stopping::default() }
     }
 
-    fn run<'r, T: Scalar, O: Objective<T>>(
+    fn run<'r, T: Scalar>(
         &'r self,
-        objective: &'r O,
+        objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<Walk<'r, T, Exact<'r, O>, Rated<'r, M>>> {
-        self.walk(Exact::new(objective), objective.dim(), start)
+    ) -> Result<Walk<'r, T, Exact<'r, T>, Rated<'r, M>>> {
+        let dim = objective.dim();
+        self.walk(Exact::new(objective), dim, start)
     }
 
-    fn run_on_batches<'r, T: Scalar, S: SampledObjective<T>>(
+    fn run_on_batches<'r, T: Scalar>(
         &'r self,
-        objective: &'r S,
+        objective: &'r dyn AnySampledObjective<T>,
         batches: Batches,
         start: Start<'_, T>,
-    ) -> Result<Walk<'r, T, Sampled<'r, S>, Rated<'r, M>>> {
+    ) -> Result<Walk<'r, T, Sampled<'r, T>, Rated<'r, M>>> {
         batches.check(objective.samples())?;
         let oracle = Sampled { objective, batches, counts: Counts::default(), error: Cell::default() };
         self.walk(oracle, objective.dim(), start)

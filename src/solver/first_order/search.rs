@@ -5,7 +5,6 @@ use super::mover::{End, Limits, Moment, Moved, Mover, Place, Since};
 use super::oracle::{Exact, Oracle, Preconditioned};
 use crate::base::{Scalar, kernels};
 use crate::control::{Evaluation, Found, Line, Point, Rules, Termination, backtrack, rounding, strong_wolfe};
-use crate::operator::Objective;
 
 /// Armijo's constant c₁ (Nocedal & Wright, section 3.1).
 const ARMIJO: f64 = 1e-4;
@@ -124,10 +123,10 @@ impl<T: Scalar> Searcher<T> {
         if first > 0.0 && first.is_finite() { first } else { norm.recip() }
     }
 
-    fn search<O: Objective<T>>(
+    fn search(
         &mut self,
         place: &mut Place<T>,
-        oracle: &mut Exact<'_, O>,
+        oracle: &mut Exact<'_, T>,
         limits: &Limits<'_, '_>,
     ) -> Result<(Found, f64), Termination> {
         let slope = self.aim(place)?;
@@ -168,10 +167,10 @@ impl<T: Scalar> Searcher<T> {
     }
 
     /// Makes the next point, and evaluates there.
-    fn advance<O: Objective<T>>(
+    fn advance(
         &mut self,
         place: &mut Place<T>,
-        oracle: &mut Exact<'_, O>,
+        oracle: &mut Exact<'_, T>,
         limits: &Limits<'_, '_>,
     ) -> Result<Moved, Termination> {
         if place.gradient_norm < self.least_gradient {
@@ -218,7 +217,7 @@ pub(super) struct Searching {
     pub preconditionable: bool,
 }
 
-impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searching {
+impl<T: Scalar> Mover<T, Exact<'_, T>> for Searching {
     type Memory = Searcher<T>;
 
     fn preconditionable(&self) -> bool {
@@ -229,14 +228,14 @@ impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searching {
         &self,
         searcher: &mut Searcher<T>,
         place: &mut Place<T>,
-        oracle: &mut Exact<'_, O>,
+        oracle: &mut Exact<'_, T>,
         limits: &Limits<'_, '_>,
     ) -> Result<Moved, Termination> {
         searcher.advance(place, oracle, limits)
     }
 
     /// The trial that was taken is known; the place's buffers become those of the next.
-    fn arrive(&self, searcher: &mut Searcher<T>, place: &mut Place<T>, _: &mut Exact<'_, O>) -> f64 {
+    fn arrive(&self, searcher: &mut Searcher<T>, place: &mut Place<T>, _: &mut Exact<'_, T>) -> f64 {
         std::mem::swap(&mut place.gradient, &mut searcher.trial_gradient);
         std::mem::swap(&mut place.preconditioned, &mut searcher.trial_preconditioned);
         searcher.trial_value
@@ -246,7 +245,7 @@ impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searching {
         &self,
         searcher: &mut Searcher<T>,
         place: &mut Place<T>,
-        oracle: &mut Exact<'_, O>,
+        oracle: &mut Exact<'_, T>,
         limits: &Limits<'_, '_>,
         since: Since,
         moment: Moment,
@@ -261,10 +260,10 @@ impl<T: Scalar, O: Objective<T>> Mover<T, Exact<'_, O>> for Searching {
 }
 
 /// φ along the searcher's direction.
-struct Trials<'l, 'o, 's, T, O> {
+struct Trials<'l, 'o, 's, T> {
     searcher: &'l mut Searcher<T>,
     place: &'l mut Place<T>,
-    oracle: &'l mut Exact<'o, O>,
+    oracle: &'l mut Exact<'o, T>,
     limits: &'l Limits<'l, 's>,
     /// φ′(0).
     slope: f64,
@@ -272,7 +271,7 @@ struct Trials<'l, 'o, 's, T, O> {
     slopes: bool,
 }
 
-impl<T: Scalar, O: Objective<T>> Line for Trials<'_, '_, '_, T, O> {
+impl<T: Scalar> Line for Trials<'_, '_, '_, T> {
     fn probe(&mut self, length: f64) -> Result<Point, Termination> {
         if let Some(limit) = self.limits.reached::<T>(self.oracle) {
             return Err(limit);

@@ -13,7 +13,7 @@ use crate::base::{Result, Scalar};
 use crate::control::{Identity, Progress, Report, Run, Start, Stopping, check_start};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
-use crate::operator::Objective;
+use crate::operator::{AnyObjective, Objective};
 
 /// How [`SteepestDescent`] finds the length of its steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,11 +69,11 @@ minimizes_objectives!(SteepestDescent);
 identified_by!(SteepestDescent search);
 
 impl SteepestDescent {
-    fn run<'r, T: Scalar, O: Objective<T>>(
+    fn run<'r, T: Scalar>(
         &'r self,
-        objective: &'r O,
+        objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<Walk<'r, T, Exact<'r, O>, Searching>> {
+    ) -> Result<Walk<'r, T, Exact<'r, T>, Searching>> {
         check_start(objective.dim(), start, &self.stopping)?;
         let search = match self.search {
             LineSearch::Backtracking => Search::Shrinking,

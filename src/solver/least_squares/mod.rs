@@ -21,8 +21,8 @@ use crate::base::{
 use crate::control::{
     DescentRun, Globalisation, Identity, LeastSquaresReport, LocalProblem, Oracle, Report, Start, Stopping,
 };
-use crate::curvature::{LeastCurvature, LeastSquares, LossSum, RobustLoss, Weighted, Weights};
-use crate::operator::{CountedModel, Counts, LinearMap, Model, Units};
+use crate::curvature::{AnyFit, Bounds, LeastCurvature, LossSum, Weighted, Weights};
+use crate::operator::{CountedMap, CountedModel, Counts, Units};
 use crate::step::GaussNewtonSteps;
 
 pub(super) use path::GaussNewtonPath;
@@ -53,38 +53,32 @@ pub(super) struct Settings<'s> {
 }
 
 /// Starts a descent on ½ Σ ρ(‖r_b‖²).
-pub(super) fn start<'r, T, M, L, G>(
-    fit: &'r LeastSquares<T, M, L>,
+pub(super) fn start<'r, T: Scalar, G: Globalisation>(
+    fit: AnyFit<'r, T>,
     at: Start<'_, T>,
     Settings { solver, stopping, scaling, acceleration }: Settings<'r>,
     source: GaussNewtonPath<T>,
     globalisation: G,
-) -> Result<DescentRun<'r, T, Residuals<'r, T, M, L>, G>>
-where
-    T: Scalar,
-    M: Model<T>,
-    L: RobustLoss,
-    G: Globalisation,
-{
-    let (m, n) = (fit.model().output_dim(), fit.model().dim());
+) -> Result<DescentRun<'r, T, Residuals<'r, T>, G>> {
+    let (m, n) = (fit.model.output_dim(), fit.model.dim());
     let check = || {
         check_positive_dimension("the number of parameters", n)?;
         check_positive_dimension("the number of residuals", m)?;
         at.check(n)?;
-        at.point().zip(fit.bounds()).map_or(Ok(()), |(x0, bounds)| bounds.check(x0))?;
+        at.point().zip(fit.bounds).map_or(Ok(()), |(x0, bounds)| bounds.check(x0))?;
         stopping.check()
     };
     space::accepted(check())?;
-    let weighs = !fit.loss().is_identity();
-    let oracle = Residuals { fit, model: CountedModel::new(fit.model()), scaling, acceleration };
-    let state = FitState::new(m, n, source, LossSum::new(m, fit.block(), weighs));
-    DescentRun::start(oracle, (state, Weights::new(m, fit.block(), weighs)), globalisation, at, (solver, stopping))
+    let weighs = !fit.loss.is_identity();
+    let oracle = Residuals { fit, model: CountedModel::new(fit.model), scaling, acceleration };
+    let state = FitState::new(m, n, source, LossSum::new(m, fit.block, weighs));
+    DescentRun::start(oracle, (state, Weights::new(m, fit.block, weighs)), globalisation, at, (solver, stopping))
 }
 
 /// The residuals and how they count.
-pub(super) struct Residuals<'f, T, M, L> {
-    fit: &'f LeastSquares<T, M, L>,
-    model: CountedModel<'f, M>,
+pub(super) struct Residuals<'f, T> {
+    fit: AnyFit<'f, T>,
+    model: CountedModel<'f, T>,
     scaling: Scaling,
     acceleration: bool,
 }
@@ -154,7 +148,7 @@ impl<T: Scalar> FitState<T> {
     }
 }
 
-impl<T: Scalar, M: Model<T>, L: RobustLoss> Oracle<T> for Residuals<'_, T, M, L> {
+impl<T: Scalar> Oracle<T> for Residuals<'_, T> {
     type State = FitState<T>;
     type Frame = Weights<T>;
     type Calls = (Counts, Units);
@@ -166,7 +160,7 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss> Oracle<T> for Residuals<'_, T, M, L>
 
     #[cfg(feature = "serde")]
     fn dimensions(&self) -> [usize; 2] {
-        [self.fit.model().dim(), self.fit.model().output_dim()]
+        [self.model.dim(), self.model.output_dim()]
     }
 
     #[cfg(feature = "serde")]
@@ -180,14 +174,14 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss> Oracle<T> for Residuals<'_, T, M, L>
     }
 
     fn take_error(&self) -> Option<CallbackError> {
-        self.fit.model().take_error()
+        self.model.take_error()
     }
 
     fn first_value(&self, x: &[T], state: &mut FitState<T>) -> Result<f64> {
         self.model.evaluate(x, &mut state.residual);
         check_finite("the residuals at x0", &state.residual)?;
         state.initial_size = space::of_residuals(|| kernels::norm(&state.residual));
-        let value = state.sum.value(self.fit.loss(), &state.residual);
+        let value = state.sum.value(self.fit.loss, &state.residual);
         if value.is_finite() {
             Ok(value)
         } else {
@@ -196,11 +190,11 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss> Oracle<T> for Residuals<'_, T, M, L>
     }
 
     fn frame(&self, state: &FitState<T>, weights: &mut Weights<T>) {
-        weights.update(self.fit.loss(), &state.residual, state.least_curvature);
+        weights.update(self.fit.loss, &state.residual, state.least_curvature);
     }
 
     fn local<'a>(&'a self, weights: &'a Weights<T>, x: &'a [T]) -> impl LocalProblem<T, Self> + 'a {
-        let jacobian = Weighted { jacobian: self.model.linearize(x, self.fit.bound_slices()), weights };
+        let jacobian = Weighted { jacobian: self.model.linearize(x, self.fit.bounds.map(Bounds::slices)), weights };
         FitLocal { residuals: self, jacobian, weights, x }
     }
 
@@ -221,14 +215,14 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss> Oracle<T> for Residuals<'_, T, M, L>
 }
 
 /// The weighted linear problem at x.
-pub(super) struct FitLocal<'a, T, M, L, J> {
-    residuals: &'a Residuals<'a, T, M, L>,
-    jacobian: J,
+pub(super) struct FitLocal<'a, T> {
+    residuals: &'a Residuals<'a, T>,
+    jacobian: Weighted<'a, T, CountedMap<'a, T>>,
     weights: &'a Weights<T>,
     x: &'a [T],
 }
 
-impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitLocal<'_, T, M, L, J> {
+impl<T: Scalar> FitLocal<'_, T> {
     /// r, weighted.
     fn residual(&self) -> &[T] {
         self.weights.weighted()

@@ -8,8 +8,6 @@
 use super::{FitLocal, FitState};
 use crate::base::{Scalar, kernels, space};
 use crate::control::{Confirmation, Limits, Oracle, Termination, Track, rounding};
-use crate::curvature::RobustLoss;
-use crate::operator::{LinearMap, Model};
 use crate::step::GaussNewtonSteps;
 
 /// Null directions that are looked along.
@@ -20,7 +18,7 @@ const LENGTHS: usize = 6;
 /// … each by this factor.
 const SHORTER: f64 = 0.1;
 
-impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitLocal<'_, T, M, L, J> {
+impl<T: Scalar> FitLocal<'_, T> {
     pub(super) fn look_along_null_directions(
         &self,
         fit: &mut FitState<T>,
@@ -49,14 +47,14 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitLocal<'_, T, M, 
                         return Confirmation::Minimum;
                     }
                     kernels::add_scaled(self.x, sign * h, &track.new_gradient, &mut track.other_x);
-                    if let Some(bounds) = problem.fit.bounds() {
+                    if let Some(bounds) = problem.fit.bounds {
                         bounds.project(&mut track.other_x);
                     }
                     problem.model.evaluate(&track.other_x, &mut fit.other_residual);
                     if !space::of_residuals(|| kernels::all_finite(&fit.other_residual)) {
                         continue;
                     }
-                    let gained = fit.sum.decrease(problem.fit.loss(), &fit.residual, &fit.other_residual);
+                    let gained = fit.sum.decrease(problem.fit.loss, &fit.residual, &fit.other_residual);
                     let noise = rounding(T::epsilon_f64(), track.value, track.value - gained)
                         + T::epsilon_f64() * (2.0 * track.value).sqrt() * (fit.terms + h);
                     level &= gained.abs() <= noise;

@@ -22,8 +22,7 @@
 use super::{FitLocal, FitState, Scaling};
 use crate::base::{Scalar, kernels, space};
 use crate::control::{Limits, Track};
-use crate::curvature::RobustLoss;
-use crate::operator::{LinearMap, Model};
+use crate::operator::LinearMap;
 use crate::step::GaussNewtonSteps;
 
 /// Products with Jᵀ from which the norms of its columns are estimated.
@@ -35,7 +34,7 @@ const CONFIRMATION: usize = 3;
 /// The share of the value below which a further decrease is of no interest: the square of a cosine of 1e-10.
 pub(super) const POLISHED: f64 = 1e-20;
 
-impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitLocal<'_, T, M, L, J> {
+impl<T: Scalar> FitLocal<'_, T> {
     /// The scaling, the components that bounds hold, the gradient's norm and cosine, from the new Jacobian.
     pub(super) fn rescale(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) {
         let problem = self.residuals;
@@ -55,7 +54,7 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitLocal<'_, T, M, 
                 Scaling::Columns if fit.columns[j] > 0.0 => 1.0 / fit.columns[j],
                 _ => 1.0,
             };
-            let held = problem.fit.bounds().is_some_and(|bounds| bounds.holds(j, self.x[j], track.gradient[j]));
+            let held = problem.fit.bounds.is_some_and(|bounds| bounds.holds(j, self.x[j], track.gradient[j]));
             fit.scaling[j] = if held { T::zero() } else { T::from_f64(scale) };
             if held {
                 continue;

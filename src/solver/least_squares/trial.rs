@@ -15,8 +15,7 @@ use crate::control::{
     Confirmation, Entry, Globalisation, Judgement, Limits, LocalProblem, Outcome, Pending, Promise, Scales, Stopping,
     Termination, Track, Trial, judge_decrease, rounding,
 };
-use crate::curvature::RobustLoss;
-use crate::operator::{LinearMap, Model};
+use crate::operator::LinearMap;
 use crate::step::{Accuracy, GaussNewtonSteps, InnerStop, Solution, System};
 
 /// The largest share of the decrease to be had that an inexact step may forgo, where a preconditioner tells how much that is.
@@ -28,13 +27,7 @@ const LARGEST_ACCELERATION: f64 = 0.75;
 /// Steps that promise less than this share of the value are not accelerated.
 const ACCELERATED: f64 = 1e-6;
 
-impl<'f, T, M, L, J> LocalProblem<T, Residuals<'f, T, M, L>> for FitLocal<'_, T, M, L, J>
-where
-    T: Scalar,
-    M: Model<T>,
-    L: RobustLoss,
-    J: LinearMap<T>,
-{
+impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
     fn entry_cost(&self, fit: &FitState<T>) -> usize {
         fit.source.entry_cost(&self.jacobian)
     }
@@ -50,7 +43,7 @@ where
     }
 
     fn value(&self, fit: &mut FitState<T>, _: &Trial) -> f64 {
-        fit.sum.value(self.residuals.fit.loss(), &fit.residual)
+        fit.sum.value(self.residuals.fit.loss, &fit.residual)
     }
 
     fn learn(
@@ -102,7 +95,7 @@ where
         limits: &Limits<'_>,
         grow: bool,
     ) -> Outcome<(Solution, InnerStop)> {
-        let bounds = self.residuals.fit.bounds();
+        let bounds = self.residuals.fit.bounds;
         // For the next point, and the image of a projected step.
         let reserve = fit.source.entry_cost(&self.jacobian) + usize::from(bounds.is_some());
         let more = |further: usize| self.allows(limits, reserve + further);
@@ -177,7 +170,7 @@ where
         let promising = predicted > 0.0;
         if !promising {
             // A projected step that the model does not trust; a shorter one it will.
-            return if trial.norm() > 0.0 && problem.fit.bounds().is_some() {
+            return if trial.norm() > 0.0 && problem.fit.bounds.is_some() {
                 trial.ratio = 0.0;
                 Ok((trial, Judgement::Ratio(0.0)))
             } else {
@@ -200,8 +193,8 @@ where
         if inside {
             problem.model.evaluate(&track.other_x, &mut fit.other_residual);
             // A bounded loss takes NaN for an outlier.
-            if problem.fit.loss().is_identity() || space::of_residuals(|| kernels::all_finite(&fit.other_residual)) {
-                actual = fit.sum.decrease(problem.fit.loss(), &fit.residual, &fit.other_residual);
+            if problem.fit.loss.is_identity() || space::of_residuals(|| kernels::all_finite(&fit.other_residual)) {
+                actual = fit.sum.decrease(problem.fit.loss, &fit.residual, &fit.other_residual);
             }
         }
         trial.after = track.value - actual;
@@ -228,7 +221,7 @@ where
     }
 }
 
-impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitLocal<'_, T, M, L, J> {
+impl<T: Scalar> FitLocal<'_, T> {
     /// Adds the second-order correction of Transtrum & Sethna to the step. The ratio with which to reject it, where the
     /// correction is not small beside it, or where the residuals on the way are not finite.
     fn accelerate(&self, fit: &mut FitState<T>, track: &mut Track<T>, trial: &Trial) -> std::result::Result<(), f64> {
@@ -251,7 +244,7 @@ impl<T: Scalar, M: Model<T>, L: RobustLoss, J: LinearMap<T>> FitLocal<'_, T, M, 
             small = size.is_none_or(|size| 2.0 * size <= LARGEST_ACCELERATION * trial.norm());
         }
         kernels::add_scaled(self.x, 1.0, &track.step, &mut track.other_x);
-        if problem.fit.bounds().is_some_and(|bounds| bounds.project(&mut track.other_x)) {
+        if problem.fit.bounds.is_some_and(|bounds| bounds.project(&mut track.other_x)) {
             kernels::add_scaled(&track.other_x, -1.0, self.x, &mut track.step);
         }
         if small { Ok(()) } else { Err(0.0) }

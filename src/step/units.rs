@@ -6,6 +6,9 @@
 
 use super::spectral::{Solution, Subproblem};
 
+/// λ̃ beside which a matrix of size 1 is nothing.
+const OVERWHELMING: f64 = 1e100;
+
 /// The largest power of two that is not above a positive, finite number.
 pub fn binade(value: f64) -> f64 {
     let power = f64::from_bits(value.to_bits() & 0x7ff0_0000_0000_0000);
@@ -21,6 +24,8 @@ pub struct Units {
     slope: f64,
     /// 1/s.
     pub linear: f64,
+    /// ‖b̃‖.
+    size: f64,
 }
 
 impl Units {
@@ -28,8 +33,10 @@ impl Units {
     pub fn new(curvature: f64, slope: f64) -> Self {
         let curvature = if curvature > 0.0 { curvature } else { 1.0 };
         // One binade more, so that the inverse of the smallest is finite.
+        let length = slope;
         let slope = if slope > 0.0 && slope.is_finite() { 2.0 * binade(slope.min(f64::MAX / 8.0)) } else { 1.0 };
-        Units { curvature, slope, linear: slope.recip() }
+        let size = length / slope;
+        Units { curvature, slope, linear: slope.recip(), size }
     }
 
     /// y from ỹ.
@@ -43,10 +50,15 @@ impl Units {
         match subproblem {
             Subproblem::Damped(damping) => Subproblem::Damped(damping / self.curvature),
             Subproblem::Radius(radius) => Subproblem::Radius(inside(length(radius))),
-            // Next to no weight is none.
             Subproblem::Cubic(weight) => {
-                let weight = (weight / self.curvature * self.slope / self.curvature).min(f64::MAX);
-                Subproblem::Cubic(if weight < f64::MIN_POSITIVE { 0.0 } else { weight })
+                // λ̃ = √(σ̃‖b̃‖) where there is no matrix. Next to no weight is none.
+                let alone = weight.sqrt() * self.slope.sqrt() / self.curvature * self.size.sqrt();
+                let weight = weight / self.curvature * self.slope / self.curvature;
+                if alone > OVERWHELMING {
+                    Subproblem::Damped(alone.min(f64::MAX))
+                } else {
+                    Subproblem::Cubic(if weight < f64::MIN_POSITIVE { 0.0 } else { weight })
+                }
             }
             Subproblem::MetricBall(size) => Subproblem::MetricBall(inside(size / self.slope * self.curvature.sqrt())),
             Subproblem::SaddleFree(longest) => Subproblem::SaddleFree(length(longest).max(f64::MIN_POSITIVE)),

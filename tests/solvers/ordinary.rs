@@ -58,6 +58,18 @@ fn cones_are_minimised_from_far_and_restarts_end_at_once() {
     }
 }
 
+/// Σ log cosh x, with curvatures of 1e-260 and 1e-174 at the start: what bounds the step is all that there is.
+#[test]
+fn starts_without_curvature_are_left() {
+    let f = separable(2, |x| {
+        let e = (-2.0 * x.abs()).exp();
+        [x.abs() + e.ln_1p() - 2.0_f64.ln(), x.tanh(), 4.0 * e / (1.0 + e).powi(2)]
+    });
+    for (solver, report) in second_order(&f, &[300.0, -200.0]) {
+        assert!(report.termination.converged() && report.value < 1e-12, "{solver}: {report}");
+    }
+}
+
 #[test]
 fn maxima_and_saddles_are_left() {
     let f = separable(2, |x| [x.cos(), -x.sin(), -x.cos()]);

@@ -292,8 +292,7 @@ impl<T: Scalar> Shifted for DenseModel<T> {
         let factor = MatRef::from_column_major_slice(&self.factor, d, d);
         solve_lower_triangular_in_place(factor, MatMut::from_column_major_slice_mut(&mut self.c, d, 1), Par::Seq);
         clean_registers();
-        let squares = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>();
-        squares(&self.c) / squares(&self.y)
+        secular::squared_ratio(&self.c, &self.y)
     }
 
     fn slope(&self) -> f64 {

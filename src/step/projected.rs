@@ -191,11 +191,12 @@ impl Projected {
             let row = &mut self.matrix[i * n..i * n + k];
             for (j, a) in row.iter_mut().enumerate() {
                 *a += entry(i, j) * inverse;
+                largest = largest.max(a.abs());
             }
-            largest = largest.max(row[i].abs());
         }
         self.changed();
-        if largest > SPREAD && largest.is_finite() {
+        let far = largest > SPREAD || largest < SPREAD.recip();
+        if far && largest > 0.0 && largest.is_finite() {
             self.change_unit(self.unit * binade(largest));
         }
     }
@@ -369,8 +370,7 @@ impl Shifted for Model<'_> {
         let w = &mut self.factors.work[..self.linear.len()];
         w.copy_from_slice(self.y);
         lower_rows_solve(&self.factors.lower, self.stride, w);
-        let squares = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>();
-        squares(w) / squares(self.y)
+        secular::squared_ratio(w, self.y)
     }
 
     fn slope(&self) -> f64 {

@@ -8,7 +8,7 @@
 //! From the left of the root it converges from the left. Unlike there nothing is done where A is indefinite or singular to
 //! rounding, the hard case included: `None` says that the spectrum has to solve it.
 
-use super::spectral::{Solution, Subproblem};
+use super::spectral::{Solution, Subproblem, length};
 
 /// ‖y‖ fits its radius (or σ) to this relative accuracy; the step is then scaled to fit exactly.
 const FIT: f64 = 1e-12;
@@ -117,6 +117,17 @@ fn search(
         shift = if next > 0.0 && next < right { next } else { least(right) };
     }
     None
+}
+
+/// ‖w‖² / ‖y‖², also where one of the squares leaves the range of numbers.
+pub fn squared_ratio(w: &[f64], y: &[f64]) -> f64 {
+    let squares = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>();
+    let ratio = squares(w) / squares(y);
+    if ratio.is_finite() && ratio > 0.0 {
+        return ratio;
+    }
+    let ratio = length(w.iter().copied()) / length(y.iter().copied());
+    ratio * ratio
 }
 
 /// Where (A + λI)y = −b holds, yᵀAy costs no product.

@@ -192,12 +192,13 @@ fn a_far_valley_is_no_minimum() {
     }
 }
 
-/// exp(x) − x from 360, where ‖g‖² is beyond the numbers of f64.
+/// exp(x) − x from 360, where ‖g‖² is beyond the numbers of f64, and on the way curvature falls by as many of its digits.
 #[test]
 fn a_gradient_whose_square_overflows_is_followed() {
     let f = separable(1, |x| [x.exp() - x, x.exp() - 1.0, x.exp()]);
-    let report = Lbfgs::default().minimize(&f, &[360.0]).unwrap();
-    assert!(report.termination.converged() && (report.value - 1.0).abs() < 1e-9, "{report}");
+    for (solver, report) in all(&f, &[360.0]) {
+        assert!(report.termination.converged() && (report.value - 1.0).abs() < 1e-9, "{solver}: {report}");
+    }
 }
 
 /// A restart of L-BFGS costs products only where it is one, and no more than two for each unknown and a few.

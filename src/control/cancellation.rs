@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A flag that ends runs from outside: another thread, a signal handler. Runs look at it between any two calls of their
-/// callbacks, products included, and end with [`Termination::Cancelled`](crate::Termination::Cancelled) and the best point so far.
+/// callbacks, products included (those that form a matrix count as one), and end with
+/// [`Termination::Cancelled`](crate::Termination::Cancelled) and the best point so far.
 ///
 /// Clones are the same flag. In [`Stopping`](crate::Stopping) it is not saved.
 ///

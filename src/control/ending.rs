@@ -41,38 +41,50 @@ impl Globalisation for Whole {
     fn taken(&mut self, _: &Trial) {}
 }
 
+/// Whether a step is not the model's minimum.
+fn held_back(solution: &Solution) -> bool {
+    let held = solution.shift * solution.norm * solution.norm > HELD_BACK * -solution.slope;
+    held || solution.on_boundary && solution.shift == 0.0
+}
+
 impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_, '_, T, O, P, G> {
     /// Whether the model's minimum is where the run is, with the globalisation's solution as it is in the end.
-    pub(super) fn settled(&mut self, solution: &mut Solution, inner: &mut InnerStop) -> bool {
+    ///
+    /// # Errors
+    /// If the run may not go on, so that there is no such solution.
+    pub(super) fn settled(&mut self, solution: &mut Solution, inner: &mut InnerStop) -> Outcome<bool> {
         // Least squares has a test of its own, until it is stuck.
         if !self.local.promises() || O::residual(self.state).is_some() {
-            return false;
+            return Ok(false);
         }
-        if self.track.steps() <= RESTART
-            && self.track.rejected == 0
-            && !self.gradient_small()
-            && self.seems_near(solution)
-        {
-            if self.settles_accurately(Ending::Restart) {
-                return true;
+        let first = self.track.steps() <= RESTART && self.track.rejected == 0;
+        let (held, small) = (held_back(solution), self.gradient_small());
+        let seems = (small || !held) && self.seems_settled(solution, *inner, false, Ending::Arrival);
+        let ending = match small {
+            false if first && self.seems_near(solution) => Some(Ending::Restart),
+            // Where what holds the step back outweighs stale curvature, the minimum is not seen.
+            true if seems && held && *inner == InnerStop::Remembered => Some(Ending::Arrival),
+            _ => None,
+        };
+        if let Some(ending) = ending {
+            if self.settles_accurately(ending) {
+                return Ok(true);
             }
             // As if nothing had been asked.
             self.local.look_away(self.state, *inner == InnerStop::Remembered);
-            let again = self.local.propose(self.state, self.track, self.globalisation, self.limits, true);
-            if let Ok(again) = again {
-                (*solution, *inner) = again;
-            }
-            return false;
+            (*solution, *inner) = self.local.propose(self.state, self.track, self.globalisation, self.limits, true)?;
+            return Ok(false);
         }
-        let seems = self.seems_settled(solution, *inner, false, Ending::Arrival);
+        let seems = seems && !held;
         if !seems || *inner != InnerStop::Remembered || self.local.remembers_all(self.state) {
-            return seems;
+            return Ok(seems);
         }
         self.local.look_closer(self.state, Some(Look::Rough));
-        let proposed = self.local.propose(self.state, self.track, self.globalisation, self.limits, true);
-        let Ok(products) = proposed else { return false };
-        (*solution, *inner) = products;
-        self.seems_settled(solution, *inner, false, Ending::Arrival)
+        match self.local.propose(self.state, self.track, self.globalisation, self.limits, true) {
+            Ok(products) => (*solution, *inner) = products,
+            Err(_) => return self.limit().map_or(Ok(false), Err),
+        }
+        Ok(self.seems_settled(solution, *inner, false, Ending::Arrival) && !held_back(solution))
     }
 
     /// The end of a run that finds no step, or none that is worth it; `Ok` if it goes on to `other_x` all the same.
@@ -143,11 +155,6 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         let gradient_small = O::residual(self.state).is_none() && self.gradient_small();
         if inner == InnerStop::NotFinite {
             return gradient_small && ending == Ending::Arrival; // there is nothing else to go by
-        }
-        // A step that is held back is not the model's minimum.
-        let held_back = solution.shift * solution.norm * solution.norm > HELD_BACK * -solution.slope;
-        if held_back || solution.on_boundary && solution.shift == 0.0 {
-            return false;
         }
         let Some(promise) = self.local.promise(self.state, self.x, solution, inner) else { return false };
         let position = kernels::norm(self.x);

@@ -91,8 +91,10 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         if let Some(interruption) = interruption {
             return Err(interruption);
         }
-        if grow && self.settled(&mut solution, &mut inner) {
-            return Err(Termination::GradientTolerance);
+        match if grow { self.settled(&mut solution, &mut inner) } else { Ok(false) } {
+            Ok(false) => {}
+            Ok(true) => return Err(Termination::GradientTolerance),
+            Err(termination) => return Err(self.limit().unwrap_or(termination)),
         }
         let judged = self.local.judge(self.state, self.track, self.globalisation, self.limits, solution);
         judged.map(|(trial, verdict)| (trial, verdict, inner))

@@ -297,6 +297,7 @@ impl<T: Scalar, G: Globalisation> State<T, G> {
             limits.allow_products(made(), 1)
         };
         family.clear();
+        family.allow(limits.stopping().max_products.saturating_sub(made().products));
         let fits = limits.allow_products(made(), expansion.forming_cost());
         let entered = if fits && family.prefers_dense(*inner, expansion) {
             family.form(expansion, gradient)

@@ -1,18 +1,19 @@
 //! A closer look at a point with products there: what its model promises, and whether it is a saddle with a way down.
 //!
-//! Where the gradient is no more than rounding no gradient method moves. Unless negative curvature is at hand, a short
-//! Lanczos run from a random vector (fixed seed) looks for it; if the lowest Ritz vector has some, f is probed along it in
-//! both senses, over a range of lengths since such a gradient gives no scale.
+//! Where the gradient is no more than rounding no gradient method moves; nor does one ever leave a space that holds x − x₀
+//! and the gradient and that M maps into itself, as on an axis of symmetry. Unless negative curvature is at hand, a short
+//! Lanczos run from a random vector (fixed seed), orthogonal to what is known, looks for it; if the lowest Ritz vector has
+//! some, f is probed along it in both senses, over a range of lengths since such a gradient gives no scale.
 
 use crate::base::random::SplitMix64;
 use crate::base::{Scalar, kernels, space};
 use crate::control::{Limits, Promise, rounding};
 use crate::operator::{Counted, Expansion, Objective, SymmetricOperator};
-use crate::step::{Accuracy, InnerStop, Resources, Solution, StepFamily, Subproblem};
+use crate::step::{InnerStop, Solution, StepFamily};
 
 /// The shortest length that is tried, as a share of ‖x‖ and of f's own length.
 const SHORTEST: f64 = 1e-6;
-/// Most products that are spent on a way down from where the gradient is exactly zero …
+/// Most products that are spent on a way down from where the gradient cannot tell of one …
 const PRODUCTS: usize = 10;
 /// … and where it is rounding: there most points are minima, and two products tell a saddle of two unknowns.
 const FEW_PRODUCTS: usize = 2;
@@ -75,7 +76,8 @@ pub(super) struct Stationary<'a, T> {
 }
 
 /// A lower point, if x turns out to be a saddle or a maximum: written to `lower`, with its value. It is looked for where
-/// `family` knows a way down at x, and where the gradient is no more than rounding.
+/// `family` knows a way down at x, and where the gradient cannot tell of one: where it is no more than the rounding of x,
+/// or leads to no more than the space that is known.
 pub(super) fn way_down<T: Scalar>(
     objective: &Counted<impl Objective<T>>,
     expansion: &impl Expansion<T>,
@@ -84,53 +86,46 @@ pub(super) fn way_down<T: Scalar>(
     family: &mut StepFamily<T>,
     lower: &mut [T],
 ) -> Option<f64> {
-    let Curvatures { lowest, largest, noise } = Curvatures::of(family, expansion);
-    let zero = point.gradient_norm == 0.0;
-    let reach = point.farthest.max(kernels::norm(point.x));
-    let vanishes = zero || point.gradient_norm <= 4.0 * T::epsilon_f64() * largest.max(-lowest) * reach;
-    if lowest >= -noise && (point.whole || family.is_whole() || !vanishes) {
+    let Curvatures { lowest, largest, .. } = Curvatures::of(family, expansion);
+    if !negative::<T>(lowest, largest) {
+        let reach = point.farthest.max(kernels::norm(point.x));
+        let blind = point.gradient_norm == 0.0 || family.is_invariant();
+        let vanishes = point.gradient_norm <= 4.0 * T::epsilon_f64() * largest.max(-lowest) * reach;
+        if point.whole || family.is_whole() || !(blind || vanishes) {
+            return None;
+        }
+        explore(objective, expansion, limits, family, if blind { PRODUCTS } else { FEW_PRODUCTS });
+    }
+    let Curvatures { lowest, largest, .. } = Curvatures::of(family, expansion);
+    if !negative::<T>(lowest, largest) {
         return None;
     }
-    let products = if zero { PRODUCTS } else { FEW_PRODUCTS };
-    let direction = lowest_direction(objective, expansion, limits, family, products)?;
-    probe(objective, point, limits, direction, lower)
+    let mut direction = vec![T::zero(); expansion.dim()];
+    let curvature = family.lowest_direction(&mut direction)?;
+    probe(objective, point, limits, (direction, curvature), lower)
 }
 
-/// A direction of negative curvature, and that curvature.
-fn lowest_direction<T: Scalar>(
+/// Whether the lowest curvature is negative beyond doubt.
+fn negative<T: Scalar>(lowest: f64, largest: f64) -> bool {
+    lowest < -T::epsilon_f64().sqrt() * largest.max(-lowest)
+}
+
+/// Enlarges the space from a random direction, until there is negative curvature in it.
+fn explore<T: Scalar>(
     objective: &Counted<impl Objective<T>>,
     expansion: &impl Expansion<T>,
     limits: &Limits<'_>,
     family: &mut StepFamily<T>,
     products: usize,
-) -> Option<(Vec<T>, f64)> {
-    let mut random = SplitMix64::new(0);
+) {
     let mut direction = vec![T::zero(); expansion.dim()];
-    space::normals(&mut random, 1.0, &mut direction);
-    let (before, made) = (objective.counts().products, || objective.counts().products);
+    space::normals(&mut SplitMix64::new(0), 1.0, &mut direction);
+    let before = objective.counts().products;
     let more = || {
         limits.note(Objective::<T>::take_error(objective));
-        limits.allow_products(objective.counts(), 1) && made() - before < products
+        limits.allow_products(objective.counts(), 1) && objective.counts().products - before < products
     };
-    let known = !family.is_empty() && family.lowest_ritz_value() < 0.0;
-    if !known {
-        family.clear();
-        family.allow(products.min(limits.stopping().max_products.saturating_sub(before)));
-        if !more() || !family.start(expansion, &direction, |_| false, &more) {
-            return None;
-        }
-        // With the random vector in the gradient's place the space is that of Lanczos' method.
-        let _ = family.refine(
-            expansion,
-            &direction,
-            Subproblem::Radius(1.0),
-            Accuracy { residual: 0.0, energy: 0.0, enough: 0.0, truncated: false },
-            Resources { remembered: None, more: &more },
-        );
-    }
-    let largest = family.ritz_values().iter().fold(0.0, |l: f64, t| l.max(t.abs()));
-    let curvature = family.lowest_direction(&mut direction)?;
-    (curvature < -T::epsilon_f64().sqrt() * largest).then_some((direction, curvature))
+    family.explore(expansion, &direction, |lowest, largest| !negative::<T>(lowest, largest) && more());
 }
 
 /// Looks for a point below x along a direction of negative curvature, in both senses.

@@ -103,6 +103,10 @@ impl<T: Scalar> StepSource<T> {
             }
             self.trust_memory = false;
         }
+        self.family.allow(self.family.products_made().saturating_add(here.products_left));
+        if self.family.is_empty() && !self.failed_here && !(here.more)() {
+            return Err(Termination::MaxProducts);
+        }
         let fits = here.expansion.forming_cost() <= here.products_left;
         if self.family.is_empty() && self.inner == InnerSolver::Dense && !fits {
             return Err(Termination::MaxProducts);
@@ -115,7 +119,6 @@ impl<T: Scalar> StepSource<T> {
             let curvature = self.family.first_curvature().abs();
             self.scale(here, globalisation, curvature);
         }
-        self.family.allow(self.family.products_made().saturating_add(here.products_left));
         let accuracy = if self.look == Some(Look::Accurate) {
             Accuracy { residual: T::epsilon_f64().sqrt(), energy: 0.0, enough: 0.0, truncated: false }
         } else if self.look == Some(Look::Rough) {

@@ -13,13 +13,17 @@ fn separable(d: usize, term: impl Fn(f64) -> [f64; 3] + Copy) -> impl Objective<
     )
 }
 
-fn all(f: &impl Objective<f64>, x0: &[f64]) -> [(&'static str, Report<f64>); 4] {
+fn second_order(f: &impl Objective<f64>, x0: &[f64]) -> [(&'static str, Report<f64>); 3] {
     [
         ("trust region", TrustRegion::default().minimize(f, x0).unwrap()),
         ("Newton-CG", NewtonCg::default().minimize(f, x0).unwrap()),
         ("cubic", CubicRegularization::default().minimize(f, x0).unwrap()),
-        ("L-BFGS", Lbfgs::default().minimize(f, x0).unwrap()),
     ]
+}
+
+fn all(f: &impl Objective<f64>, x0: &[f64]) -> [(&'static str, Report<f64>); 4] {
+    let [radius, line, cubic] = second_order(f, x0);
+    [radius, line, cubic, ("L-BFGS", Lbfgs::default().minimize(f, x0).unwrap())]
 }
 
 /// Converged at a value that is right, and at once when started there.
@@ -71,7 +75,7 @@ fn maxima_and_saddles_are_left() {
 /// A gradient within rounding gives no scale, and the radius that it suggests is of no use where the way down has led.
 #[test]
 fn scales_are_those_beyond_a_maximum() {
-    for unit in [1e-9, 1.0] {
+    for unit in [1e-90, 1e-9, 1.0, 1e9, 1e90] {
         let f = objective(
             2,
             move |x: &[f64]| (x[0] / unit).cos() + 2.0 * (x[1] / unit).cos(),
@@ -86,6 +90,71 @@ fn scales_are_those_beyond_a_maximum() {
         for (solver, report) in all(&f, &[2.0 * std::f64::consts::PI * unit, 0.0]) {
             assert!(report.termination.converged() && (report.value + 3.0).abs() < 1e-12, "{solver}, {unit}: {report}");
         }
+    }
+}
+
+/// No gradient ever leaves an axis of symmetry, and the way down from the saddle on it is in no Krylov space of one.
+#[test]
+fn axes_of_symmetry_are_left() {
+    let waves = |unit: f64| {
+        objective(
+            2,
+            move |x: &[f64]| (x[0] / unit).cos() + 2.0 * (x[1] / unit).cos(),
+            move |x: &[f64], g: &mut [f64]| {
+                (g[0], g[1]) = (-(x[0] / unit).sin() / unit, -2.0 * (x[1] / unit).sin() / unit);
+            },
+            move |x: &[f64], v: &[f64], hv: &mut [f64]| {
+                let curvature = [0, 1].map(|i| -(x[i] / unit).cos() / unit / unit);
+                (hv[0], hv[1]) = (curvature[0] * v[0], 2.0 * curvature[1] * v[1]);
+            },
+        )
+    };
+    for unit in [1e-90, 1e-9, 1.0, 1e9, 1e90] {
+        for x0 in [[unit, 0.0], [3.0 * unit, 0.0], [0.0, 2.0 * unit]] {
+            for (solver, report) in second_order(&waves(unit), &x0) {
+                let right = report.termination.converged() && (report.value + 3.0).abs() < 1e-12;
+                assert!(right, "{solver} from {x0:?}: {report}");
+            }
+        }
+    }
+    // (Σx)² + Σ (x⁴/4 − x²/2 − 0.3x): among equal unknowns the minimum is at x = 0.0567…, a saddle.
+    let wells = objective(
+        6,
+        |x: &[f64]| {
+            let sum: f64 = x.iter().sum();
+            sum * sum + x.iter().map(|x| 0.25 * x.powi(4) - 0.5 * x * x - 0.3 * x).sum::<f64>()
+        },
+        |x: &[f64], g: &mut [f64]| {
+            let sum: f64 = x.iter().sum();
+            g.iter_mut().zip(x).for_each(|(g, x)| *g = 2.0 * sum + x.powi(3) - x - 0.3);
+        },
+        |x: &[f64], v: &[f64], hv: &mut [f64]| {
+            let sum: f64 = v.iter().sum();
+            (0..6).for_each(|i| hv[i] = 2.0 * sum + (3.0 * x[i] * x[i] - 1.0) * v[i]);
+        },
+    );
+    for (solver, report) in second_order(&wells, &[1.0; 6]) {
+        assert!(report.termination.converged() && report.value < -1.0, "{solver}: {report}");
+    }
+}
+
+/// Where all curvatures are the same one product more says that there is no other.
+#[test]
+fn a_minimum_on_an_axis_costs_one_product_more() {
+    let f = separable(5, |x| [1.0 + 0.5 * (x - 2.0).powi(2), x - 2.0, 1.0]);
+    for (solver, report) in second_order(&f, &[0.0; 5]) {
+        assert!(report.termination.converged() && report.counts.products <= 3, "{solver}: {report}");
+    }
+}
+
+/// Σ x⁴: where curvature vanishes with x, and what is remembered of it is out of date, the cubic weight is all there is in a
+/// model. It is not to hide that f has come to its end.
+#[test]
+fn a_cubic_weight_does_not_hide_the_end() {
+    let f = separable(3, |x| [x.powi(4), 4.0 * x.powi(3), 12.0 * x * x]);
+    for (solver, report) in second_order(&f, &[1.0, 4.0 / 3.0, 5.0 / 3.0]) {
+        let ended = report.iterations() < 100 && report.value > 1e-60;
+        assert!(report.termination.converged() && ended, "{solver}: {report}");
     }
 }
 

@@ -20,7 +20,9 @@ const CURVATURE: f64 = 0.9;
 
 /// Minimises by L-BFGS: M⁻¹ is built from the last pairs of steps and gradient differences.
 ///
-/// One value and one gradient per trial, and no product. A preconditioner of the objective is not used.
+/// One value and one gradient per trial. Products are made, 100 at most, only where the run seems to have started at a
+/// minimum or stalls: they tell a minimum from a saddle, which is left. A saddle that an axis of symmetry leads to is accepted
+/// as it is: no gradient leaves that axis. A preconditioner of the objective is not used.
 ///
 /// ```
 /// use newton_krylov::{Lbfgs, objective_from_gradient};

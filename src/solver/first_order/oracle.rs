@@ -66,7 +66,7 @@ pub(super) trait Oracle<T> {
     #[cfg(feature = "serde")]
     fn resume(&mut self, calls: Self::Calls);
 
-    /// f(x), with its gradient.
+    /// f(x), with its gradient, which is NaN where f is not finite: it is not asked for.
     fn evaluate(&mut self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64;
 
     /// f(x) of the whole, with its gradient.
@@ -150,8 +150,12 @@ impl<T: Scalar> Oracle<T> for Exact<'_, T> {
     fn evaluate(&mut self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64 {
         let expansion = self.objective.expand(x);
         let value = expansion.value();
-        expansion.gradient(gradient);
-        preconditioned.fill(&expansion, gradient);
+        if value.is_finite() {
+            expansion.gradient(gradient);
+            preconditioned.fill(&expansion, gradient);
+        } else {
+            gradient.fill(T::nan());
+        }
         value
     }
 
@@ -193,20 +197,18 @@ impl<T: Scalar> Oracle<T> for Sampled<'_, T> {
     }
 
     fn evaluate(&mut self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64 {
-        self.counts.values += 1;
-        self.counts.gradients += 1;
         let mut batch = Exact::new(self.objective.batch(self.batches.draw()));
         let value = batch.evaluate(x, gradient, preconditioned);
+        self.counts = self.counts + batch.counts();
         self.error.set(batch.take_error());
         value
     }
 
     fn whole(&mut self, x: &[T], gradient: &mut [T]) -> f64 {
-        self.counts.values += 1;
-        self.counts.gradients += 1;
         let all: Vec<usize> = (0..self.objective.samples()).collect();
         let mut whole = Exact::new(self.objective.batch(&all));
         let value = whole.evaluate(x, gradient, &mut Preconditioned::Unwanted);
+        self.counts = self.counts + whole.counts();
         self.error.set(whole.take_error());
         value
     }

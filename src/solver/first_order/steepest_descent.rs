@@ -32,8 +32,8 @@ pub enum LineSearch {
 
 /// Minimises by steepest descent with a line search. M = I, or the objective's preconditioner.
 ///
-/// Needs no rate, and nothing else; but slow where κ is large. As in all first-order methods a stationary point is
-/// accepted as it is, also a saddle.
+/// Needs no rate, and nothing else; but slow where κ is large. A saddle is left where the run starts at it, by products as
+/// in [`Lbfgs`](crate::Lbfgs); one that it converges to is accepted as it is.
 ///
 /// ```
 /// use newton_krylov::objective_from_gradient;

@@ -115,12 +115,15 @@ impl<'r, T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Hess
     }
 
     fn limit(&self, limits: &Limits<'_>) -> Option<Termination> {
-        if self.state.best_value == f64::INFINITY {
-            return Some(Termination::NotFinite(Evaluation::Value)); // f(x₀)
-        }
         // One value is kept for the end.
         let spent = self.tally.calls.get() + Counts { values: 1, ..Counts::default() };
-        limits.reached(self.state.iterations, spent)
+        let not_finite = Termination::NotFinite(Evaluation::Value);
+        limits.reached(self.state.iterations, spent).or((!self.has_started()).then_some(not_finite))
+    }
+
+    /// Whether f(x₀) is known.
+    fn has_started(&self) -> bool {
+        self.state.best_value < f64::INFINITY
     }
 
     /// f(x) on the whole set is known: x may be the best point.
@@ -224,7 +227,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Run<T> f
         &mut self,
         observer: &mut dyn FnMut(&Progress<'_, T>) -> ControlFlow<()>,
     ) -> Result<Option<Termination>> {
-        if space::agree([observer(&self.progress()).is_break()]) == [true] {
+        if self.has_started() && space::agree([observer(&self.progress()).is_break()]) == [true] {
             return Ok(Some(Termination::Observer));
         }
         let limits = self.limits();
@@ -271,7 +274,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Run<T> f
         let (x, value) = match state.value {
             // What has converged is x, also where another point had a lower value.
             Some(value) if termination.converged() => (state.x, value),
-            _ => (state.best, if state.best_value.is_finite() { state.best_value } else { state.initial_value }),
+            _ => (state.best, if state.best_value < f64::INFINITY { state.best_value } else { state.initial_value }),
         };
         Report {
             x,
@@ -292,16 +295,18 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Run<T> f
     }
 }
 
-/// f on the whole set, by parts: Σ |B| f_B / N, the regulariser being the same in each.
+/// f on the whole set, by parts: Σ |B| f_B / N, the regulariser being the same in each. NaN where a callback fails.
 pub(super) fn whole_value<T>(objective: &impl SampledObjective<T>, tally: &Tally, limits: &Limits<'_>, x: &[T]) -> f64 {
     let samples = objective.samples();
     let all: Vec<usize> = (0..samples).collect();
     tally.value(samples);
-    let value = |part: &[usize]| {
+    let mut sum = 0.0;
+    for part in all.chunks(PART) {
         let batch = objective.batch(part);
-        let value = batch.value(x) * part.len() as f64;
-        limits.note(batch.take_error());
-        value
-    };
-    all.chunks(PART).map(value).sum::<f64>() / samples as f64
+        sum += batch.value(x) * part.len() as f64;
+        if limits.fails(batch.take_error()) {
+            return f64::NAN;
+        }
+    }
+    sum / samples as f64
 }

@@ -65,6 +65,8 @@ pub struct StepFamily<T> {
     made: usize,
     /// Products that may be made at this point.
     allowed: usize,
+    /// Whether the space has all that g leads to: M maps it into itself, to rounding.
+    invariant: bool,
 }
 
 impl<T: Scalar> StepFamily<T> {
@@ -87,7 +89,13 @@ impl<T: Scalar> StepFamily<T> {
             expected: 8.0,
             made: 0,
             allowed: usize::MAX,
+            invariant: false,
         }
+    }
+
+    /// Whether M maps the space into itself, as far as can be told: of what is orthogonal to it, g says nothing.
+    pub fn is_invariant(&self) -> bool {
+        self.invariant
     }
 
     /// Whether the space is all there is.
@@ -104,7 +112,7 @@ impl<T: Scalar> StepFamily<T> {
         }
         self.krylov.clear();
         self.trend.clear();
-        self.on_dense = false;
+        (self.on_dense, self.invariant) = (false, false);
         self.made = 0;
         self.allowed = usize::MAX;
     }
@@ -212,6 +220,21 @@ impl<T: Scalar> StepFamily<T> {
         growth
     }
 
+    /// Enlarges the space beyond what g leads to, by `direction` and what M makes of it, while there is room and `more` says
+    /// so, which is told the lowest and the largest Ritz value. Only curvatures are to be asked for after that.
+    pub fn explore(&mut self, operator: &impl SymmetricOperator<T>, direction: &[T], more: impl Fn(f64, f64) -> bool) {
+        if self.krylov.is_full() {
+            self.clear();
+        }
+        self.krylov.direction().copy_from_slice(direction);
+        let (mut lowest, mut largest) = (0.0, 0.0);
+        while !self.krylov.is_full() && more(lowest, largest) && self.grow(operator, direction) == Growth::Grown {
+            let theta = self.krylov.ritz_values();
+            (lowest, largest) = (theta[0], theta[theta.len() - 1]);
+            self.krylov.point_to_newest_product(0.0);
+        }
+    }
+
     /// Answers `subproblem`, enlarging the space until the solution is accurate. Expects [`start`](Self::start) or
     /// [`form`](Self::form) to have succeeded.
     pub fn refine(
@@ -280,6 +303,7 @@ impl<T: Scalar> StepFamily<T> {
                 ROUNDINGS * T::epsilon_f64() * (size + (self.krylov.size + solution.shift) * solution.norm / alpha);
             let rounding = rounding.min(MOST_ROUNDING * size);
             if residual <= rounding {
+                self.invariant = true;
                 return Ok((solution, InnerStop::Exhausted));
             }
             let excess = if preconditioned && accuracy.energy > 0.0 {
@@ -330,7 +354,10 @@ impl<T: Scalar> StepFamily<T> {
                     match self.grow(operator, gradient) {
                         Growth::Grown => {}
                         Growth::NotFinite => return Ok((solution, InnerStop::NotFinite)),
-                        Growth::Dependent => return Ok((solution, InnerStop::Exhausted)),
+                        Growth::Dependent => {
+                            self.invariant = true;
+                            return Ok((solution, InnerStop::Exhausted));
+                        }
                     }
                 }
             }

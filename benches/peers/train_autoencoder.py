@@ -45,11 +45,11 @@ OURS = ["hessian-free", "natural-gradient", "gauss-newton", "martens", "adam", "
 TORCH = ["torch-adam-3e-4", "torch-adam-1e-3", "torch-adam-3e-3", "torch-nesterov-3e-3", "torch-lbfgs"]
 # Rates, sizes of batches, and renewal intervals (for muon: hidden matrices or all); the first of each is the default.
 SEARCHED = {
-    "soap": ([1e-2, 3e-3, 3e-2], [1000, 250], [10, 2]),
-    "shampoo": ([1e-3, 3e-4, 3e-3], [1000, 250], [10, 2]),
-    "muon": ([2e-2, 5e-3, 5e-2], [250, 1000], [0, 1]),
-    "kron": ([1e-3, 3e-4, 3e-3], [250, 1000], [10, 2]),
-    "schedulefree": ([3e-3, 1e-3, 1e-2], [128, 500], [1]),
+    "soap": ([1e-2, 3e-3, 3e-2], [250, 1000], [2, 10]),
+    "shampoo": ([3e-4, 1e-4, 1e-3], [250, 1000], [2, 10]),
+    "muon": ([5e-2, 2e-2, 1e-1], [250, 1000], [0, 1]),
+    "kron": ([3e-3, 1e-3, 1e-2], [250, 1000], [2, 10]),
+    "schedulefree": ([1e-2, 3e-3, 3e-2], [128, 500], [1]),
 }
 L2 = 1e-5
 

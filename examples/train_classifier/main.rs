@@ -7,6 +7,7 @@
 //! ```sh
 //! cargo run --release --bin train_classifier
 //! cargo run --release --bin train_classifier -- --method adam --pictures digits.svg
+//! cargo run --release --bin train_classifier -- --convolutions 8-16 --seconds 20
 //! cargo run --release --bin train_classifier -- train-images-idx3-ubyte.gz train-labels-idx1-ubyte.gz \
 //!     --test t10k-images-idx3-ubyte.gz t10k-labels-idx1-ubyte.gz --layers 256-64 --seconds 60 --resume run.checkpoint
 //! ```
@@ -31,7 +32,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
-use newton_krylov::models::{Activation, MultilayerPerceptron};
+use newton_krylov::models::{Activation, Convolution, MultilayerPerceptron};
 use newton_krylov::{
     Counts, Linearization, Model, SampledModel, Termination, fit_samples,
     losses::{Loss, SoftmaxCrossEntropy},
@@ -71,6 +72,10 @@ struct Arguments {
     /// Widths of the hidden layers, such as 256-64, or "none" for softmax regression
     #[arg(long, default_value = "50", value_parser = widths)]
     layers: Widths,
+    /// Channels of convolutions before these layers, such as 8-16: windows of 3 × 3 pixels, from the second on at every
+    /// other place
+    #[arg(long, default_value = "none", value_parser = widths)]
+    convolutions: Widths,
     /// c, the weight of ½‖x‖²
     #[arg(long, default_value_t = 1e-4, value_parser = weight)]
     l2: f64,
@@ -138,6 +143,8 @@ struct Mark {
     seconds: f64,
     iterations: usize,
     products: usize,
+    /// Gradients of samples, in passes over all.
+    epochs: f64,
     cross_entropy: f64,
     accuracy: f64,
     test_accuracy: f64,
@@ -197,7 +204,15 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let mut activations = vec![Activation::Relu; hidden.len()];
     activations.push(Activation::Identity);
     let say = |e: newton_krylov::Error| e.to_string();
-    let network = MultilayerPerceptron::new(&widths, &activations).map_err(say)?;
+    let convolution = |(i, &channels): (usize, &usize)| Convolution {
+        side: 3,
+        stride: 1 + i.min(1),
+        channels,
+        activation: Activation::Relu,
+    };
+    let convolutions: Vec<Convolution> = arguments.convolutions.0.iter().enumerate().map(convolution).collect();
+    let image = [train.images.height, train.images.width, 1];
+    let network = MultilayerPerceptron::convolutional(image, &convolutions, &widths[1..], &activations).map_err(say)?;
     let objective = |metric| {
         let loss = SoftmaxCrossEntropy::new(&train.labels[..], classes)?;
         fit_samples(network.on(&train.images.pixels)?, loss, metric)?.with_regularization(arguments.l2)
@@ -222,24 +237,25 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     bar.set_style(ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}").expect("a valid template"));
     let mut curve: Vec<Mark> = vec![];
     let mut next_mark = 0.0;
-    let mark = |x: &[f32], iterations: usize, counts: Counts, seconds: f64| {
+    let mark = |x: &[f32], iterations: usize, [counts, samples]: [Counts; 2], seconds: f64| {
+        let epochs = samples.gradients as f64 / images as f64;
         let Judged { cross_entropy, accuracy, .. } = judge(&network, &train, x);
         let test_accuracy = judge(&network, &test, x).accuracy;
-        Mark { seconds, iterations, products: counts.products, cross_entropy, accuracy, test_accuracy }
+        Mark { seconds, iterations, products: counts.products, epochs, cross_entropy, accuracy, test_accuracy }
     };
-    let mut see = |Seen { x, iterations, counts, value, seconds, .. }: Seen<'_>| {
+    let mut see = |Seen { x, iterations, counts, samples, value, seconds }: Seen<'_>| {
         bar.set_position(((seconds * 1e3) as u64).min(milliseconds));
         bar.set_message(format!("iteration {iterations}, loss on the batch {value:.3}"));
         if seconds >= next_mark {
-            curve.push(mark(x, iterations, counts, seconds));
+            curve.push(mark(x, iterations, [counts, samples], seconds));
             next_mark = (seconds * CURVE_RATIO).max(seconds + 0.05);
         }
     };
     let trained = training::train(method, training, objective, &x0, &mut see)?;
     bar.finish_and_clear();
-    let Trained { x, iterations, counts, seconds, .. } = &trained;
+    let Trained { x, iterations, counts, samples, seconds, .. } = &trained;
     if curve.last().is_none_or(|mark| mark.iterations < *iterations) {
-        curve.push(mark(x, *iterations, *counts, *seconds));
+        curve.push(mark(x, *iterations, [*counts, *samples], *seconds));
     }
     let (end, end_test) = (judge(&network, &train, x), judge(&network, &test, x));
     let squares: f64 = x.iter().map(|&x| (x as f64).powi(2)).sum();
@@ -257,7 +273,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     );
     let stride = curve.len().div_ceil(12).max(1);
     for mark in curve.iter().rev().step_by(stride).collect::<Vec<_>>().into_iter().rev() {
-        let Mark { seconds, iterations, products, cross_entropy, accuracy, test_accuracy } = mark;
+        let Mark { seconds, iterations, products, cross_entropy, accuracy, test_accuracy, .. } = mark;
         println!(
             "{seconds:>10.2} {iterations:>10} {products:>9} {cross_entropy:>14.4} {:>7.2} % {:>7.2} %",
             100.0 * accuracy,
@@ -298,6 +314,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
                 "seconds": mark.seconds,
                 "iterations": mark.iterations,
                 "products": mark.products,
+                "epochs": mark.epochs,
                 "cross_entropy": mark.cross_entropy,
                 "accuracy": mark.accuracy,
                 "test_accuracy": mark.test_accuracy,

@@ -1,12 +1,14 @@
 //! The Kronecker-factored preconditioner against dense matrices, and training with it.
 #![cfg(feature = "models")]
 
+use std::ops::ControlFlow;
+
 use newton_krylov::models::{Activation, Convolution, MultilayerPerceptron};
 use newton_krylov::{
     Error, HessianFree, LinearMap, Linearization, Metric, Model, Objective, Run, SampledModel, SampledObjective,
-    Stopping, SymmetricOperator, checkpoint, fit_samples,
-    hessian_free::{CurvatureBatch, GradientBatch, HessianFreeRun},
-    losses::{BernoulliCrossEntropy, SquaredError},
+    Stopping, SymmetricOperator, Termination, checkpoint, fit_samples,
+    hessian_free::{CurvatureBatch, GradientBatch, HessianFreeRun, StepMethod, SubspaceDescent},
+    losses::{BernoulliCrossEntropy, SoftmaxCrossEntropy, SquaredError},
     operators::LayerShape,
     preconditioners::{KroneckerPreconditioner, LearnedPreconditioner},
 };
@@ -226,15 +228,46 @@ type Autoencoder<'a> = newton_krylov::operators::SampledModelObjective<
 #[test]
 fn it_lowers_the_loss_further_with_the_same_products() {
     let values = train(|solver, objective, x0| {
-        let with = solver
-            .minimize_with(objective, KroneckerPreconditioner::new(), x0, |_| std::ops::ControlFlow::Continue(()))
-            .unwrap();
+        let with =
+            solver.minimize_with(objective, KroneckerPreconditioner::new(), x0, |_| ControlFlow::Continue(())).unwrap();
         let without = solver.minimize(objective, x0).unwrap();
         assert!(with.counts.products <= without.counts.products + 2);
         [with.initial_value, with.value, without.value]
     });
     let [initial, with, without] = values;
     assert!(with < 0.95 * without && without < initial, "{values:?}");
+}
+
+/// Which way does a bar lie, at any place of a noisy image?
+#[test]
+fn a_convolutional_network_needs_fewer_products() {
+    let mut u = uniform(7);
+    let (samples, side) = (400, 8);
+    let labels: Vec<usize> = (0..samples).map(|i| i % 4).collect();
+    let mut images = vec![];
+    for label in &labels {
+        let (row, column) = (2.0 + u() * 3.0, 2.0 + u() * 3.0);
+        for (y, x) in (0..side * side).map(|i| ((i / side) as f64 - row, (i % side) as f64 - column)) {
+            let across = [y, x, (x + y) / 2.0_f64.sqrt(), (x - y) / 2.0_f64.sqrt()][*label];
+            let bar = if across.abs() < 0.8 && y.hypot(x) < 2.5 { 1.0 } else { 0.0 };
+            images.push((bar + 0.8 * u()) as f32);
+        }
+    }
+    use Activation::{Identity, Tanh};
+    let convolution = |stride, channels| Convolution { side: 3, stride, channels, activation: Tanh };
+    let convolutions = [convolution(1, 6), convolution(2, 8)];
+    let network = MultilayerPerceptron::convolutional([side, side, 1], &convolutions, &[4], &[Identity]).unwrap();
+    let loss = SoftmaxCrossEntropy::new(&labels[..], 4).unwrap();
+    let objective = fit_samples(network.on(&images).unwrap(), loss, Metric::GeneralizedGaussNewton).unwrap();
+    let objective = objective.with_regularization(1e-4).unwrap();
+    let stopping = Stopping { target_value: 0.1, max_iterations: 500, ..Stopping::default() };
+    let method = StepMethod::SubspaceDescent(SubspaceDescent { whole_products: 2, ..SubspaceDescent::default() });
+    let solver = HessianFree { gradient_batch: GradientBatch::all(), method, stopping, ..HessianFree::default() };
+    let x0 = network.initial::<f32>(1);
+    let with = solver.minimize_with(&objective, KroneckerPreconditioner::new(), &x0, |_| ControlFlow::Continue(()));
+    let (with, without) = (with.unwrap(), solver.minimize(&objective, &x0).unwrap());
+    assert_eq!([with.termination, without.termination], [Termination::TargetValue; 2]);
+    assert!(3 * with.counts.products < 2 * without.counts.products, "{:?} {:?}", with.counts, without.counts);
 }
 
 #[test]

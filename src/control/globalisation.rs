@@ -75,6 +75,8 @@ impl Trial {
 
 /// A rule for the length of steps.
 pub(crate) trait Globalisation: Stored {
+    /// Whether steps stay within a length that has been good, so that one which does well says something of the next.
+    const KEEPS_LENGTH: bool = false;
     /// Sets the first radius, weight or length.
     fn start(&mut self, scales: Scales);
     /// What to ask of the model.

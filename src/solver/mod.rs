@@ -7,6 +7,7 @@ mod damping;
 mod descent;
 mod entry_points;
 mod first_order;
+mod gain;
 mod gauss_newton;
 mod hessian_free;
 mod least_squares;

@@ -39,7 +39,7 @@ pub(super) fn start<'r, T: Scalar, G: Globalisation>(
         check_memory(dim)?;
     }
     let plan = settings.memory.plan(dim, size_of::<T>());
-    let source = StepSource::new(settings.inner, plan, dim);
+    let source = StepSource::new(settings.inner, plan, dim, G::KEEPS_LENGTH);
     let oracle = SecondOrder { objective: Counted::new(objective), curvature: settings.curvature };
     DescentRun::start(oracle, (source, ()), globalisation, at, (settings.solver, settings.stopping))
 }
@@ -146,8 +146,15 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         source.family.lowest_ritz_value()
     }
 
-    fn learn(&self, source: &mut StepSource<T>, track: &mut Track<T>, pending: &Pending, _: usize) {
-        source.learn(&track.step, &track.new_gradient, pending.inner, track.gradient_norm_before, track.gradient_norm);
+    fn learn(&self, source: &mut StepSource<T>, track: &mut Track<T>, pending: &Pending, rejected: usize) {
+        source.learn(
+            &track.step,
+            &track.new_gradient,
+            pending,
+            rejected,
+            track.gradient_norm_before,
+            track.gradient_norm,
+        );
     }
 
     fn converged(&self, _: &StepSource<T>, track: &Track<T>, stopping: &Stopping) -> bool {

@@ -8,9 +8,10 @@
 //! is Eisenstat & Walker's first choice (SIAM J. Sci. Comput. 17 (1996)), squared since it bounds an energy and not a
 //! residual.
 
+use super::gain::Gain;
 use super::memory::Plan;
 use crate::base::{Scalar, kernels};
-use crate::control::{Evaluation, Globalisation, Look, Scales, Termination, norm_or_one, reach};
+use crate::control::{Evaluation, Globalisation, Look, Pending, Scales, Termination, norm_or_one, reach};
 use crate::operator::Expansion;
 use crate::step::{Accuracy, Indefinite, InnerSolver, InnerStop, RememberedModel, Resources, Solution, StepFamily};
 
@@ -24,8 +25,11 @@ const LOOSEST: f64 = 0.03;
 const TIGHTEST: f64 = 1e-10;
 /// A remembered step is taken where ‖g₊ − g − Mδ‖ was at most this fraction of ‖g₊ − g‖ …
 const PREDICTED: f64 = 0.3;
-/// … or where the last step left at most this fraction of the gradient.
+/// … or where the last step left at most this fraction of the gradient …
 const REDUCED: f64 = 0.5;
+/// … or where steps keep a length, the last one was not the second choice and f fell by at least this fraction of what was
+/// predicted (as keeps a trust region's radius), and remembered steps gain as much for their calls as products do.
+const FAIR: f64 = 0.25;
 /// The share of the gradient tolerance below which a residual is of no use.
 const ENOUGH: f64 = 0.5;
 /// Points in a row at which products are not finite.
@@ -58,6 +62,9 @@ pub(super) struct StepSource<T> {
     scaled: bool,
     /// Whether the next step may be taken from remembered curvature.
     pub trust_memory: bool,
+    gain: Gain,
+    /// Whether steps are of a length that has been good.
+    keeps_length: bool,
     /// The share of the model's decrease that the next inner solve may leave.
     leave: f64,
     /// Whether the point before was left with the whole of its matrix, and that was positive definite.
@@ -72,7 +79,7 @@ pub(super) struct StepSource<T> {
 type Proposal = std::result::Result<(Solution, InnerStop), Termination>;
 
 impl<T: Scalar> StepSource<T> {
-    pub fn new(inner: InnerSolver, plan: Plan, dim: usize) -> Self {
+    pub fn new(inner: InnerSolver, plan: Plan, dim: usize, keeps_length: bool) -> Self {
         StepSource {
             inner,
             family: StepFamily::new(dim, plan.columns),
@@ -80,6 +87,8 @@ impl<T: Scalar> StepSource<T> {
             product: vec![T::zero(); dim],
             scaled: false,
             trust_memory: false,
+            gain: Gain::UNKNOWN,
+            keeps_length,
             leave: LOOSEST,
             remembers_all: false,
             look: None,
@@ -237,9 +246,11 @@ impl<T: Scalar> StepSource<T> {
         self.trust_memory && self.family.is_empty()
     }
 
-    /// Learns from a `step` that was taken: `change` is g₊ − g, and the gradient norm went from `before` to `after`.
-    /// Forgets the point.
-    pub fn learn(&mut self, step: &[T], change: &[T], inner: InnerStop, before: f64, after: f64) {
+    /// Learns from a `step` that was taken, with what came of it: `change` is g₊ − g, and the gradient norm went from
+    /// `before` to `after`. Forgets the point.
+    pub fn learn(&mut self, step: &[T], change: &[T], pending: &Pending, rejected: usize, before: f64, after: f64) {
+        let Pending { trial, inner, .. } = pending;
+        let from_memory = *inner == InnerStop::Remembered;
         kernels::axpby(1.0, change, -1.0, &mut self.product);
         let error = kernels::norm(&self.product) / kernels::norm(change).max(f64::MIN_POSITIVE);
         // A preconditioner of the user's own knows more than what could be remembered.
@@ -251,10 +262,12 @@ impl<T: Scalar> StepSource<T> {
             }
             self.remembered.learn(step, change);
         }
-        if inner != InnerStop::Remembered {
+        if !from_memory {
             self.leave = (error * error).clamp(TIGHTEST, LOOSEST);
         }
-        self.trust_memory = remember && (error <= PREDICTED || after <= REDUCED * before);
+        let worth = self.gain.learn(trial.predicted, (!from_memory).then(|| self.family.products_made()));
+        let fair = self.keeps_length && trial.ratio >= FAIR && rejected == 0 && worth;
+        self.trust_memory = remember && (error <= PREDICTED || after <= REDUCED * before || fair);
         self.remembers_all = remember && self.family.is_whole() && self.family.lowest_ritz_value() > 0.0;
         (self.failed_here, self.look) = (false, None);
         self.family.clear();

@@ -3,10 +3,10 @@
 //! The radius follows Lin & Moré (SIAM J. Optim. 9 (1999), TRON, section 3): by interpolation between fixed bounds. We
 //! differ in three ways. It stays between the ratios ¼ and ¾ (algorithm 6.1.1 with γ₂ = 1, and MINPACK): where residuals
 //! are large ratios stay there, and a radius that shrinks a little at every step takes hundreds. The others are free of
-//! products, since the stored space solves for any radius: a step that lies on the
-//! boundary and is well predicted is tried again with twice the radius before it is taken (where that is no better, the
-//! next radius lies between the two, at most at √2 times the smaller), and the first radius is the length of the step to
-//! the minimum along −g, corrected in the same manner, so it needs no guess and no unit.
+//! products, since the stored space solves for any radius: a step that lies on the boundary and is well predicted, or along
+//! which f bends down, is tried again with twice the radius before it is taken (where that is no better, the next radius
+//! lies between the two, at most at √2 times the smaller), and the first radius is the length of the step to the minimum
+//! along −g, corrected in the same manner, so it needs no guess and no unit.
 
 use std::ops::ControlFlow;
 
@@ -98,6 +98,8 @@ impl Radius {
 }
 
 impl Globalisation for Radius {
+    const KEEPS_LENGTH: bool = true;
+
     fn start(&mut self, scales: Scales) {
         self.radius = scales.length;
     }
@@ -124,7 +126,8 @@ impl Globalisation for Radius {
     }
 
     fn lengthen(&mut self, trial: &Trial) -> bool {
-        let promising = trial.solution.on_boundary && trial.ratio > GOOD;
+        // Where f bends down along the step, the model says nothing of where that ends.
+        let promising = trial.solution.on_boundary && (trial.ratio > GOOD || trial.solution.curvature < 0.0);
         if promising {
             self.radius *= 2.0;
         }
@@ -172,5 +175,13 @@ mod tests {
         // That holds for one step.
         rule.taken(&exact(1.0));
         assert!(rule.radius >= 2.0);
+    }
+
+    #[test]
+    fn a_step_along_which_f_bends_down_may_be_longer_whatever_its_ratio() {
+        let bent = Solution { curvature: -1.0, ..exact(1.0).solution };
+        let mut rule = Radius { radius: 1.0, tried_longer: false };
+        assert!(rule.lengthen(&Trial { solution: bent, ratio: 0.3, ..exact(1.0) }) && rule.radius == 2.0);
+        assert!(!rule.lengthen(&Trial { ratio: 0.3, ..exact(1.0) }));
     }
 }

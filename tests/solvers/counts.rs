@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use crate::common::{METHODS, Method, Solver, Watched};
 use newton_krylov::problems::{ChainedRosenbrock, MoreGarbowHillstrom};
-use newton_krylov::{InnerSolver, Memory, Objective, operators::Counted, steps::InnerStop};
+use newton_krylov::{InnerSolver, Memory, Objective, TrustRegion, objective, operators::Counted, steps::InnerStop};
 
 #[test]
 fn counts_are_exact_on_both_paths() {
@@ -169,4 +169,31 @@ fn a_rejection_in_a_large_space_costs_no_product() {
             }
         }
     }
+}
+
+/// HUMPS of CUTEst: a shallow bowl under waves of length 0.3, from a thousand waves away.
+#[test]
+fn waves_on_the_way_do_not_set_the_length_of_steps() {
+    let f = objective(
+        2,
+        |x: &[f64]| 0.05 * (x[0] * x[0] + x[1] * x[1]) + ((20.0 * x[0]).sin() * (20.0 * x[1]).sin()).powi(2),
+        |x, g| {
+            let ([a, b], [c, d]) = (waves(x[0]), waves(x[1]));
+            g.copy_from_slice(&[0.1 * x[0] + b * c, 0.1 * x[1] + a * d]);
+        },
+        |x, v, hv| {
+            let ([a, b], [c, d]) = (waves(x[0]), waves(x[1]));
+            hv[0] = (0.1 + 800.0 * (1.0 - 2.0 * a) * c) * v[0] + b * d * v[1];
+            hv[1] = b * d * v[0] + (0.1 + 800.0 * (1.0 - 2.0 * c) * a) * v[1];
+        },
+    );
+    /// sin² 20x and its derivative.
+    fn waves(x: f64) -> [f64; 2] {
+        [(20.0 * x).sin().powi(2), 20.0 * (40.0 * x).sin()]
+    }
+    let report = TrustRegion::default().minimize(&f, &[-506.0, -506.2]).unwrap();
+    let counts = report.counts;
+    let calls = counts.values + counts.gradients + 2 * counts.products;
+    // 1,490 where only steps that are predicted well are lengthened.
+    assert!(report.termination.converged() && calls < 500, "{}: {counts}", report.termination);
 }

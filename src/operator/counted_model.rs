@@ -18,16 +18,6 @@ impl<'m, T: Scalar> CountedModel<'m, T> {
         CountedModel { model, counts: Cell::default(), units: Units::default() }
     }
 
-    /// n, the number of parameters.
-    pub fn dim(&self) -> usize {
-        self.model.dim()
-    }
-
-    /// m, the number of residuals.
-    pub fn output_dim(&self) -> usize {
-        self.model.output_dim()
-    }
-
     pub fn take_error(&self) -> Option<CallbackError> {
         self.model.take_error()
     }

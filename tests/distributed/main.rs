@@ -145,7 +145,7 @@ fn second_order_solvers_take_the_same_way_on_any_number_of_ranks() {
         assert!(run.termination.converged() && run.counts.products > 20, "{}", run.termination);
         // What `scaling` in the documentation rests on.
         let (products, learnt) = (run.counts.products, if memory == Memory::Forgetful(40) { 0 } else { 13 });
-        let most = (4 + learnt) * products + 25 * (run.steps + 1);
+        let most = (4 + learnt) * products + (25 + learnt) * (run.steps + 1);
         assert!(
             run.reductions <= most,
             "{memory:?}: {} reductions for {products} products, {} steps",

@@ -160,7 +160,7 @@ impl<T: Scalar> Oracle<T> for Residuals<'_, T> {
 
     #[cfg(feature = "serde")]
     fn dimensions(&self) -> [usize; 2] {
-        [self.model.dim(), self.model.output_dim()]
+        [self.fit.model.dim(), self.fit.model.output_dim()]
     }
 
     #[cfg(feature = "serde")]

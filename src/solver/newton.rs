@@ -174,9 +174,11 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         let point = Stationary {
             x: self.x,
             value: track.value,
+            gradient: &track.gradient,
             gradient_norm: track.gradient_norm,
             farthest: track.farthest,
             whole: source.remembers_all,
+            convex: source.remembers_no_way_down(),
         };
         let (family, lower) = (&mut source.family, &mut track.other_x);
         match second_look::way_down(self.objective, &self.expansion, &point, limits, family, lower) {

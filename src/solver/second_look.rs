@@ -1,7 +1,8 @@
 //! A closer look at a point with products there: what its model promises, and whether it is a saddle with a way down.
 //!
 //! Where the gradient is no more than rounding no gradient method moves; nor does one ever leave a space that holds x − x₀
-//! and the gradient and that M maps into itself, as on an axis of symmetry. Unless negative curvature is at hand, a short
+//! and the gradient and that M maps into itself, as on an axis of symmetry, or a plane in which some coordinates of the
+//! gradient are zero. Unless negative curvature is at hand, a short
 //! Lanczos run from a random vector (fixed seed), orthogonal to what is known, looks for it; if the lowest Ritz vector has
 //! some, f is probed along it in both senses, over a range of lengths since such a gradient gives no scale.
 
@@ -68,16 +69,19 @@ pub(super) fn promise<T: Scalar>(
 pub(super) struct Stationary<'a, T> {
     pub x: &'a [T],
     pub value: f64,
+    pub gradient: &'a [T],
     pub gradient_norm: f64,
     /// The largest ‖x‖ met.
     pub farthest: f64,
     /// Whether all of its curvature was seen.
     pub whole: bool,
+    /// Whether curvature along every direction was met on the way, and none of it negative.
+    pub convex: bool,
 }
 
 /// A lower point, if x turns out to be a saddle or a maximum: written to `lower`, with its value. It is looked for where
 /// `family` knows a way down at x, and where the gradient cannot tell of one: where it is no more than the rounding of x,
-/// or leads to no more than the space that is known.
+/// all of it or in some coordinates, or leads to no more than the space that is known.
 pub(super) fn way_down<T: Scalar>(
     objective: &Counted<impl Objective<T>>,
     expansion: &impl Expansion<T>,
@@ -90,11 +94,30 @@ pub(super) fn way_down<T: Scalar>(
     if !negative::<T>(lowest, largest) {
         let reach = point.farthest.max(kernels::norm(point.x));
         let blind = point.gradient_norm == 0.0 || family.is_invariant();
-        let vanishes = point.gradient_norm <= 4.0 * T::epsilon_f64() * largest.max(-lowest) * reach;
-        if point.whole || family.is_whole() || !(blind || vanishes) {
+        let noise = 4.0 * T::epsilon_f64() * largest.max(-lowest);
+        let vanishes = point.gradient_norm <= noise * reach;
+        if point.whole || family.is_whole() {
             return None;
         }
-        explore(objective, expansion, limits, family, if blind { PRODUCTS } else { FEW_PRODUCTS });
+        // Where the gradient is blind in some coordinates only, they are where to look: where it is rounding there, or not
+        // much more and curvature met on the way does not speak against it.
+        let faint = if point.convex { 1.0 } else { T::epsilon_f64().powf(-0.25) };
+        let hidden = |i: usize| point.gradient[i].abs().into() <= faint * noise * point.x[i].abs().into();
+        let some = !blind && !vanishes;
+        let products = match blind {
+            true => PRODUCTS,
+            false if vanishes => FEW_PRODUCTS,
+            false => PRODUCTS.min(space::whole((0..point.x.len()).filter(|&i| hidden(i)).count())),
+        };
+        if products == 0 {
+            return None;
+        }
+        let mut direction = vec![T::zero(); point.x.len()];
+        space::normals(&mut SplitMix64::new(0), 1.0, &mut direction);
+        if some {
+            (0..direction.len()).filter(|&i| !hidden(i)).for_each(|i| direction[i] = T::zero());
+        }
+        explore(objective, expansion, limits, family, &direction, products);
     }
     let Curvatures { lowest, largest, .. } = Curvatures::of(family, expansion);
     if !negative::<T>(lowest, largest) {
@@ -110,22 +133,21 @@ fn negative<T: Scalar>(lowest: f64, largest: f64) -> bool {
     lowest < -T::epsilon_f64().sqrt() * largest.max(-lowest)
 }
 
-/// Enlarges the space from a random direction, until there is negative curvature in it.
+/// Enlarges the space from this direction, until there is negative curvature in it.
 fn explore<T: Scalar>(
     objective: &Counted<impl Objective<T>>,
     expansion: &impl Expansion<T>,
     limits: &Limits<'_>,
     family: &mut StepFamily<T>,
+    direction: &[T],
     products: usize,
 ) {
-    let mut direction = vec![T::zero(); expansion.dim()];
-    space::normals(&mut SplitMix64::new(0), 1.0, &mut direction);
     let before = objective.counts().products;
     let more = || {
         limits.note(Objective::<T>::take_error(objective));
         limits.allow_products(objective.counts(), 1) && objective.counts().products - before < products
     };
-    family.explore(expansion, &direction, |lowest, largest| !negative::<T>(lowest, largest) && more());
+    family.explore(expansion, direction, |lowest, largest| !negative::<T>(lowest, largest) && more());
 }
 
 /// Looks for a point below x along a direction of negative curvature, in both senses.

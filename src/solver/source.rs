@@ -278,6 +278,11 @@ impl<T: Scalar> StepSource<T> {
         1 + self.family.vectors() + self.remembered.vectors()
     }
 
+    /// Whether curvature along every direction was met on the way, and none of it negative.
+    pub fn remembers_no_way_down(&mut self) -> bool {
+        self.remembered.is_definite()
+    }
+
     /// d.
     pub fn dim(&self) -> usize {
         self.product.len()

@@ -253,6 +253,11 @@ impl<T: Scalar> RememberedModel<T> {
         self.pair = (vector, product);
     }
 
+    /// Whether it knows curvature along every direction, and none is negative.
+    pub fn is_definite(&mut self) -> bool {
+        self.core.len() == self.whole && self.core.lowest_eigenvalue().is_some_and(|lowest| lowest > 0.0)
+    }
+
     /// Whether anything can be remembered but γ.
     pub fn has_room(&self) -> bool {
         self.capacity > 0

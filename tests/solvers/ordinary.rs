@@ -159,6 +159,26 @@ fn a_minimum_on_an_axis_costs_one_product_more() {
     }
 }
 
+/// Σ aᵢ cos xᵢ with every other unknown on its maximum, where no gradient and no product with one leads away from.
+#[test]
+fn planes_of_symmetry_are_left() {
+    for n in [2, 4, 12, 30] {
+        let a = |i: usize| 1.0 + (7 * i % 5) as f64 / 3.0;
+        let waves = objective(
+            n,
+            |x: &[f64]| x.iter().enumerate().map(|(i, x)| a(i) * x.cos()).sum::<f64>(),
+            |x: &[f64], g: &mut [f64]| (0..n).for_each(|i| g[i] = -a(i) * x[i].sin()),
+            |x: &[f64], v: &[f64], hv: &mut [f64]| (0..n).for_each(|i| hv[i] = -a(i) * x[i].cos() * v[i]),
+        );
+        let x0: Vec<f64> = (0..n).map(|i| if i % 2 == 0 { 0.0 } else { 1.0 + 0.1 * i as f64 }).collect();
+        let lowest = -(0..n).map(a).sum::<f64>();
+        for (solver, report) in second_order(&waves, &x0) {
+            let right = report.termination.converged() && (report.value - lowest).abs() < 1e-9;
+            assert!(right, "{solver}, {n} unknowns: {report}");
+        }
+    }
+}
+
 /// Σ x⁴: where curvature vanishes with x, and what is remembered of it is out of date, the cubic weight is all there is in a
 /// model. It is not to hide that f has come to its end.
 #[test]

@@ -137,8 +137,15 @@ fn look<T: Scalar>(place: &mut Place<T>, oracle: &Exact<'_, T>, limits: &Limits<
         let promised = solved.ok().and_then(|(s, inner)| promise(&mut family, &expansion, x, &s, inner));
         promised.is_some_and(|promised| measures.settle(Promise { accurate: true, ..promised }))
     };
-    let point =
-        Stationary { x, value: *value, gradient_norm: *gradient_norm, farthest: measures.farthest, whole: false };
+    let point = Stationary {
+        x,
+        value: *value,
+        gradient,
+        gradient_norm: *gradient_norm,
+        farthest: measures.farthest,
+        whole: false,
+        convex: false,
+    };
     match way_down(objective, &expansion, &point, limits.run, &mut family, next) {
         Some(value) => Seen::Lower(value),
         None if minimum => Seen::Minimum,

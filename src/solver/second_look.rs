@@ -93,7 +93,8 @@ pub(super) fn way_down<T: Scalar>(
     let Curvatures { lowest, largest, .. } = Curvatures::of(family, expansion);
     if !negative::<T>(lowest, largest) {
         let reach = point.farthest.max(kernels::norm(point.x));
-        let blind = point.gradient_norm == 0.0 || family.is_invariant();
+        // A preconditioner that is M's own exhausts the space as well, and says nothing of symmetry.
+        let blind = point.gradient_norm == 0.0 || family.is_invariant() && !family.is_preconditioned();
         let noise = 4.0 * T::epsilon_f64() * largest.max(-lowest);
         let vanishes = point.gradient_norm <= noise * reach;
         if point.whole || family.is_whole() {

@@ -178,10 +178,10 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
             gradient_norm: track.gradient_norm,
             farthest: track.farthest,
             whole: source.remembers_all,
-            convex: source.remembers_no_way_down(),
+            remembered: Some(&mut source.remembered),
         };
         let (family, lower) = (&mut source.family, &mut track.other_x);
-        match second_look::way_down(self.objective, &self.expansion, &point, limits, family, lower) {
+        match second_look::way_down(self.objective, &self.expansion, point, limits, family, lower) {
             Some(value) => {
                 source.leave_saddle();
                 Confirmation::Lower(value)

@@ -10,7 +10,7 @@ use crate::base::random::SplitMix64;
 use crate::base::{Scalar, kernels, space};
 use crate::control::{Limits, Promise, rounding};
 use crate::operator::{Counted, Expansion, Objective, SymmetricOperator};
-use crate::step::{InnerStop, Solution, StepFamily};
+use crate::step::{InnerStop, RememberedModel, Solution, StepFamily};
 
 /// The shortest length that is tried, as a share of ‖x‖ and of f's own length.
 const SHORTEST: f64 = 1e-6;
@@ -75,49 +75,23 @@ pub(super) struct Stationary<'a, T> {
     pub farthest: f64,
     /// Whether all of its curvature was seen.
     pub whole: bool,
-    /// Whether curvature along every direction was met on the way, and none of it negative.
-    pub convex: bool,
+    /// The curvature met on the way.
+    pub remembered: Option<&'a mut RememberedModel<T>>,
 }
 
 /// A lower point, if x turns out to be a saddle or a maximum: written to `lower`, with its value. It is looked for where
-/// `family` knows a way down at x, and where the gradient cannot tell of one: where it is no more than the rounding of x,
-/// all of it or in some coordinates, or leads to no more than the space that is known.
+/// `family` knows a way down at x, and in the [blind spot](blind_spot) of the gradient.
 pub(super) fn way_down<T: Scalar>(
     objective: &Counted<impl Objective<T>>,
     expansion: &impl Expansion<T>,
-    point: &Stationary<'_, T>,
+    mut point: Stationary<'_, T>,
     limits: &Limits<'_>,
     family: &mut StepFamily<T>,
     lower: &mut [T],
 ) -> Option<f64> {
     let Curvatures { lowest, largest, .. } = Curvatures::of(family, expansion);
     if !negative::<T>(lowest, largest) {
-        let reach = point.farthest.max(kernels::norm(point.x));
-        // A preconditioner that is M's own exhausts the space as well, and says nothing of symmetry.
-        let blind = point.gradient_norm == 0.0 || family.is_invariant() && !family.is_preconditioned();
-        let noise = 4.0 * T::epsilon_f64() * largest.max(-lowest);
-        let vanishes = point.gradient_norm <= noise * reach;
-        if point.whole || family.is_whole() {
-            return None;
-        }
-        // Where the gradient is blind in some coordinates only, they are where to look: where it is rounding there, or not
-        // much more and curvature met on the way does not speak against it.
-        let faint = if point.convex { 1.0 } else { T::epsilon_f64().powf(-0.25) };
-        let hidden = |i: usize| point.gradient[i].abs().into() <= faint * noise * point.x[i].abs().into();
-        let some = !blind && !vanishes;
-        let products = match blind {
-            true => PRODUCTS,
-            false if vanishes => FEW_PRODUCTS,
-            false => PRODUCTS.min(space::whole((0..point.x.len()).filter(|&i| hidden(i)).count())),
-        };
-        if products == 0 {
-            return None;
-        }
-        let mut direction = vec![T::zero(); point.x.len()];
-        space::normals(&mut SplitMix64::new(0), 1.0, &mut direction);
-        if some {
-            (0..direction.len()).filter(|&i| !hidden(i)).for_each(|i| direction[i] = T::zero());
-        }
+        let (direction, products) = blind_spot(&mut point, family, largest.max(-lowest))?;
         explore(objective, expansion, limits, family, &direction, products);
     }
     let Curvatures { lowest, largest, .. } = Curvatures::of(family, expansion);
@@ -126,7 +100,40 @@ pub(super) fn way_down<T: Scalar>(
     }
     let mut direction = vec![T::zero(); expansion.dim()];
     let curvature = family.lowest_direction(&mut direction)?;
-    probe(objective, point, limits, (direction, curvature), lower)
+    probe(objective, &point, limits, (direction, curvature), lower)
+}
+
+/// A random direction of which the gradient cannot tell, and the products that it is worth: where the gradient is no more
+/// than the rounding of x, all of it or in some coordinates, or leads to no more than the space that is known.
+fn blind_spot<T: Scalar>(
+    point: &mut Stationary<'_, T>,
+    family: &StepFamily<T>,
+    curvature: f64,
+) -> Option<(Vec<T>, usize)> {
+    if point.whole || family.is_whole() {
+        return None;
+    }
+    // A preconditioner that is M's own exhausts the space as well, and says nothing of symmetry.
+    let blind = point.gradient_norm == 0.0 || family.is_invariant() && !family.is_preconditioned();
+    let noise = 4.0 * T::epsilon_f64() * curvature;
+    let vanishes = point.gradient_norm <= noise * point.farthest.max(kernels::norm(point.x));
+    let everywhere = blind || vanishes;
+    // In a coordinate it is to be rounding, or not much more where curvature met on the way does not speak against it.
+    let convex = !everywhere && point.remembered.as_mut().is_some_and(|remembered| remembered.is_definite());
+    let faint = if convex { noise } else { T::epsilon_f64().powf(-0.25) * noise };
+    let hidden = |i: usize| everywhere || point.gradient[i].abs().into() <= faint * point.x[i].abs().into();
+    let products = match everywhere {
+        true if blind => PRODUCTS,
+        true => FEW_PRODUCTS,
+        false => PRODUCTS.min(space::whole((0..point.x.len()).filter(|&i| hidden(i)).count())),
+    };
+    if products == 0 {
+        return None;
+    }
+    let mut direction = vec![T::zero(); point.x.len()];
+    space::normals(&mut SplitMix64::new(0), 1.0, &mut direction);
+    (0..direction.len()).filter(|&i| !hidden(i)).for_each(|i| direction[i] = T::zero());
+    Some((direction, products))
 }
 
 /// Whether the lowest curvature is negative beyond doubt.

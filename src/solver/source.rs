@@ -55,16 +55,15 @@ pub(super) struct CurrentPoint<'a, T, E> {
 pub(super) struct StepSource<T> {
     inner: InnerSolver,
     pub family: StepFamily<T>,
-    remembered: RememberedModel<T>,
+    pub remembered: RememberedModel<T>,
     /// Mδ of the last proposal.
     pub product: Vec<T>,
     /// Whether the globalisation knows its scale.
     scaled: bool,
     /// Whether the next step may be taken from remembered curvature.
     pub trust_memory: bool,
-    gain: Gain,
-    /// Whether steps are of a length that has been good.
-    keeps_length: bool,
+    /// What steps gain, where they are of a length that has been good.
+    gain: Option<Gain>,
     /// The share of the model's decrease that the next inner solve may leave.
     leave: f64,
     /// Whether the point before was left with the whole of its matrix, and that was positive definite.
@@ -87,8 +86,7 @@ impl<T: Scalar> StepSource<T> {
             product: vec![T::zero(); dim],
             scaled: false,
             trust_memory: false,
-            gain: Gain::UNKNOWN,
-            keeps_length,
+            gain: keeps_length.then_some(Gain::UNKNOWN),
             leave: LOOSEST,
             remembers_all: false,
             look: None,
@@ -265,8 +263,9 @@ impl<T: Scalar> StepSource<T> {
         if !from_memory {
             self.leave = (error * error).clamp(TIGHTEST, LOOSEST);
         }
-        let worth = self.gain.learn(trial.predicted, (!from_memory).then(|| self.family.products_made()));
-        let fair = self.keeps_length && trial.ratio >= FAIR && rejected == 0 && worth;
+        let products = (!from_memory).then(|| self.family.products_made());
+        let worth = self.gain.as_mut().is_some_and(|gain| gain.learn(trial.predicted, products));
+        let fair = worth && trial.ratio >= FAIR && rejected == 0;
         self.trust_memory = remember && (error <= PREDICTED || after <= REDUCED * before || fair);
         self.remembers_all = remember && self.family.is_whole() && self.family.lowest_ritz_value() > 0.0;
         (self.failed_here, self.look) = (false, None);
@@ -276,11 +275,6 @@ impl<T: Scalar> StepSource<T> {
     /// Storage in vectors of length d.
     pub fn vectors(&self) -> usize {
         1 + self.family.vectors() + self.remembered.vectors()
-    }
-
-    /// Whether curvature along every direction was met on the way, and none of it negative.
-    pub fn remembers_no_way_down(&mut self) -> bool {
-        self.remembered.is_definite()
     }
 
     /// d.

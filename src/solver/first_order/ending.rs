@@ -144,9 +144,9 @@ fn look<T: Scalar>(place: &mut Place<T>, oracle: &Exact<'_, T>, limits: &Limits<
         gradient_norm: *gradient_norm,
         farthest: measures.farthest,
         whole: false,
-        convex: false,
+        remembered: None,
     };
-    match way_down(objective, &expansion, &point, limits.run, &mut family, next) {
+    match way_down(objective, &expansion, point, limits.run, &mut family, next) {
         Some(value) => Seen::Lower(value),
         None if minimum => Seen::Minimum,
         None => Seen::Nothing,

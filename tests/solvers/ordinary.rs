@@ -13,6 +13,23 @@ fn separable(d: usize, term: impl Fn(f64) -> [f64; 3] + Copy) -> impl Objective<
     )
 }
 
+/// Σ aᵢ cos(xᵢ/u).
+fn waves(a: Vec<f64>, unit: f64) -> impl Objective<f64> {
+    let (slopes, bends) = (a.clone(), a.clone());
+    let each = |x: &[f64], a: &[f64], out: &mut [f64], term: &dyn Fn(f64) -> f64| {
+        (0..a.len()).for_each(|i| out[i] = a[i] * term(x[i]));
+    };
+    objective(
+        a.len(),
+        move |x: &[f64]| x.iter().zip(&a).map(|(x, a)| a * (x / unit).cos()).sum::<f64>(),
+        move |x: &[f64], g: &mut [f64]| each(x, &slopes, g, &|x| -(x / unit).sin() / unit),
+        move |x: &[f64], v: &[f64], hv: &mut [f64]| {
+            each(x, &bends, hv, &|x| -(x / unit).cos() / unit / unit);
+            hv.iter_mut().zip(v).for_each(|(hv, v)| *hv *= v);
+        },
+    )
+}
+
 fn second_order(f: &impl Objective<f64>, x0: &[f64]) -> [(&'static str, Report<f64>); 3] {
     [
         ("trust region", TrustRegion::default().minimize(f, x0).unwrap()),
@@ -88,17 +105,7 @@ fn maxima_and_saddles_are_left() {
 #[test]
 fn scales_are_those_beyond_a_maximum() {
     for unit in [1e-90, 1e-9, 1.0, 1e9, 1e90] {
-        let f = objective(
-            2,
-            move |x: &[f64]| (x[0] / unit).cos() + 2.0 * (x[1] / unit).cos(),
-            move |x: &[f64], g: &mut [f64]| {
-                (g[0], g[1]) = (-(x[0] / unit).sin() / unit, -2.0 * (x[1] / unit).sin() / unit);
-            },
-            move |x: &[f64], v: &[f64], hv: &mut [f64]| {
-                let curvature = [0, 1].map(|i| -(x[i] / unit).cos() / unit / unit);
-                (hv[0], hv[1]) = (curvature[0] * v[0], 2.0 * curvature[1] * v[1]);
-            },
-        );
+        let f = waves(vec![1.0, 2.0], unit);
         for (solver, report) in all(&f, &[2.0 * std::f64::consts::PI * unit, 0.0]) {
             assert!(report.termination.converged() && (report.value + 3.0).abs() < 1e-12, "{solver}, {unit}: {report}");
         }
@@ -108,22 +115,9 @@ fn scales_are_those_beyond_a_maximum() {
 /// No gradient ever leaves an axis of symmetry, and the way down from the saddle on it is in no Krylov space of one.
 #[test]
 fn axes_of_symmetry_are_left() {
-    let waves = |unit: f64| {
-        objective(
-            2,
-            move |x: &[f64]| (x[0] / unit).cos() + 2.0 * (x[1] / unit).cos(),
-            move |x: &[f64], g: &mut [f64]| {
-                (g[0], g[1]) = (-(x[0] / unit).sin() / unit, -2.0 * (x[1] / unit).sin() / unit);
-            },
-            move |x: &[f64], v: &[f64], hv: &mut [f64]| {
-                let curvature = [0, 1].map(|i| -(x[i] / unit).cos() / unit / unit);
-                (hv[0], hv[1]) = (curvature[0] * v[0], 2.0 * curvature[1] * v[1]);
-            },
-        )
-    };
     for unit in [1e-90, 1e-9, 1.0, 1e9, 1e90] {
         for x0 in [[unit, 0.0], [3.0 * unit, 0.0], [0.0, 2.0 * unit]] {
-            for (solver, report) in second_order(&waves(unit), &x0) {
+            for (solver, report) in second_order(&waves(vec![1.0, 2.0], unit), &x0) {
                 let right = report.termination.converged() && (report.value + 3.0).abs() < 1e-12;
                 assert!(right, "{solver} from {x0:?}: {report}");
             }
@@ -163,16 +157,10 @@ fn a_minimum_on_an_axis_costs_one_product_more() {
 #[test]
 fn planes_of_symmetry_are_left() {
     for n in [2, 4, 12, 30] {
-        let a = |i: usize| 1.0 + (7 * i % 5) as f64 / 3.0;
-        let waves = objective(
-            n,
-            |x: &[f64]| x.iter().enumerate().map(|(i, x)| a(i) * x.cos()).sum::<f64>(),
-            |x: &[f64], g: &mut [f64]| (0..n).for_each(|i| g[i] = -a(i) * x[i].sin()),
-            |x: &[f64], v: &[f64], hv: &mut [f64]| (0..n).for_each(|i| hv[i] = -a(i) * x[i].cos() * v[i]),
-        );
+        let a: Vec<f64> = (0..n).map(|i| 1.0 + (7 * i % 5) as f64 / 3.0).collect();
         let x0: Vec<f64> = (0..n).map(|i| if i % 2 == 0 { 0.0 } else { 1.0 + 0.1 * i as f64 }).collect();
-        let lowest = -(0..n).map(a).sum::<f64>();
-        for (solver, report) in second_order(&waves, &x0) {
+        let lowest = -a.iter().sum::<f64>();
+        for (solver, report) in second_order(&waves(a, 1.0), &x0) {
             let right = report.termination.converged() && (report.value - lowest).abs() < 1e-9;
             assert!(right, "{solver}, {n} unknowns: {report}");
         }

@@ -15,6 +15,8 @@ mod judge;
 mod least_squares_report;
 mod limits;
 mod line_search;
+#[cfg(test)]
+mod line_search_tests;
 pub mod observers;
 mod oracle;
 mod report;

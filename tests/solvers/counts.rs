@@ -194,6 +194,6 @@ fn waves_on_the_way_do_not_set_the_length_of_steps() {
     let report = TrustRegion::default().minimize(&f, &[-506.0, -506.2]).unwrap();
     let counts = report.counts;
     let calls = counts.values + counts.gradients + 2 * counts.products;
-    // 1,490 where only steps that are predicted well are lengthened.
+    // 2,130 where only steps that are predicted well are lengthened.
     assert!(report.termination.converged() && calls < 500, "{}: {counts}", report.termination);
 }

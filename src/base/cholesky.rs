@@ -1,75 +1,7 @@
 //! Cholesky's factorisation of small dense matrices that says where it failed: A = LLᵀ.
 //!
-//! Golub & Van Loan, *Matrix Computations* (2013), algorithm 4.2.1, by rows: for covariance matrices and projected
-//! problems of a few hundred rows, which may gain rows; where a matrix is formed, the dense path has faer's.
-
-use std::ops::Range;
-
-use super::native::vectorized;
-
-/// lower ← the rows `rows` of L with LLᵀ = A + λI, where the rows before are known; A and L by rows with stride `stride`,
-/// 1/Lᵢᵢ on L's diagonal. Returns how many rows are known then: fewer where A + λI is not positive definite to rounding,
-/// a pivot at most kε of its diagonal entry or of the largest.
-pub fn cholesky_rows(matrix: &[f64], stride: usize, shift: f64, lower: &mut [f64], rows: Range<usize>) -> usize {
-    let end = rows.end;
-    let largest = (0..end).fold(0.0, |l: f64, i| l.max(matrix[i * stride + i] + shift));
-    let least = f64::EPSILON * end as f64 * largest;
-    let mut known = rows.start;
-    vectorized(
-        #[inline(always)]
-        || {
-            for i in rows {
-                let (above, row) = lower.split_at_mut(i * stride);
-                let entries = &matrix[i * stride..i * stride + i + 1];
-                for j in 0..i {
-                    let other = &above[j * stride..j * stride + j + 1];
-                    row[j] = (entries[j] - lane_dot(&row[..j], &other[..j])) * other[j];
-                }
-                let pivot = entries[i] + shift - lane_dot(&row[..i], &row[..i]);
-                if pivot.is_nan() || pivot <= least {
-                    return;
-                }
-                row[i] = pivot.sqrt().recip();
-                known = i + 1;
-            }
-        },
-    );
-    known
-}
-
-/// x ← L⁻¹x, with L of [`cholesky_rows`].
-pub fn lower_rows_solve(lower: &[f64], stride: usize, x: &mut [f64]) {
-    for i in 0..x.len() {
-        let row = &lower[i * stride..i * stride + i + 1];
-        x[i] = (x[i] - lane_dot(&row[..i], &x[..i])) * row[i];
-    }
-}
-
-/// x ← L⁻ᵀx, with L of [`cholesky_rows`].
-pub fn lower_rows_transpose_solve(lower: &[f64], stride: usize, x: &mut [f64]) {
-    for i in (0..x.len()).rev() {
-        let row = &lower[i * stride..i * stride + i + 1];
-        x[i] *= row[i];
-        let scale = x[i];
-        x[..i].iter_mut().zip(row).for_each(|(x, l)| *x -= scale * l);
-    }
-}
-
-/// aᵀb in eight chains of sums.
-#[inline(always)]
-pub fn lane_dot(a: &[f64], b: &[f64]) -> f64 {
-    let mut sums = [0.0; 8];
-    let ((a, last_a), (b, last_b)) = (a.as_chunks::<8>(), b.as_chunks::<8>());
-    for (a, b) in a.iter().zip(b) {
-        for lane in 0..8 {
-            sums[lane] += a[lane] * b[lane];
-        }
-    }
-    for ((a, b), sum) in last_a.iter().zip(last_b).zip(&mut sums) {
-        *sum += a * b;
-    }
-    ((sums[0] + sums[4]) + (sums[2] + sums[6])) + ((sums[1] + sums[5]) + (sums[3] + sums[7]))
-}
+//! Golub & Van Loan, *Matrix Computations* (2013), algorithm 4.2.1, by rows: for covariance matrices; where a matrix is formed,
+//! the dense path has faer's.
 
 /// The factor of a symmetric positive definite matrix.
 #[derive(Clone, Debug)]

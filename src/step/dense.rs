@@ -37,6 +37,8 @@ pub struct DenseModel<T> {
     /// L below the diagonal, and its λ if it is one.
     factor: Vec<f64>,
     factored: Option<f64>,
+    /// The largest λ for which M + λI is known to be not positive definite.
+    indefinite: f64,
     #[cfg_attr(feature = "serde", serde(skip))]
     scratch: Scratch,
     /// The shift of the last solution.
@@ -84,6 +86,7 @@ impl<T: Scalar> DenseModel<T> {
             units: Units::new(0.0, 0.0),
             factor: vec![0.0; dim * dim],
             factored: None,
+            indefinite: f64::NEG_INFINITY,
             scratch: Scratch::new(request(dim)),
             hint: 0.0,
             eigen: Eigen::new(0),
@@ -136,6 +139,7 @@ impl<T: Scalar> DenseModel<T> {
         self.units = Units::new(self.unit, kernels::norm(gradient));
         self.linear.iter_mut().zip(gradient).for_each(|(out, &g)| *out = g.into() * self.units.linear);
         (self.decomposed, self.factored, self.hint) = (false, None, 0.0);
+        self.indefinite = f64::NEG_INFINITY;
         true
     }
 
@@ -260,8 +264,8 @@ impl<T: Scalar> DenseModel<T> {
 
 impl<T: Scalar> Shifted for DenseModel<T> {
     fn factor(&mut self, shift: f64) -> bool {
-        if self.factored == Some(shift) {
-            return true;
+        if self.factored == Some(shift) || shift <= self.indefinite {
+            return self.factored == Some(shift);
         }
         let d = self.dim;
         self.factor.copy_from_slice(&self.matrix);
@@ -277,7 +281,24 @@ impl<T: Scalar> Shifted for DenseModel<T> {
         // Otherwise singular to working precision.
         let definite = done.is_ok() && least * least > f64::EPSILON * d as f64 * largest * largest;
         self.factored = definite.then_some(shift);
+        if !definite {
+            self.indefinite = shift;
+        }
         definite
+    }
+
+    fn indefinite_up_to(&self) -> f64 {
+        self.indefinite
+    }
+
+    /// By the discs of Gershgorin.
+    fn most_negative_curvature(&self) -> f64 {
+        let columns = self.matrix.chunks_exact(self.dim).enumerate();
+        columns.map(|(i, m)| m.iter().map(|m| m.abs()).sum::<f64>() - m[i].abs() - m[i]).fold(0.0, f64::max)
+    }
+
+    fn linear_norm(&self) -> f64 {
+        spectral::length(self.linear.iter().copied())
     }
 
     fn solve(&mut self) -> f64 {

@@ -8,6 +8,7 @@ mod conjugate_gradient;
 mod corrected_lsmr;
 mod dense;
 mod dense_least_squares;
+mod factors;
 mod family;
 mod gauss_newton;
 mod golub_kahan;

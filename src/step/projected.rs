@@ -10,11 +10,12 @@
 
 use faer::Par;
 
+use super::factors::Factors;
 use super::secular::{self, Shifted};
 use super::spectral::{self, Indefinite, Solution, Subproblem};
 use super::units::{Units, binade};
 use crate::base::Eigen;
-use crate::base::cholesky::{cholesky_rows, lane_dot, lower_rows_solve, lower_rows_transpose_solve};
+use crate::base::native::vectorized;
 
 /// The units of A follow its entries beyond this ratio.
 const SPREAD: f64 = 1e100;
@@ -46,6 +47,7 @@ pub struct Projected {
     /// The last solution's y.
     y: Vec<f64>,
     c: Vec<f64>,
+    work: Vec<f64>,
 }
 
 impl Projected {
@@ -65,6 +67,7 @@ impl Projected {
             values: zeros(),
             y: zeros(),
             c: zeros(),
+            work: zeros(),
         }
     }
 
@@ -76,7 +79,7 @@ impl Projected {
     /// Keeps the leading block.
     pub fn truncate(&mut self, len: usize) {
         self.len = len.min(self.len);
-        self.factors.rows = self.factors.rows.min(self.len);
+        self.factors.keep(self.len);
         self.decomposed = false;
     }
 
@@ -124,7 +127,7 @@ impl Projected {
 
     /// A is another one.
     fn changed(&mut self) {
-        self.factors.rows = 0;
+        self.factors.keep(0);
         self.decomposed = false;
     }
 
@@ -183,18 +186,29 @@ impl Projected {
         self.changed();
     }
 
-    /// A ← A + S, with S given by its entries, the same to the last bit for (i, j) and (j, i).
-    pub fn add(&mut self, entry: impl Fn(usize, usize) -> f64) {
+    /// A ← A + uvᵀ + vuᵀ; u is scaled.
+    pub fn add(&mut self, u: &mut [f64], v: &[f64]) {
         let (k, n, inverse) = (self.len, self.capacity, self.unit.recip());
-        let mut largest = 0.0_f64;
-        for i in 0..k {
-            let row = &mut self.matrix[i * n..i * n + k];
-            for (j, a) in row.iter_mut().enumerate() {
-                *a += entry(i, j) * inverse;
-                largest = largest.max(a.abs());
-            }
-        }
+        let (u, v, matrix) = (&mut u[..k], &v[..k], &mut self.matrix);
+        u.iter_mut().for_each(|u| *u *= inverse);
+        let mut most = [0.0_f64; 8];
+        vectorized(
+            #[inline(always)]
+            || {
+                for (i, row) in matrix.chunks_exact_mut(n).take(k).enumerate() {
+                    let (row, alpha, beta) = (&mut row[..k], u[i], v[i]);
+                    row.iter_mut().zip(&*u).zip(v).for_each(|((a, u), v)| *a += alpha * v + beta * u);
+                    let (chunks, last) = row.as_chunks::<8>();
+                    let largest = |most: &mut f64, a: &f64| *most = if a.abs() > *most { a.abs() } else { *most };
+                    for chunk in chunks {
+                        most.iter_mut().zip(chunk).for_each(|(most, a)| largest(most, a));
+                    }
+                    most.iter_mut().zip(last).for_each(|(most, a)| largest(most, a));
+                }
+            },
+        );
         self.changed();
+        let largest = most.into_iter().fold(0.0, f64::max);
         let far = largest > SPREAD || largest < SPREAD.recip();
         if far && largest > 0.0 && largest.is_finite() {
             self.change_unit(self.unit * binade(largest));
@@ -203,9 +217,17 @@ impl Projected {
 
     /// out ← Ax.
     pub fn times(&self, x: &[f64], out: &mut [f64]) {
-        for (out, row) in out[..self.len].iter_mut().zip(self.matrix.chunks_exact(self.capacity)) {
-            *out = lane_dot(&row[..self.len], &x[..self.len]) * self.unit;
-        }
+        let (k, out) = (self.len, &mut out[..self.len]);
+        out.fill(0.0);
+        vectorized(
+            #[inline(always)]
+            || {
+                for (row, &x) in self.matrix.chunks_exact(self.capacity).zip(&x[..k]) {
+                    out.iter_mut().zip(&row[..k]).for_each(|(out, a)| *out += x * a);
+                }
+            },
+        );
+        out.iter_mut().for_each(|out| *out *= self.unit);
     }
 
     pub fn len(&self) -> usize {
@@ -243,11 +265,10 @@ impl Projected {
         if self.decomposed {
             return false;
         }
-        if !self.factors.make(&self.matrix, self.capacity, shift, k) {
+        if !self.factors.make(&self.matrix, shift, k) {
             return false;
         }
-        lower_rows_solve(&self.factors.lower, self.capacity, &mut x[..k]);
-        lower_rows_transpose_solve(&self.factors.lower, self.capacity, &mut x[..k]);
+        self.factors.solve(&mut x[..k]);
         x[..k].iter_mut().for_each(|x| *x /= self.unit);
         true
     }
@@ -255,19 +276,18 @@ impl Projected {
     /// The lowest eigenvalue; where a factor is at hand an estimate from above by inverse iteration, which costs O(k²).
     pub fn lowest_eigenvalue(&mut self) -> Option<f64> {
         let k = self.len;
-        if self.decomposed || k <= 2 || self.factors.rows < k {
+        let Some(shift) = self.factors.shift(k).filter(|_| !self.decomposed && k > 2) else {
             return self.eigenvalues().first().copied();
-        }
+        };
         let mut inverse = 0.0;
         let x = &mut self.c[..k];
         x.iter_mut().enumerate().for_each(|(i, x)| *x = 1.0 + 0.1 * (i % 7) as f64);
         for _ in 0..INVERSE_ITERATIONS {
-            lower_rows_solve(&self.factors.lower, self.capacity, x);
-            lower_rows_transpose_solve(&self.factors.lower, self.capacity, x);
+            self.factors.solve(x);
             inverse = spectral::length(x.iter().copied());
             x.iter_mut().for_each(|x| *x /= inverse);
         }
-        Some((inverse.recip() - self.factors.shift) * self.unit)
+        Some((inverse.recip() - shift).min(-self.factors.indefinite_up_to()) * self.unit)
     }
 
     /// Answers `subproblem`; y is then had from [`coefficients`](Self::coefficients).
@@ -280,9 +300,9 @@ impl Projected {
             return Err(Indefinite { lowest: f64::NAN });
         }
         self.c[..k].iter_mut().zip(&self.linear).for_each(|(c, &b)| *c = b * units.linear);
-        self.eigen.to_eigenbasis(&self.c[..k], &mut self.factors.work);
+        self.eigen.to_eigenbasis(&self.c[..k], &mut self.work);
         let asked = units.of_question(subproblem);
-        let solution = spectral::solution(asked, self.eigen.values(), &self.factors.work[..k], &mut self.c[..k])
+        let solution = spectral::solution(asked, self.eigen.values(), &self.work[..k], &mut self.c[..k])
             .map_err(|indefinite| Indefinite { lowest: indefinite.lowest * self.unit })?;
         self.eigen.from_eigenbasis(&self.c[..k], &mut self.y[..k]);
         self.hint = solution.shift;
@@ -295,10 +315,11 @@ impl Projected {
         self.c[..k].iter_mut().zip(&self.linear).for_each(|(c, &b)| *c = b * units.linear);
         let mut shifted = Model {
             matrix: &self.matrix,
-            stride: self.capacity,
+            capacity: self.capacity,
             linear: &self.c[..k],
             factors: &mut self.factors,
             y: &mut self.y[..k],
+            work: &mut self.work[..k],
         };
         let solution = secular::solution(units.of_question(subproblem), self.start, &mut shifted)?;
         self.hint = solution.shift;
@@ -320,57 +341,49 @@ impl Projected {
     }
 }
 
-/// A Cholesky factor of A + λI that may lack the last rows.
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct Factors {
-    /// L by rows, with 1/Lᵢᵢ on the diagonal.
-    lower: Vec<f64>,
-    shift: f64,
-    rows: usize,
-    work: Vec<f64>,
-}
-
-impl Factors {
-    fn new(capacity: usize) -> Self {
-        Factors { lower: vec![0.0; capacity * capacity], shift: 0.0, rows: 0, work: vec![0.0; capacity] }
-    }
-
-    /// Makes the factor of `k` rows, or what is missing of it.
-    fn make(&mut self, matrix: &[f64], stride: usize, shift: f64, k: usize) -> bool {
-        if self.shift != shift {
-            (self.shift, self.rows) = (shift, 0);
-        }
-        self.rows = cholesky_rows(matrix, stride, shift, &mut self.lower, self.rows.min(k)..k);
-        self.rows == k
-    }
-}
-
 /// The model in units, as the secular equation sees it.
 struct Model<'a> {
     matrix: &'a [f64],
-    stride: usize,
+    capacity: usize,
     linear: &'a [f64],
     factors: &'a mut Factors,
     y: &'a mut [f64],
+    work: &'a mut [f64],
 }
 
 impl Shifted for Model<'_> {
     fn factor(&mut self, shift: f64) -> bool {
-        self.factors.make(self.matrix, self.stride, shift, self.linear.len())
+        self.factors.make(self.matrix, shift, self.linear.len())
+    }
+
+    fn indefinite_up_to(&self) -> f64 {
+        self.factors.indefinite_up_to()
+    }
+
+    /// By the discs of Gershgorin.
+    fn most_negative_curvature(&self) -> f64 {
+        let rows = self.matrix.chunks_exact(self.capacity).take(self.linear.len()).enumerate();
+        rows.map(|(i, row)| {
+            let row = &row[..self.linear.len()];
+            row.iter().map(|a| a.abs()).sum::<f64>() - row[i].abs() - row[i]
+        })
+        .fold(0.0, f64::max)
+    }
+
+    fn linear_norm(&self) -> f64 {
+        spectral::length(self.linear.iter().copied())
     }
 
     fn solve(&mut self) -> f64 {
         self.y.iter_mut().zip(self.linear).for_each(|(y, b)| *y = -b);
-        lower_rows_solve(&self.factors.lower, self.stride, self.y);
-        lower_rows_transpose_solve(&self.factors.lower, self.stride, self.y);
+        self.factors.solve(self.y);
         spectral::length(self.y.iter().copied())
     }
 
     fn rate(&mut self) -> f64 {
-        let w = &mut self.factors.work[..self.linear.len()];
-        w.copy_from_slice(self.y);
-        lower_rows_solve(&self.factors.lower, self.stride, w);
-        secular::squared_ratio(w, self.y)
+        self.work.copy_from_slice(self.y);
+        self.factors.solve_lower(self.work);
+        secular::squared_ratio(self.work, self.y)
     }
 
     fn slope(&self) -> f64 {

@@ -57,3 +57,62 @@ fn a_grown_factor_is_the_factor_of_the_grown_matrix() {
         assert!(model.coefficients().iter().all(|y| (y - exact).abs() < 1e-15));
     }
 }
+
+/// Indefinite matrices: the search from factors against the eigendecomposition, which answers where it gives up.
+#[test]
+fn factors_and_spectrum_agree_where_curvature_is_negative() {
+    let mut random = crate::base::random::SplitMix64::new(7);
+    let mut by_factors = 0;
+    for n in [1, 2, 5, 12, 30] {
+        for negative in [1, 2, n] {
+            // A tridiagonal matrix with so many negative diagonal entries.
+            let row = |i: usize, draw: f64| {
+                let mut row = vec![0.0; i + 1];
+                row[i] = if i < negative { -1.0 - draw } else { 1.0 + i as f64 * draw };
+                if i > 0 {
+                    row[i - 1] = 0.3 * draw;
+                }
+                row
+            };
+            let mut model = Projected::new(n);
+            for i in 0..n {
+                model.push(&row(i, random.uniform()), random.uniform() - 0.5);
+            }
+            for size in [1e-6, 0.1, 1.0, 10.0, 1e6] {
+                for subproblem in [Subproblem::Radius(size), Subproblem::Cubic(size)] {
+                    let found = model.definite_solution(subproblem);
+                    let y = model.coefficients().to_vec();
+                    model.eigenvalues();
+                    let exact = model.solution(subproblem).unwrap();
+                    if let Some(found) = found {
+                        by_factors += 1;
+                        let scale = exact.norm.max(f64::MIN_POSITIVE);
+                        let worst = y.iter().zip(model.coefficients()).fold(0.0, |l: f64, (y, e)| l.max((y - e).abs()));
+                        assert!(worst <= 1e-6 * scale, "{n} {negative} {subproblem:?} {worst}");
+                        assert!((found.decrease() / exact.decrease() - 1.0).abs() < 1e-7, "{found:?} {exact:?}");
+                        assert!((found.shift / exact.shift - 1.0).abs() < 1e-8, "{found:?} {exact:?}");
+                    }
+                    model.truncate(n);
+                    model.begin();
+                }
+            }
+        }
+    }
+    assert!(by_factors > 130, "{by_factors} of 150");
+}
+
+/// The gradient lacks the lowest eigenvector, and a step at λ = −θ₁ is too short: the spectrum has to answer.
+#[test]
+fn the_hard_case_is_left_to_the_spectrum() {
+    let mut model = Projected::new(3);
+    model.push(&[-2.0], 0.0);
+    model.push(&[0.0, 1.0], 1.0);
+    model.push(&[0.0, 0.5, 3.0], 1.0);
+    assert!(model.definite_solution(Subproblem::Radius(10.0)).is_none());
+    let solution = model.solution(Subproblem::Radius(10.0)).unwrap();
+    assert!(solution.hard_case && (solution.norm - 10.0).abs() < 1e-12 && (solution.shift - 2.0).abs() < 1e-12);
+    // Within a small radius it is none.
+    model.truncate(3);
+    let solution = model.definite_solution(Subproblem::Radius(0.1)).unwrap();
+    assert!(solution.shift > 2.0 && (solution.norm - 0.1).abs() < 1e-12);
+}

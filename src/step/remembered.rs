@@ -314,19 +314,24 @@ impl<T: Scalar> RememberedModel<T> {
             }
             let m = self.core.len();
             if zs.abs() >= RANK_ONE * norm_z {
+                // zzᵀ / zᵀs
                 let root = zs.abs().sqrt();
-                self.b[..m].iter_mut().for_each(|z| *z /= root);
-                let z = &self.b[..m];
-                self.core.add(|i, j| z[i] * z[j] * zs.signum());
+                for (c, b) in self.c.iter_mut().zip(&mut self.b[..m]) {
+                    *b /= root;
+                    *c = *b * 0.5_f64.copysign(zs);
+                }
             } else {
+                // wsᵀ + swᵀ with w = z − ½(zᵀs)s
                 let left = self.basis.remove(&mut self.a[..m], 1.0, &mut s_unit);
                 if self.extend(&s_unit, left, 1.0) {
                     (self.a[m], self.b[m]) = (left, 0.0);
                 }
-                let m = self.core.len();
-                let (s, z) = (&self.a[..m], &self.b[..m]);
-                self.core.add(|i, j| z[i] * s[j] + s[i] * z[j] - zs * (s[i] * s[j]));
+                for ((c, b), a) in self.c.iter_mut().zip(&mut self.b).zip(&self.a[..self.core.len()]) {
+                    *c = *b - 0.5 * zs * a;
+                    *b = *a;
+                }
             }
+            self.core.add(&mut self.c, &self.b);
         }
         (self.direction, self.work) = (s_unit, z);
         self.core.begin();

@@ -5,8 +5,10 @@
 //!
 //!   λ ← λ + (‖y‖² / ‖w‖²) (‖y‖ − Δ) / Δ.
 //!
-//! From the left of the root it converges from the left. Unlike there nothing is done where A is indefinite or singular to
-//! rounding, the hard case included: `None` says that the spectrum has to solve it.
+//! From the left of the root it converges from the left. Where A is indefinite, a factorisation that fails gives a direction
+//! of negative curvature and with it a bound for λ from the left (section 7.3.4 there), a row sum of A (Gershgorin) one from
+//! the right, and λ is searched between them. Where they meet before a step is long enough (the hard case to rounding)
+//! nothing is done: `None` says that the spectrum has to solve it.
 
 use super::spectral::{Solution, Subproblem, length};
 
@@ -14,11 +16,23 @@ use super::spectral::{Solution, Subproblem, length};
 const FIT: f64 = 1e-12;
 /// Factorisations for one solution: Newton's method takes two to six.
 const MOST_FACTORS: usize = 30;
+/// Of them those that may fail: the price of a spectrum is that of about thirty.
+const MOST_FAILURES: usize = 10;
+/// Where the bounds of λ are as close as this, relatively, a solution would be more rounding than step.
+const CLOSE: f64 = 1e-10;
+/// The least part of the way from the left bound to the right one (Conn, Gould & Toint, section 7.3.4).
+const LEAST_PART: f64 = 0.01;
 
 /// A + λI, factored for one λ after the other.
 pub trait Shifted {
     /// LLᵀ = A + λI; false if that is not positive definite to rounding.
     fn factor(&mut self, shift: f64) -> bool;
+    /// A λ up to which A + λI is known to be not positive definite; −∞ if there is none.
+    fn indefinite_up_to(&self) -> f64;
+    /// −θ₁ at most.
+    fn most_negative_curvature(&self) -> f64;
+    /// ‖b‖.
+    fn linear_norm(&self) -> f64;
     /// y ← −(A + λI)⁻¹b; returns ‖y‖.
     fn solve(&mut self) -> f64;
     /// ‖L⁻¹y‖² / ‖y‖², which is −(ln‖y(λ)‖)′.
@@ -37,9 +51,7 @@ pub fn solution(subproblem: Subproblem, hint: f64, model: &mut impl Shifted) -> 
             Some(evaluate(model, damping, norm, false))
         }
         Subproblem::Radius(radius) => {
-            let start = if model.factor(hint) { hint } else { 0.0 };
-            let (shift, norm) =
-                search(model, start, |_| 0.0, |norm, _| norm / radius, |norm, rate, _| (norm / radius - 1.0) / rate)?;
+            let (shift, norm) = search(model, hint, &Sphere(radius))?;
             if shift == 0.0 {
                 return Some(evaluate(model, 0.0, norm, false));
             }
@@ -51,15 +63,14 @@ pub fn solution(subproblem: Subproblem, hint: f64, model: &mut impl Shifted) -> 
             Some(evaluate(model, 0.0, norm, false))
         }
         Subproblem::Cubic(weight) => {
-            let start = if hint > 0.0 && model.factor(hint) { hint } else { weight * at(model, 0.0)? };
-            // Newton on 1/‖y‖ − σ/λ, whose derivative is rate/‖y‖ + σ/λ².
-            let (shift, norm) = search(
-                model,
-                start,
-                |right| 0.5 * right,
-                |norm, shift| weight * norm / shift,
-                |norm, rate, shift| (weight * norm - shift) * shift / (shift * shift * rate + weight * norm),
-            )?;
+            let start = if hint > 0.0 && model.factor(hint) {
+                hint
+            } else if model.factor(0.0) {
+                weight * model.solve()
+            } else {
+                0.0
+            };
+            let (shift, norm) = search(model, start, &Regularised(weight))?;
             Some(evaluate(model, shift, norm, norm > 0.0))
         }
         Subproblem::MetricBall(size) => {
@@ -85,36 +96,111 @@ fn at(model: &mut impl Shifted, shift: f64) -> Option<f64> {
     norm.is_finite().then_some(norm)
 }
 
-/// λ with `excess(‖y(λ)‖, λ)` = 1, or 0 where that is at most 1 at λ = 0. `newton` gives the change of λ, and `least` what
-/// takes its place where it leads out of the range, left of a λ that is too large.
-fn search(
-    model: &mut impl Shifted,
-    start: f64,
-    least: impl Fn(f64) -> f64,
-    excess: impl Fn(f64, f64) -> f64,
-    newton: impl Fn(f64, f64, f64) -> f64,
-) -> Option<(f64, f64)> {
+/// What λ solves, as a function of ‖y(λ)‖ that falls through 1.
+trait Equation {
+    fn excess(&self, norm: f64, shift: f64) -> f64;
+    /// The change of λ by Newton's method, where ‖y‖′ = −`rate`‖y‖.
+    fn newton(&self, norm: f64, rate: f64, shift: f64) -> f64;
+    /// The λ to try first left of a λ that is too large.
+    fn least(&self, right: f64) -> f64;
+    /// A λ that is too large, from the largest −θ₁ that is possible and ‖b‖.
+    fn rightmost(&self, most: f64, linear: f64) -> f64;
+}
+
+/// ‖y‖ = Δ: Newton on 1/‖y‖ − 1/Δ.
+struct Sphere(f64);
+
+impl Equation for Sphere {
+    fn excess(&self, norm: f64, _: f64) -> f64 {
+        norm / self.0
+    }
+
+    fn newton(&self, norm: f64, rate: f64, _: f64) -> f64 {
+        (norm / self.0 - 1.0) / rate
+    }
+
+    fn least(&self, _: f64) -> f64 {
+        0.0
+    }
+
+    fn rightmost(&self, most: f64, linear: f64) -> f64 {
+        most + linear / self.0
+    }
+}
+
+/// σ‖y‖ = λ: Newton on 1/‖y‖ − σ/λ, whose derivative is rate/‖y‖ + σ/λ².
+struct Regularised(f64);
+
+impl Equation for Regularised {
+    fn excess(&self, norm: f64, shift: f64) -> f64 {
+        self.0 * norm / shift
+    }
+
+    fn newton(&self, norm: f64, rate: f64, shift: f64) -> f64 {
+        let size = self.0 * norm;
+        (size - shift) * shift / (shift * shift * rate + size)
+    }
+
+    fn least(&self, right: f64) -> f64 {
+        0.5 * right
+    }
+
+    /// The root of λ(λ + θ₁) = σ‖b‖.
+    fn rightmost(&self, most: f64, linear: f64) -> f64 {
+        0.5 * most + (0.5 * most).hypot((self.0 * linear).sqrt())
+    }
+}
+
+/// λ with excess 1 and ‖y(λ)‖, or λ = 0 where the excess there is at most 1.
+fn search(model: &mut impl Shifted, start: f64, equation: &impl Equation) -> Option<(f64, f64)> {
     let mut shift = start;
-    let mut right = f64::INFINITY;
+    let (mut left, mut right) = (0.0, f64::INFINITY);
+    let mut failures = 0;
     for _ in 0..MOST_FACTORS {
-        let norm = at(model, shift)?;
-        if norm == 0.0 {
-            return (shift == 0.0 || at(model, 0.0)? == 0.0).then_some((0.0, 0.0));
-        }
-        let excess = excess(norm, shift);
-        if (excess - 1.0).abs() <= FIT || excess <= 1.0 && shift == 0.0 {
-            return Some((shift, norm));
-        }
-        if excess < 1.0 {
-            right = shift;
-        }
-        let rate = model.rate();
-        let next = shift + newton(norm, rate, shift);
-        if (next - shift).abs() <= 2.0 * f64::EPSILON * shift {
-            return Some((shift, norm));
-        }
+        let next = if model.factor(shift) {
+            let norm = model.solve();
+            if !norm.is_finite() {
+                return None;
+            }
+            if norm == 0.0 {
+                return (shift == 0.0 || at(model, 0.0)? == 0.0).then_some((0.0, 0.0));
+            }
+            let excess = equation.excess(norm, shift);
+            if (excess - 1.0).abs() <= FIT || excess <= 1.0 && shift == 0.0 {
+                return Some((shift, norm));
+            }
+            if excess < 1.0 {
+                right = shift;
+            } else {
+                left = shift;
+            }
+            let rate = model.rate();
+            let next = shift + equation.newton(norm, rate, shift);
+            if (next - shift).abs() <= 2.0 * f64::EPSILON * shift {
+                return Some((shift, norm));
+            }
+            next
+        } else {
+            failures += 1;
+            if failures > MOST_FAILURES {
+                return None;
+            }
+            left = left.max(shift).max(model.indefinite_up_to());
+            if !right.is_finite() {
+                right = equation.rightmost(model.most_negative_curvature().max(0.0), model.linear_norm());
+            }
+            f64::NAN
+        };
         // To the right of the root Newton's method may leave the range where A + λI is definite.
-        shift = if next > 0.0 && next < right { next } else { least(right) };
+        shift = if next > left && next < right {
+            next
+        } else if left == 0.0 && failures == 0 {
+            equation.least(right)
+        } else if right - left > CLOSE * right && right.is_finite() {
+            (left * right).sqrt().max(left + LEAST_PART * (right - left))
+        } else {
+            return None;
+        };
     }
     None
 }

@@ -12,8 +12,8 @@ use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{MatMut, MatRef, Par, Spec};
 
 use super::completion;
+use super::factors::INVERSE_ITERATIONS;
 use super::krylov::KrylovSpace;
-use super::projected::INVERSE_ITERATIONS;
 use super::secular::{self, Shifted};
 use super::spectral::{self, Indefinite, Solution, Subproblem};
 use super::units::{Units, binade};

@@ -5,7 +5,11 @@
 //! rows of R before they add their own. For projected problems of a few hundred rows; where a matrix is formed, the dense
 //! path has faer's.
 
+use super::spectral::length;
 use crate::base::native::vectorized;
+
+/// Steps of inverse iteration for the lowest eigenvalue.
+pub(super) const INVERSE_ITERATIONS: usize = 8;
 
 /// R, of A + λI or of its leading rows.
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -102,9 +106,21 @@ impl Factors {
         }
     }
 
-    /// The λ of a factor of `k` rows, if there is one.
-    pub fn shift(&self, k: usize) -> Option<f64> {
-        (self.rows >= k).then_some(self.shift)
+    /// Whether there is a factor of `k` rows.
+    pub fn has(&self, k: usize) -> bool {
+        self.rows >= k
+    }
+
+    /// An estimate from above of A's lowest eigenvalue, by inverse iteration; `x` becomes its vector.
+    pub fn lowest_eigenvalue(&self, x: &mut [f64]) -> f64 {
+        let mut inverse = 0.0;
+        x.iter_mut().enumerate().for_each(|(i, x)| *x = 1.0 + 0.1 * (i % 7) as f64);
+        for _ in 0..INVERSE_ITERATIONS {
+            self.solve(x);
+            inverse = length(x.iter().copied());
+            x.iter_mut().for_each(|x| *x /= inverse);
+        }
+        (inverse.recip() - self.shift).min(-self.indefinite)
     }
 
     /// A λ up to which A + λI is known to be not positive definite.

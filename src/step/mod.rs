@@ -22,6 +22,7 @@ mod orthonormal;
 mod projected;
 #[cfg(test)]
 mod projected_tests;
+mod reflected;
 mod remembered;
 #[cfg(test)]
 mod remembered_tests;

@@ -11,6 +11,7 @@
 use faer::Par;
 
 use super::factors::Factors;
+use super::reflected::Reflected;
 use super::secular::{self, Shifted};
 use super::spectral::{self, Indefinite, Solution, Subproblem};
 use super::units::{Units, binade};
@@ -19,8 +20,6 @@ use crate::base::native::vectorized;
 
 /// The units of A follow its entries beyond this ratio.
 const SPREAD: f64 = 1e100;
-/// Steps of inverse iteration for the lowest eigenvalue.
-pub const INVERSE_ITERATIONS: usize = 8;
 /// Rows up to which the eigendecomposition has its memory from the beginning.
 const EAGER: usize = 256;
 
@@ -36,6 +35,7 @@ pub struct Projected {
     /// The unit of A.
     unit: f64,
     factors: Factors,
+    reflected: Reflected,
     /// The shift of the last solution, and that of the last for another model: where searches begin, so that the same
     /// subproblem has the same solution to the last bit.
     hint: f64,
@@ -60,6 +60,7 @@ impl Projected {
             linear: zeros(),
             unit: 0.0,
             factors: Factors::new(capacity),
+            reflected: Reflected::new(capacity),
             hint: 0.0,
             start: 0.0,
             eigen: Eigen::new(if capacity <= EAGER { capacity } else { 0 }),
@@ -80,6 +81,7 @@ impl Projected {
     pub fn truncate(&mut self, len: usize) {
         self.len = len.min(self.len);
         self.factors.keep(self.len);
+        self.reflected.clear();
         self.decomposed = false;
     }
 
@@ -113,6 +115,7 @@ impl Projected {
         }
         self.linear[k] = linear;
         self.len += 1;
+        self.reflected.clear();
         self.decomposed = false;
     }
 
@@ -128,6 +131,7 @@ impl Projected {
     /// A is another one.
     fn changed(&mut self) {
         self.factors.keep(0);
+        self.reflected.clear();
         self.decomposed = false;
     }
 
@@ -273,21 +277,29 @@ impl Projected {
         true
     }
 
+    /// x ← |A + λI|⁻¹x where A + λI has one negative eigenvalue; false, and nothing was done, where it has more, or where
+    /// there is no solution to start from.
+    pub fn solve_reflected(&mut self, shift: f64, x: &mut [f64]) -> bool {
+        let (k, unit) = (self.len, self.unit);
+        let Projected { matrix, capacity, factors, reflected, hint, c, .. } = self;
+        let done = reflected.solve(matrix, *capacity, shift / unit, &mut x[..k], |q| {
+            let value = factors.make(matrix, *hint, k).then(|| factors.lowest_eigenvalue(&mut c[..k]))?;
+            q.copy_from_slice(&c[..k]);
+            Some(value)
+        });
+        if done {
+            x[..k].iter_mut().for_each(|x| *x /= unit);
+        }
+        done
+    }
+
     /// The lowest eigenvalue; where a factor is at hand an estimate from above by inverse iteration, which costs O(k²).
     pub fn lowest_eigenvalue(&mut self) -> Option<f64> {
         let k = self.len;
-        let Some(shift) = self.factors.shift(k).filter(|_| !self.decomposed && k > 2) else {
+        if self.decomposed || k <= 2 || !self.factors.has(k) {
             return self.eigenvalues().first().copied();
-        };
-        let mut inverse = 0.0;
-        let x = &mut self.c[..k];
-        x.iter_mut().enumerate().for_each(|(i, x)| *x = 1.0 + 0.1 * (i % 7) as f64);
-        for _ in 0..INVERSE_ITERATIONS {
-            self.factors.solve(x);
-            inverse = spectral::length(x.iter().copied());
-            x.iter_mut().for_each(|x| *x /= inverse);
         }
-        Some((inverse.recip() - shift).min(-self.factors.indefinite_up_to()) * self.unit)
+        Some(self.factors.lowest_eigenvalue(&mut self.c[..k]) * self.unit)
     }
 
     /// Answers `subproblem`; y is then had from [`coefficients`](Self::coefficients).

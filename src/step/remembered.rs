@@ -116,7 +116,7 @@ impl<T: Scalar> RememberedModel<T> {
         let m = self.core.len();
         self.basis.inside(r, &mut self.a[..m]);
         self.b[..m].copy_from_slice(&self.a[..m]);
-        if !self.core.solve(shift, &mut self.b) {
+        if !self.core.solve(shift, &mut self.b) && !self.core.solve_reflected(shift, &mut self.b) {
             let Some((eigen, unit)) = self.core.spectrum() else { return };
             let largest = eigen.values().iter().fold(self.complement, |l, t| l.max((t * unit).abs())) + shift;
             let floor = 1e-10 * largest;

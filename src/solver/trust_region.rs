@@ -26,6 +26,8 @@ const ACCEPT: f64 = 1e-4;
 const POOR: f64 = 0.25;
 /// Above this ratio it grows (η₂).
 const GOOD: f64 = 0.75;
+/// The most by which a step is lengthened at once (Lin & Moré, σ₃).
+const MOST_LENGTHENING: f64 = 4.0;
 
 /// Minimises by a trust-region method: the default choice, for convex and nonconvex problems.
 ///
@@ -83,17 +85,18 @@ impl TrustRegion {
     }
 }
 
-/// Δ, and whether twice as much has just been too long.
+/// Δ, and how many times as much was tried, and whether that has just been too long.
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct Radius {
     radius: f64,
+    factor: f64,
     tried_longer: bool,
 }
 
 impl Radius {
     /// Without bound until the scales are known.
     pub fn new() -> Self {
-        Radius { radius: f64::INFINITY, tried_longer: false }
+        Radius { radius: f64::INFINITY, factor: 1.0, tried_longer: false }
     }
 }
 
@@ -129,7 +132,10 @@ impl Globalisation for Radius {
         // Where f bends down along the step, the model says nothing of where that ends.
         let promising = trial.solution.on_boundary && (trial.ratio > GOOD || trial.solution.curvature < 0.0);
         if promising {
-            self.radius *= 2.0;
+            // Where the model is convex its relative error grows about in proportion to the length, until it is no longer good.
+            let most = if trial.solution.curvature > 0.0 { MOST_LENGTHENING } else { 2.0 };
+            self.factor = ((1.0 - GOOD) / (trial.ratio - 1.0).abs()).clamp(2.0, most);
+            self.radius *= self.factor;
         }
         promising
     }
@@ -143,7 +149,7 @@ impl Globalisation for Radius {
             radius
         } else if self.tried_longer {
             // Between this one and the one that was too long.
-            minimum.clamp(radius, std::f64::consts::SQRT_2 * radius)
+            minimum.clamp(radius, self.factor.sqrt() * radius)
         } else if trial.solution.on_boundary {
             minimum.clamp(2.0 * radius, 4.0 * radius)
         } else {
@@ -167,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_radius_grows_to_less_than_what_has_just_failed() {
-        let mut rule = Radius { radius: 1.0, tried_longer: false };
+        let mut rule = Radius { radius: 1.0, ..Radius::new() };
         assert!(rule.lengthen(&exact(1.0)) && rule.radius == 2.0);
         rule.restore(1.0);
         rule.taken(&exact(1.0));
@@ -178,9 +184,19 @@ mod tests {
     }
 
     #[test]
+    fn the_better_the_model_the_longer_the_next_trial() {
+        let convex = Solution { curvature: 1.0, ..exact(1.0).solution };
+        for (ratio, radius) in [(1.0, 4.0), (1.1, 2.5), (0.9, 2.5), (0.8, 2.0), (2.0, 2.0)] {
+            let mut rule = Radius { radius: 1.0, ..Radius::new() };
+            assert!(rule.lengthen(&Trial { solution: convex, ratio, ..exact(1.0) }));
+            assert!((rule.radius - radius).abs() < 1e-12, "{ratio} {}", rule.radius);
+        }
+    }
+
+    #[test]
     fn a_step_along_which_f_bends_down_may_be_longer_whatever_its_ratio() {
         let bent = Solution { curvature: -1.0, ..exact(1.0).solution };
-        let mut rule = Radius { radius: 1.0, tried_longer: false };
+        let mut rule = Radius { radius: 1.0, ..Radius::new() };
         assert!(rule.lengthen(&Trial { solution: bent, ratio: 0.3, ..exact(1.0) }) && rule.radius == 2.0);
         assert!(!rule.lengthen(&Trial { ratio: 0.3, ..exact(1.0) }));
     }

@@ -4,9 +4,9 @@
 //! differ in three ways. It stays between the ratios ¼ and ¾ (algorithm 6.1.1 with γ₂ = 1, and MINPACK): where residuals
 //! are large ratios stay there, and a radius that shrinks a little at every step takes hundreds. The others are free of
 //! products, since the stored space solves for any radius: a step that lies on the boundary and is well predicted, or along
-//! which f bends down, is tried again with twice the radius before it is taken (where that is no better, the next radius
-//! lies between the two, at most at √2 times the smaller), and the first radius is the length of the step to the minimum
-//! along −g, corrected in the same manner, so it needs no guess and no unit.
+//! which f bends down, is tried again with two to four times the radius before it is taken (where that is no better, the
+//! next radius lies between the two, at most at their geometric mean), and the first radius is the length of the step to the
+//! minimum along −g, corrected in the same manner, so it needs no guess and no unit.
 
 use std::ops::ControlFlow;
 

@@ -1,7 +1,7 @@
 """All comparisons in one run, by one command.
 
     python benches/peers all                    # everything that can be set up here
-    python benches/peers lsmr eigsh ...         # some of it
+    python benches/peers lsmr eigsh ...         # some of it: the other sections of the output stay as they are
     ... [--output benches/RESULTS.md] [--environment target/peers]
 
 Makes an environment of its own for Python's packages, asks apt for libraries where it may, compiles this crate's programs,
@@ -72,20 +72,26 @@ def processor():
         return platform.processor() or platform.machine()
 
 
-def head(python):
+def versions(python, packages):
     """What the numbers belong to."""
-    packages = [line for line in call(python, "-m", "pip", "list", "--format=freeze").splitlines() if line.split("==")[0] in
-                {name for *_, names, _ in COMPARISONS.values() for name in names}]
-    return [
-        "# Comparisons with other libraries",
-        "",
-        "Written by `python benches/peers all`; what each number is, the script of that name in `benches/peers` says.",
-        "",
-        f"- {datetime.date.today()}, {processor()}, {os.cpu_count()} processors, {platform.system()}",
-        f"- this crate at {call('git', 'describe', '--always', '--dirty')}, {call('rustc', '--version')}",
-        f"- Python {platform.python_version()}, {', '.join(packages)}",
-        "",
-    ]
+    listed = [line for line in call(python, "-m", "pip", "list", "--format=freeze").splitlines() if line.split("==")[0] in packages]
+    return ", ".join([
+        str(datetime.date.today()), processor(), f"{os.cpu_count()} processors", platform.system(),
+        f"this crate at {call('git', 'describe', '--always', '--dirty')}", call("rustc", "--version"),
+        f"Python {platform.python_version()}", *listed,
+    ])
+
+
+HEAD = """# Comparisons with other libraries
+
+Written by `python benches/peers all`; what each number is, the script of that name in `benches/peers` says.
+"""
+
+
+def sections(output):
+    """The sections of an earlier output, by name."""
+    text = output.read_text() if output.exists() else ""
+    return {part.split(",")[0].split()[0]: part.rstrip() for part in text.split("\n## ")[1:]}
 
 
 def main():
@@ -98,7 +104,7 @@ def main():
     os.environ.pop("CARGO_TARGET_DIR", None)  # the scripts look for programs in target/
     python = python_in(options.environment)
     call("cargo", "build", "--release", "-p", "benches", "-p", "examples")
-    sections = []
+    written = sections(options.output)
     for name in names:
         script, arguments, packages, libraries = COMPARISONS[name]
         start = time.monotonic()
@@ -111,8 +117,9 @@ def main():
                 text = call(python, HERE / script, *arguments)
         except RuntimeError as error:
             text = f"Not run: {error}"
-        sections += [f"## {name}, {time.monotonic() - start:.0f} s", "", "```text", text, "```", ""]
-        options.output.write_text("\n".join(head(python) + sections))
+        seconds = time.monotonic() - start
+        written[name] = f"{name}, {seconds:.0f} s\n\n{versions(python, packages)}\n\n```text\n{text}\n```"
+        options.output.write_text(HEAD + "".join(f"\n## {written[name]}\n" for name in COMPARISONS if name in written))
     print(options.output)
 
 

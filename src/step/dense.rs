@@ -307,13 +307,13 @@ impl<T: Scalar> Shifted for DenseModel<T> {
         spectral::length(self.y.iter().copied())
     }
 
-    fn rate(&mut self) -> f64 {
+    fn rate(&mut self, norm: f64) -> f64 {
         let d = self.dim;
-        self.c.copy_from_slice(&self.y);
+        self.c.iter_mut().zip(&self.y).for_each(|(c, y)| *c = y / norm);
         let factor = MatRef::from_column_major_slice(&self.factor, d, d);
         solve_lower_triangular_in_place(factor, MatMut::from_column_major_slice_mut(&mut self.c, d, 1), Par::Seq);
         clean_registers();
-        secular::squared_ratio(&self.c, &self.y)
+        secular::square(&self.c)
     }
 
     fn slope(&self) -> f64 {

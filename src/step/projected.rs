@@ -392,10 +392,10 @@ impl Shifted for Model<'_> {
         spectral::length(self.y.iter().copied())
     }
 
-    fn rate(&mut self) -> f64 {
-        self.work.copy_from_slice(self.y);
+    fn rate(&mut self, norm: f64) -> f64 {
+        self.work.iter_mut().zip(&*self.y).for_each(|(w, y)| *w = y / norm);
         self.factors.solve_lower(self.work);
-        secular::squared_ratio(self.work, self.y)
+        secular::square(self.work)
     }
 
     fn slope(&self) -> f64 {

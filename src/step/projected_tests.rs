@@ -116,3 +116,17 @@ fn the_hard_case_is_left_to_the_spectrum() {
     let solution = model.definite_solution(Subproblem::Radius(0.1)).unwrap();
     assert!(solution.shift > 2.0 && (solution.norm - 0.1).abs() < 1e-12);
 }
+
+/// No curvature and a far radius: ‖(λI)^½ y‖ leaves the range of numbers, λ does not.
+#[test]
+fn without_curvature_any_radius_is_reached() {
+    let mut model = Projected::new(2);
+    model.set_matrix(&[0.0; 4], 1.0, 2);
+    model.set_linear([-1.0, -1.0].into_iter());
+    for radius in [1e-100, 1.0, 1e100, 1e187, 1e211, 1e290] {
+        let solution = model.solution(Subproblem::Radius(radius)).unwrap();
+        assert!((solution.norm / radius - 1.0).abs() < 1e-12, "{solution:?}");
+        assert!((solution.shift * radius / 2.0_f64.sqrt() - 1.0).abs() < 1e-6, "{radius:e} {solution:?}");
+        model.begin();
+    }
+}

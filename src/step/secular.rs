@@ -35,8 +35,8 @@ pub trait Shifted {
     fn linear_norm(&self) -> f64;
     /// y ← −(A + λI)⁻¹b; returns ‖y‖.
     fn solve(&mut self) -> f64;
-    /// ‖L⁻¹y‖² / ‖y‖², which is −(ln‖y(λ)‖)′.
-    fn rate(&mut self) -> f64;
+    /// ‖L⁻¹y‖² / ‖y‖², which is −(ln‖y(λ)‖)′, for ‖y‖ = `norm`.
+    fn rate(&mut self, norm: f64) -> f64;
     /// bᵀy.
     fn slope(&self) -> f64;
     /// y ← αy.
@@ -174,7 +174,7 @@ fn search(model: &mut impl Shifted, start: f64, equation: &impl Equation) -> Opt
             } else {
                 left = shift;
             }
-            let rate = model.rate();
+            let rate = model.rate(norm);
             let next = shift + equation.newton(norm, rate, shift);
             if (next - shift).abs() <= 2.0 * f64::EPSILON * shift {
                 return Some((shift, norm));
@@ -205,15 +205,10 @@ fn search(model: &mut impl Shifted, start: f64, equation: &impl Equation) -> Opt
     None
 }
 
-/// ‖w‖² / ‖y‖², also where one of the squares leaves the range of numbers.
-pub fn squared_ratio(w: &[f64], y: &[f64]) -> f64 {
-    let squares = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>();
-    let ratio = squares(w) / squares(y);
-    if ratio.is_finite() && ratio > 0.0 {
-        return ratio;
-    }
-    let ratio = length(w.iter().copied()) / length(y.iter().copied());
-    ratio * ratio
+/// ‖w‖², at least the smallest number.
+pub fn square(w: &[f64]) -> f64 {
+    let norm = length(w.iter().copied());
+    (norm * norm).max(f64::MIN_POSITIVE)
 }
 
 /// Where (A + λI)y = −b holds, yᵀAy costs no product.

@@ -24,6 +24,7 @@ use super::track::Track;
 use super::visit::{Arrival, Visit};
 use super::{Identity, Limits, Progress, Report, Run, Start, Stopping, Termination};
 use crate::base::{Result, Scalar};
+use crate::operator::Caller;
 
 /// A run.
 pub(crate) struct DescentRun<'r, T, O: Oracle<T>, G>
@@ -51,7 +52,7 @@ impl<'r, T: Scalar, O: Oracle<T>, G: Globalisation> DescentRun<'r, T, O, G> {
         start: Start<'_, T>,
         (solver, stopping): (&'r dyn Identity, &'r Stopping),
     ) -> Result<Self> {
-        let _ = oracle.take_error(); // of an earlier run
+        let _ = oracle.caller().take_error(); // of an earlier run
         let (limits, x, track) = (Limits::new(stopping, 0.0), vec![], Track::new(0));
         let mut run = DescentRun { oracle, frame, state, globalisation, track, limits, x, solver };
         match start {
@@ -59,9 +60,9 @@ impl<'r, T: Scalar, O: Oracle<T>, G: Globalisation> DescentRun<'r, T, O, G> {
             #[cfg(feature = "serde")]
             Start::State(state) => crate::base::space::accepted(run.resume(state))?,
         }
-        if run.track.value.is_nan() && run.limits.allow_value(run.oracle.counts()) {
+        if run.track.value.is_nan() && run.limits.allow_value(run.oracle.caller().counts()) {
             let value = run.oracle.first_value(&run.x, &mut run.state);
-            run.limits.note(run.oracle.take_error());
+            run.limits.note(run.oracle.caller().take_error());
             run.track.start(if value.is_err() && run.limits.failed() { f64::NAN } else { value? });
         }
         Ok(run)
@@ -71,15 +72,14 @@ impl<'r, T: Scalar, O: Oracle<T>, G: Globalisation> DescentRun<'r, T, O, G> {
     fn resume(&mut self, saved: &RunState) -> Result<()> {
         let (calls, seconds);
         (calls, self.state, self.globalisation, self.track, self.x, seconds) =
-            saved.parts::<T, _>(self.solver, self.oracle.dimensions())?;
-        self.oracle.resume(calls);
+            saved.parts::<T, _>(self.solver, self.oracle.caller().dimensions())?;
+        self.oracle.caller_mut().resume(calls);
         self.limits = Limits::new(self.limits.stopping(), seconds);
         Ok(())
     }
 
     fn limit(&self) -> Option<Termination> {
-        self.limits.note(self.oracle.take_error());
-        self.limits.reached(self.track.steps(), self.oracle.counts())
+        self.limits.stop(self.track.steps(), self.oracle.caller())
     }
 }
 
@@ -123,13 +123,13 @@ impl<T: Scalar, O: Oracle<T>, G: Globalisation> Run<T> for DescentRun<'_, T, O, 
     #[cfg(feature = "serde")]
     fn save(&self) -> RunState {
         let DescentRun { oracle, state, globalisation, track, x, .. } = self;
-        let parts = (oracle.calls(), state, globalisation, track, x, self.limits.seconds());
-        RunState::new::<T>(self.solver, oracle.dimensions(), &parts)
+        let parts = (oracle.caller().calls(), state, globalisation, track, x, self.limits.seconds());
+        RunState::new::<T>(self.solver, oracle.caller().dimensions(), &parts)
     }
 
     fn progress(&self) -> Progress<'_, T> {
         let x = if self.track.pending.is_some() { &self.track.other_x } else { &self.x };
-        let progress = self.track.progress(x, self.oracle.counts(), self.limits.seconds());
+        let progress = self.track.progress(x, self.oracle.caller().counts(), self.limits.seconds());
         Progress { residual: O::residual(&self.state), ..progress }
     }
 
@@ -139,7 +139,7 @@ impl<T: Scalar, O: Oracle<T>, G: Globalisation> Run<T> for DescentRun<'_, T, O, 
         }
         let (measure, elsewhere) = (self.track.measure, self.track.ends_elsewhere(termination));
         let numbers = 5 * self.x.len() + O::numbers(&self.state, &self.frame);
-        let (counts, seconds) = (self.oracle.counts(), self.limits.seconds());
+        let (counts, seconds) = (self.oracle.caller().counts(), self.limits.seconds());
         let report = self.track.report(self.x, termination, counts, seconds, self.limits.error());
         let reductions = self.limits.reductions();
         O::report(self.state, measure, elsewhere, Report { reductions, memory_numbers: numbers, ..report })

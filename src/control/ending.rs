@@ -10,6 +10,7 @@ use super::globalisation::{Globalisation, Scales, Trial};
 use super::oracle::{Confirmation, LocalProblem, Look, Oracle, Outcome};
 use super::visit::Visit;
 use crate::base::{Scalar, kernels};
+use crate::operator::Caller;
 use crate::step::{InnerStop, Solution, Subproblem};
 
 /// λ‖δ‖² as a share of −gᵀδ, the sum of it and δᵀMδ, up to which a step counts as the model's minimum.
@@ -111,7 +112,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         }
         match self.local.confirm(self.state, self.track, self.limits) {
             Confirmation::Minimum => {
-                self.limits.note(self.oracle.take_error());
+                self.limits.note(self.oracle.caller().take_error());
                 Err(self.limits.interruption().unwrap_or(termination))
             }
             Confirmation::End(termination) => Err(termination),

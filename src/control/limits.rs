@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{Stopping, Termination};
 use crate::base::{CallbackError, space};
-use crate::operator::Counts;
+use crate::operator::{Caller, Counts};
 
 /// The one judge of whether a run may go on.
 #[derive(Debug)]
@@ -63,6 +63,18 @@ impl<'s> Limits<'s> {
     pub fn fails(&self, error: Option<CallbackError>) -> bool {
         self.note(error);
         self.failed()
+    }
+
+    /// Why this caller may make no further call, if it may not.
+    pub fn stop(&self, iterations: usize, caller: &impl Caller) -> Option<Termination> {
+        self.note(caller.take_error());
+        self.reached(iterations, caller.counts())
+    }
+
+    /// Whether this caller may make so many `further` products.
+    pub fn allow(&self, caller: &impl Caller, further: usize) -> bool {
+        self.note(caller.take_error());
+        self.allow_products(caller.counts(), further)
     }
 
     /// Whether a callback has failed, on any rank.

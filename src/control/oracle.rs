@@ -4,8 +4,8 @@ use super::convergence::Promise;
 use super::globalisation::{Globalisation, Trial};
 use super::track::{Pending, Track};
 use super::{Judgement, Limits, Report, Stopping, Termination};
-use crate::base::{CallbackError, Result, Scalar, Stored};
-use crate::operator::Counts;
+use crate::base::{Result, Scalar, Stored};
+use crate::operator::Caller;
 use crate::step::{InnerStop, Solution};
 
 /// A number, or why the run is over.
@@ -17,28 +17,17 @@ pub(crate) trait Oracle<T: Scalar> {
     type State: Stored;
     /// What it keeps of the point where the run is, while it is looked at.
     type Frame;
-    /// What is saved of its calls.
-    type Calls: Stored;
+    /// Who makes its calls.
+    type Caller: Caller;
     /// What a run reports.
     type Report;
 
-    /// Calls so far.
-    fn counts(&self) -> Counts;
+    /// Who makes its calls.
+    fn caller(&self) -> &Self::Caller;
 
-    /// The numbers of unknowns and of residuals.
+    /// The same, to go on as another.
     #[cfg(feature = "serde")]
-    fn dimensions(&self) -> [usize; 2];
-
-    /// What it has to be told, to go on as this one.
-    #[cfg(feature = "serde")]
-    fn calls(&self) -> impl serde::Serialize + '_;
-
-    /// Goes on from there.
-    #[cfg(feature = "serde")]
-    fn resume(&mut self, calls: Self::Calls);
-
-    /// The error of a callback, if one has failed.
-    fn take_error(&self) -> Option<CallbackError>;
+    fn caller_mut(&mut self) -> &mut Self::Caller;
 
     /// f(x₀).
     ///

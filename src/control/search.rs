@@ -6,6 +6,7 @@ use super::track::{Pending, Track};
 use super::visit::{MOST_ROUNDING_STEPS, Visit};
 use super::{EqualRatios, Evaluation, Judgement, Termination};
 use crate::base::{Scalar, kernels};
+use crate::operator::Caller;
 use crate::step::InnerStop;
 
 /// Times that one step may be lengthened: 2²⁰ times the first.
@@ -79,7 +80,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
     /// Makes a step and evaluates f at its end.
     fn try_step(&mut self, grow: bool) -> Outcome<(Trial, Judgement, InnerStop)> {
         let proposed = self.local.propose(self.state, self.track, self.globalisation, self.limits, grow);
-        self.limits.note(self.oracle.take_error());
+        self.limits.note(self.oracle.caller().take_error());
         let interruption = self.limits.interruption();
         if interruption == Some(Termination::CallbackFailed) {
             return Err(Termination::CallbackFailed);

@@ -7,6 +7,7 @@ use super::oracle::{Entry, LocalProblem, Oracle, Outcome};
 use super::track::Track;
 use super::{Evaluation, Judgement, Limits, Progress, Termination};
 use crate::base::{Error, Result, Scalar, check_finite, kernels, space};
+use crate::operator::Caller;
 
 /// Steps in a row, within rounding of f, that do not lower the gradient.
 pub(super) const MOST_ROUNDING_STEPS: usize = 4;
@@ -36,14 +37,13 @@ pub(super) struct Visit<'v, 'r, T: Scalar, O: Oracle<T>, P, G> {
 
 impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_, '_, T, O, P, G> {
     pub(super) fn limit(&self) -> Option<Termination> {
-        self.limits.note(self.oracle.take_error());
-        self.limits.reached(self.track.steps(), self.oracle.counts())
+        self.limits.stop(self.track.steps(), self.oracle.caller())
     }
 
     /// Part 3: takes up the gradient at x, judges the step that led there and learns from it; then asks whether the run
     /// is over.
     pub(super) fn arrive(&mut self, observer: &mut dyn FnMut(&Progress<'_, T>) -> ControlFlow<()>) -> Result<Arrival> {
-        let counts = self.oracle.counts();
+        let counts = self.oracle.caller().counts();
         let pending = self.track.pending.take();
         let back = pending.is_none() && !self.track.gradient_norm.is_nan();
         if let Some(termination @ (Termination::CallbackFailed | Termination::Cancelled | Termination::MaxGradients)) =
@@ -57,7 +57,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
             return Ok(Arrival::End { termination, back: pending.is_some() });
         }
         let entry = self.local.enter(self.state, self.track, back);
-        if self.limits.fails(self.oracle.take_error()) {
+        if self.limits.fails(self.oracle.caller().take_error()) {
             let termination = Termination::CallbackFailed;
             return Ok(Arrival::End { termination, back: pending.is_some() });
         }
@@ -126,7 +126,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         }
         self.track.products_before = counts.all_products();
         self.track.least_measure = self.track.least_measure.min(self.track.measure);
-        let progress = self.track.progress(self.x, self.oracle.counts(), self.limits.seconds());
+        let progress = self.track.progress(self.x, self.oracle.caller().counts(), self.limits.seconds());
         let stop = observer(&Progress { residual: O::residual(self.state), ..progress }).is_break();
         let [stop] = space::agree([stop]);
         let termination = match self.finished() {

@@ -7,6 +7,7 @@
 //! method" (JMLR 21 (2020)), sections 5, 8 and 9.
 
 use crate::base::{CallbackError, Scalar, SplitMix64};
+use crate::operator::forward;
 
 /// A loss l(yᵢ, h) of a sample's k outputs h, for N samples whose targets yᵢ it holds.
 ///
@@ -113,34 +114,14 @@ pub trait Likelihood<T: Scalar>: Sync {
 }
 
 impl<T: Scalar, L: Loss<T> + ?Sized> Loss<T> for &L {
-    fn samples(&self) -> usize {
-        (**self).samples()
-    }
-    fn outputs_per_sample(&self) -> usize {
-        (**self).outputs_per_sample()
-    }
-    fn value(&self, sample: usize, h: &[T]) -> f64 {
-        (**self).value(sample, h)
-    }
-    fn gradient(&self, sample: usize, h: &[T], out: &mut [T]) {
-        (**self).gradient(sample, h, out);
-    }
-    fn curvature_len(&self) -> usize {
-        (**self).curvature_len()
-    }
-    fn hessian(&self, sample: usize, h: &[T], out: &mut [T]) {
-        (**self).hessian(sample, h, out);
-    }
-    fn positive_hessian(&self, sample: usize, h: &[T], out: &mut [T]) {
-        (**self).positive_hessian(sample, h, out);
-    }
-    fn multiply(&self, curvature: &[T], v: &[T], out: &mut [T]) {
-        (**self).multiply(curvature, v, out);
-    }
-    fn likelihood(&self) -> Option<&dyn Likelihood<T>> {
-        (**self).likelihood()
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        (**self).take_error()
-    }
+    forward!(*; samples, outputs_per_sample, take_error);
+    forward!(*;
+        fn value(sample: usize, h: &[T]) -> f64,
+        fn gradient(sample: usize, h: &[T], out: &mut [T]),
+        fn curvature_len() -> usize,
+        fn hessian(sample: usize, h: &[T], out: &mut [T]),
+        fn positive_hessian(sample: usize, h: &[T], out: &mut [T]),
+        fn multiply(curvature: &[T], v: &[T], out: &mut [T]),
+        fn likelihood() -> Option<&dyn Likelihood<T>>,
+    );
 }

@@ -7,7 +7,7 @@
 use std::marker::PhantomData;
 
 use crate::base::{CallbackError, Scalar};
-use crate::operator::{Expansion, Objective, SymmetricOperator};
+use crate::operator::{Expansion, Objective, SymmetricOperator, forward};
 
 /// P⁻¹ for some symmetric positive definite P ≈ M + shift·I.
 ///
@@ -65,33 +65,10 @@ pub struct Preconditioned<M, P> {
 }
 
 impl<T, M: SymmetricOperator<T>, P: Preconditioner<T>> SymmetricOperator<T> for Preconditioned<M, P> {
-    fn dim(&self) -> usize {
-        self.operator.dim()
-    }
-    fn apply(&self, v: &[T], out: &mut [T]) {
-        self.operator.apply(v, out);
-    }
-    fn apply_block(&self, v: &[T], out: &mut [T]) {
-        self.operator.apply_block(v, out);
-    }
-    fn form(&self, matrix: &mut [T])
-    where
-        T: Scalar,
-    {
-        self.operator.form(matrix);
-    }
-    fn forming_cost(&self) -> usize {
-        self.operator.forming_cost()
-    }
+    forward!(self.operator; dim, apply, apply_block, form, forming_cost, accuracy, evaluations);
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.preconditioner.precondition(shift, r);
         true
-    }
-    fn accuracy(&self) -> Option<f64> {
-        self.operator.accuracy()
-    }
-    fn evaluations(&self) -> usize {
-        self.operator.evaluations()
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.operator.take_error().or_else(|| self.preconditioner.take_error())
@@ -99,18 +76,7 @@ impl<T, M: SymmetricOperator<T>, P: Preconditioner<T>> SymmetricOperator<T> for 
 }
 
 impl<T, M: Expansion<T>, P: Preconditioner<T>> Expansion<T> for Preconditioned<M, P> {
-    fn value(&self) -> f64 {
-        self.operator.value()
-    }
-    fn gradient(&self, out: &mut [T]) {
-        self.operator.gradient(out);
-    }
-    fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
-        self.operator.value_and_divergence(y)
-    }
-    fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
-        self.operator.structural_product(damping, v, out)
-    }
+    forward!(self.operator; value, gradient, value_and_divergence, structural_product);
 }
 
 /// An objective whose expansions have a preconditioner; see [`with_preconditioner`] and [`with_diagonal`](crate::preconditioners::with_diagonal).
@@ -127,17 +93,9 @@ where
     P: Preconditioner<T>,
     F: Fn(&[T]) -> P,
 {
-    fn dim(&self) -> usize {
-        self.objective.dim()
-    }
-    fn value(&self, x: &[T]) -> f64 {
-        self.objective.value(x)
-    }
+    forward!(self.objective; dim, take_error, value_at);
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         Preconditioned { operator: self.objective.expand(x), preconditioner: (self.preconditioner_at)(x) }
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.objective.take_error()
     }
 }
 

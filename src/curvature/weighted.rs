@@ -19,8 +19,8 @@
 use std::cell::RefCell;
 
 use super::robust::RobustLoss;
-use crate::base::{CallbackError, Scalar, kernels};
-use crate::operator::{BlockJacobian, LinearMap, RowWeights};
+use crate::base::{Scalar, kernels};
+use crate::operator::{BlockJacobian, LinearMap, RowWeights, forward};
 
 /// The share γ of ρ′ that the curvature along a block is at least.
 #[derive(Clone, Copy, Debug)]
@@ -127,12 +127,7 @@ pub(crate) struct Weighted<'a, T, J> {
 }
 
 impl<T: Scalar, J: LinearMap<T>> LinearMap<T> for Weighted<'_, T, J> {
-    fn rows(&self) -> usize {
-        self.jacobian.rows()
-    }
-    fn columns(&self) -> usize {
-        self.jacobian.columns()
-    }
+    forward!(self.jacobian; rows, columns, abilities, count_passes);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.jacobian.apply(v, out);
         self.weights.weight(out);
@@ -152,29 +147,14 @@ impl<T: Scalar, J: LinearMap<T>> LinearMap<T> for Weighted<'_, T, J> {
             matrix.chunks_exact_mut(self.rows()).for_each(|column| self.weights.weight(column));
         }
     }
-    fn forming_cost(&self) -> usize {
-        self.jacobian.forming_cost()
-    }
     fn column_norms(&self, out: &mut [T]) -> bool {
         !self.weights.active && self.jacobian.column_norms(out)
-    }
-    fn accuracy(&self) -> Option<f64> {
-        self.jacobian.accuracy()
-    }
-    fn evaluations(&self) -> usize {
-        self.jacobian.evaluations()
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.jacobian.take_error()
     }
     fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
         let blocks = self.jacobian.blocks()?;
         let Weights { block: size, factors, residual, weighted, active, .. } = self.weights;
         let weights = active.then_some(RowWeights { size: *size, factors, residual, weighted });
         Some(BlockJacobian { weights, ..blocks })
-    }
-    fn count_passes(&self, passes: usize) {
-        self.jacobian.count_passes(passes);
     }
 }
 

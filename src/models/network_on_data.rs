@@ -7,7 +7,7 @@ use super::room::{Room, Rooms, room};
 use super::{ElmanNetwork, MultilayerPerceptron};
 use crate::base::parallel::{Chunked, for_each};
 use crate::base::{Error, Result, Scalar, check_positive_dimension};
-use crate::operator::{LayerShape, Linearization, Model, SampledModel};
+use crate::operator::{LayerShape, Linearization, Model, SampledModel, forward};
 
 /// A network with the inputs of N samples: the [`Model`] h : ℝⁿ → ℝᴺᵏ of its parameters, k outputs for each sample, those of
 /// one sample after those of another.
@@ -139,9 +139,7 @@ impl<N: Network<T>, T: Scalar> NetworkOnData<'_, N, T> {
 }
 
 impl<N: Network<T>, T: Scalar> Model<T> for NetworkOnData<'_, N, T> {
-    fn dim(&self) -> usize {
-        self.network.dim()
-    }
+    forward!(self.network; dim, layers);
     fn output_dim(&self) -> usize {
         self.inputs.len() / self.network.inputs() * self.network.outputs()
     }
@@ -156,9 +154,6 @@ impl<N: Network<T>, T: Scalar> Model<T> for NetworkOnData<'_, N, T> {
     }
     fn hidden_states(&self) -> bool {
         self.network.first_output() > 0
-    }
-    fn layers(&self) -> Vec<LayerShape> {
-        self.network.layers()
     }
 }
 

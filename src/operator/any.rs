@@ -1,7 +1,7 @@
 //! Objectives, models and sampled objectives of any type: what the solvers run on, so that a run is compiled once for each
 //! number type, and not again for each closure. A call costs one more jump, an expansion a small allocation.
 
-use super::{Around, Expansion, Linearization, Model, Objective, SampledObjective};
+use super::{Around, Expansion, Linearization, Model, Objective, SampledObjective, forward};
 use crate::base::CallbackError;
 
 /// What an [`Objective`] of any type does.
@@ -37,17 +37,9 @@ impl<'o, T> AnyObjective<'o, T> {
 }
 
 impl<T> Objective<T> for AnyObjective<'_, T> {
-    fn dim(&self) -> usize {
-        self.0.dim()
-    }
-    fn value(&self, x: &[T]) -> f64 {
-        self.0.value(x)
-    }
+    forward!(self.0; dim, take_error, value_at);
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         self.0.expand(x)
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.0.take_error()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{Expansion, Objective, SymmetricOperator};
+use super::{Expansion, Objective, SymmetricOperator, forward};
 use crate::base::{CallbackError, Error, Result, Scalar, kernels, space};
 
 /// M + λI. Costs one product with M. Of an objective, the objective whose metric is M + λI; its value and gradient stay.
@@ -15,9 +15,7 @@ pub struct Shifted<M> {
 }
 
 impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Shifted<M> {
-    fn dim(&self) -> usize {
-        self.operator.dim()
-    }
+    forward!(self.operator; dim, abilities);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.operator.apply(v, out);
         if self.shift != 0.0 {
@@ -35,33 +33,13 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Shifted<M> {
         let (stride, shift) = (SymmetricOperator::<T>::dim(self) + 1, T::from_f64(self.shift));
         matrix.iter_mut().step_by(stride).for_each(|diagonal| *diagonal += shift);
     }
-    fn forming_cost(&self) -> usize {
-        self.operator.forming_cost()
-    }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         self.operator.precondition(shift + self.shift, r)
-    }
-    fn accuracy(&self) -> Option<f64> {
-        self.operator.accuracy()
-    }
-    fn evaluations(&self) -> usize {
-        self.operator.evaluations()
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.operator.take_error()
     }
 }
 
 impl<T: Scalar, E: Expansion<T>> Expansion<T> for Shifted<E> {
-    fn value(&self) -> f64 {
-        self.operator.value()
-    }
-    fn gradient(&self, out: &mut [T]) {
-        self.operator.gradient(out);
-    }
-    fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
-        self.operator.value_and_divergence(y)
-    }
+    forward!(self.operator; value, gradient, value_and_divergence);
     fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
         let structural = self.operator.structural_product(damping, v, out);
         if structural {
@@ -72,17 +50,9 @@ impl<T: Scalar, E: Expansion<T>> Expansion<T> for Shifted<E> {
 }
 
 impl<T: Scalar, O: Objective<T>> Objective<T> for Shifted<O> {
-    fn dim(&self) -> usize {
-        self.operator.dim()
-    }
-    fn value(&self, x: &[T]) -> f64 {
-        self.operator.value(x)
-    }
+    forward!(self.operator; dim, take_error, value_at);
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         Shifted { operator: self.operator.expand(x), shift: self.shift }
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.operator.take_error()
     }
 }
 
@@ -100,9 +70,7 @@ pub struct ShiftedDiagonal<T, M> {
 }
 
 impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for ShiftedDiagonal<T, M> {
-    fn dim(&self) -> usize {
-        self.operator.dim()
-    }
+    forward!(self.operator; dim, abilities);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.apply_block(v, out);
     }
@@ -120,23 +88,11 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for ShiftedDiagona
         let entries = matrix.iter_mut().step_by(self.operator.dim() + 1);
         entries.zip(&self.diagonal).for_each(|(entry, &d)| *entry += shift * d);
     }
-    fn forming_cost(&self) -> usize {
-        self.operator.forming_cost()
-    }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         let diagonal = &self.diagonal;
         let sum = kernels::sum_rows(diagonal.len(), 1, &|i| diagonal[i].into());
         let [sum, count] = space::add_up([sum, diagonal.len() as f64]);
         self.operator.precondition(shift + self.shift * (sum / count), r)
-    }
-    fn accuracy(&self) -> Option<f64> {
-        self.operator.accuracy()
-    }
-    fn evaluations(&self) -> usize {
-        self.operator.evaluations()
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.operator.take_error()
     }
 }
 
@@ -150,9 +106,7 @@ pub struct Scaled<M> {
 }
 
 impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Scaled<M> {
-    fn dim(&self) -> usize {
-        self.operator.dim()
-    }
+    forward!(self.operator; dim, abilities);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.operator.apply(v, out);
         kernels::scale(self.factor, out);
@@ -165,9 +119,6 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Scaled<M> {
         self.operator.form(matrix);
         kernels::scale(self.factor, matrix);
     }
-    fn forming_cost(&self) -> usize {
-        self.operator.forming_cost()
-    }
     fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
         // αM + λI = α(M + (λ/α)I)
         let known = self.factor > 0.0 && self.operator.precondition(shift / self.factor, r);
@@ -175,15 +126,6 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Scaled<M> {
             kernels::scale(self.factor.recip(), r);
         }
         known
-    }
-    fn accuracy(&self) -> Option<f64> {
-        self.operator.accuracy()
-    }
-    fn evaluations(&self) -> usize {
-        self.operator.evaluations()
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.operator.take_error()
     }
 }
 

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::ops::Add;
 
-use super::{Expansion, Objective, SymmetricOperator};
+use super::{AnyObjective, Caller, Expansion, Objective, SymmetricOperator, forward};
 use crate::base::{CallbackError, Scalar, space};
 
 /// How often an objective, a model or an operator was called.
@@ -74,12 +74,6 @@ impl<O> Counted<O> {
         CountedView { inner: &self.inner, counts: &self.counts, known: Cell::new(0) }
     }
 
-    /// Goes on from these counts.
-    #[cfg(feature = "serde")]
-    pub(crate) fn resume(&self, counts: Counts) {
-        self.counts.set(counts);
-    }
-
     /// The calls so far.
     pub fn counts(&self) -> Counts {
         self.counts.get()
@@ -93,9 +87,7 @@ fn record(counts: &Cell<Counts>, change: impl FnOnce(&mut Counts)) {
 }
 
 impl<T, O: Objective<T>> Objective<T> for Counted<O> {
-    fn dim(&self) -> usize {
-        self.inner.dim()
-    }
+    forward!(self.inner; dim, take_error);
     fn value(&self, x: &[T]) -> f64 {
         record(&self.counts, |c| c.values += 1);
         space::common(self.inner.value(x))
@@ -103,15 +95,10 @@ impl<T, O: Objective<T>> Objective<T> for Counted<O> {
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         CountedView { inner: self.inner.expand(x), counts: &self.counts, known: Cell::new(0) }
     }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.inner.take_error()
-    }
 }
 
 impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
-    fn dim(&self) -> usize {
-        self.inner.dim()
-    }
+    forward!(self.inner; dim, abilities, precondition);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.view().apply(v, out);
     }
@@ -124,20 +111,28 @@ impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
     {
         self.view().form(matrix);
     }
-    fn forming_cost(&self) -> usize {
-        self.inner.forming_cost()
-    }
-    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
-        self.inner.precondition(shift, r)
-    }
-    fn accuracy(&self) -> Option<f64> {
-        self.inner.accuracy()
-    }
-    fn evaluations(&self) -> usize {
-        self.inner.evaluations()
+}
+
+impl<T> Caller for Counted<AnyObjective<'_, T>> {
+    type Calls = Counts;
+
+    fn counts(&self) -> Counts {
+        self.counts.get()
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.inner.take_error()
+    }
+    #[cfg(feature = "serde")]
+    fn dimensions(&self) -> [usize; 2] {
+        [self.inner.dim(), 0]
+    }
+    #[cfg(feature = "serde")]
+    fn calls(&self) -> impl serde::Serialize + '_ {
+        self.counts.get()
+    }
+    #[cfg(feature = "serde")]
+    fn resume(&mut self, counts: Counts) {
+        self.counts.set(counts);
     }
 }
 
@@ -160,9 +155,7 @@ impl<E> CountedView<'_, E> {
 }
 
 impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
-    fn dim(&self) -> usize {
-        self.inner.dim()
-    }
+    forward!(self.inner; dim, abilities, precondition);
     fn apply(&self, v: &[T], out: &mut [T]) {
         record(self.counts, |c| c.products += 1);
         self.inner.apply(v, out);
@@ -180,21 +173,6 @@ impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
         record(self.counts, |c| c.products += self.inner.forming_cost());
         self.inner.form(matrix);
         self.record_evaluations();
-    }
-    fn forming_cost(&self) -> usize {
-        self.inner.forming_cost()
-    }
-    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
-        self.inner.precondition(shift, r)
-    }
-    fn accuracy(&self) -> Option<f64> {
-        self.inner.accuracy()
-    }
-    fn evaluations(&self) -> usize {
-        self.inner.evaluations()
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.inner.take_error()
     }
 }
 

@@ -2,8 +2,7 @@
 
 use std::cell::Cell;
 
-use super::blocks::BlockJacobian;
-use super::{AnyModel, Around, Counts, LinearMap, Linearization, Units};
+use super::{AnyModel, Around, Caller, Counts, LinearMap, Linearization, Units, forward};
 use crate::base::{CallbackError, Scalar};
 
 /// A model that counts what is asked of it.
@@ -16,27 +15,6 @@ pub(crate) struct CountedModel<'m, T> {
 impl<'m, T: Scalar> CountedModel<'m, T> {
     pub fn new(model: &'m dyn AnyModel<T>) -> Self {
         CountedModel { model, counts: Cell::default(), units: Units::default() }
-    }
-
-    pub fn take_error(&self) -> Option<CallbackError> {
-        self.model.take_error()
-    }
-
-    pub fn counts(&self) -> Counts {
-        self.counts.get()
-    }
-
-    /// The counts, and what differences have shown: what another one is told to go on as this.
-    #[cfg(feature = "serde")]
-    pub fn calls(&self) -> (Counts, &Units) {
-        (self.counts(), &self.units)
-    }
-
-    /// Goes on as the one that has made these calls.
-    #[cfg(feature = "serde")]
-    pub fn resume(&mut self, (counts, units): (Counts, Units)) {
-        self.counts.set(counts);
-        self.units = units;
     }
 
     fn record(&self, change: impl FnOnce(&mut Counts)) {
@@ -59,6 +37,31 @@ impl<'m, T: Scalar> CountedModel<'m, T> {
     }
 }
 
+impl<T: Scalar> Caller for CountedModel<'_, T> {
+    /// With what differences have shown.
+    type Calls = (Counts, Units);
+
+    fn counts(&self) -> Counts {
+        self.counts.get()
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.model.take_error()
+    }
+    #[cfg(feature = "serde")]
+    fn dimensions(&self) -> [usize; 2] {
+        [self.model.dim(), self.model.output_dim()]
+    }
+    #[cfg(feature = "serde")]
+    fn calls(&self) -> impl serde::Serialize + '_ {
+        (self.counts(), &self.units)
+    }
+    #[cfg(feature = "serde")]
+    fn resume(&mut self, (counts, units): (Counts, Units)) {
+        self.counts.set(counts);
+        self.units = units;
+    }
+}
+
 /// A Jacobian whose products are counted.
 pub(crate) struct CountedMap<'a, T> {
     inner: Box<dyn Linearization<T> + 'a>,
@@ -76,12 +79,7 @@ impl<T: Scalar> CountedMap<'_, T> {
 }
 
 impl<T: Scalar> LinearMap<T> for CountedMap<'_, T> {
-    fn rows(&self) -> usize {
-        self.inner.rows()
-    }
-    fn columns(&self) -> usize {
-        self.inner.columns()
-    }
+    forward!(self.inner; rows, columns, forming_cost, accuracy, take_error, blocks);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.counted.record(|c| c.products += 1);
         self.inner.apply(v, out);
@@ -98,22 +96,10 @@ impl<T: Scalar> LinearMap<T> for CountedMap<'_, T> {
         self.inner.form(matrix);
         self.record_evaluations();
     }
-    fn forming_cost(&self) -> usize {
-        self.inner.forming_cost()
-    }
     fn column_norms(&self, out: &mut [T]) -> bool {
         let known = self.inner.column_norms(out);
         self.record_evaluations();
         known
-    }
-    fn accuracy(&self) -> Option<f64> {
-        self.inner.accuracy()
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.inner.take_error()
-    }
-    fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
-        self.inner.blocks()
     }
     fn count_passes(&self, passes: usize) {
         self.counted.record(|c| {

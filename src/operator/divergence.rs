@@ -1,7 +1,7 @@
 //! An objective with a divergence between points, for constraints like a bound on the Kullback–Leibler divergence.
 
-use super::{Expansion, Objective, SymmetricOperator};
-use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar};
+use super::{Expansion, Objective, SymmetricOperator, forward};
+use crate::base::{CallbackError, CallbackOutput, ErrorSlot};
 
 /// An objective with a divergence; see [`with_divergence`].
 #[derive(Clone, Debug)]
@@ -43,12 +43,7 @@ where
 }
 
 impl<T, O: Objective<T>, D: Fn(&[T], &[T]) -> R, R: CallbackOutput<f64>> Objective<T> for DivergenceObjective<O, D> {
-    fn dim(&self) -> usize {
-        self.objective.dim()
-    }
-    fn value(&self, x: &[T]) -> f64 {
-        self.objective.value(x)
-    }
+    forward!(self.objective; dim, value_at);
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         DivergenceExpansion { inner: self.objective.expand(x), x, objective: self }
     }
@@ -65,33 +60,7 @@ struct DivergenceExpansion<'a, T, E, O, D> {
 }
 
 impl<T, E: SymmetricOperator<T>, O, D> SymmetricOperator<T> for DivergenceExpansion<'_, T, E, O, D> {
-    fn dim(&self) -> usize {
-        self.inner.dim()
-    }
-    fn apply(&self, v: &[T], out: &mut [T]) {
-        self.inner.apply(v, out);
-    }
-    fn apply_block(&self, v: &[T], out: &mut [T]) {
-        self.inner.apply_block(v, out);
-    }
-    fn form(&self, matrix: &mut [T])
-    where
-        T: Scalar,
-    {
-        self.inner.form(matrix);
-    }
-    fn forming_cost(&self) -> usize {
-        self.inner.forming_cost()
-    }
-    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
-        self.inner.precondition(shift, r)
-    }
-    fn accuracy(&self) -> Option<f64> {
-        self.inner.accuracy()
-    }
-    fn evaluations(&self) -> usize {
-        self.inner.evaluations()
-    }
+    forward!(self.inner; dim, apply, apply_block, form, forming_cost, precondition, accuracy, evaluations);
     fn take_error(&self) -> Option<CallbackError> {
         self.inner.take_error().or_else(|| self.objective.errors.take())
     }
@@ -104,17 +73,9 @@ where
     D: Fn(&[T], &[T]) -> R,
     R: CallbackOutput<f64>,
 {
-    fn value(&self) -> f64 {
-        self.inner.value()
-    }
-    fn gradient(&self, out: &mut [T]) {
-        self.inner.gradient(out);
-    }
+    forward!(self.inner; value, gradient, structural_product);
     fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
         let DivergenceObjective { objective, divergence, errors } = self.objective;
         Some((objective.value(y), errors.value(|| divergence(self.x, y))))
-    }
-    fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
-        self.inner.structural_product(damping, v, out)
     }
 }

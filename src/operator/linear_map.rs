@@ -2,6 +2,7 @@
 
 use super::blocks::BlockJacobian;
 use super::callback::WriteFn;
+use super::forward;
 use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar};
 
 /// A linear map J : ℝⁿ → ℝᵐ, seen through v ↦ Jv and u ↦ Jᵀu.
@@ -91,45 +92,7 @@ pub trait LinearMap<T> {
 }
 
 impl<T, J: LinearMap<T> + ?Sized> LinearMap<T> for &J {
-    fn rows(&self) -> usize {
-        (**self).rows()
-    }
-    fn columns(&self) -> usize {
-        (**self).columns()
-    }
-    fn apply(&self, v: &[T], out: &mut [T]) {
-        (**self).apply(v, out);
-    }
-    fn apply_transpose(&self, u: &[T], out: &mut [T]) {
-        (**self).apply_transpose(u, out);
-    }
-    fn form(&self, matrix: &mut [T])
-    where
-        T: Scalar,
-    {
-        (**self).form(matrix);
-    }
-    fn forming_cost(&self) -> usize {
-        (**self).forming_cost()
-    }
-    fn column_norms(&self, out: &mut [T]) -> bool {
-        (**self).column_norms(out)
-    }
-    fn accuracy(&self) -> Option<f64> {
-        (**self).accuracy()
-    }
-    fn evaluations(&self) -> usize {
-        (**self).evaluations()
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        (**self).take_error()
-    }
-    fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
-        (**self).blocks()
-    }
-    fn count_passes(&self, passes: usize) {
-        (**self).count_passes(passes);
-    }
+    forward!(*; rows, columns, apply, apply_transpose, form, abilities, column_norms, blocks, count_passes);
 }
 
 fn form_by_products<T: Scalar, J: LinearMap<T> + ?Sized>(map: &J, matrix: &mut [T]) {

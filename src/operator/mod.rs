@@ -3,6 +3,7 @@
 mod any;
 mod blocks;
 mod callback;
+mod caller;
 mod closures;
 mod compose;
 mod counted;
@@ -10,6 +11,7 @@ mod counted_model;
 mod differences;
 mod divergence;
 mod finite_difference;
+mod forward;
 mod jacobian_model;
 mod linear_map;
 mod model;
@@ -41,4 +43,6 @@ pub use summed::Summed;
 pub use symmetric::SymmetricOperator;
 
 pub(crate) use any::{AnyModel, AnyObjective, AnySampledObjective};
+pub(crate) use caller::Caller;
 pub(crate) use counted_model::{CountedMap, CountedModel};
+pub(crate) use forward::forward;

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::OnceLock;
 
 use super::callback::{ProductFn, WriteFn};
-use super::{Around, LinearMap};
+use super::{Around, LinearMap, forward};
 use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar};
 
 /// A model h at parameters x: its outputs h(x) and, as a [`LinearMap`], its Jacobian J = ∂h/∂x, which share whatever was
@@ -149,35 +149,12 @@ pub trait Model<T> {
 }
 
 impl<T, M: Model<T>> Model<T> for &M {
-    fn dim(&self) -> usize {
-        (**self).dim()
-    }
-    fn output_dim(&self) -> usize {
-        (**self).output_dim()
-    }
-    fn evaluate(&self, x: &[T], out: &mut [T]) {
-        (**self).evaluate(x, out);
-    }
+    forward!(*; dim, output_dim, take_error, evaluate, in_blocks_of, second_order, hidden_states, layers);
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         (**self).linearize(x)
     }
     fn linearize_within<'a>(&'a self, x: &'a [T], around: Around<'a, T>) -> impl Linearization<T> + 'a {
         (**self).linearize_within(x, around)
-    }
-    fn in_blocks_of(&self, rows: usize) -> bool {
-        (**self).in_blocks_of(rows)
-    }
-    fn second_order(&self) -> bool {
-        (**self).second_order()
-    }
-    fn hidden_states(&self) -> bool {
-        (**self).hidden_states()
-    }
-    fn layers(&self) -> Vec<LayerShape> {
-        (**self).layers()
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        (**self).take_error()
     }
 }
 

@@ -1,6 +1,6 @@
 //! What is minimised: a function that expands itself at a point.
 
-use super::SymmetricOperator;
+use super::{SymmetricOperator, forward};
 use crate::base::CallbackError;
 
 /// The quadratic model of an objective at a point x: value, gradient and curvature products, which share whatever was
@@ -34,18 +34,7 @@ pub trait Expansion<T>: SymmetricOperator<T> {
 }
 
 impl<T, E: Expansion<T> + ?Sized> Expansion<T> for Box<E> {
-    fn value(&self) -> f64 {
-        (**self).value()
-    }
-    fn gradient(&self, out: &mut [T]) {
-        (**self).gradient(out);
-    }
-    fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
-        (**self).value_and_divergence(y)
-    }
-    fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
-        (**self).structural_product(damping, v, out)
-    }
+    forward!(*; value, gradient, value_and_divergence, structural_product);
 }
 
 /// A function f : ℝᵈ → ℝ to be minimised.
@@ -124,16 +113,8 @@ pub trait Objective<T> {
 }
 
 impl<T, O: Objective<T>> Objective<T> for &O {
-    fn dim(&self) -> usize {
-        (**self).dim()
-    }
-    fn value(&self, x: &[T]) -> f64 {
-        (**self).value(x)
-    }
+    forward!(*; dim, take_error, value_at);
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         (**self).expand(x)
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        (**self).take_error()
     }
 }

@@ -8,10 +8,8 @@
 
 use std::cell::RefCell;
 
-use super::{Around, LinearMap, Linearization, Model};
-use crate::base::{
-    CallbackError, CallbackOutput, Error, Result, Scalar, check_finite, check_length, check_range, kernels,
-};
+use super::{Around, LinearMap, Linearization, Model, forward};
+use crate::base::{CallbackOutput, Error, Result, Scalar, check_finite, check_length, check_range, kernels};
 
 /// A model whose outputs are multiplied by weights; see [`LeastSquares::with_weights`](crate::LeastSquares::with_weights).
 #[derive(Clone, Debug)]
@@ -67,12 +65,7 @@ impl<T: Scalar, M: Model<T>> PriorModel<T, M> {
 }
 
 impl<T: Scalar, M: Model<T>> Model<T> for WeightedModel<T, M> {
-    fn dim(&self) -> usize {
-        self.model.dim()
-    }
-    fn output_dim(&self) -> usize {
-        self.model.output_dim()
-    }
+    forward!(self.model; dim, output_dim, take_error);
     fn evaluate(&self, x: &[T], out: &mut [T]) {
         self.model.evaluate(x, out);
         kernels::multiply(&self.weights, out);
@@ -86,15 +79,10 @@ impl<T: Scalar, M: Model<T>> Model<T> for WeightedModel<T, M> {
         kernels::multiply(&self.weights, &mut outputs);
         Adapted { inner, adapter: self, outputs, scratch: RefCell::default() }
     }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.model.take_error()
-    }
 }
 
 impl<T: Scalar, M: Model<T>> Model<T> for PriorModel<T, M> {
-    fn dim(&self) -> usize {
-        self.model.dim()
-    }
+    forward!(self.model; dim, take_error);
     fn output_dim(&self) -> usize {
         self.model.output_dim() + self.terms.len()
     }
@@ -112,9 +100,6 @@ impl<T: Scalar, M: Model<T>> Model<T> for PriorModel<T, M> {
         outputs.resize(self.output_dim(), T::zero());
         self.deviations(x, &mut outputs[self.model.output_dim()..]);
         Adapted { inner, adapter: self, outputs, scratch: RefCell::default() }
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.model.take_error()
     }
 }
 
@@ -167,11 +152,9 @@ struct Adapted<'a, T, L, A> {
 }
 
 impl<T: Scalar, L: LinearMap<T>, A: Adapter<T>> LinearMap<T> for Adapted<'_, T, L, A> {
+    forward!(self.inner; columns, abilities);
     fn rows(&self) -> usize {
         self.outputs.len()
-    }
-    fn columns(&self) -> usize {
-        self.inner.columns()
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.inner.apply(v, &mut out[..self.inner.rows()]);
@@ -196,18 +179,6 @@ impl<T: Scalar, L: LinearMap<T>, A: Adapter<T>> LinearMap<T> for Adapted<'_, T, 
             self.adapter.image(&unit, column);
             unit[j] = T::zero();
         }
-    }
-    fn forming_cost(&self) -> usize {
-        self.inner.forming_cost()
-    }
-    fn accuracy(&self) -> Option<f64> {
-        self.inner.accuracy()
-    }
-    fn evaluations(&self) -> usize {
-        self.inner.evaluations()
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.inner.take_error()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Objectives that are means over samples, and models with outputs for every sample; their restriction to a batch.
 
-use super::{Model, Objective};
+use super::{Model, Objective, forward};
 
 /// A mean over samples, f(x) = 1/N Σᵢ fᵢ(x) (+ a regulariser), that can be restricted to a batch B of them,
 /// f_B(x) = 1/|B| Σ_{i∈B} fᵢ(x) (+ the same regulariser).
@@ -47,12 +47,7 @@ pub trait SampledObjective<T> {
 }
 
 impl<T, S: SampledObjective<T>> SampledObjective<T> for &S {
-    fn dim(&self) -> usize {
-        (**self).dim()
-    }
-    fn samples(&self) -> usize {
-        (**self).samples()
-    }
+    forward!(*; dim, samples);
     fn batch<'a>(&'a self, samples: &'a [usize]) -> impl Objective<T> + 'a {
         (**self).batch(samples)
     }
@@ -113,15 +108,7 @@ pub trait SampledModel<T> {
 }
 
 impl<T, S: SampledModel<T>> SampledModel<T> for &S {
-    fn dim(&self) -> usize {
-        (**self).dim()
-    }
-    fn samples(&self) -> usize {
-        (**self).samples()
-    }
-    fn outputs_per_sample(&self) -> usize {
-        (**self).outputs_per_sample()
-    }
+    forward!(*; dim, samples, outputs_per_sample);
     fn batch<'a>(&'a self, samples: &'a [usize]) -> impl Model<T> + 'a {
         (**self).batch(samples)
     }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{Around, BlockJacobian, LayerShape, LinearMap, Linearization, Model};
+use super::{Around, LinearMap, Linearization, Model, forward};
 use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar, kernels};
 
 /// A model with second-order products from a closure; see [`with_second_order`].
@@ -54,15 +54,7 @@ where
     F: Fn(&[T], &[T], &[T], &mut [T]) -> R,
     R: CallbackOutput<()>,
 {
-    fn dim(&self) -> usize {
-        self.model.dim()
-    }
-    fn output_dim(&self) -> usize {
-        self.model.output_dim()
-    }
-    fn evaluate(&self, x: &[T], out: &mut [T]) {
-        self.model.evaluate(x, out);
-    }
+    forward!(self.model; dim, output_dim, evaluate, in_blocks_of, hidden_states, layers);
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         self.linearize_within(x, Around::default())
     }
@@ -81,15 +73,6 @@ where
     }
     fn second_order(&self) -> bool {
         true
-    }
-    fn hidden_states(&self) -> bool {
-        self.model.hidden_states()
-    }
-    fn layers(&self) -> Vec<LayerShape> {
-        self.model.layers()
-    }
-    fn in_blocks_of(&self, rows: usize) -> bool {
-        self.model.in_blocks_of(rows)
     }
 }
 
@@ -112,42 +95,7 @@ struct Work<T> {
 }
 
 impl<T, L: LinearMap<T>, F> LinearMap<T> for SecondOrderLinearization<'_, T, L, F> {
-    fn rows(&self) -> usize {
-        self.inner.rows()
-    }
-    fn columns(&self) -> usize {
-        self.inner.columns()
-    }
-    fn apply(&self, v: &[T], out: &mut [T]) {
-        self.inner.apply(v, out);
-    }
-    fn apply_transpose(&self, u: &[T], out: &mut [T]) {
-        self.inner.apply_transpose(u, out);
-    }
-    fn form(&self, matrix: &mut [T])
-    where
-        T: Scalar,
-    {
-        self.inner.form(matrix);
-    }
-    fn forming_cost(&self) -> usize {
-        self.inner.forming_cost()
-    }
-    fn column_norms(&self, out: &mut [T]) -> bool {
-        self.inner.column_norms(out)
-    }
-    fn accuracy(&self) -> Option<f64> {
-        self.inner.accuracy()
-    }
-    fn evaluations(&self) -> usize {
-        self.inner.evaluations()
-    }
-    fn blocks(&self) -> Option<BlockJacobian<'_, T>> {
-        self.inner.blocks()
-    }
-    fn count_passes(&self, passes: usize) {
-        self.inner.count_passes(passes);
-    }
+    forward!(self.inner; rows, columns, apply, apply_transpose, form, forming_cost, column_norms, accuracy, evaluations, blocks, count_passes);
     fn take_error(&self) -> Option<CallbackError> {
         self.inner.take_error().or_else(|| self.errors.take())
     }

@@ -12,7 +12,9 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::{Around, Expansion, LinearMap, Linearization, Model, Objective, SampledObjective, SymmetricOperator};
+use super::{
+    Around, Expansion, LinearMap, Linearization, Model, Objective, SampledObjective, SymmetricOperator, forward,
+};
 use crate::base::{CallbackError, Communicator, ErrorSlot, Scalar, space};
 
 /// The ranks, room to add up in, and the error that ended their work.
@@ -295,12 +297,7 @@ struct Rows<'a, L> {
 }
 
 impl<T: Scalar, L: LinearMap<T>> LinearMap<T> for Rows<'_, L> {
-    fn rows(&self) -> usize {
-        self.inner.rows()
-    }
-    fn columns(&self) -> usize {
-        self.inner.columns()
-    }
+    forward!(self.inner; rows, columns, forming_cost, count_passes);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.inner.apply(v, out);
         self.ranks.sums([], self.inner.take_error());
@@ -312,9 +309,6 @@ impl<T: Scalar, L: LinearMap<T>> LinearMap<T> for Rows<'_, L> {
     fn take_error(&self) -> Option<CallbackError> {
         self.ranks.errors.take()
     }
-    fn forming_cost(&self) -> usize {
-        self.inner.forming_cost()
-    }
     fn column_norms(&self, out: &mut [T]) -> bool {
         let known = self.inner.column_norms(out);
         if known {
@@ -324,9 +318,6 @@ impl<T: Scalar, L: LinearMap<T>> LinearMap<T> for Rows<'_, L> {
     }
     fn accuracy(&self) -> Option<f64> {
         self.ranks.accuracy(self.inner.accuracy())
-    }
-    fn count_passes(&self, passes: usize) {
-        self.inner.count_passes(passes);
     }
 }
 

@@ -1,5 +1,6 @@
 //! A symmetric matrix that is only ever seen through its products.
 
+use super::forward;
 use crate::base::{CallbackError, Scalar, parallel::over_parts};
 
 /// Columns of the identity that go into one call of `apply_block`.
@@ -92,49 +93,13 @@ pub trait SymmetricOperator<T> {
     }
 }
 
-/// Pointers to operators are the operators.
-macro_rules! points_to_operator {
-    ($($pointer:ty),*) => {
-        $(
-            impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for $pointer {
-                fn dim(&self) -> usize {
-                    (**self).dim()
-                }
-                fn apply(&self, v: &[T], out: &mut [T]) {
-                    (**self).apply(v, out);
-                }
-                fn apply_block(&self, v: &[T], out: &mut [T]) {
-                    (**self).apply_block(v, out);
-                }
-                fn form(&self, matrix: &mut [T])
-                where
-                    T: Scalar,
-                {
-                    (**self).form(matrix);
-                }
-                fn shared(&self) -> Option<&(dyn SymmetricOperator<T> + Sync)> {
-                    (**self).shared()
-                }
-                fn forming_cost(&self) -> usize {
-                    (**self).forming_cost()
-                }
-                fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
-                    (**self).precondition(shift, r)
-                }
-                fn accuracy(&self) -> Option<f64> {
-                    (**self).accuracy()
-                }
-                fn evaluations(&self) -> usize {
-                    (**self).evaluations()
-                }
-                fn take_error(&self) -> Option<CallbackError> {
-                    (**self).take_error()
-                }
-            }
-        )*
-    };
+impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
+    forward!(*; dim, apply, apply_block, form, abilities, precondition, shared);
 }
-points_to_operator!(&M, Box<M>);
+
+impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for Box<M> {
+    forward!(*; dim, apply, apply_block, form, abilities, precondition, shared);
+}
 
 /// columns ← M E for the columns of the identity from block `first` on, block by block.
 fn form_blocks<T: Scalar, M: SymmetricOperator<T> + ?Sized>(operator: &M, first: usize, columns: &mut [T]) {

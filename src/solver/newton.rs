@@ -8,12 +8,12 @@
 use super::memory::Memory;
 use super::second_look::{self, Stationary};
 use super::source::{CurrentPoint, StepSource};
-use crate::base::{CallbackError, Error, Result, Scalar, kernels};
+use crate::base::{Error, Result, Scalar, kernels};
 use crate::control::{
     Confirmation, DescentRun, Entry, Globalisation, Identity, Judgement, Limits, LocalProblem, Look, Oracle, Outcome,
     Pending, Promise, Report, Start, Stopping, Termination, Track, Trial, check_start, judge,
 };
-use crate::operator::{AnyObjective, Counted, Counts, Expansion, Objective};
+use crate::operator::{AnyObjective, Counted, Expansion, Objective};
 use crate::step::{InnerSolver, InnerStop, Solution, check_memory};
 
 /// What the solvers have in common.
@@ -50,33 +50,19 @@ pub(super) struct SecondOrder<'o, T> {
     curvature: bool,
 }
 
-impl<T: Scalar> Oracle<T> for SecondOrder<'_, T> {
+impl<'o, T: Scalar> Oracle<T> for SecondOrder<'o, T> {
     type State = StepSource<T>;
     type Frame = ();
-    type Calls = Counts;
+    type Caller = Counted<AnyObjective<'o, T>>;
     type Report = Report<T>;
 
-    fn counts(&self) -> Counts {
-        self.objective.counts()
+    fn caller(&self) -> &Self::Caller {
+        &self.objective
     }
 
     #[cfg(feature = "serde")]
-    fn dimensions(&self) -> [usize; 2] {
-        [self.objective.dim(), 0]
-    }
-
-    #[cfg(feature = "serde")]
-    fn calls(&self) -> impl serde::Serialize + '_ {
-        self.objective.counts()
-    }
-
-    #[cfg(feature = "serde")]
-    fn resume(&mut self, calls: Counts) {
-        self.objective.resume(calls);
-    }
-
-    fn take_error(&self) -> Option<CallbackError> {
-        self.objective.take_error()
+    fn caller_mut(&mut self) -> &mut Self::Caller {
+        &mut self.objective
     }
 
     fn first_value(&self, x: &[T], _: &mut StepSource<T>) -> Result<f64> {
@@ -201,10 +187,7 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         let stopping = limits.stopping();
         // Once the gradient is small, the model's minimum decides: it has to be found, about as well as before.
         let tolerance = stopping.gradient_tolerance::<T>(track.reference_gradient_norm).min(0.2 * track.gradient_norm);
-        let more = || {
-            limits.note(Objective::<T>::take_error(self.objective));
-            limits.allow_products(self.objective.counts(), 1)
-        };
+        let more = || limits.allow(self.objective, 1);
         let here = CurrentPoint {
             expansion: &self.expansion,
             x: self.x,

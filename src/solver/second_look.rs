@@ -9,7 +9,7 @@
 use crate::base::random::SplitMix64;
 use crate::base::{Scalar, kernels, space};
 use crate::control::{Limits, Promise, rounding};
-use crate::operator::{Counted, Expansion, Objective, SymmetricOperator};
+use crate::operator::{AnyObjective, Counted, Expansion, Objective, SymmetricOperator};
 use crate::step::{InnerStop, RememberedModel, Solution, StepFamily};
 
 /// The shortest length that is tried, as a share of ‖x‖ and of f's own length.
@@ -82,7 +82,7 @@ pub(super) struct Stationary<'a, T> {
 /// A lower point, if x turns out to be a saddle or a maximum: written to `lower`, with its value. It is looked for where
 /// `family` knows a way down at x, and in the [blind spot](blind_spot) of the gradient.
 pub(super) fn way_down<T: Scalar>(
-    objective: &Counted<impl Objective<T>>,
+    objective: &Counted<AnyObjective<'_, T>>,
     expansion: &impl Expansion<T>,
     mut point: Stationary<'_, T>,
     limits: &Limits<'_>,
@@ -143,7 +143,7 @@ fn negative<T: Scalar>(lowest: f64, largest: f64) -> bool {
 
 /// Enlarges the space from this direction, until there is negative curvature in it.
 fn explore<T: Scalar>(
-    objective: &Counted<impl Objective<T>>,
+    objective: &Counted<AnyObjective<'_, T>>,
     expansion: &impl Expansion<T>,
     limits: &Limits<'_>,
     family: &mut StepFamily<T>,
@@ -151,16 +151,13 @@ fn explore<T: Scalar>(
     products: usize,
 ) {
     let before = objective.counts().products;
-    let more = || {
-        limits.note(Objective::<T>::take_error(objective));
-        limits.allow_products(objective.counts(), 1) && objective.counts().products - before < products
-    };
+    let more = || limits.allow(objective, 1) && objective.counts().products - before < products;
     family.explore(expansion, direction, |lowest, largest| !negative::<T>(lowest, largest) && more());
 }
 
 /// Looks for a point below x along a direction of negative curvature, in both senses.
 fn probe<T: Scalar>(
-    objective: &Counted<impl Objective<T>>,
+    objective: &Counted<AnyObjective<'_, T>>,
     &Stationary { x, value, .. }: &Stationary<'_, T>,
     limits: &Limits<'_>,
     (direction, curvature): (Vec<T>, f64),
@@ -173,8 +170,7 @@ fn probe<T: Scalar>(
     let shortest = SHORTEST * known().reduce(f64::min).unwrap_or(1.0);
     while length > shortest {
         for sign in [1.0, -1.0] {
-            limits.note(Objective::<T>::take_error(objective));
-            if limits.reached(0, objective.counts()).is_some() {
+            if limits.stop(0, objective).is_some() {
                 return None;
             }
             kernels::add_scaled(x, sign * length, &direction, lower);

@@ -14,10 +14,10 @@ use super::bidiagonalization::{Advance, Bidiagonalization, Scaled};
 use super::lsmr::Lsmr;
 use crate::base::columns::Columns;
 use crate::base::{
-    CallbackError, Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension,
-    check_range, kernels, space,
+    Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
+    space,
 };
-use crate::operator::LinearMap;
+use crate::operator::{LinearMap, forward};
 
 use super::linear_least_squares::{LinearLeastSquares, LinearOutcome, LinearReport};
 
@@ -102,11 +102,9 @@ struct Damped<'a, J> {
 }
 
 impl<T: Scalar, J: LinearMap<T>> LinearMap<T> for Damped<'_, J> {
+    forward!(self.map; columns, take_error);
     fn rows(&self) -> usize {
         self.map.rows() + self.map.columns()
-    }
-    fn columns(&self) -> usize {
-        self.map.columns()
     }
     fn apply(&self, v: &[T], out: &mut [T]) {
         let (image, damped) = out.split_at_mut(self.map.rows());
@@ -117,9 +115,6 @@ impl<T: Scalar, J: LinearMap<T>> LinearMap<T> for Damped<'_, J> {
         let (image, damped) = u.split_at(self.map.rows());
         self.map.apply_transpose(image, out);
         kernels::axpy(self.root * self.copies.sqrt(), damped, out);
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.map.take_error()
     }
 }
 

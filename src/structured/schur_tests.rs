@@ -7,7 +7,7 @@ use super::reduced_system::ReducedSystem;
 use super::schur::Schur;
 use crate::base::random::SplitMix64;
 use crate::base::{Scalar, kernels};
-use crate::operator::{BlockStructure, CountedModel, LinearMap, Linearization, Model};
+use crate::operator::{BlockStructure, Caller, CountedModel, LinearMap, Linearization, Model};
 use crate::step::{Accuracy, DenseLeastSquares, GaussNewtonSteps, InnerSolver, InnerStop, Subproblem, System};
 
 /// Linear residuals A_b x_b − c_b with random numbers. Kept blocks of 2 and 3, eliminated ones of 1, 2 and 3, of which

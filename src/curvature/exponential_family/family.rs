@@ -9,7 +9,7 @@
 //! Mukherjee, IEEE Trans. Inf. Theory 61 (2015), theorem 1).
 
 use crate::base::{Error, Result, Scalar, check_finite, check_length};
-use crate::operator::SymmetricOperator;
+use crate::operator::{SymmetricOperator, forward};
 
 /// The two coordinate systems of an exponential family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -184,39 +184,19 @@ pub trait ExponentialFamily {
 }
 
 impl<F: ExponentialFamily> ExponentialFamily for &F {
-    fn parameters(&self) -> usize {
-        (**self).parameters()
-    }
-    fn observation(&self) -> usize {
-        (**self).observation()
-    }
-    fn check_domain(&self, coordinates: Coordinates, parameters: &[f64]) -> Result<()> {
-        (**self).check_domain(coordinates, parameters)
-    }
-    fn check_support(&self, x: &[f64]) -> Result<()> {
-        (**self).check_support(x)
-    }
-    fn log_partition_at(&self, natural: &[f64]) -> f64 {
-        (**self).log_partition_at(natural)
-    }
-    fn mean_at(&self, natural: &[f64], mean: &mut [f64]) {
-        (**self).mean_at(natural, mean);
-    }
-    fn natural_at(&self, mean: &[f64], natural: &mut [f64]) {
-        (**self).natural_at(mean, natural);
-    }
-    fn divergence_at(&self, p: &[f64], q: &[f64]) -> f64 {
-        (**self).divergence_at(p, q)
-    }
-    fn fisher_product_at(&self, natural: &[f64], v: &[f64], out: &mut [f64]) {
-        (**self).fisher_product_at(natural, v, out);
-    }
-    fn statistics_at(&self, x: &[f64], out: &mut [f64]) {
-        (**self).statistics_at(x, out);
-    }
-    fn log_base_at(&self, x: &[f64]) -> f64 {
-        (**self).log_base_at(x)
-    }
+    forward!(*;
+        fn parameters() -> usize,
+        fn observation() -> usize,
+        fn check_domain(coordinates: Coordinates, parameters: &[f64]) -> Result<()>,
+        fn check_support(x: &[f64]) -> Result<()>,
+        fn log_partition_at(natural: &[f64]) -> f64,
+        fn mean_at(natural: &[f64], mean: &mut [f64]),
+        fn natural_at(mean: &[f64], natural: &mut [f64]),
+        fn divergence_at(p: &[f64], q: &[f64]) -> f64,
+        fn fisher_product_at(natural: &[f64], v: &[f64], out: &mut [f64]),
+        fn statistics_at(x: &[f64], out: &mut [f64]),
+        fn log_base_at(x: &[f64]) -> f64,
+    );
 }
 
 /// The Fisher matrix of a family at a point: F(η) = ∇²A(η); see [`ExponentialFamily::fisher`].

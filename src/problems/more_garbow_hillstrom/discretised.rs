@@ -29,9 +29,6 @@ impl Function for DiscreteBoundaryValue {
     const LARGE: Option<usize> = Some(50);
     const SIZES: &'static str = "n ≥ 1, m = n";
 
-    fn terms(n: usize) -> usize {
-        n
-    }
     fn admits(n: usize, m: usize) -> bool {
         n >= 1 && m == n
     }
@@ -82,9 +79,6 @@ impl Function for DiscreteIntegralEquation {
     const LARGE: Option<usize> = Some(200);
     const SIZES: &'static str = "n ≥ 1, m = n";
 
-    fn terms(n: usize) -> usize {
-        n
-    }
     fn admits(n: usize, m: usize) -> bool {
         n >= 1 && m == n
     }
@@ -140,9 +134,6 @@ impl Function for BroydenTridiagonal {
     const LARGE: Option<usize> = Some(1000);
     const SIZES: &'static str = "n ≥ 1, m = n";
 
-    fn terms(n: usize) -> usize {
-        n
-    }
     fn admits(n: usize, m: usize) -> bool {
         n >= 1 && m == n
     }
@@ -190,9 +181,6 @@ impl Function for BroydenBanded {
     const LARGE: Option<usize> = Some(1000);
     const SIZES: &'static str = "n ≥ 1, m = n";
 
-    fn terms(n: usize) -> usize {
-        n
-    }
     fn admits(n: usize, m: usize) -> bool {
         n >= 1 && m == n
     }

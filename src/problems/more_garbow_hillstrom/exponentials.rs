@@ -16,6 +16,7 @@ const OSBORNE_1: [f64; 33] = [
 impl Function for Osborne1 {
     const NAME: &'static str = "Osborne 1";
     const N: usize = 5;
+    const START: &'static [f64] = &[0.5, 1.5, -1.0, 0.01, 0.02];
     const SIZES: &'static str = "n = 5, m = 33";
 
     fn terms(_: usize) -> usize {
@@ -41,9 +42,6 @@ impl Function for Osborne1 {
             out[4] -= t * x[2] * second;
         }
     }
-    fn start(_: usize) -> Vec<f64> {
-        vec![0.5, 1.5, -1.0, 0.01, 0.02]
-    }
     fn minima(_: usize, _: usize) -> Vec<Minimum> {
         vec![known(5.46489e-5)]
     }
@@ -55,6 +53,7 @@ pub(super) struct BiggsExp6;
 impl Function for BiggsExp6 {
     const NAME: &'static str = "Biggs EXP6";
     const N: usize = 6;
+    const START: &'static [f64] = &[1.0, 2.0, 1.0, 1.0, 1.0, 1.0];
     const SIZES: &'static str = "n = 6, m ≥ 6";
 
     fn terms(_: usize) -> usize {
@@ -87,9 +86,6 @@ impl Function for BiggsExp6 {
             out[5] += d;
         }
     }
-    fn start(_: usize) -> Vec<f64> {
-        vec![1.0, 2.0, 1.0, 1.0, 1.0, 1.0]
-    }
     fn minima(_: usize, m: usize) -> Vec<Minimum> {
         let mut minima = vec![at(0.0, &[1.0, 10.0, 1.0, 5.0, 4.0, 3.0])];
         if m == 13 {
@@ -114,6 +110,7 @@ const OSBORNE_2: [f64; 65] = [
 impl Function for Osborne2 {
     const NAME: &'static str = "Osborne 2";
     const N: usize = 11;
+    const START: &'static [f64] = &[1.3, 0.65, 0.65, 0.7, 0.6, 3.0, 5.0, 7.0, 2.0, 4.5, 5.5];
     const SIZES: &'static str = "n = 11, m = 65";
 
     fn terms(_: usize) -> usize {
@@ -147,9 +144,6 @@ impl Function for Osborne2 {
                 out[7 + k] -= c(2.0) * d * x[4 + k] * x[k] * e;
             }
         }
-    }
-    fn start(_: usize) -> Vec<f64> {
-        vec![1.3, 0.65, 0.65, 0.7, 0.6, 3.0, 5.0, 7.0, 2.0, 4.5, 5.5]
     }
     fn minima(_: usize, _: usize) -> Vec<Minimum> {
         vec![known(4.01377e-2)]

@@ -78,9 +78,6 @@ impl Function for ExtendedRosenbrock {
     const LARGE: Option<usize> = Some(1000);
     const SIZES: &'static str = "n a multiple of 2, m = n";
 
-    fn terms(n: usize) -> usize {
-        n
-    }
     fn admits(n: usize, m: usize) -> bool {
         n >= 2 && n.is_multiple_of(2) && m == n
     }
@@ -115,9 +112,6 @@ impl Function for ExtendedPowell {
     const LARGE: Option<usize> = Some(1000);
     const SIZES: &'static str = "n a multiple of 4, m = n";
 
-    fn terms(n: usize) -> usize {
-        n
-    }
     fn admits(n: usize, m: usize) -> bool {
         n >= 4 && n.is_multiple_of(4) && m == n
     }
@@ -316,9 +310,6 @@ impl Function for Trigonometric {
     const LARGE: Option<usize> = Some(200);
     const SIZES: &'static str = "n ≥ 1, m = n";
 
-    fn terms(n: usize) -> usize {
-        n
-    }
     fn admits(n: usize, m: usize) -> bool {
         n >= 1 && m == n
     }
@@ -363,9 +354,6 @@ impl Function for BrownAlmostLinear {
     const LARGE: Option<usize> = Some(100);
     const SIZES: &'static str = "n ≥ 1, m = n";
 
-    fn terms(n: usize) -> usize {
-        n
-    }
     fn admits(n: usize, m: usize) -> bool {
         n >= 1 && m == n
     }

@@ -20,6 +20,7 @@ impl Bard {
 impl Function for Bard {
     const NAME: &'static str = "Bard";
     const N: usize = 3;
+    const START: &'static [f64] = &[1.0; 3];
     const SIZES: &'static str = "n = 3, m = 15";
 
     fn terms(_: usize) -> usize {
@@ -42,9 +43,6 @@ impl Function for Bard {
             out[2] += w * slope;
         }
     }
-    fn start(_: usize) -> Vec<f64> {
-        vec![1.0; 3]
-    }
     /// The second is approached at (0.8406…, −∞, −∞).
     fn minima(_: usize, _: usize) -> Vec<Minimum> {
         vec![known(8.21487e-3), known(17.4286)]
@@ -62,6 +60,7 @@ const GAUSSIAN: [f64; 15] = [
 impl Function for Gaussian {
     const NAME: &'static str = "Gaussian";
     const N: usize = 3;
+    const START: &'static [f64] = &[0.4, 1.0, 0.0];
     const SIZES: &'static str = "n = 3, m = 15";
 
     fn terms(_: usize) -> usize {
@@ -85,9 +84,6 @@ impl Function for Gaussian {
             out[2] += x[0] * x[1] * d * e;
         }
     }
-    fn start(_: usize) -> Vec<f64> {
-        vec![0.4, 1.0, 0.0]
-    }
     fn minima(_: usize, _: usize) -> Vec<Minimum> {
         vec![known(1.12793e-8)]
     }
@@ -104,6 +100,7 @@ const MEYER: [f64; 16] = [
 impl Function for Meyer {
     const NAME: &'static str = "Meyer";
     const N: usize = 3;
+    const START: &'static [f64] = &[0.02, 4000.0, 250.0];
     const SIZES: &'static str = "n = 3, m = 16";
 
     fn terms(_: usize) -> usize {
@@ -126,9 +123,6 @@ impl Function for Meyer {
             out[1] += slope;
             out[2] -= slope * x[1] / below;
         }
-    }
-    fn start(_: usize) -> Vec<f64> {
-        vec![0.02, 4000.0, 250.0]
     }
     fn minima(_: usize, _: usize) -> Vec<Minimum> {
         vec![known(87.9458)]
@@ -153,6 +147,7 @@ impl Gulf {
 impl Function for Gulf {
     const NAME: &'static str = "Gulf research and development";
     const N: usize = 3;
+    const START: &'static [f64] = &[5.0, 2.5, 0.15];
     const SIZES: &'static str = "n = 3, 3 ≤ m ≤ 100";
 
     fn terms(_: usize) -> usize {
@@ -185,9 +180,6 @@ impl Function for Gulf {
             out[2] -= slope * log;
         }
     }
-    fn start(_: usize) -> Vec<f64> {
-        vec![5.0, 2.5, 0.15]
-    }
     fn minima(_: usize, _: usize) -> Vec<Minimum> {
         vec![at(0.0, &[50.0, 25.0, 1.5])]
     }
@@ -199,6 +191,7 @@ pub(super) struct Box3;
 impl Function for Box3 {
     const NAME: &'static str = "Box three-dimensional";
     const N: usize = 3;
+    const START: &'static [f64] = &[0.0, 10.0, 20.0];
     const SIZES: &'static str = "n = 3, m ≥ 3";
 
     fn terms(_: usize) -> usize {
@@ -223,9 +216,6 @@ impl Function for Box3 {
             out[1] += c(t) * (c(-t) * x[1]).exp() * u;
             out[2] -= c((-t).exp() - (-10.0 * t).exp()) * u;
         }
-    }
-    fn start(_: usize) -> Vec<f64> {
-        vec![0.0, 10.0, 20.0]
     }
     /// F = 0 also wherever x₁ = x₂ and x₃ = 0.
     fn minima(_: usize, _: usize) -> Vec<Minimum> {
@@ -262,6 +252,7 @@ impl KowalikOsborne {
 impl Function for KowalikOsborne {
     const NAME: &'static str = "Kowalik and Osborne";
     const N: usize = 4;
+    const START: &'static [f64] = &[0.25, 0.39, 0.415, 0.39];
     const SIZES: &'static str = "n = 4, m = 11";
 
     fn terms(_: usize) -> usize {
@@ -285,9 +276,6 @@ impl Function for KowalikOsborne {
             out[3] += slope * above / below;
         }
     }
-    fn start(_: usize) -> Vec<f64> {
-        vec![0.25, 0.39, 0.415, 0.39]
-    }
     /// The second is approached at (+∞, −14.07…, −∞, −∞).
     fn minima(_: usize, _: usize) -> Vec<Minimum> {
         vec![known(3.07505e-4), known(1.02734e-3)]
@@ -308,6 +296,7 @@ impl BrownDennis {
 impl Function for BrownDennis {
     const NAME: &'static str = "Brown and Dennis";
     const N: usize = 4;
+    const START: &'static [f64] = &[25.0, 5.0, -5.0, -1.0];
     const SIZES: &'static str = "n = 4, m ≥ 4";
 
     fn terms(_: usize) -> usize {
@@ -334,9 +323,6 @@ impl Function for BrownDennis {
             out[2] += b;
             out[3] += c(t.sin()) * b;
         }
-    }
-    fn start(_: usize) -> Vec<f64> {
-        vec![25.0, 5.0, -5.0, -1.0]
     }
     fn minima(_: usize, m: usize) -> Vec<Minimum> {
         if m == 20 { vec![known(85822.2)] } else { vec![] }

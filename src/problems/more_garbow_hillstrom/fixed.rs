@@ -12,19 +12,14 @@ pub(super) struct Rosenbrock;
 impl Function for Rosenbrock {
     const NAME: &'static str = "Rosenbrock";
     const N: usize = 2;
+    const START: &'static [f64] = &[-1.2, 1.0];
     const SIZES: &'static str = "n = 2, m = 2";
 
-    fn terms(_: usize) -> usize {
-        2
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         extended::ExtendedRosenbrock::residuals(x, r);
     }
     fn transpose<V: Number>(x: &[V], u: &[V], out: &mut [V]) {
         extended::ExtendedRosenbrock::transpose(x, u, out);
-    }
-    fn start(_: usize) -> Vec<f64> {
-        vec![-1.2, 1.0]
     }
     fn minima(_: usize, _: usize) -> Vec<Minimum> {
         vec![at(0.0, &[1.0, 1.0])]
@@ -37,11 +32,9 @@ pub(super) struct FreudensteinRoth;
 impl Function for FreudensteinRoth {
     const NAME: &'static str = "Freudenstein and Roth";
     const N: usize = 2;
+    const START: &'static [f64] = &[0.5, -2.0];
     const SIZES: &'static str = "n = 2, m = 2";
 
-    fn terms(_: usize) -> usize {
-        2
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         r[0] = c(-13.0) + x[0] + ((c(5.0) - x[1]) * x[1] - c(2.0)) * x[1];
@@ -52,9 +45,6 @@ impl Function for FreudensteinRoth {
         out[0] = u[0] + u[1];
         out[1] =
             ((c(10.0) - c(3.0) * x[1]) * x[1] - c(2.0)) * u[0] + ((c(3.0) * x[1] + c(2.0)) * x[1] - c(14.0)) * u[1];
-    }
-    fn start(_: usize) -> Vec<f64> {
-        vec![0.5, -2.0]
     }
     fn minima(_: usize, _: usize) -> Vec<Minimum> {
         vec![at(0.0, &[5.0, 4.0]), at(48.9842, &[11.41, -0.8968])]
@@ -67,11 +57,9 @@ pub(super) struct PowellBadlyScaled;
 impl Function for PowellBadlyScaled {
     const NAME: &'static str = "Powell badly scaled";
     const N: usize = 2;
+    const START: &'static [f64] = &[0.0, 1.0];
     const SIZES: &'static str = "n = 2, m = 2";
 
-    fn terms(_: usize) -> usize {
-        2
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         r[0] = c(1e4) * x[0] * x[1] - c(1.0);
@@ -81,9 +69,6 @@ impl Function for PowellBadlyScaled {
         let c = V::from_f64;
         out[0] = c(1e4) * x[1] * u[0] - (-x[0]).exp() * u[1];
         out[1] = c(1e4) * x[0] * u[0] - (-x[1]).exp() * u[1];
-    }
-    fn start(_: usize) -> Vec<f64> {
-        vec![0.0, 1.0]
     }
     fn minima(_: usize, _: usize) -> Vec<Minimum> {
         vec![at(0.0, &[1.098e-5, 9.106])]
@@ -96,6 +81,7 @@ pub(super) struct BrownBadlyScaled;
 impl Function for BrownBadlyScaled {
     const NAME: &'static str = "Brown badly scaled";
     const N: usize = 2;
+    const START: &'static [f64] = &[1.0, 1.0];
     const SIZES: &'static str = "n = 2, m = 3";
 
     fn terms(_: usize) -> usize {
@@ -111,9 +97,6 @@ impl Function for BrownBadlyScaled {
         out[0] = u[0] + x[1] * u[2];
         out[1] = u[1] + x[0] * u[2];
     }
-    fn start(_: usize) -> Vec<f64> {
-        vec![1.0, 1.0]
-    }
     fn minima(_: usize, _: usize) -> Vec<Minimum> {
         vec![at(0.0, &[1e6, 2e-6])]
     }
@@ -125,6 +108,7 @@ pub(super) struct Beale;
 impl Function for Beale {
     const NAME: &'static str = "Beale";
     const N: usize = 2;
+    const START: &'static [f64] = &[1.0, 1.0];
     const SIZES: &'static str = "n = 2, m = 3";
 
     fn terms(_: usize) -> usize {
@@ -141,9 +125,6 @@ impl Function for Beale {
         out[0] = (x[1] - c(1.0)) * u[0] + (x[1].powi(2) - c(1.0)) * u[1] + (x[1].powi(3) - c(1.0)) * u[2];
         out[1] = x[0] * (u[0] + c(2.0) * x[1] * u[1] + c(3.0) * x[1] * x[1] * u[2]);
     }
-    fn start(_: usize) -> Vec<f64> {
-        vec![1.0, 1.0]
-    }
     fn minima(_: usize, _: usize) -> Vec<Minimum> {
         vec![at(0.0, &[3.0, 0.5])]
     }
@@ -155,6 +136,7 @@ pub(super) struct JennrichSampson;
 impl Function for JennrichSampson {
     const NAME: &'static str = "Jennrich and Sampson";
     const N: usize = 2;
+    const START: &'static [f64] = &[0.3, 0.4];
     const SIZES: &'static str = "n = 2, m ≥ 2";
 
     fn terms(_: usize) -> usize {
@@ -180,9 +162,6 @@ impl Function for JennrichSampson {
             }
         }
     }
-    fn start(_: usize) -> Vec<f64> {
-        vec![0.3, 0.4]
-    }
     fn minima(_: usize, m: usize) -> Vec<Minimum> {
         if m == 10 { vec![at(124.362, &[0.2578, 0.2578])] } else { vec![] }
     }
@@ -195,11 +174,9 @@ pub(super) struct HelicalValley;
 impl Function for HelicalValley {
     const NAME: &'static str = "Helical valley";
     const N: usize = 3;
+    const START: &'static [f64] = &[-1.0, 0.0, 0.0];
     const SIZES: &'static str = "n = 3, m = 3";
 
-    fn terms(_: usize) -> usize {
-        3
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         let angle = if x[0].value() > 0.0 {
@@ -221,9 +198,6 @@ impl Function for HelicalValley {
         out[1] = x[1] * outward - x[0] * around;
         out[2] = c(10.0) * u[0] + u[2];
     }
-    fn start(_: usize) -> Vec<f64> {
-        vec![-1.0, 0.0, 0.0]
-    }
     fn minima(_: usize, _: usize) -> Vec<Minimum> {
         vec![at(0.0, &[1.0, 0.0, 0.0])]
     }
@@ -235,19 +209,14 @@ pub(super) struct PowellSingular;
 impl Function for PowellSingular {
     const NAME: &'static str = "Powell singular";
     const N: usize = 4;
+    const START: &'static [f64] = &[3.0, -1.0, 0.0, 1.0];
     const SIZES: &'static str = "n = 4, m = 4";
 
-    fn terms(_: usize) -> usize {
-        4
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         extended::ExtendedPowell::residuals(x, r);
     }
     fn transpose<V: Number>(x: &[V], u: &[V], out: &mut [V]) {
         extended::ExtendedPowell::transpose(x, u, out);
-    }
-    fn start(_: usize) -> Vec<f64> {
-        vec![3.0, -1.0, 0.0, 1.0]
     }
     fn minima(_: usize, _: usize) -> Vec<Minimum> {
         vec![at(0.0, &[0.0; 4])]
@@ -261,6 +230,7 @@ pub(super) struct Wood;
 impl Function for Wood {
     const NAME: &'static str = "Wood";
     const N: usize = 4;
+    const START: &'static [f64] = &[-3.0, -1.0, -3.0, -1.0];
     const SIZES: &'static str = "n = 4, m = 6";
 
     fn terms(_: usize) -> usize {
@@ -283,9 +253,6 @@ impl Function for Wood {
         out[1] = c(10.0) * u[0] + b + d;
         out[2] = c(-2.0) * x[2] * a - u[3];
         out[3] = a + b - d;
-    }
-    fn start(_: usize) -> Vec<f64> {
-        vec![-3.0, -1.0, -3.0, -1.0]
     }
     fn minima(_: usize, _: usize) -> Vec<Minimum> {
         vec![at(0.0, &[1.0; 4])]

@@ -19,13 +19,17 @@ pub(super) trait Function {
     const NAME: &'static str;
     /// n where nothing else is asked for.
     const N: usize;
+    /// x₀, if n is fixed.
+    const START: &'static [f64] = &[];
     /// n for a run with many unknowns, if n is free and more unknowns make sense.
     const LARGE: Option<usize> = None;
     /// Which n and m the paper allows, in words that complete "must be …".
     const SIZES: &'static str;
 
     /// m where nothing else is asked for.
-    fn terms(n: usize) -> usize;
+    fn terms(n: usize) -> usize {
+        n
+    }
     /// Whether the paper allows n and m.
     fn admits(n: usize, m: usize) -> bool {
         n == Self::N && m == Self::terms(n)
@@ -35,7 +39,9 @@ pub(super) trait Function {
     /// out ← J(x)ᵀ u.
     fn transpose<V: Number>(x: &[V], u: &[V], out: &mut [V]);
     /// x₀.
-    fn start(n: usize) -> Vec<f64>;
+    fn start(_n: usize) -> Vec<f64> {
+        Self::START.to_vec()
+    }
     /// What the paper says about minima for these n and m.
     fn minima(n: usize, m: usize) -> Vec<Minimum>;
 }

@@ -154,9 +154,6 @@ impl Function for Chebyquad {
     const LARGE: Option<usize> = Some(50);
     const SIZES: &'static str = "1 ≤ n ≤ m";
 
-    fn terms(n: usize) -> usize {
-        n
-    }
     fn admits(n: usize, m: usize) -> bool {
         n >= 1 && m >= n
     }

@@ -6,11 +6,11 @@
 //! where the way down is. That happens at most once near the start, and at the end.
 
 use super::mover::{End, Limits, Moment, Moved, Place, Since};
-use super::oracle::Exact;
+use super::oracle::{Exact, gradient_at};
 use super::search::Searcher;
 use crate::base::{Scalar, kernels};
 use crate::control::{Ending, Measures, Promise, Termination};
-use crate::operator::{Objective, SymmetricOperator};
+use crate::operator::{Caller, Objective, SymmetricOperator};
 use crate::solver::second_look::{Stationary, promise, way_down};
 use crate::step::{Accuracy, InnerSolver, Resources, StepFamily, Subproblem};
 
@@ -57,7 +57,7 @@ impl<T: Scalar> Searcher<T> {
         };
         let seen = look(place, oracle, limits, &measures);
         // A look that was cut short tells nothing.
-        let reached = limits.reached::<T>(oracle);
+        let reached = limits.reached(oracle);
         let interrupted = matches!(reached, Some(Termination::CallbackFailed | Termination::Cancelled));
         match seen {
             Seen::Minimum if !interrupted => Some(End::Converged),
@@ -76,7 +76,7 @@ impl<T: Scalar> Searcher<T> {
         self.memory.clear();
         self.length = f64::NAN;
         self.trial_value = value;
-        oracle.gradient(&place.next, &mut self.trial_gradient, &mut self.trial_preconditioned);
+        gradient_at(oracle, &place.next, &mut self.trial_gradient, &mut self.trial_preconditioned);
         kernels::add_scaled(&place.next, -1.0, &place.x, &mut self.direction);
         let step_norm = kernels::norm(&self.direction);
         Moved { step_norm, control: f64::NAN, ratio: f64::NAN, rejected: 0 }
@@ -113,13 +113,17 @@ impl<T: Scalar> Searcher<T> {
 }
 
 /// A closer look.
-fn look<T: Scalar>(place: &mut Place<T>, oracle: &Exact<'_, T>, limits: &Limits<'_, '_>, measures: &Measures) -> Seen {
-    let objective = oracle.objective();
+fn look<T: Scalar>(
+    place: &mut Place<T>,
+    objective: &Exact<'_, T>,
+    limits: &Limits<'_, '_>,
+    measures: &Measures,
+) -> Seen {
     let Place { x, next, value, gradient, gradient_norm, .. } = place;
     let expansion = objective.expand(x);
     let before = objective.counts().products;
     let more = || {
-        limits.run.note(Objective::<T>::take_error(objective));
+        limits.run.note(Caller::take_error(objective));
         let counts = objective.counts() + limits.reserve;
         limits.run.allow_products(counts, 1) && counts.products - before < PRODUCTS
     };

@@ -23,7 +23,7 @@ use crate::control::{Identity, Progress, Report, Run, Start, Stopping, Terminati
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
 use crate::curvature::mirror_map::MirrorMap;
-use crate::operator::{AnyObjective, Counts, Objective};
+use crate::operator::{AnyObjective, Caller, Counts, Objective};
 
 /// Halvings of a step, after which it has no digits left.
 const MOST_HALVINGS: usize = 60;
@@ -212,26 +212,33 @@ impl<T: Scalar, M: MirrorMap> InDual<'_, M, T> {
     }
 }
 
-impl<T: Scalar, M: MirrorMap> Oracle<T> for InDual<'_, M, T> {
-    const EXACT: bool = true;
+impl<T: Scalar, M> Caller for InDual<'_, M, T> {
     type Calls = (Counts, bool, Vec<T>, f64);
 
+    fn counts(&self) -> Counts {
+        self.objective.counts()
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        Caller::take_error(&self.objective)
+    }
     #[cfg(feature = "serde")]
     fn dimensions(&self) -> [usize; 2] {
-        Oracle::<T>::dimensions(&self.objective)
+        self.objective.dimensions()
     }
-
     #[cfg(feature = "serde")]
     fn calls(&self) -> impl serde::Serialize + '_ {
-        (Oracle::<T>::counts(&self.objective), self.in_points, &self.point, self.stationarity)
+        (self.objective.counts(), self.in_points, &self.point, self.stationarity)
     }
-
     #[cfg(feature = "serde")]
     fn resume(&mut self, calls: (Counts, bool, Vec<T>, f64)) {
         let counts;
         (counts, self.in_points, self.point, self.stationarity) = calls;
-        Oracle::<T>::resume(&mut self.objective, counts);
+        self.objective.resume(counts);
     }
+}
+
+impl<T: Scalar, M: MirrorMap> Oracle<T> for InDual<'_, M, T> {
+    const EXACT: bool = true;
 
     fn evaluate(&mut self, dual: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64 {
         if self.check(dual).is_err() {
@@ -248,14 +255,6 @@ impl<T: Scalar, M: MirrorMap> Oracle<T> for InDual<'_, M, T> {
         self.stationarity = self.map.stationarity_at(&self.wide_point, &mut self.wide_gradient);
         narrow(&self.wide_gradient, gradient);
         value
-    }
-
-    fn counts(&self) -> Counts {
-        Oracle::<T>::counts(&self.objective)
-    }
-
-    fn take_error(&self) -> Option<CallbackError> {
-        Oracle::<T>::take_error(&self.objective)
     }
 
     fn stationarity(&self, _gradient: &[T]) -> f64 {

@@ -3,7 +3,7 @@
 use super::oracle::{Oracle, Preconditioned};
 use crate::base::{Scalar, Stored};
 use crate::control::{self, Iteration, Termination};
-use crate::operator::Counts;
+use crate::operator::{Caller, Counts};
 use crate::step::InnerStop;
 
 /// Where a run is.
@@ -37,7 +37,7 @@ pub(super) struct Limits<'l, 's> {
 }
 
 impl Limits<'_, '_> {
-    pub fn reached<T>(&self, oracle: &impl Oracle<T>) -> Option<Termination> {
+    pub fn reached(&self, oracle: &impl Caller) -> Option<Termination> {
         self.run.note(oracle.take_error());
         self.run.reached(self.iterations, oracle.counts() + self.reserve)
     }

@@ -2,9 +2,9 @@
 
 use std::cell::Cell;
 
-use crate::base::{CallbackError, Scalar, Stored, kernels};
+use crate::base::{CallbackError, Scalar, kernels};
 use crate::control::Batches;
-use crate::operator::{AnyObjective, AnySampledObjective, Counted, Counts, Expansion, Objective};
+use crate::operator::{AnyObjective, AnySampledObjective, Caller, Counted, Counts, Expansion, Objective};
 
 /// P⁻¹g, where the objective has a preconditioner P and the method wants it.
 #[derive(Debug)]
@@ -47,24 +47,9 @@ impl<T: Scalar> Preconditioned<T> {
 }
 
 /// A source of values and gradients.
-pub(super) trait Oracle<T> {
+pub(super) trait Oracle<T>: Caller {
     /// Whether they are those of f itself, not of a batch.
     const EXACT: bool;
-
-    /// What is saved of it.
-    type Calls: Stored;
-
-    /// The numbers of unknowns and of samples.
-    #[cfg(feature = "serde")]
-    fn dimensions(&self) -> [usize; 2];
-
-    /// What it has to be told, to go on as this one.
-    #[cfg(feature = "serde")]
-    fn calls(&self) -> impl serde::Serialize + '_;
-
-    /// Goes on from there.
-    #[cfg(feature = "serde")]
-    fn resume(&mut self, calls: Self::Calls);
 
     /// f(x), with its gradient, which is NaN where f is not finite: it is not asked for.
     fn evaluate(&mut self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64;
@@ -76,12 +61,6 @@ pub(super) trait Oracle<T> {
     {
         self.evaluate(x, gradient, &mut Preconditioned::Unwanted)
     }
-
-    /// What has been asked so far.
-    fn counts(&self) -> Counts;
-
-    /// The error of a callback, if one has failed.
-    fn take_error(&self) -> Option<CallbackError>;
 
     /// How far the point of the last evaluation is from stationary: ‖∇f‖₂, but on a set with an edge.
     fn stationarity(&self, gradient: &[T]) -> f64
@@ -101,54 +80,25 @@ pub(super) trait Oracle<T> {
 }
 
 /// The whole objective.
-pub(super) struct Exact<'o, T> {
-    objective: Counted<AnyObjective<'o, T>>,
-}
+pub(super) type Exact<'o, T> = Counted<AnyObjective<'o, T>>;
 
-impl<'o, T: Scalar> Exact<'o, T> {
-    pub fn new(objective: AnyObjective<'o, T>) -> Self {
-        Exact { objective: Counted::new(objective) }
-    }
-
-    /// The objective, with its counts.
-    pub fn objective(&self) -> &Counted<AnyObjective<'o, T>> {
-        &self.objective
-    }
-
-    /// f(x) alone.
-    pub fn value(&self, x: &[T]) -> f64 {
-        self.objective.value(x)
-    }
-
-    /// ∇f(x) alone.
-    pub fn gradient(&self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) {
-        let expansion = self.objective.expand(x);
-        expansion.gradient(gradient);
-        preconditioned.fill(&expansion, gradient);
-    }
+/// ∇f(x) alone.
+pub(super) fn gradient_at<T: Scalar>(
+    objective: &Exact<'_, T>,
+    x: &[T],
+    gradient: &mut [T],
+    preconditioned: &mut Preconditioned<T>,
+) {
+    let expansion = objective.expand(x);
+    expansion.gradient(gradient);
+    preconditioned.fill(&expansion, gradient);
 }
 
 impl<T: Scalar> Oracle<T> for Exact<'_, T> {
     const EXACT: bool = true;
-    type Calls = Counts;
-
-    #[cfg(feature = "serde")]
-    fn dimensions(&self) -> [usize; 2] {
-        [self.objective.dim(), 0]
-    }
-
-    #[cfg(feature = "serde")]
-    fn calls(&self) -> impl serde::Serialize + '_ {
-        self.objective.counts()
-    }
-
-    #[cfg(feature = "serde")]
-    fn resume(&mut self, calls: Counts) {
-        self.objective.resume(calls);
-    }
 
     fn evaluate(&mut self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64 {
-        let expansion = self.objective.expand(x);
+        let expansion = self.expand(x);
         let value = expansion.value();
         if value.is_finite() {
             expansion.gradient(gradient);
@@ -157,14 +107,6 @@ impl<T: Scalar> Oracle<T> for Exact<'_, T> {
             gradient.fill(T::nan());
         }
         value
-    }
-
-    fn counts(&self) -> Counts {
-        self.objective.counts()
-    }
-
-    fn take_error(&self) -> Option<CallbackError> {
-        Objective::<T>::take_error(&self.objective)
     }
 }
 
@@ -177,30 +119,37 @@ pub(super) struct Sampled<'o, T> {
     pub error: Cell<Option<CallbackError>>,
 }
 
-impl<T: Scalar> Oracle<T> for Sampled<'_, T> {
-    const EXACT: bool = false;
+impl<T: Scalar> Caller for Sampled<'_, T> {
     type Calls = (Counts, Batches);
 
+    fn counts(&self) -> Counts {
+        self.counts
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.error.take()
+    }
     #[cfg(feature = "serde")]
     fn dimensions(&self) -> [usize; 2] {
         [self.objective.dim(), self.objective.samples()]
     }
-
     #[cfg(feature = "serde")]
     fn calls(&self) -> impl serde::Serialize + '_ {
         (self.counts, &self.batches)
     }
-
     #[cfg(feature = "serde")]
     fn resume(&mut self, calls: (Counts, Batches)) {
         (self.counts, self.batches) = calls;
     }
+}
+
+impl<T: Scalar> Oracle<T> for Sampled<'_, T> {
+    const EXACT: bool = false;
 
     fn evaluate(&mut self, x: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64 {
         let mut batch = Exact::new(self.objective.batch(self.batches.draw()));
         let value = batch.evaluate(x, gradient, preconditioned);
         self.counts = self.counts + batch.counts();
-        self.error.set(batch.take_error());
+        self.error.set(Caller::take_error(&batch));
         value
     }
 
@@ -209,15 +158,7 @@ impl<T: Scalar> Oracle<T> for Sampled<'_, T> {
         let mut whole = Exact::new(self.objective.batch(&all));
         let value = whole.evaluate(x, gradient, &mut Preconditioned::Unwanted);
         self.counts = self.counts + whole.counts();
-        self.error.set(whole.take_error());
+        self.error.set(Caller::take_error(&whole));
         value
-    }
-
-    fn counts(&self) -> Counts {
-        self.counts
-    }
-
-    fn take_error(&self) -> Option<CallbackError> {
-        self.error.take()
     }
 }

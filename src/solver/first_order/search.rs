@@ -2,9 +2,10 @@
 
 use super::limited_memory::LimitedMemory;
 use super::mover::{End, Limits, Moment, Moved, Mover, Place, Since};
-use super::oracle::{Exact, Oracle, Preconditioned};
+use super::oracle::{Exact, Oracle, Preconditioned, gradient_at};
 use crate::base::{Scalar, kernels};
 use crate::control::{Evaluation, Found, Line, Point, Rules, Termination, backtrack, rounding, strong_wolfe};
+use crate::operator::Objective;
 
 /// Armijo's constant c₁ (Nocedal & Wright, section 3.1).
 const ARMIJO: f64 = 1e-4;
@@ -194,7 +195,7 @@ impl<T: Scalar> Searcher<T> {
         }
         kernels::add_scaled(&place.x, point.length, &self.direction, &mut place.next);
         if !self.trial_known {
-            oracle.gradient(&place.next, &mut self.trial_gradient, &mut self.trial_preconditioned);
+            gradient_at(oracle, &place.next, &mut self.trial_gradient, &mut self.trial_preconditioned);
         }
         if kernels::norm(&self.trial_gradient).is_finite() {
             self.memory.learn(&place.x, &place.gradient, &place.next, &self.trial_gradient);
@@ -273,7 +274,7 @@ struct Trials<'l, 'o, 's, T> {
 
 impl<T: Scalar> Line for Trials<'_, '_, '_, T> {
     fn probe(&mut self, length: f64) -> Result<Point, Termination> {
-        if let Some(limit) = self.limits.reached::<T>(self.oracle) {
+        if let Some(limit) = self.limits.reached(self.oracle) {
             return Err(limit);
         }
         let Trials { searcher, place, oracle, slope, .. } = self;
@@ -298,11 +299,11 @@ impl<T: Scalar> Line for Trials<'_, '_, '_, T> {
     }
 
     fn slope(&mut self) -> Result<f64, Termination> {
-        if let Some(limit) = self.limits.reached::<T>(self.oracle) {
+        if let Some(limit) = self.limits.reached(self.oracle) {
             return Err(limit);
         }
         let Searcher { trial_gradient, trial_preconditioned, direction, trial_known, .. } = &mut *self.searcher;
-        self.oracle.gradient(&self.place.next, trial_gradient, trial_preconditioned);
+        gradient_at(self.oracle, &self.place.next, trial_gradient, trial_preconditioned);
         *trial_known = true;
         Ok(kernels::dot(trial_gradient, direction))
     }

@@ -2,9 +2,9 @@
 
 use std::cell::{Cell, RefCell};
 
-use crate::base::{CallbackError, Scalar};
+use crate::base::Scalar;
 use crate::curvature::{LearningCost, ProductRecord};
-use crate::operator::{Counts, Expansion, SymmetricOperator};
+use crate::operator::{Counts, Expansion, SymmetricOperator, forward};
 
 /// Calls, and calls times samples.
 #[derive(Debug, Default)]
@@ -54,9 +54,7 @@ pub struct Metered<'t, T, M> {
 }
 
 impl<T: Scalar, M: Expansion<T>> SymmetricOperator<T> for Metered<'_, T, M> {
-    fn dim(&self) -> usize {
-        self.at.dim()
-    }
+    forward!(self.at; dim, take_error);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.tally.product(self.samples);
         self.structural.set(self.at.structural_product(self.damping, v, out));
@@ -66,8 +64,5 @@ impl<T: Scalar, M: Expansion<T>> SymmetricOperator<T> for Metered<'_, T, M> {
         if let Some(record) = self.record {
             record.borrow_mut().see(v, out);
         }
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.at.take_error()
     }
 }

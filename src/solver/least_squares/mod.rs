@@ -15,14 +15,12 @@ mod path;
 mod stationarity;
 mod trial;
 
-use crate::base::{
-    CallbackError, Error, Result, Scalar, SplitMix64, check_finite, check_positive_dimension, kernels, space,
-};
+use crate::base::{Error, Result, Scalar, SplitMix64, check_finite, check_positive_dimension, kernels, space};
 use crate::control::{
     DescentRun, Globalisation, Identity, LeastSquaresReport, LocalProblem, Oracle, Report, Start, Stopping,
 };
 use crate::curvature::{AnyFit, Bounds, LeastCurvature, LossSum, Weighted, Weights};
-use crate::operator::{CountedMap, CountedModel, Counts, Units};
+use crate::operator::{CountedMap, CountedModel};
 use crate::step::GaussNewtonSteps;
 
 pub(super) use path::GaussNewtonPath;
@@ -151,33 +149,19 @@ impl<T: Scalar> FitState<T> {
     }
 }
 
-impl<T: Scalar> Oracle<T> for Residuals<'_, T> {
+impl<'f, T: Scalar> Oracle<T> for Residuals<'f, T> {
     type State = FitState<T>;
     type Frame = Weights<T>;
-    type Calls = (Counts, Units);
+    type Caller = CountedModel<'f, T>;
     type Report = LeastSquaresReport<T>;
 
-    fn counts(&self) -> Counts {
-        self.model.counts()
+    fn caller(&self) -> &Self::Caller {
+        &self.model
     }
 
     #[cfg(feature = "serde")]
-    fn dimensions(&self) -> [usize; 2] {
-        [self.fit.model.dim(), self.fit.model.output_dim()]
-    }
-
-    #[cfg(feature = "serde")]
-    fn calls(&self) -> impl serde::Serialize + '_ {
-        self.model.calls()
-    }
-
-    #[cfg(feature = "serde")]
-    fn resume(&mut self, calls: (Counts, Units)) {
-        self.model.resume(calls);
-    }
-
-    fn take_error(&self) -> Option<CallbackError> {
-        self.model.take_error()
+    fn caller_mut(&mut self) -> &mut Self::Caller {
+        &mut self.model
     }
 
     fn first_value(&self, x: &[T], state: &mut FitState<T>) -> Result<f64> {
@@ -233,7 +217,6 @@ impl<T: Scalar> FitLocal<'_, T> {
 
     /// Whether so many products may be made.
     fn allows(&self, limits: &crate::control::Limits<'_>, products: usize) -> bool {
-        limits.note(self.residuals.take_error());
-        limits.allow_products(self.residuals.model.counts(), products)
+        limits.allow(&self.residuals.model, products)
     }
 }

@@ -9,7 +9,7 @@
 
 use super::{FitLocal, FitState};
 use crate::base::{Scalar, kernels, space};
-use crate::control::{Confirmation, Limits, Oracle, Termination, Track, rounding};
+use crate::control::{Confirmation, Limits, Termination, Track, rounding};
 use crate::step::GaussNewtonSteps;
 
 /// Null directions that are looked along.
@@ -45,8 +45,7 @@ impl<T: Scalar> FitLocal<'_, T> {
             let mut level = true;
             for _ in 0..=LENGTHS {
                 for sign in [1.0, -1.0] {
-                    limits.note(problem.take_error());
-                    if limits.reached(0, problem.model.counts()).is_some() {
+                    if limits.stop(0, &problem.model).is_some() {
                         return Confirmation::Minimum;
                     }
                     kernels::add_scaled(self.x, sign * h, &track.new_gradient, &mut track.other_x);

@@ -25,8 +25,8 @@
 
 use super::{FitLocal, FitState, Scaling};
 use crate::base::{Scalar, kernels, space};
-use crate::control::{Limits, Oracle, Track};
-use crate::operator::LinearMap;
+use crate::control::{Limits, Track};
+use crate::operator::{Caller, LinearMap};
 use crate::step::GaussNewtonSteps;
 
 /// Products with Jᵀ from which the norms of its columns are estimated.
@@ -146,10 +146,8 @@ impl<T: Scalar> FitLocal<'_, T> {
         if fit.orthogonal || !formed || claimed <= fit.initial_size {
             return false;
         }
-        limits.note(problem.take_error());
-        let mut counts = problem.model.counts();
-        counts.values += 1;
-        if limits.reached(0, counts).is_some() {
+        let room = problem.model.counts().values.saturating_add(2) <= limits.stopping().max_values;
+        if !room || limits.stop(0, &problem.model).is_some() {
             return false;
         }
         let mut width = 0.0;

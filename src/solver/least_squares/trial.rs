@@ -15,7 +15,7 @@ use crate::control::{
     Confirmation, Entry, Globalisation, Judgement, Limits, LocalProblem, Outcome, Pending, Promise, Scales, Stopping,
     Termination, Track, Trial, judge_decrease, rounding,
 };
-use crate::operator::LinearMap;
+use crate::operator::{Caller, LinearMap};
 use crate::step::{Accuracy, GaussNewtonSteps, InnerStop, Solution, System};
 
 /// The largest share of the decrease to be had that an inexact step may forgo, where a preconditioner tells how much that is.

@@ -1,8 +1,8 @@
 //! Beyond the memory of a space: conjugate gradients, whose result the space takes in.
 
 use super::{COARSE, StepFamily};
-use crate::base::{CallbackError, Scalar, kernels};
-use crate::operator::SymmetricOperator;
+use crate::base::{Scalar, kernels};
+use crate::operator::{SymmetricOperator, forward};
 use crate::step::conjugate_gradient::{ConjugateGradient, Truncation};
 use crate::step::krylov::Growth;
 use crate::step::spectral::{Solution, Subproblem};
@@ -71,17 +71,12 @@ struct InUnits<'c, M> {
 }
 
 impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for InUnits<'_, M> {
-    fn dim(&self) -> usize {
-        self.operator.dim()
-    }
+    forward!(self.operator; dim, take_error);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.made.set(self.made.get() + 1);
         self.operator.apply(v, out);
         if self.unit != 1.0 {
             kernels::scale(self.unit.recip(), out);
         }
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.operator.take_error()
     }
 }

@@ -272,3 +272,24 @@ fn a_valley_to_infinity_is_no_minimum() {
         assert!(near.termination.converged() && near.value < 0.2 * report.value, "{difference:?}\n{near}");
     }
 }
+
+/// A direction that forward differences cannot tell from a null one is no valley at its minimum, and once a length shows
+/// nothing shorter ones are not tried.
+#[test]
+fn a_direction_that_differences_hide_is_looked_along_in_vain() {
+    // What the data have beside a line is orthogonal to 1, t and t².
+    let t = grid(-1.0, 1.0, 20);
+    let moment = |power: i32| t.iter().map(|t| t.powi(power)).sum::<f64>();
+    let cubic = |t: f64| 10.0 * t * (t * t - moment(4) / moment(2));
+    let residual = |x: &[f64], r: &mut [f64]| {
+        for (r, &t) in r.iter_mut().zip(&t) {
+            *r = x[0] + x[1] * t + x[2] * (t + 1e-8 * t * t) - (1.0 + t + cubic(t));
+        }
+    };
+    let fit = least_squares_from_residuals(20, 3, residual, Difference::Forward);
+    let report = LevenbergMarquardt::default().minimize(&fit, &[0.5, 300.0, -100.0]).unwrap();
+    assert!(report.termination.converged() && report.rank == Some(2), "{report}");
+    // The start, three differences at each point, the trials, and the look.
+    let others = 1 + 3 * report.counts.gradients + report.steps;
+    assert!(report.counts.values <= others + 4, "{} and {others}\n{report}", report.counts.values);
+}

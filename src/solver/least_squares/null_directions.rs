@@ -4,8 +4,8 @@
 //! rates of a sum of exponentials, the radius 0 of a circle, anchors in one plane are saddles at which Jᵀr = 0. So before
 //! convergence is claimed r(x ± hv) is evaluated, over a range of h, for a few such v. A linear model, whose columns merely
 //! depend on each other, stays level along them; a residual that no parameter changes at all is on a plateau. Where J comes
-//! from differences, directions that it cannot tell from null ones may lead on through a valley: where there is more to
-//! gain than ½(τ‖r‖)², all that a cosine of τ leaves, but next to nothing, the run has ended in one.
+//! from differences, directions that it cannot tell from null ones may lead on through a valley: where there is next to
+//! nothing to gain, but more than the ε^¾ of f that a minimum may leave (`convergence`), the run has ended in one.
 
 use super::{FitLocal, FitState};
 use crate::base::{Scalar, kernels, space};
@@ -33,7 +33,7 @@ impl<T: Scalar> FitLocal<'_, T> {
         let Some(missing) = rank.and_then(|rank| free.checked_sub(rank)).filter(|&missing| missing > 0) else {
             return Confirmation::Minimum;
         };
-        let left = self.tolerance(limits).powi(2) * track.value;
+        let left = T::epsilon_f64().powf(0.75) * track.value;
         let (mut changes, mut falls) = (false, false);
         for k in 0..missing.min(DIRECTIONS) {
             if !fit.source.null_direction(k, &mut track.new_gradient) {
@@ -42,8 +42,8 @@ impl<T: Scalar> FitLocal<'_, T> {
             let scaled = self.x.iter().zip(&fit.scaling).filter(|(_, s)| **s > T::zero());
             let reach = scaled.fold(0.0, |reach: f64, (&x, &s)| reach.hypot((x / s).into()));
             let mut h = if reach > 0.0 { reach } else { fit.initial_size };
-            let mut level = true;
             for _ in 0..=LENGTHS {
+                let mut level = true;
                 for sign in [1.0, -1.0] {
                     if limits.stop(0, &problem.model).is_some() {
                         return Confirmation::Minimum;
@@ -65,12 +65,13 @@ impl<T: Scalar> FitLocal<'_, T> {
                         return Confirmation::Lower(track.value - gained);
                     }
                 }
+                // Shorter ones would show no more.
                 if level {
                     break;
                 }
+                changes = true;
                 h *= SHORTER;
             }
-            changes |= !level;
         }
         if falls || rank == Some(0) && track.value > 0.0 && !changes {
             return Confirmation::End(Termination::FlatValley);

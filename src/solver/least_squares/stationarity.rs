@@ -75,7 +75,8 @@ impl<T: Scalar> FitLocal<'_, T> {
         largest = space::largest(largest);
         (terms, met, squares) = (space::norm(terms), space::norm(met), space::norm(squares));
         track.gradient_norm = squares;
-        let tolerance = self.tolerance(limits);
+        let noise = self.jacobian.accuracy().unwrap_or(0.0).max(T::epsilon_f64());
+        let tolerance = limits.stopping().gradient_relative.max(ROUNDING * noise);
         let mut verified = true;
         if !known {
             let bound = fit.source.largest_singular_value();
@@ -102,12 +103,6 @@ impl<T: Scalar> FitLocal<'_, T> {
             || bulk * bulk >= least(f64::MIN_POSITIVE) && steepest * bulk >= least(T::min_positive_value().into());
         fit.orthogonal = fit.seen && verified && largest <= tolerance * size;
         track.stationary = fit.seen && (fit.orthogonal || largest <= ROUNDING * T::epsilon_f64() * fit.terms);
-    }
-
-    /// τ.
-    pub(super) fn tolerance(&self, limits: &Limits<'_>) -> f64 {
-        let noise = self.jacobian.accuracy().unwrap_or(0.0).max(T::epsilon_f64());
-        limits.stopping().gradient_relative.max(ROUNDING * noise)
     }
 
     /// The largest |gⱼ|/‖Jⱼ‖ with estimates of ‖Jⱼ‖, for [`PROBES`] products; `None` if these are not

@@ -169,6 +169,19 @@ fn second_order<T: Scalar>() {
         Box::new(|x: &[T], v: &[T], hv: &mut [T]| (0..2).for_each(|i| hv[i] = -x[i].cos() * v[i])) as Product<T>,
     );
     steps += on_objective!("a saddle", solver, saddle, [T::zero(); 2]);
+    // Products that are nowhere finite, and matrices that are known as a whole at the end.
+    let broken = objective(
+        24,
+        |x: &[T]| chain.value(x),
+        |x: &[T], g: &mut [T]| chain.expand(x).gradient(g),
+        |_: &[T], _: &[T], hv: &mut [T]| hv.fill(T::nan()),
+    );
+    steps += on_objective!("no products", solver, broken, start);
+    for inner in PATHS {
+        let solver = TrustRegion { inner, ..TrustRegion::default() };
+        let problem = MoreGarbowHillstrom::all()[0];
+        steps += on_objective!("1", solver, smooth::<T, _>(&problem), problem.start::<T>());
+    }
     assert!(steps > 500, "{steps}");
 }
 

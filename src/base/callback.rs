@@ -11,6 +11,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use num_traits::Float;
 
+use super::Scalar;
+
 /// The error of a callback, as the callback returned it.
 ///
 /// Two are equal if they are the same error, not only alike.
@@ -87,6 +89,17 @@ impl<V, R: CallbackOutput<V>, E: Into<Box<dyn StdError + Send + Sync>>> Callback
     fn into_result(self) -> Result<V, CallbackError> {
         self.map_err(CallbackError::new)?.into_result()
     }
+}
+
+/// What the entries of a matrix hold before a closure writes them: a NaN that arithmetic does not make, in `f32` too.
+pub(crate) fn unwritten<T: Scalar>() -> T {
+    T::from_f64(f64::from_bits(0x7ff8_beef_0000_0000))
+}
+
+/// Whether an entry is still that.
+pub(crate) fn is_unwritten<T: Scalar>(entry: T) -> bool {
+    let bits = |v: T| Into::<f64>::into(v).to_bits();
+    bits(entry) == bits(unwritten())
 }
 
 /// The type of what never returns, like `|_, _| unreachable!()`.

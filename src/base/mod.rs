@@ -25,6 +25,7 @@ pub use scalar::Scalar;
 pub use space::{Communicator, Slices, check_equal, distributed, reductions};
 pub use update::Move;
 
+pub(crate) use callback::{is_unwritten, unwritten};
 pub(crate) use cholesky::Cholesky;
 pub(crate) use eigen::Eigen;
 pub(crate) use error::{

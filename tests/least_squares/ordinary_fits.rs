@@ -254,3 +254,21 @@ fn a_plateau_has_an_end_of_its_own() {
     let report = LevenbergMarquardt::default().minimize(&constant, &[1.0]).unwrap();
     assert_eq!(report.termination, Termination::FlatValley, "{report}");
 }
+
+/// A saturating curve with a small amplitude: from far off the way leads through a valley to straight lines at infinity,
+/// where what differences tell of J has no full rank.
+#[test]
+fn a_valley_to_infinity_is_no_minimum() {
+    let t = grid(0.0, 4.0, 50);
+    let model = |x: &[f64], t: f64| x[0] - x[1] * (-x[2] * t).exp();
+    let noise = |i: usize| 0.25 * (7.3 * i as f64).sin();
+    let y: Vec<f64> = t.iter().enumerate().map(|(i, &t)| model(&[823.4, 5.3, 8.0], t) + noise(i)).collect();
+    let residual = |x: &[f64], r: &mut [f64]| (0..50).for_each(|i| r[i] = model(x, t[i]) - y[i]);
+    for difference in [Difference::Forward, Difference::Central] {
+        let fit = least_squares_from_residuals(50, 3, residual, difference);
+        let report = LevenbergMarquardt::default().minimize(&fit, &[1.0, 1.0, 1.0]).unwrap();
+        assert_eq!(report.termination, Termination::FlatValley, "{difference:?}\n{report}");
+        let near = LevenbergMarquardt::default().minimize(&fit, &[820.0, 4.0, 5.0]).unwrap();
+        assert!(near.termination.converged() && near.value < 0.2 * report.value, "{difference:?}\n{near}");
+    }
+}

@@ -11,8 +11,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use num_traits::Float;
 
-use super::Scalar;
-
 /// The error of a callback, as the callback returned it.
 ///
 /// Two are equal if they are the same error, not only alike.
@@ -92,13 +90,13 @@ impl<V, R: CallbackOutput<V>, E: Into<Box<dyn StdError + Send + Sync>>> Callback
 }
 
 /// What the entries of a matrix hold before a closure writes them: a NaN that arithmetic does not make, in `f32` too.
-pub(crate) fn unwritten<T: Scalar>() -> T {
-    T::from_f64(f64::from_bits(0x7ff8_beef_0000_0000))
+pub(crate) fn unwritten<T: Float>() -> T {
+    T::from(f64::from_bits(0x7ff8_beef_0000_0000)).unwrap_or_else(T::nan)
 }
 
 /// Whether an entry is still that.
-pub(crate) fn is_unwritten<T: Scalar>(entry: T) -> bool {
-    let bits = |v: T| Into::<f64>::into(v).to_bits();
+pub(crate) fn is_unwritten<T: Float>(entry: T) -> bool {
+    let bits = |v: T| v.to_f64().map(f64::to_bits);
     bits(entry) == bits(unwritten())
 }
 

@@ -201,6 +201,7 @@ pub mod differences {
 
 /// Methods of first order: the same equation with a simple metric.
 pub mod first_order {
+    pub use crate::base::Move;
     pub use crate::solver::{
         AdaGrad, Adam, Epsilon, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, LineSearch,
         MirrorDescent, Moments, Momentum, Nesterov, RmsProp, Schedule, SteepestDescent,

@@ -89,6 +89,17 @@ impl<V, R: CallbackOutput<V>, E: Into<Box<dyn StdError + Send + Sync>>> Callback
     }
 }
 
+/// What the entries of a matrix hold before a closure writes them: a NaN that arithmetic does not make, in `f32` too.
+pub(crate) fn unwritten<T: Float>() -> T {
+    T::from(f64::from_bits(0x7ff8_beef_0000_0000)).unwrap_or_else(T::nan)
+}
+
+/// Whether an entry is still that.
+pub(crate) fn is_unwritten<T: Float>(entry: T) -> bool {
+    let bits = |v: T| v.to_f64().map(f64::to_bits);
+    bits(entry) == bits(unwritten())
+}
+
 /// The type of what never returns, like `|_, _| unreachable!()`.
 type Never = <fn() -> ! as Returns>::Output;
 

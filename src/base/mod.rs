@@ -23,7 +23,9 @@ pub use error::{Error, Result};
 pub use random::SplitMix64;
 pub use scalar::Scalar;
 pub use space::{Communicator, Slices, check_equal, distributed, reductions};
+pub use update::Move;
 
+pub(crate) use callback::{is_unwritten, unwritten};
 pub(crate) use cholesky::Cholesky;
 pub(crate) use eigen::Eigen;
 pub(crate) use error::{

@@ -14,25 +14,30 @@ use super::kernels::{BLOCK, LANES, both, join_lanes};
 use super::native::vectorized;
 use super::space;
 
+/// A first-order step that is to be made.
+pub struct Move<'a, T> {
+    /// g, or P⁻¹g in its place.
+    pub gradient: &'a [T],
+    /// Where the step starts, if not at `x`.
+    pub from: Option<&'a [T]>,
+    /// Where it leads to. With `from` its contents before are arbitrary.
+    pub x: &'a mut [T],
+}
+
 /// For every component i: (δ, m′) ← rule(gᵢ, xᵢ, mᵢ), then xᵢ ← xᵢ + δ and mᵢ ← m′, with K remembered vectors m.
 ///
-/// With `from` the step starts there and `x`, whose contents are arbitrary then, is where it leads to. Returns ‖δ‖₂²
-/// of the steps as they were made, after rounding: 0 only if x did not move, and finite only if the new x is.
+/// Returns ‖δ‖₂² of the steps as they were made, after rounding: 0 only if x did not move, and finite only if the new x is.
 pub fn update<T: Scalar, const K: usize>(
-    gradient: &[T],
-    from: Option<&[T]>,
-    x: &mut [T],
+    step: Move<'_, T>,
     memory: [&mut [T]; K],
     rule: &(impl Fn(T, T, [T; K]) -> (T, [T; K]) + Sync),
 ) -> f64 {
-    space::add_up([part(gradient, from, x, memory, rule)])[0]
+    space::add_up([part(step, memory, rule)])[0]
 }
 
 /// [`update`] of what this rank has.
 fn part<T: Scalar, const K: usize>(
-    gradient: &[T],
-    from: Option<&[T]>,
-    x: &mut [T],
+    Move { gradient, from, x }: Move<'_, T>,
     memory: [&mut [T]; K],
     rule: &(impl Fn(T, T, [T; K]) -> (T, [T; K]) + Sync),
 ) -> f64 {
@@ -57,8 +62,9 @@ fn part<T: Scalar, const K: usize>(
         k += 1;
         low
     });
-    let low = || part(gradient, from, x, memory, rule);
-    let high = || part(other_gradient, other_from, other_x, other_memory, rule);
+    let low = || part(Move { gradient, from, x }, memory, rule);
+    let other = Move { gradient: other_gradient, from: other_from, x: other_x };
+    let high = || part(other, other_memory, rule);
     let (a, b) = both(n, low, high);
     a + b
 }
@@ -199,8 +205,8 @@ mod tests {
             let (mut y, mut my, mut vy) = (vec![f64::NAN; n], m.clone(), v.clone());
             let (mut z, mut mz, mut vz) = (x.clone(), m.clone(), v.clone());
             let expected = plain(&g, &mut x, &mut m, &mut v);
-            let there = update(&g, Some(&start), &mut y, [&mut my, &mut vy], &rule);
-            let in_place = update(&g, None, &mut z, [&mut mz, &mut vz], &rule);
+            let there = update(Move { gradient: &g, from: Some(&start), x: &mut y }, [&mut my, &mut vy], &rule);
+            let in_place = update(Move { gradient: &g, from: None, x: &mut z }, [&mut mz, &mut vz], &rule);
             assert!((there - expected).abs() <= 1e-12 * expected, "{n}: {there} and {expected}");
             assert_eq!(there.to_bits(), in_place.to_bits());
             for ((x, y), z) in x.iter().zip(&y).zip(&z) {
@@ -217,7 +223,10 @@ mod tests {
         let g: Vec<f32> = (0..n).map(|i| (i as f32).sin()).collect();
         let run = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| update(&g, None, &mut vec![1.0; n], [], &|g, _, []| (-0.1 * g, [])).to_bits())
+            pool.install(|| {
+                update(Move { gradient: &g, from: None, x: &mut vec![1.0; n] }, [], &|g, _, []| (-0.1 * g, []))
+                    .to_bits()
+            })
         };
         assert_eq!(run(1), run(3));
     }
@@ -228,10 +237,12 @@ mod tests {
         let even = |i: usize, value: f32| if i.is_multiple_of(2) { value } else { 0.0 };
         let gradient = |size: f32| (0..n).map(|i| even(i, size).max(0.5 * size)).collect::<Vec<f32>>();
         let (mut x, mut m) = (vec![0.0; n], vec![f32::NAN; n]);
-        update(&gradient(1.0), None, &mut x, [&mut m], &|g, _, [_]| (-normal * g, [normal * g]));
+        update(Move { gradient: &gradient(1.0), from: None, x: &mut x }, [&mut m], &|g, _, [_]| {
+            (-normal * g, [normal * g])
+        });
         assert!((0..n).all(|i| x[i] == even(i, -normal) && m[i] == even(i, normal)));
         let least = normal / f32::EPSILON;
-        update(&gradient(least), None, &mut x, [&mut m], &|g, _, [_]| (g, [g]));
+        update(Move { gradient: &gradient(least), from: None, x: &mut x }, [&mut m], &|g, _, [_]| (g, [g]));
         assert!((0..n).all(|i| m[i] == even(i, least)));
         let square = Square::<f32>::weighted(0.01);
         assert_eq!([1e-17, 1.1e-18, 0.0].map(|a| square.of(a)), [0.01 * 1e-17 * 1e-17, 0.01 * 1.1e-18 * 1.1e-18, 0.0]);
@@ -241,7 +252,7 @@ mod tests {
 
     #[test]
     fn the_sum_tells_whether_the_point_moved_and_is_finite() {
-        let step = |g: f64, x: f64| update(&[g], None, &mut [x], [], &|g, _, []| (g, []));
+        let step = |g: f64, x: f64| update(Move { gradient: &[g], from: None, x: &mut [x] }, [], &|g, _, []| (g, []));
         assert_eq!(step(1e-20, 1.0), 0.0);
         assert!(!step(f64::MAX, f64::MAX).is_finite());
         assert!(step(f64::NAN, 1.0).is_nan());

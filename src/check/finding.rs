@@ -85,6 +85,13 @@ pub enum Outcome {
         /// The first such component.
         component: usize,
     },
+    /// An entry of a Jacobian is not written by the closure that gives the matrix.
+    UnwrittenEntry {
+        /// Its residual: the first such entry by columns.
+        row: usize,
+        /// Its parameter.
+        column: usize,
+    },
     /// The result depends on what was in `out` before, for example because it is added to.
     ReadsOutput,
     /// The same call twice in a row gives different bits.
@@ -208,7 +215,7 @@ impl fmt::Display for Outcome {
             Outcome::DimensionDiffers { .. } => "differs",
             Outcome::NotFinite { .. } => "not finite",
             Outcome::NotFiniteNearby => "not finite nearby",
-            Outcome::Unwritten { .. } => "unwritten",
+            Outcome::Unwritten { .. } | Outcome::UnwrittenEntry { .. } => "unwritten",
             Outcome::ReadsOutput => "reads its output",
             Outcome::NotRepeatable => "not repeatable",
             Outcome::StalePoint => "stale point",
@@ -266,6 +273,9 @@ impl fmt::Display for Finding {
             }
             Outcome::Unwritten { component } => {
                 write!(f, "component {component} of the {name}'s output is never written: write every component")
+            }
+            Outcome::UnwrittenEntry { row, column } => {
+                write!(f, "row {row} of column {column} of the Jacobian is not written: write every entry, zeros too")
             }
             Outcome::ReadsOutput => {
                 write!(f, "the {name} depends on what its output held before: assign to it, or fill it with zero first")

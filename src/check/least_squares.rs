@@ -5,7 +5,7 @@ use std::fmt;
 use super::evaluation::{evaluate, same_bits};
 use super::finding::{write_failures, write_table};
 use super::line::Line;
-use super::linear_map::{adjoint, matrix};
+use super::linear_map::{adjoint, explained, matrix};
 use super::numbers::normal;
 use super::sweep::{self, DIRECTIONS, TaylorTest, unmeasured};
 use super::watch::Watch;
@@ -42,7 +42,7 @@ pub struct LeastSquaresVerdict {
 ///
 /// Jv and Jᵀu are each compared with differences of the residuals, and with each other: where they disagree the first
 /// two say which one is wrong. Choose a point that is not special: no zeros, no symmetry. Costs about 250 residuals, 12
-/// products of each kind, and a formed matrix of m·n numbers.
+/// products of each kind, and three formed matrices of m·n numbers.
 ///
 /// ```
 /// use newton_krylov::{check, least_squares};
@@ -118,8 +118,12 @@ where
     let outcome = if outputs_differ { Outcome::ValueDiffers } else { outcome };
     verdict.residuals = Finding::exact(Property::Residuals, outcome);
     let (jv, outcome) = examine(m, &|out| at.apply(&v, out));
+    let outcome = explained(&model.linearize(&elsewhere), explained(&at, outcome));
     verdict.product_evaluation = Finding::exact(Property::JacobianEvaluation, outcome);
     let (_, outcome) = examine(n, &|out| at.apply_transpose(&u, out));
+    // Of a matrix that is not written Jᵀu says nothing more.
+    let unwritten = matches!(verdict.product_evaluation.outcome, Outcome::UnwrittenEntry { .. });
+    let outcome = if unwritten { Outcome::Skipped } else { outcome };
     verdict.transpose_evaluation = Finding::exact(Property::TransposeEvaluation, outcome);
 
     let product = |v: &[T]| watch.vector(m, |out| at.apply(v, out));

@@ -9,7 +9,7 @@ use super::operator::nonlinearity;
 use super::watch::Watch;
 use super::{Finding, Outcome, Property, tolerance};
 use crate::base::{
-    Result, Scalar, check_callback, check_positive_dimension, columns, kernels, random::SplitMix64, space,
+    Result, Scalar, check_callback, check_positive_dimension, columns, is_unwritten, kernels, random::SplitMix64, space,
 };
 use crate::operator::LinearMap;
 
@@ -107,6 +107,18 @@ pub(super) fn adjoint<T: Scalar>(
         error = larger(error, ratio((kernels::dot(&u, &jv) - kernels::dot(&v, &jtu)).abs(), size));
     }
     Finding::measured(Property::Adjoint, error, tolerance::<T>(), Outcome::NotAdjoint)
+}
+
+/// The outcome of evaluating Jv, or the entry of the matrix that explains it because no closure has written it.
+pub(super) fn explained<T: Scalar>(map: &impl LinearMap<T>, outcome: Outcome) -> Outcome {
+    if !outcome.passed() && !matches!(outcome, Outcome::NotFinite { .. }) {
+        return outcome;
+    }
+    let m = map.rows();
+    let mut matrix = vec![T::zero(); m * map.columns()];
+    map.form(&mut matrix);
+    let entry = matrix.iter().position(|&entry| is_unwritten(entry));
+    entry.map_or(outcome, |k| Outcome::UnwrittenEntry { row: k % m, column: k / m })
 }
 
 /// The matrix that is formed, times v, against Jv.

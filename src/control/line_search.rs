@@ -14,6 +14,7 @@
 //! against NaN and ∞: such a trial is too long.
 
 use super::{Evaluation, Termination, rounding};
+use crate::step::binade;
 
 /// Trials of one search, each at least 10% shorter or twice longer than another; no sensible search comes near.
 const MOST_TRIALS: usize = 80;
@@ -229,7 +230,10 @@ pub(crate) fn strong_wolfe(line: &mut impl Line, start: Point, first: f64, rules
 /// The minimum of the cubic through values and slopes at a and b (Nocedal & Wright, equation 3.59), if it has one.
 fn cubic_minimum(a: Point, b: Point) -> Option<f64> {
     let d1 = a.slope + b.slope - 3.0 * (a.value - b.value) / (a.length - b.length);
-    let d2 = (b.length - a.length).signum() * (d1 * d1 - a.slope * b.slope).sqrt();
+    // Slopes are squares already, and theirs may leave the range of numbers.
+    let unit = binade(d1.abs().max(a.slope.abs()).max(b.slope.abs()));
+    let [e, u, v] = [d1, a.slope, b.slope].map(|slope| slope / unit);
+    let d2 = (b.length - a.length).signum() * unit * (e * e - u * v).sqrt();
     let minimum = b.length - (b.length - a.length) * (b.slope + d2 - d1) / (b.slope - a.slope + 2.0 * d2);
     minimum.is_finite().then_some(minimum)
 }

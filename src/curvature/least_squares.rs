@@ -264,7 +264,8 @@ where
 }
 
 /// The least-squares problem with m residuals and n parameters whose residuals `residual(x, r)` writes to `r`, and whose
-/// Jacobian `jacobian(x, j)` writes to `j`, m·n numbers by columns: `j[k * m + i]` is ∂rᵢ/∂xₖ. For few parameters.
+/// Jacobian `jacobian(x, j)` writes to `j`, m·n numbers by columns, zeros too: `j[k * m + i]` is ∂rᵢ/∂xₖ. For few
+/// parameters.
 ///
 /// A Jacobian counts as one product.
 pub fn least_squares_dense<T, F, J, A, B>(

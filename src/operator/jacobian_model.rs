@@ -9,7 +9,7 @@ use super::callback::WriteFn;
 use super::differences::{Around, Differences, accuracy};
 use super::pattern::Shape;
 use super::{Difference, LinearMap, Linearization, Model, Pattern};
-use crate::base::{CallbackError, ErrorSlot, Result, Scalar, check_finite, check_length, kernels};
+use crate::base::{CallbackError, ErrorSlot, Result, Scalar, check_finite, check_length, kernels, unwritten};
 
 /// A model whose Jacobian a closure writes as a matrix; see [`least_squares_dense`](crate::least_squares_dense).
 pub struct JacobianModel<T, F, J> {
@@ -24,7 +24,8 @@ pub struct JacobianModel<T, F, J> {
 
 impl<T: Scalar, F: WriteFn<T>, J: WriteFn<T>> JacobianModel<T, F, J> {
     /// The model with m = `output_dim` and n = `dim` whose outputs `evaluate(x, h)` writes to `h`, and whose Jacobian
-    /// `jacobian(x, j)` writes to `j`, m·n numbers by columns: `j[k * m + i]` is ∂hᵢ/∂xₖ.
+    /// `jacobian(x, j)` writes to `j`, m·n numbers by columns: `j[k * m + i]` is ∂hᵢ/∂xₖ. An entry that is not written is
+    /// NaN; [`check::least_squares`](crate::check::least_squares()) names it.
     pub fn new(output_dim: usize, dim: usize, evaluate: F, jacobian: J) -> Self {
         JacobianModel {
             output_dim,
@@ -75,9 +76,12 @@ impl<T: Scalar, F: WriteFn<T>, J: WriteFn<T>> Model<T> for JacobianModel<T, F, J
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         let shape = Shape { rows: self.output_dim, columns: self.dim, pattern: self.pattern.as_ref() };
         let write = move |_: &MatrixAt<'a, T>, matrix: &mut [T]| match &self.pattern {
-            None => self.jacobian.write(&self.errors, x, matrix),
+            None => {
+                matrix.fill(unwritten());
+                self.jacobian.write(&self.errors, x, matrix);
+            }
             Some(pattern) => {
-                let mut given = vec![T::nan(); pattern.given()]; // what is not written is no number
+                let mut given = vec![unwritten(); pattern.given()];
                 self.jacobian.write(&self.errors, x, &mut given);
                 pattern.gather(&given, matrix);
             }

@@ -28,7 +28,8 @@ const GOOD: f64 = 0.9;
 ///
 /// At x with gradient g the step is argmin gᵀδ + ½δᵀMδ + ⅓σ‖δ‖³ in a Krylov space (or, for small d, with the matrix:
 /// [`InnerSolver`]). Of all methods here it has the best bound on its number of iterations, O(ε^(−3/2)) to ‖g‖ ≤ ε; in
-/// practice [`TrustRegion`](crate::TrustRegion) needs about as many.
+/// practice [`TrustRegion`](crate::TrustRegion) needs about as many. Its weight σ has the unit of f over that of x cubed, and
+/// has to be in the range of `f64`; the other solvers have no such quantity.
 ///
 /// ```
 /// use newton_krylov::{CubicRegularization, objective};

@@ -220,7 +220,8 @@ impl<T: Scalar> Space<T> {
                     }
                 }
                 if full {
-                    self.restart(self.count + (self.len - self.count) * 2 / 5);
+                    // With the next one at least: of two with the same measure neither stays apart from the other.
+                    self.restart(self.count + ((self.len - self.count) * 2 / 5).clamp(1, self.len - self.count - 1));
                 }
             }
         }

@@ -48,3 +48,4 @@ pub(crate) use golub_kahan::{ENTRY_COST, GolubKahan};
 pub(crate) use krylov::{Growth, KrylovSpace};
 pub(crate) use remembered::RememberedModel;
 pub(crate) use spectral::{Indefinite, Solution};
+pub(crate) use units::binade;

@@ -8,9 +8,10 @@ use std::time::Duration;
 use newton_krylov::{
     Error, Evaluation, GaussNewton, InnerSolver, LeastSquares, LeastSquaresReport, LevenbergMarquardt, Model, Progress,
     Result, Scalar, Scaling, Stopping, Termination, check,
-    differences::Difference,
+    differences::{Difference, JacobianModel, Pattern},
     least_squares, least_squares_dense, least_squares_from_residuals,
     losses::{Arctan, Cauchy, Huber, RobustLoss, SoftL1, Tukey},
+    random::SplitMix64,
 };
 
 /// Both solvers, with both scalings, and the accelerated one.
@@ -515,6 +516,118 @@ fn the_check_says_which_product_is_wrong() {
     assert_eq!(verdict.product_evaluation.outcome, check::Outcome::Unwritten { component: 1 }, "{verdict}");
     assert_eq!(verdict.transpose_evaluation.outcome, check::Outcome::ReadsOutput, "{verdict}");
     assert!(check::least_squares(&silent, &[1.0, 2.0], 1).is_err());
+}
+
+/// An entry of the matrix that is not written, anywhere or at some points only, is named by row and column.
+#[test]
+fn check_names_entries_that_are_not_written() {
+    let residual = |x: &[f64], r: &mut [f64]| r.copy_from_slice(&[x[0] * x[1], x[0].sin(), x[1].exp()]);
+    let write = |x: &[f64], j: &mut [f64], left: Option<usize>| {
+        for (k, entry) in [x[1], x[0].cos(), 0.0, x[0], 0.0, x[1].exp()].into_iter().enumerate() {
+            if left != Some(k) {
+                j[k] = entry;
+            }
+        }
+    };
+    let x = [0.3, 0.7];
+    for left in 0..6 {
+        let unwritten = check::Outcome::UnwrittenEntry { row: left % 3, column: left / 3 };
+        for only_elsewhere in [false, true] {
+            let fit = least_squares_dense(3, 2, residual, |at: &[f64], j: &mut [f64]| {
+                write(at, j, Some(left).filter(|_| !only_elsewhere || at != x));
+            });
+            let verdict = check::least_squares(&fit, &x, 1).unwrap();
+            assert_eq!(verdict.product_evaluation.outcome, unwritten, "{verdict}");
+            let words = format!("row {} of column {} of the Jacobian is not written", left % 3, left / 3);
+            assert!(verdict.to_string().contains(&words) && verdict.to_string().lines().count() < 12, "{verdict}");
+        }
+        // A solver takes it for no number.
+        let fit = least_squares_dense(3, 2, residual, |x: &[f64], j: &mut [f64]| write(x, j, Some(left)));
+        assert!(matches!(LevenbergMarquardt::default().minimize(&fit, &x), Err(Error::NotFinite { .. })));
+    }
+    let entries: Vec<_> = (0..6).map(|k| (k % 3, k / 3)).collect();
+    let pattern = Pattern::new(3, 2, &entries).unwrap();
+    let sparse = JacobianModel::sparse(pattern, residual, |x: &[f64], j: &mut [f64]| write(x, j, Some(4)));
+    let verdict = check::least_squares(&LeastSquares::new(sparse), &x, 1).unwrap();
+    let unwritten = check::Outcome::UnwrittenEntry { row: 1, column: 1 };
+    assert_eq!(verdict.product_evaluation.outcome, unwritten, "{verdict}");
+    let all = least_squares_dense(3, 2, residual, |x: &[f64], j: &mut [f64]| write(x, j, None));
+    assert!(check::least_squares(&all, &x, 1).unwrap().passed());
+}
+
+/// The largest |Jⱼᵀr| / (‖Jⱼ‖‖r‖).
+fn cosine(columns: &[f64], r: &[f64]) -> f64 {
+    let norm = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let along = |column: &[f64]| column.iter().zip(r).map(|(j, r)| j * r).sum::<f64>().abs();
+    columns.chunks(r.len()).map(|column| along(column) / norm(column) / norm(r)).fold(0.0, f64::max)
+}
+
+/// One absurd number in J, or in the residuals that it is made from, makes no point converged.
+#[test]
+fn absurd_entries_of_the_jacobian_make_no_minimum() {
+    const TIMES: [f64; 8] = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0];
+    let data = |i: usize| 5.0 * (-0.8 * TIMES[i]).exp() + 1.5 + 0.1 * (7.3 * i as f64).sin();
+    let residual = |x: &[f64], r: &mut [f64]| {
+        (0..8).for_each(|i| r[i] = x[0] * (-x[1] * TIMES[i]).exp() + x[2] - data(i));
+    };
+    let jacobian = |x: &[f64], j: &mut [f64]| {
+        for (i, t) in TIMES.into_iter().enumerate() {
+            let e = (-x[1] * t).exp();
+            (j[i], j[8 + i], j[16 + i]) = (e, -x[0] * t * e, 1.0);
+        }
+    };
+    let x0 = [2.0, 0.3, 0.5];
+    let mut random = SplitMix64::new(1);
+    let mut pick = |below: usize| (random.next_u64() % below as u64) as usize;
+    let (mut converged, mut runs) = (0, 0);
+    for _ in 0..1000 {
+        let absurd = [1e300, -1e300, 1e100, 1e30, f64::NAN, f64::INFINITY, -0.0][pick(7)];
+        let (at, row, column) = (1 + pick(10), pick(8), pick(3));
+        let calls = Cell::new(0);
+        let now = |at: usize| {
+            calls.set(calls.get() + 1);
+            calls.get() == at
+        };
+        let stopping = Stopping { max_values: 2000, max_gradients: 500, ..Stopping::default() };
+        let scaling = [Scaling::Columns, Scaling::None][pick(2)];
+        let marquardt = LevenbergMarquardt { stopping: stopping.clone(), scaling, ..Default::default() };
+        let gauss = GaussNewton { stopping, scaling, ..Default::default() };
+        let exact = least_squares_dense(8, 3, residual, |x: &[f64], j: &mut [f64]| {
+            jacobian(x, j);
+            if now(at) {
+                j[8 * column + row] = absurd;
+            }
+        });
+        // A residual of -0 is a value like others.
+        let absurd = if absurd == 0.0 { 1e200 } else { absurd };
+        let broken = |x: &[f64], r: &mut [f64]| {
+            residual(x, r);
+            if now(5 * at) {
+                r[row] = absurd;
+            }
+        };
+        let [forward, central] =
+            [Difference::Forward, Difference::Central].map(|d| least_squares_from_residuals(8, 3, broken, d));
+        let results = match pick(6) {
+            0 => marquardt.minimize(&exact, &x0),
+            1 => gauss.minimize(&exact, &x0),
+            2 => marquardt.minimize(&forward, &x0),
+            3 => gauss.minimize(&forward, &x0),
+            4 => marquardt.minimize(&central, &x0),
+            _ => gauss.minimize(&central, &x0),
+        };
+        let Ok(report) = results else { continue };
+        runs += 1;
+        assert!(report.counts.values <= 2000);
+        if report.termination.converged() {
+            let (mut r, mut j) = ([0.0; 8], [0.0; 24]);
+            residual(&report.x, &mut r);
+            jacobian(&report.x, &mut j);
+            assert!(cosine(&j, &r) < 1e-5, "{absurd} at call {at}, row {row}, column {column}\n{report}");
+            converged += 1;
+        }
+    }
+    assert!(runs > 900 && 2 * converged > runs, "{converged} of {runs}");
 }
 
 /// A line through points with outliers: (a, b) near (1, 2).

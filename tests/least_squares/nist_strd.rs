@@ -1,5 +1,7 @@
 //! NIST's nonlinear regression problems: the certified answers from both starts, and the files' format.
 
+use std::cell::Cell;
+
 use newton_krylov::problems::NistStrd;
 use newton_krylov::{
     LeastSquaresReport, LevenbergMarquardt, check, differences::Difference, least_squares_from_residuals,
@@ -82,6 +84,44 @@ fn residuals_alone_are_enough() {
         let report = LevenbergMarquardt::default().minimize(&fit, problem.start(2)).unwrap();
         assert!(problem.digits(&report.x) >= 6.0, "{problem}: {}\n{report}", problem.digits(&report.x));
     }
+}
+
+/// Calls of MINPACK's `lmdif` (SciPy 1.17.1's `leastsq`, ftol = xtol = 1e-12, for which it has 7.4 digits in the mean)
+/// from both starts.
+const MINPACK: [(&str, [usize; 2]); 10] = [
+    ("Chwirut1", [42, 25]),
+    ("DanWood", [19, 19]),
+    ("ENSO", [311, 281]),
+    ("Gauss1", [46, 64]),
+    ("Hahn1", [89, 97]),
+    ("Kirby2", [49, 43]),
+    ("MGH10", [1028, 486]),
+    ("Misra1b", [62, 20]),
+    ("Roszman1", [31, 26]),
+    ("Thurber", [328, 233]),
+];
+
+#[test]
+fn forward_differences_cost_what_they_cost_in_minpack() {
+    let (mut excess, mut runs) = (0.0, 0);
+    for problem in NistStrd::all() {
+        for which in [1, 2] {
+            let (calls, m) = (Cell::new(0), problem.observations());
+            let r = |b: &[f64], r: &mut [f64]| {
+                calls.set(calls.get() + 1);
+                problem.residuals(b, r);
+            };
+            let fit = least_squares_from_residuals(m, problem.certified().len(), r, Difference::Forward);
+            let report = LevenbergMarquardt::default().minimize(&fit, problem.start(which)).unwrap();
+            assert!(report.termination.converged() && problem.digits(&report.x) >= 4.8, "{problem} {which}\n{report}");
+            assert_eq!(report.counts.values, calls.get());
+            if let Some((_, minpack)) = MINPACK.iter().find(|(name, _)| *name == problem.name()) {
+                excess += (calls.get() as f64 / minpack[which - 1] as f64).ln();
+                runs += 1;
+            }
+        }
+    }
+    assert!(runs == 20 && (excess / 20.0).exp() <= 1.05, "{}", (excess / 20.0).exp());
 }
 
 #[test]

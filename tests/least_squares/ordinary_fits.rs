@@ -254,3 +254,42 @@ fn a_plateau_has_an_end_of_its_own() {
     let report = LevenbergMarquardt::default().minimize(&constant, &[1.0]).unwrap();
     assert_eq!(report.termination, Termination::FlatValley, "{report}");
 }
+
+/// A saturating curve with a small amplitude: from far off the way leads through a valley to straight lines at infinity,
+/// where what differences tell of J has no full rank.
+#[test]
+fn a_valley_to_infinity_is_no_minimum() {
+    let t = grid(0.0, 4.0, 50);
+    let model = |x: &[f64], t: f64| x[0] - x[1] * (-x[2] * t).exp();
+    let noise = |i: usize| 0.25 * (7.3 * i as f64).sin();
+    let y: Vec<f64> = t.iter().enumerate().map(|(i, &t)| model(&[823.4, 5.3, 8.0], t) + noise(i)).collect();
+    let residual = |x: &[f64], r: &mut [f64]| (0..50).for_each(|i| r[i] = model(x, t[i]) - y[i]);
+    for difference in [Difference::Forward, Difference::Central] {
+        let fit = least_squares_from_residuals(50, 3, residual, difference);
+        let report = LevenbergMarquardt::default().minimize(&fit, &[1.0, 1.0, 1.0]).unwrap();
+        assert_eq!(report.termination, Termination::FlatValley, "{difference:?}\n{report}");
+        let near = LevenbergMarquardt::default().minimize(&fit, &[820.0, 4.0, 5.0]).unwrap();
+        assert!(near.termination.converged() && near.value < 0.2 * report.value, "{difference:?}\n{near}");
+    }
+}
+
+/// A direction that forward differences cannot tell from a null one is no valley at its minimum, and once a length shows
+/// nothing shorter ones are not tried.
+#[test]
+fn a_direction_that_differences_hide_is_looked_along_in_vain() {
+    // What the data have beside a line is orthogonal to 1, t and t².
+    let t = grid(-1.0, 1.0, 20);
+    let moment = |power: i32| t.iter().map(|t| t.powi(power)).sum::<f64>();
+    let cubic = |t: f64| 10.0 * t * (t * t - moment(4) / moment(2));
+    let residual = |x: &[f64], r: &mut [f64]| {
+        for (r, &t) in r.iter_mut().zip(&t) {
+            *r = x[0] + x[1] * t + x[2] * (t + 1e-8 * t * t) - (1.0 + t + cubic(t));
+        }
+    };
+    let fit = least_squares_from_residuals(20, 3, residual, Difference::Forward);
+    let report = LevenbergMarquardt::default().minimize(&fit, &[0.5, 300.0, -100.0]).unwrap();
+    assert!(report.termination.converged() && report.rank == Some(2), "{report}");
+    // The start, three differences at each point, the trials, and the look.
+    let others = 1 + 3 * report.counts.gradients + report.steps;
+    assert!(report.counts.values <= others + 4, "{} and {others}\n{report}", report.counts.values);
+}

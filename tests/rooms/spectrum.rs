@@ -292,6 +292,26 @@ fn faults_are_reported() {
     assert!(ends.largest.value > 200.0 && ends.largest.error == f64::INFINITY);
 }
 
+/// Eigenvalues ±5 beside others in [-4, 4]: with the least basis too, each is found, in a number of products that the
+/// gap explains.
+#[test]
+fn ties_of_both_signs_are_confirmed() {
+    for gap in [0.0, 1e-14, 1e-6] {
+        for (count, basis) in [(1, None), (2, None), (1, Some(3)), (2, Some(4)), (2, Some(8))] {
+            let mut values: Vec<f64> = (0..300).map(|i| 4.0 * (0.7 * i as f64).sin()).collect();
+            (values[3], values[53]) = (5.0, -5.0 * (1.0 - gap));
+            let m = operator(300, |v: &[f64], out: &mut [f64]| (0..300).for_each(|i| out[i] = values[i] * v[i]));
+            let lanczos = Lanczos { basis, ..Lanczos::default() };
+            let pairs = lanczos.eigenpairs(&m, count, End::LargestMagnitude).unwrap();
+            let about = format!("{gap:e} {count} {basis:?}: {pairs:?}");
+            assert!(pairs.status.converged() && pairs.products < 1500, "{about}");
+            assert!(pairs.values.iter().all(|v| (v.abs() - 5.0).abs() < 1e-5), "{about}");
+            assert!(gap < 1e-8 || (pairs.values[0] - 5.0).abs() < 1e-7, "{about}");
+            assert!(count < 2 || pairs.values[0] * pairs.values[1] < 0.0, "{about}");
+        }
+    }
+}
+
 #[test]
 fn limits_are_kept() {
     let m = Counted::new(second_differences(5000));

@@ -13,6 +13,7 @@ mod faults;
 mod first_order;
 mod first_order_theory;
 mod interruptions;
+mod magnitude;
 mod mirror_descent;
 mod mirror_maps;
 mod observers;

@@ -11,7 +11,7 @@ use faer::Par;
 
 use super::epsilon::Epsilon;
 use super::method::{GradientMethod, Moments, check_rate};
-use crate::base::{Eigen, Result, Scalar, Square, space, update};
+use crate::base::{Eigen, Move, Result, Scalar, Square, space, update};
 
 /// AdaGrad with the diagonal metric M = ε + √Σg², or √(Σg² + ε), componentwise.
 ///
@@ -62,18 +62,11 @@ impl GradientMethod for AdaGrad {
         [0, dim]
     }
 
-    fn advance<T: Scalar>(
-        &self,
-        moments: &mut Moments<T>,
-        factor: f64,
-        gradient: &[T],
-        from: Option<&[T]>,
-        x: &mut [T],
-    ) -> f64 {
+    fn advance<T: Scalar>(&self, moments: &mut Moments<T>, factor: f64, step: Move<'_, T>) -> f64 {
         moments.steps += 1;
         let (rate, root) = (T::from_f64(factor * self.rate), self.epsilon.root());
         let square = Square::weighted(1.0);
-        update(gradient, from, x, [&mut moments.second], &|g, _, [sum]| {
+        update(step, [&mut moments.second], &|g, _, [sum]| {
             let sum = sum + square.of(g);
             (-rate * g / root(sum), [sum])
         })
@@ -135,16 +128,9 @@ impl GradientMethod for FullAdaGrad {
         [0, dim * dim]
     }
 
-    fn advance<T: Scalar>(
-        &self,
-        moments: &mut Moments<T>,
-        factor: f64,
-        gradient: &[T],
-        from: Option<&[T]>,
-        x: &mut [T],
-    ) -> f64 {
+    fn advance<T: Scalar>(&self, moments: &mut Moments<T>, factor: f64, step: Move<'_, T>) -> f64 {
         moments.steps += 1;
-        let d = x.len();
+        let (d, gradient) = (step.x.len(), step.gradient);
         for (column, &gj) in moments.second.chunks_exact_mut(d).zip(gradient) {
             column.iter_mut().zip(gradient).for_each(|(sum, &gi)| *sum += gi * gj);
         }
@@ -164,6 +150,6 @@ impl GradientMethod for FullAdaGrad {
         }
         let direction: Vec<T> = direction.iter().map(|&v| T::from_f64(v)).collect();
         let rate = T::from_f64(factor * self.rate);
-        update(&direction, from, x, [], &|v, _, []| (-rate * v, []))
+        update(Move { gradient: &direction, ..step }, [], &|v, _, []| (-rate * v, []))
     }
 }

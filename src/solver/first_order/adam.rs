@@ -8,7 +8,7 @@
 //! 2019, arXiv 1711.05101), algorithm 2, in PyTorch's form, where the rate multiplies it. M = diag(√v̂ + ε).
 
 use super::method::{GradientMethod, Moments, check_discount, check_positive, check_rate};
-use crate::base::{Result, Scalar, Square, check_range, update};
+use crate::base::{Move, Result, Scalar, Square, check_range, update};
 
 /// Adam, and with a decay AdamW: M = √v̂ + ε, componentwise, and momentum.
 ///
@@ -73,14 +73,7 @@ impl GradientMethod for Adam {
         [dim, dim]
     }
 
-    fn advance<T: Scalar>(
-        &self,
-        moments: &mut Moments<T>,
-        factor: f64,
-        gradient: &[T],
-        from: Option<&[T]>,
-        x: &mut [T],
-    ) -> f64 {
+    fn advance<T: Scalar>(&self, moments: &mut Moments<T>, factor: f64, step: Move<'_, T>) -> f64 {
         moments.steps += 1;
         let t = moments.steps.min(i32::MAX as usize) as i32;
         let rate = factor * self.rate;
@@ -90,7 +83,7 @@ impl GradientMethod for Adam {
         let (old1, new1) = (T::from_f64(self.beta1), T::from_f64(1.0 - self.beta1));
         let (old2, new2) = (T::from_f64(self.beta2), Square::weighted(1.0 - self.beta2));
         let epsilon = T::from_f64(self.epsilon);
-        update(gradient, from, x, [&mut moments.first, &mut moments.second], &|g, x, [m, v]| {
+        update(step, [&mut moments.first, &mut moments.second], &|g, x, [m, v]| {
             let (m, v) = (old1 * m + new1 * g, old2 * v + new2.of(g));
             (-scale * m / (v.sqrt() * root + epsilon) - decay * x, [m, v])
         })

@@ -6,7 +6,7 @@
 //! √(δᵀAδ); with P⁻¹ = RRᵀ it is gradient descent on u with x = Ru.
 
 use super::method::{GradientMethod, Moments, check_rate};
-use crate::base::{Result, Scalar, update};
+use crate::base::{Move, Result, Scalar, update};
 
 /// Gradient descent with a given rate: M = I, or the objective's preconditioner.
 ///
@@ -53,16 +53,9 @@ impl GradientMethod for GradientDescent {
         true
     }
 
-    fn advance<T: Scalar>(
-        &self,
-        moments: &mut Moments<T>,
-        factor: f64,
-        gradient: &[T],
-        from: Option<&[T]>,
-        x: &mut [T],
-    ) -> f64 {
+    fn advance<T: Scalar>(&self, moments: &mut Moments<T>, factor: f64, step: Move<'_, T>) -> f64 {
         moments.steps += 1;
         let rate = T::from_f64(factor * self.rate);
-        update(gradient, from, x, [], &|g, _, []| (-rate * g, []))
+        update(step, [], &|g, _, []| (-rate * g, []))
     }
 }

@@ -12,7 +12,7 @@
 //! run acts here on gradients when they are met, and there on all of the past.
 
 use super::method::{GradientMethod, Moments, check_discount, check_positive, check_rate};
-use crate::base::{Error, Result, Scalar, update};
+use crate::base::{Error, Move, Result, Scalar, update};
 
 /// Polyak's heavy ball: gradient descent with momentum. M = I, or the objective's preconditioner.
 ///
@@ -87,17 +87,10 @@ impl GradientMethod for HeavyBall {
         true
     }
 
-    fn advance<T: Scalar>(
-        &self,
-        moments: &mut Moments<T>,
-        factor: f64,
-        gradient: &[T],
-        from: Option<&[T]>,
-        x: &mut [T],
-    ) -> f64 {
+    fn advance<T: Scalar>(&self, moments: &mut Moments<T>, factor: f64, step: Move<'_, T>) -> f64 {
         moments.steps += 1;
         let (rate, beta) = (T::from_f64(factor * self.rate), T::from_f64(self.momentum));
-        update(gradient, from, x, [&mut moments.first], &|g, _, [delta]| {
+        update(step, [&mut moments.first], &|g, _, [delta]| {
             let delta = beta * delta - rate * g;
             (delta, [delta])
         })

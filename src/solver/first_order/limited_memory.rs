@@ -65,8 +65,10 @@ impl<T: Scalar> LimitedMemory<T> {
         kernels::add_scaled(new_x, -1.0, x, &mut pair.s);
         kernels::add_scaled(new_gradient, -1.0, gradient, &mut pair.y);
         let (yy, sy) = kernels::norm_and_dot(&pair.y, &pair.s);
-        let clear = sy > T::epsilon_f64() * kernels::norm(&pair.s) * yy.sqrt();
-        let (rho, gamma) = (sy.recip(), sy / yy);
+        // ‖y‖² may leave the range of numbers where sᵀy and ‖y‖ do not.
+        let size = kernels::norm_of_square(yy, &pair.y);
+        let clear = sy > T::epsilon_f64() * kernels::norm(&pair.s) * size;
+        let (rho, gamma) = (sy.recip(), if yy.is_normal() { sy / yy } else { sy / size / size });
         if clear && rho.is_finite() && gamma.is_finite() && gamma > 0.0 {
             (pair.rho, self.gamma) = (rho, gamma);
         } else {

@@ -3,7 +3,7 @@
 //! A method moves x by δ = −αM⁻¹g, where M comes from the gradients met so far, which it remembers in [`Moments`], and
 //! α is its rate. Momentum replaces δ by a sum of such steps with falling weights.
 
-use crate::base::{Result, Scalar, check_length, check_range};
+use crate::base::{Move, Result, Scalar, check_length, check_range};
 
 /// What a first-order method remembers of the gradients so far. Saved and loaded (feature `serde`), it goes on bitwise
 /// as if nothing had happened.
@@ -56,17 +56,9 @@ pub trait GradientMethod {
         false
     }
 
-    /// Moves x by the step for this gradient at the rate `factor`·α, one pass over all vectors; with `from`, the step
-    /// starts there and `x`, whose contents are arbitrary then, is where it leads to. Returns ‖δ‖₂² after rounding.
-    /// Lengths have been checked.
-    fn advance<T: Scalar>(
-        &self,
-        moments: &mut Moments<T>,
-        factor: f64,
-        gradient: &[T],
-        from: Option<&[T]>,
-        x: &mut [T],
-    ) -> f64;
+    /// Makes the step at the rate `factor`·α, in one pass over all vectors. Returns ‖δ‖₂² after rounding. Lengths have been
+    /// checked.
+    fn advance<T: Scalar>(&self, moments: &mut Moments<T>, factor: f64, step: Move<'_, T>) -> f64;
 
     /// Moments for d unknowns before the first step: zeros.
     fn moments<T: Scalar>(&self, dim: usize) -> Moments<T> {
@@ -84,7 +76,7 @@ pub trait GradientMethod {
         let [first, second] = self.storage(x.len());
         check_length("moments.first", &moments.first, first)?;
         check_length("moments.second", &moments.second, second)?;
-        Ok(self.advance(moments, 1.0, gradient, None, x).sqrt())
+        Ok(self.advance(moments, 1.0, Move { gradient, from: None, x }).sqrt())
     }
 }
 

@@ -12,7 +12,7 @@
 //! y ← y − αM⁻¹g + βₖ₊₁d. With constant β it is PyTorch's `SGD(nesterov=True)`.
 
 use super::method::{GradientMethod, Moments, check_discount, check_rate};
-use crate::base::{Result, Scalar, update};
+use crate::base::{Move, Result, Scalar, update};
 
 /// The momentum of [`Nesterov`].
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -91,20 +91,13 @@ impl GradientMethod for Nesterov {
         true
     }
 
-    fn advance<T: Scalar>(
-        &self,
-        moments: &mut Moments<T>,
-        factor: f64,
-        gradient: &[T],
-        from: Option<&[T]>,
-        x: &mut [T],
-    ) -> f64 {
+    fn advance<T: Scalar>(&self, moments: &mut Moments<T>, factor: f64, step: Move<'_, T>) -> f64 {
         // β₁ multiplies nothing: δ is 0 before the first step.
         let beta = T::from_f64(self.momentum.at(moments.steps.max(1)));
         moments.steps += 1;
         let ahead = T::from_f64(self.momentum.at(moments.steps));
         let rate = T::from_f64(factor * self.rate);
-        update(gradient, from, x, [&mut moments.first], &|g, _, [d]| {
+        update(step, [&mut moments.first], &|g, _, [d]| {
             let descent = rate * g;
             let d = beta * d - descent;
             (ahead * d - descent, [d])

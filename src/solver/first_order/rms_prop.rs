@@ -6,7 +6,7 @@
 
 use super::epsilon::Epsilon;
 use super::method::{GradientMethod, Moments, check_discount, check_rate};
-use crate::base::{Result, Scalar, Square, update};
+use crate::base::{Move, Result, Scalar, Square, update};
 
 /// RMSProp: M = √v + ε, or √(v + ε), componentwise, for the moving average v of g².
 ///
@@ -55,18 +55,11 @@ impl GradientMethod for RmsProp {
         [0, dim]
     }
 
-    fn advance<T: Scalar>(
-        &self,
-        moments: &mut Moments<T>,
-        factor: f64,
-        gradient: &[T],
-        from: Option<&[T]>,
-        x: &mut [T],
-    ) -> f64 {
+    fn advance<T: Scalar>(&self, moments: &mut Moments<T>, factor: f64, step: Move<'_, T>) -> f64 {
         moments.steps += 1;
         let (old, new) = (T::from_f64(self.discount), Square::weighted(1.0 - self.discount));
         let (rate, root) = (T::from_f64(factor * self.rate), self.epsilon.root());
-        update(gradient, from, x, [&mut moments.second], &|g, _, [v]| {
+        update(step, [&mut moments.second], &|g, _, [v]| {
             let v = old * v + new.of(g);
             (-rate * g / root(v), [v])
         })

@@ -9,7 +9,7 @@ use super::mover::{Limits, Moved, Mover, Place};
 use super::oracle::{Exact, Oracle, Sampled};
 use super::schedule::Schedule;
 use super::walk::Walk;
-use crate::base::{Result, Scalar};
+use crate::base::{Move, Result, Scalar};
 use crate::control::{
     Batches, Evaluation, Identity, Progress, Report, Run, Start, Stopping, Termination, check_start, type_name,
 };
@@ -146,8 +146,9 @@ impl<T: Scalar, M: GradientMethod, O: Oracle<T>> Mover<T, O> for Rated<'_, M> {
         if factor == 0.0 {
             return Err(Termination::MaxIterations);
         }
-        let direction = place.preconditioned.or(&place.gradient);
-        let squared = self.method.advance(moments, factor, direction, Some(&place.x), &mut place.next);
+        let gradient = place.preconditioned.or(&place.gradient);
+        let step = Move { gradient, from: Some(&place.x), x: &mut place.next };
+        let squared = self.method.advance(moments, factor, step);
         let step_norm = squared.sqrt();
         if step_norm.is_nan() {
             // The gradient itself is finite: the preconditioner's P⁻¹g is not.

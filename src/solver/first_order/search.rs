@@ -90,7 +90,7 @@ impl<T: Scalar> Searcher<T> {
         self.memory.direction(place.preconditioned.or(&place.gradient), &mut self.direction);
         self.unit = 1.0;
         let slope = kernels::dot(&place.gradient, &self.direction);
-        if slope < 0.0 && slope.is_finite() {
+        if slope < 0.0 && slope.is_normal() {
             return Ok(slope);
         }
         self.memory.clear();

@@ -92,6 +92,8 @@ pub(super) struct FitState<T> {
     met: Vec<f64>,
     /// t, the size of the terms that make up the residuals. Their rounding is in r.
     terms: f64,
+    /// The parameter that makes the largest of them.
+    largest_term: usize,
     /// Whether the last step was cut off at a bound.
     projected: bool,
     /// Whether the cosine is within the tolerance.
@@ -128,6 +130,7 @@ impl<T: Scalar> FitState<T> {
             initial_size: f64::NAN,
             met: vec![0.0; n],
             terms: 0.0,
+            largest_term: 0,
             projected: false,
             orthogonal: false,
             seen: true,

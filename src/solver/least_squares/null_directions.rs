@@ -3,7 +3,9 @@
 //! Along v with Jv = 0 the residuals do not change to first order, and to second order they may well get smaller: two equal
 //! rates of a sum of exponentials, the radius 0 of a circle, anchors in one plane are saddles at which Jᵀr = 0. So before
 //! convergence is claimed r(x ± hv) is evaluated, over a range of h, for a few such v. A linear model, whose columns merely
-//! depend on each other, stays level along them; a residual that no parameter changes at all is on a plateau.
+//! depend on each other, stays level along them; a residual that no parameter changes at all is on a plateau. Where J comes
+//! from differences, directions that it cannot tell from null ones may lead on through a valley: where there is next to
+//! nothing to gain, but more than the ε^¾ of f that a minimum may leave (`convergence`), the run has ended in one.
 
 use super::{FitLocal, FitState};
 use crate::base::{Scalar, kernels, space};
@@ -31,7 +33,8 @@ impl<T: Scalar> FitLocal<'_, T> {
         let Some(missing) = rank.and_then(|rank| free.checked_sub(rank)).filter(|&missing| missing > 0) else {
             return Confirmation::Minimum;
         };
-        let mut changes = false;
+        let left = T::epsilon_f64().powf(0.75) * track.value;
+        let (mut changes, mut falls) = (false, false);
         for k in 0..missing.min(DIRECTIONS) {
             if !fit.source.null_direction(k, &mut track.new_gradient) {
                 break;
@@ -39,8 +42,8 @@ impl<T: Scalar> FitLocal<'_, T> {
             let scaled = self.x.iter().zip(&fit.scaling).filter(|(_, s)| **s > T::zero());
             let reach = scaled.fold(0.0, |reach: f64, (&x, &s)| reach.hypot((x / s).into()));
             let mut h = if reach > 0.0 { reach } else { fit.initial_size };
-            let mut level = true;
             for _ in 0..=LENGTHS {
+                let mut level = true;
                 for sign in [1.0, -1.0] {
                     if limits.stop(0, &problem.model).is_some() {
                         return Confirmation::Minimum;
@@ -57,18 +60,20 @@ impl<T: Scalar> FitLocal<'_, T> {
                     let noise = rounding(T::epsilon_f64(), track.value, track.value - gained)
                         + T::epsilon_f64() * (2.0 * track.value).sqrt() * (fit.terms + h);
                     level &= gained.abs() <= noise;
+                    falls |= gained > noise.max(left);
                     if gained > noise.max(T::epsilon_f64().sqrt() * track.value) {
                         return Confirmation::Lower(track.value - gained);
                     }
                 }
+                // Shorter ones would show no more.
                 if level {
                     break;
                 }
+                changes = true;
                 h *= SHORTER;
             }
-            changes |= !level;
         }
-        if rank == Some(0) && track.value > 0.0 && !changes {
+        if falls || rank == Some(0) && track.value > 0.0 && !changes {
             return Confirmation::End(Termination::FlatValley);
         }
         Confirmation::Minimum

@@ -15,6 +15,10 @@
 //! Where the columns of J are known to e only, as by differences, no cosine below 8e can be told from 0, and τ is that at
 //! least.
 //!
+//! Whether r has terms of the size t only J tells, and one absurd number in it makes everything rounding. So a claim that
+//! rests on t is tried: a step of √ε in the parameter with the largest term has to change r by at least half of what J
+//! says.
+//!
 //! Where the products of J and r, or their squares, are below the range of numbers, nothing is known, and nothing claimed.
 //!
 //! A gradient of exactly zero is believed only where further products do not contradict it.
@@ -22,7 +26,7 @@
 use super::{FitLocal, FitState, Scaling};
 use crate::base::{Scalar, kernels, space};
 use crate::control::{Limits, Track};
-use crate::operator::LinearMap;
+use crate::operator::{Caller, LinearMap};
 use crate::step::GaussNewtonSteps;
 
 /// Products with Jᵀ from which the norms of its columns are estimated.
@@ -41,12 +45,15 @@ impl<T: Scalar> FitLocal<'_, T> {
         let known = fit.source.column_norms(&self.jacobian, &mut fit.norms);
         let size = space::of_residuals(|| kernels::norm(self.residual()));
         let (mut largest, mut squares) = (0.0_f64, 0.0);
-        let (mut terms, mut met) = (0.0, 0.0);
+        let (mut terms, mut met, mut term) = (0.0, 0.0, 0.0);
         for j in 0..track.gradient.len() {
             let x: f64 = self.x[j].into();
             fit.met[j] = fit.met[j].max(x.abs());
             let norm = if known { fit.norms[j] } else { 1.0 };
             (terms, met) = (f64::hypot(terms, norm * x), f64::hypot(met, norm * fit.met[j]));
+            if known && norm * x.abs() > term {
+                (term, fit.largest_term) = (norm * x.abs(), j);
+            }
             if known {
                 fit.columns[j] = fit.columns[j].max(norm);
             }
@@ -122,6 +129,35 @@ impl<T: Scalar> FitLocal<'_, T> {
             }
         }
         Some(space::largest(largest))
+    }
+
+    /// Whether r does not have terms of the size that J says, where x is stationary only because of them; for two residuals.
+    pub(super) fn terms_contradicted(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) -> bool {
+        let problem = self.residuals;
+        let j = fit.largest_term;
+        let h = T::from_f64(T::epsilon_f64().sqrt()) * self.x[j];
+        let claimed = fit.norms[j] * Into::<f64>::into(self.x[j]).abs();
+        let formed = fit.source.rank(self.residual(), &fit.scaling).is_some();
+        if fit.orthogonal || !formed || claimed <= fit.initial_size {
+            return false;
+        }
+        let room = problem.model.counts().values.saturating_add(2) <= limits.stopping().max_values;
+        if !room || limits.stop(0, &problem.model).is_some() {
+            return false;
+        }
+        let mut width = 0.0;
+        for (h, residual) in [(h, &mut fit.other_residual), (-h, &mut fit.image)] {
+            track.other_x.copy_from_slice(self.x);
+            track.other_x[j] += h;
+            if let Some(bounds) = problem.fit.bounds {
+                bounds.project(&mut track.other_x);
+            }
+            width += Into::<f64>::into(track.other_x[j] - self.x[j]).abs();
+            problem.model.evaluate(&track.other_x, residual);
+        }
+        kernels::axpy(-1.0, &fit.image, &mut fit.other_residual);
+        self.weights.weight(&mut fit.other_residual);
+        kernels::norm(&fit.other_residual) < 0.5 * fit.norms[j] * width
     }
 
     /// Whether Jᵀr is not zero although the gradient is, for three products: Jᵀr itself and, with a normal s and a normal

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 use std::sync::OnceLock;
 
 use super::callback::{ProductFn, WriteFn};
-use super::{Around, LinearMap, forward};
+use super::{Around, LayerShape, LinearMap, forward};
 use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar};
 
 /// A model h at parameters x: its outputs h(x) and, as a [`LinearMap`], its Jacobian J = ∂h/∂x, which share whatever was
@@ -58,20 +58,6 @@ pub trait Linearization<T>: LinearMap<T> {
     fn add_layer_moments(&self, u: &[T], inputs: &mut [Vec<T>], outputs: &mut [Vec<T>]) {
         let _ = (u, inputs, outputs);
     }
-}
-
-/// A layer among the parameters of a model, z = Wa + b: from `start` on the weights, `outputs × inputs` numbers by rows,
-/// and then the `outputs` biases.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LayerShape {
-    /// Where the weights begin.
-    pub start: usize,
-    /// The width of what comes in.
-    pub inputs: usize,
-    /// The width of what goes out.
-    pub outputs: usize,
-    /// How often a sample uses them: 1 if it is fully connected, the places of a convolution, the steps of a sequence.
-    pub places: usize,
 }
 
 /// A function h : ℝⁿ → ℝᵐ of the parameters.

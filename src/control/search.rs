@@ -9,7 +9,7 @@ use crate::base::{Scalar, kernels};
 use crate::operator::Caller;
 use crate::step::InnerStop;
 
-/// Times that one step may be lengthened: 2²⁰ times the first.
+/// Times that one step may be lengthened: to 4²⁰ times the first at most.
 const MOST_LENGTHENINGS: usize = 20;
 /// Rejections of one step, each at least halving it, after which it is given up.
 const MOST_REJECTIONS: usize = 200;

@@ -1,9 +1,9 @@
 //! The dense path: the matrix is formed once, and the same subproblems are solved from its factors.
 //!
-//! Where M + λI is positive definite a solution comes from faer's Cholesky factorisation M + λI = LLᵀ, by
-//! [`secular`](super::secular) where λ must be searched. Where it is not, the eigendecomposition is computed, once for a
-//! point: then each further λ, Δ, σ or ε costs O(d²). All arithmetic is in f64, also for f32 vectors, and in units in which
-//! the matrix and the gradient are of size 1.
+//! A solution comes from faer's Cholesky factorisations M + λI = LLᵀ, by [`secular`](super::secular) where λ must be searched.
+//! Where that gives up (the hard case, a singular M), the eigendecomposition is computed, once for a point: then each further
+//! λ, Δ, σ or ε costs O(d²). All arithmetic is in f64, also for f32 vectors, and in units in which the matrix and the gradient
+//! are of size 1.
 
 use faer::dyn_stack::StackReq;
 use faer::linalg::cholesky::llt::factor::{LltParams, LltRegularization, cholesky_in_place, cholesky_in_place_scratch};
@@ -157,9 +157,10 @@ impl<T: Scalar> DenseModel<T> {
         &self.c
     }
 
-    /// The lowest eigenvalue; where a factor is at hand an estimate from above by inverse iteration, which costs O(d²).
+    /// The lowest eigenvalue; where M is positive definite and a factor is at hand an estimate from above by inverse iteration, which costs O(d²).
     pub fn lowest_eigenvalue(&mut self) -> Option<f64> {
-        let Some(shift) = self.factored.filter(|_| !self.decomposed) else {
+        let definite = self.indefinite < 0.0 && !self.decomposed;
+        let Some(shift) = self.factored.filter(|_| definite) else {
             return self.eigenvalues().first().copied();
         };
         let mut inverse = 0.0;
@@ -291,10 +292,12 @@ impl<T: Scalar> Shifted for DenseModel<T> {
         self.indefinite
     }
 
-    /// By the discs of Gershgorin.
     fn most_negative_curvature(&self) -> f64 {
-        let columns = self.matrix.chunks_exact(self.dim).enumerate();
-        columns.map(|(i, m)| m.iter().map(|m| m.abs()).sum::<f64>() - m[i].abs() - m[i]).fold(0.0, f64::max)
+        secular::most_negative_curvature(&self.matrix, self.dim, self.dim)
+    }
+
+    fn largest(&self) -> f64 {
+        secular::largest(&self.matrix, self.dim, self.dim)
     }
 
     fn linear_norm(&self) -> f64 {

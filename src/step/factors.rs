@@ -102,8 +102,13 @@ impl Factors {
     pub fn keep(&mut self, rows: usize) {
         (self.rows, self.columns) = (self.rows.min(rows), self.columns.min(rows));
         if rows < self.failed {
-            (self.indefinite, self.failed) = (f64::NEG_INFINITY, 0);
+            self.forget_failures();
         }
+    }
+
+    /// Nothing is known to be not positive definite.
+    pub fn forget_failures(&mut self) {
+        (self.indefinite, self.failed) = (f64::NEG_INFINITY, 0);
     }
 
     /// Whether there is a factor of `k` rows.
@@ -243,8 +248,9 @@ mod tests {
         assert!(!factors.make(&matrix, 2.0, 4));
         let second = factors.indefinite_up_to();
         assert!((2.0..3.3).contains(&second), "{second}");
-        // The first two rows alone are as indefinite as was seen at first; one row is definite.
-        factors.keep(2);
+        // That was seen in all four rows, and holds with them only; one row is definite.
+        factors.keep(4);
+        assert_eq!(factors.indefinite_up_to(), second);
         factors.keep(1);
         assert!(factors.make(&matrix, 0.0, 1));
     }

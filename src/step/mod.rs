@@ -20,6 +20,7 @@ mod lsmr;
 mod minres;
 mod orthonormal;
 mod projected;
+mod projected_model;
 #[cfg(test)]
 mod projected_tests;
 mod reflected;

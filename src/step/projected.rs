@@ -1,9 +1,8 @@
 //! A small quadratic model bᵀy + ½ yᵀAy, k × k, and the solutions to all subproblems about it.
 //!
-//! Where A + λI is positive definite, and that is nearly always, a solution comes from Cholesky factors by
-//! [`secular`](super::secular): k³/3 operations for a new λ, and O(k²) where a known factor gains the rows by which A has
-//! grown. Where it is not, and for the spectrum itself, the eigendecomposition is computed, once for an A, and solves by
-//! [`spectral`](super::spectral) whatever is asked.
+//! A solution comes from Cholesky factors of A + λI by [`secular`](super::secular): k³/3 operations for a new λ, and O(k²)
+//! where a known factor gains the rows by which A has grown. In the hard case, and for the spectrum itself, the
+//! eigendecomposition is computed, once for an A, and solves by [`spectral`](super::spectral) whatever is asked.
 //!
 //! A and b are held in units (powers of two) in which the first curvature met and ‖b‖ are about 1, so that no square
 //! overflows or vanishes whatever the units of f and x.
@@ -11,8 +10,9 @@
 use faer::Par;
 
 use super::factors::Factors;
+use super::projected_model::ProjectedModel;
 use super::reflected::Reflected;
-use super::secular::{self, Shifted};
+use super::secular;
 use super::spectral::{self, Indefinite, Solution, Subproblem};
 use super::units::{Units, binade};
 use crate::base::Eigen;
@@ -280,6 +280,9 @@ impl Projected {
     /// x ← |A + λI|⁻¹x where A + λI has one negative eigenvalue; false, and nothing was done, where it has more, or where
     /// there is no solution to start from.
     pub fn solve_reflected(&mut self, shift: f64, x: &mut [f64]) -> bool {
+        if self.decomposed {
+            return false;
+        }
         let (k, unit) = (self.len, self.unit);
         let Projected { matrix, capacity, factors, reflected, hint, c, .. } = self;
         let done = reflected.solve(matrix, *capacity, shift / unit, &mut x[..k], |q| {
@@ -293,10 +296,13 @@ impl Projected {
         done
     }
 
-    /// The lowest eigenvalue; where a factor is at hand an estimate from above by inverse iteration, which costs O(k²).
+    /// The lowest eigenvalue; where a factor is at hand an estimate from above by inverse iteration, with the right sign.
     pub fn lowest_eigenvalue(&mut self) -> Option<f64> {
         let k = self.len;
         if self.decomposed || k <= 2 || !self.factors.has(k) {
+            return self.eigenvalues().first().copied();
+        }
+        if self.factors.indefinite_up_to() < 0.0 && !self.factors.make(&self.matrix, 0.0, k) {
             return self.eigenvalues().first().copied();
         }
         Some(self.factors.lowest_eigenvalue(&mut self.c[..k]) * self.unit)
@@ -324,10 +330,12 @@ impl Projected {
     /// As [`solution`](Self::solution), where Cholesky factors can give it.
     pub fn definite_solution(&mut self, subproblem: Subproblem) -> Option<Solution> {
         let (k, units) = (self.len, self.units());
+        // The search has to be the same, whatever was asked before.
+        self.factors.forget_failures();
         self.c[..k].iter_mut().zip(&self.linear).for_each(|(c, &b)| *c = b * units.linear);
-        let mut shifted = Model {
+        let mut shifted = ProjectedModel {
             matrix: &self.matrix,
-            capacity: self.capacity,
+            stride: self.capacity,
             linear: &self.c[..k],
             factors: &mut self.factors,
             y: &mut self.y[..k],
@@ -350,59 +358,5 @@ impl Projected {
     /// y of the last solution.
     pub fn coefficients(&self) -> &[f64] {
         &self.y[..self.len]
-    }
-}
-
-/// The model in units, as the secular equation sees it.
-struct Model<'a> {
-    matrix: &'a [f64],
-    capacity: usize,
-    linear: &'a [f64],
-    factors: &'a mut Factors,
-    y: &'a mut [f64],
-    work: &'a mut [f64],
-}
-
-impl Shifted for Model<'_> {
-    fn factor(&mut self, shift: f64) -> bool {
-        self.factors.make(self.matrix, shift, self.linear.len())
-    }
-
-    fn indefinite_up_to(&self) -> f64 {
-        self.factors.indefinite_up_to()
-    }
-
-    /// By the discs of Gershgorin.
-    fn most_negative_curvature(&self) -> f64 {
-        let rows = self.matrix.chunks_exact(self.capacity).take(self.linear.len()).enumerate();
-        rows.map(|(i, row)| {
-            let row = &row[..self.linear.len()];
-            row.iter().map(|a| a.abs()).sum::<f64>() - row[i].abs() - row[i]
-        })
-        .fold(0.0, f64::max)
-    }
-
-    fn linear_norm(&self) -> f64 {
-        spectral::length(self.linear.iter().copied())
-    }
-
-    fn solve(&mut self) -> f64 {
-        self.y.iter_mut().zip(self.linear).for_each(|(y, b)| *y = -b);
-        self.factors.solve(self.y);
-        spectral::length(self.y.iter().copied())
-    }
-
-    fn rate(&mut self, norm: f64) -> f64 {
-        self.work.iter_mut().zip(&*self.y).for_each(|(w, y)| *w = y / norm);
-        self.factors.solve_lower(self.work);
-        secular::square(self.work)
-    }
-
-    fn slope(&self) -> f64 {
-        self.linear.iter().zip(&*self.y).map(|(b, y)| b * y).sum()
-    }
-
-    fn scale(&mut self, factor: f64) {
-        self.y.iter_mut().for_each(|y| *y *= factor);
     }
 }

@@ -1,7 +1,9 @@
 //! Small models answered by factors and by spectra.
 
+use super::dense::DenseModel;
 use super::projected::Projected;
 use super::spectral::Subproblem;
+use crate::operator::DiagonalOperator;
 
 /// Against the eigendecomposition, which answers by itself, over many units.
 #[test]
@@ -128,5 +130,29 @@ fn without_curvature_any_radius_is_reached() {
         assert!((solution.norm / radius - 1.0).abs() < 1e-12, "{solution:?}");
         assert!((solution.shift * radius / 2.0_f64.sqrt() - 1.0).abs() < 1e-6, "{radius:e} {solution:?}");
         model.begin();
+    }
+}
+
+/// A short step from a far shift sees one curvature only; the lowest keeps its sign.
+#[test]
+fn negative_curvature_is_told_whatever_the_shift() {
+    let n = 50;
+    let entries: Vec<f64> = (0..n).map(|i| if i == 0 { -1.0 } else { 1.0 }).collect();
+    let gradient = vec![1.0 / (n as f64).sqrt(); n];
+    for radius in [0.1, 0.01, 0.001] {
+        let mut projected = Projected::new(n);
+        let matrix: Vec<f64> = (0..n * n).map(|k| if k % n == k / n { entries[k % n] } else { 0.0 }).collect();
+        projected.set_matrix(&matrix, 1.0, n);
+        projected.set_linear(gradient.iter().copied());
+        // The second begins where the first ended, and meets no failure.
+        for _ in 0..2 {
+            projected.definite_solution(Subproblem::Radius(radius)).unwrap();
+            projected.begin();
+            assert!(projected.lowest_eigenvalue().unwrap() < 0.0, "{radius}");
+        }
+        let mut dense = DenseModel::<f64>::new(n);
+        assert!(dense.form(&DiagonalOperator(entries.clone()), &gradient));
+        dense.solution(Subproblem::Radius(radius)).unwrap();
+        assert!(dense.lowest_eigenvalue().unwrap() < 0.0, "{radius}");
     }
 }

@@ -64,7 +64,7 @@ impl Reflected {
             self.value = found.unwrap_or(0.0);
             self.state = if found.is_some() { State::Known } else { State::Useless };
         }
-        if self.state == State::Useless {
+        if self.state == State::Useless || self.value + shift >= 0.0 {
             return false;
         }
         if self.shift != Some(shift) {

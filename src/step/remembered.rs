@@ -15,7 +15,8 @@
 //!
 //!   B ← B + (zsᵀ + szᵀ)/sᵀs − (zᵀs) ssᵀ/(sᵀs)².
 //!
-//! Where C + λI is positive definite everything comes from its Cholesky factors ([`Projected`]), otherwise from its spectrum.
+//! Nearly everything comes from Cholesky factors of C + λI ([`Projected`]); in the hard case, with several negative
+//! eigenvalues, and where half is forgotten, from the spectrum.
 //! For d ≤ capacity, B becomes a full matrix, and U = I; so it does where the matrix was formed.
 
 use super::krylov::{KrylovSpace, scale_to_one};

@@ -18,8 +18,10 @@ const FIT: f64 = 1e-12;
 const MOST_FACTORS: usize = 30;
 /// Of them those that may fail: the price of a spectrum is that of about thirty.
 const MOST_FAILURES: usize = 10;
-/// Where the bounds of λ are as close as this, relatively, a solution would be more rounding than step.
+/// Where the bounds of λ are as close as this, relative to λ or to A, a solution would be more rounding than step.
 const CLOSE: f64 = 1e-10;
+/// What a bound of λ may lack by rounding.
+const BEYOND: f64 = 1e-9;
 /// The least part of the way from the left bound to the right one (Conn, Gould & Toint, section 7.3.4).
 const LEAST_PART: f64 = 0.01;
 
@@ -29,8 +31,10 @@ pub trait Shifted {
     fn factor(&mut self, shift: f64) -> bool;
     /// A λ up to which A + λI is known to be not positive definite; −∞ if there is none.
     fn indefinite_up_to(&self) -> f64;
-    /// −θ₁ at most.
+    /// An upper bound of −θ₁, at least 0.
     fn most_negative_curvature(&self) -> f64;
+    /// The largest entry on the diagonal of A.
+    fn largest(&self) -> f64;
     /// ‖b‖.
     fn linear_norm(&self) -> f64;
     /// y ← −(A + λI)⁻¹b; returns ‖y‖.
@@ -186,9 +190,9 @@ fn search(model: &mut impl Shifted, start: f64, equation: &impl Equation) -> Opt
                 return None;
             }
             left = left.max(shift).max(model.indefinite_up_to());
-            if !right.is_finite() {
-                right = equation.rightmost(model.most_negative_curvature().max(0.0), model.linear_norm());
-            }
+            // The bound may be the root, and the root has to lie inside.
+            let rightmost = equation.rightmost(model.most_negative_curvature(), model.linear_norm());
+            right = right.min((1.0 + BEYOND) * rightmost);
             f64::NAN
         };
         // To the right of the root Newton's method may leave the range where A + λI is definite.
@@ -196,13 +200,25 @@ fn search(model: &mut impl Shifted, start: f64, equation: &impl Equation) -> Opt
             next
         } else if left == 0.0 && failures == 0 {
             equation.least(right)
-        } else if right - left > CLOSE * right && right.is_finite() {
+        } else if right - left > CLOSE * right.max(model.largest()) && right.is_finite() {
             (left * right).sqrt().max(left + LEAST_PART * (right - left))
         } else {
             return None;
         };
     }
     None
+}
+
+/// An upper bound of −θ₁ by the discs of Gershgorin, at least 0, for the `k` leading rows of a symmetric matrix.
+pub fn most_negative_curvature(matrix: &[f64], stride: usize, k: usize) -> f64 {
+    let rows = matrix.chunks_exact(stride).take(k).enumerate();
+    let disc = |(i, row): (usize, &[f64])| row[..k].iter().map(|a| a.abs()).sum::<f64>() - row[i].abs() - row[i];
+    rows.map(disc).fold(0.0, f64::max)
+}
+
+/// The largest of the `k` leading entries on the diagonal; 0 if none is positive.
+pub fn largest(matrix: &[f64], stride: usize, k: usize) -> f64 {
+    (0..k).fold(0.0, |l: f64, i| l.max(matrix[i * stride + i]))
 }
 
 /// ‖w‖², at least the smallest number.

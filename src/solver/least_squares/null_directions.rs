@@ -3,9 +3,9 @@
 //! Along v with Jv = 0 the residuals do not change to first order, and to second order they may well get smaller: two equal
 //! rates of a sum of exponentials, the radius 0 of a circle, anchors in one plane are saddles at which Jᵀr = 0. So before
 //! convergence is claimed r(x ± hv) is evaluated, over a range of h, for a few such v. A linear model, whose columns merely
-//! depend on each other, stays level along them; a residual that no parameter changes at all is on a plateau. Where J comes
-//! from differences, directions that it cannot tell from null ones may lead on through a valley: where there is next to
-//! nothing to gain, but more than the ε^¾ of f that a minimum may leave (`convergence`), the run has ended in one.
+//! depend on each other, stays level along them; a residual that no parameter changes at all is on a plateau. Directions
+//! that J cannot tell from null ones, as where it comes from differences, may lead on through a valley: where there is next
+//! to nothing to gain, but more than the ε^¾ of f that a minimum may leave (`convergence`), the run has ended in one.
 
 use super::{FitLocal, FitState};
 use crate::base::{Scalar, kernels, space};
@@ -43,7 +43,7 @@ impl<T: Scalar> FitLocal<'_, T> {
             let reach = scaled.fold(0.0, |reach: f64, (&x, &s)| reach.hypot((x / s).into()));
             let mut h = if reach > 0.0 { reach } else { fit.initial_size };
             for _ in 0..=LENGTHS {
-                let mut level = true;
+                let (mut level, mut finite) = (true, false);
                 for sign in [1.0, -1.0] {
                     if limits.stop(0, &problem.model).is_some() {
                         return Confirmation::Minimum;
@@ -56,6 +56,7 @@ impl<T: Scalar> FitLocal<'_, T> {
                     if !space::of_residuals(|| kernels::all_finite(&fit.other_residual)) {
                         continue;
                     }
+                    finite = true;
                     let gained = fit.sum.decrease(problem.fit.loss, &fit.residual, &fit.other_residual);
                     let noise = rounding(T::epsilon_f64(), track.value, track.value - gained)
                         + T::epsilon_f64() * (2.0 * track.value).sqrt() * (fit.terms + h);
@@ -66,10 +67,10 @@ impl<T: Scalar> FitLocal<'_, T> {
                     }
                 }
                 // Shorter ones would show no more.
-                if level {
+                if level && finite {
                     break;
                 }
-                changes = true;
+                changes |= finite;
                 h *= SHORTER;
             }
         }

@@ -69,8 +69,8 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
     fn confirm(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) -> Confirmation {
         if self.contradicted(fit, track, limits) || self.terms_contradicted(fit, track, limits) {
             // The user is not to blame for differences.
-            let own = self.jacobian.accuracy().is_some();
-            Confirmation::End(if own { Termination::Stalled } else { Termination::InconsistentGradient })
+            let by_differences = self.jacobian.accuracy().is_some();
+            Confirmation::End(if by_differences { Termination::Stalled } else { Termination::InconsistentGradient })
         } else {
             self.look_along_null_directions(fit, track, limits)
         }

@@ -72,12 +72,12 @@ def processor():
         return platform.processor() or platform.machine()
 
 
-def versions(python, packages):
+def versions(python, commit, packages):
     """What the numbers belong to."""
     listed = [line for line in call(python, "-m", "pip", "list", "--format=freeze").splitlines() if line.split("==")[0] in packages]
     return ", ".join([
         str(datetime.date.today()), processor(), f"{os.cpu_count()} processors", platform.system(),
-        f"this crate at {call('git', 'describe', '--always', '--dirty')}", call("rustc", "--version"),
+        f"this crate at {commit}", call("rustc", "--version"),
         f"Python {platform.python_version()}", *listed,
     ])
 
@@ -104,6 +104,7 @@ def main():
     os.environ.pop("CARGO_TARGET_DIR", None)  # the scripts look for programs in target/
     python = python_in(options.environment)
     call("cargo", "build", "--release", "-p", "benches", "-p", "examples")
+    commit = call("git", "describe", "--always", "--dirty")  # before the output, which may be in it, is written
     written = sections(options.output)
     for name in names:
         script, arguments, packages, libraries = COMPARISONS[name]
@@ -118,7 +119,7 @@ def main():
         except RuntimeError as error:
             text = f"Not run: {error}"
         seconds = time.monotonic() - start
-        written[name] = f"{name}, {seconds:.0f} s\n\n{versions(python, packages)}\n\n```text\n{text}\n```"
+        written[name] = f"{name}, {seconds:.0f} s\n\n{versions(python, commit, packages)}\n\n```text\n{text}\n```"
         options.output.write_text(HEAD + "".join(f"\n## {written[name]}\n" for name in COMPARISONS if name in written))
     print(options.output)
 

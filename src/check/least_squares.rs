@@ -5,7 +5,7 @@ use std::fmt;
 use super::evaluation::{evaluate, same_bits};
 use super::finding::{write_failures, write_table};
 use super::line::Line;
-use super::linear_map::{adjoint, explained, matrix};
+use super::linear_map::{adjoint, matrix, unwritten_entry};
 use super::numbers::normal;
 use super::sweep::{self, DIRECTIONS, TaylorTest, unmeasured};
 use super::watch::Watch;
@@ -41,8 +41,8 @@ pub struct LeastSquaresVerdict {
 /// fixed by `seed`. A robust loss and bounds play no part.
 ///
 /// Jv and Jᵀu are each compared with differences of the residuals, and with each other: where they disagree the first
-/// two say which one is wrong. Choose a point that is not special: no zeros, no symmetry. Costs about 250 residuals, 12
-/// products of each kind, and three formed matrices of m·n numbers.
+/// two say which one is wrong. Choose a point that is not special: no zeros, no symmetry. Costs about 250 residuals, 13
+/// products of each kind, and a formed matrix of m·n numbers.
 ///
 /// ```
 /// use newton_krylov::{check, least_squares};
@@ -118,12 +118,20 @@ where
     let outcome = if outputs_differ { Outcome::ValueDiffers } else { outcome };
     verdict.residuals = Finding::exact(Property::Residuals, outcome);
     let (jv, outcome) = examine(m, &|out| at.apply(&v, out));
-    let outcome = explained(&model.linearize(&elsewhere), explained(&at, outcome));
+    // What is not written makes Jv no number, perhaps only at another point.
+    let unwritten = if matches!(outcome, Outcome::NotFinite { .. }) {
+        unwritten_entry(&at)
+    } else {
+        let (there, mut image) = (model.linearize(&elsewhere), vec![T::zero(); m]);
+        there.apply(&v, &mut image);
+        let look = outcome.passed() && !kernels::all_finite(&image);
+        look.then(|| unwritten_entry(&there)).flatten()
+    };
+    let outcome = unwritten.unwrap_or(outcome);
     verdict.product_evaluation = Finding::exact(Property::JacobianEvaluation, outcome);
     let (_, outcome) = examine(n, &|out| at.apply_transpose(&u, out));
     // Of a matrix that is not written Jᵀu says nothing more.
-    let unwritten = matches!(verdict.product_evaluation.outcome, Outcome::UnwrittenEntry { .. });
-    let outcome = if unwritten { Outcome::Skipped } else { outcome };
+    let outcome = if unwritten.is_some() { Outcome::Skipped } else { outcome };
     verdict.transpose_evaluation = Finding::exact(Property::TransposeEvaluation, outcome);
 
     let product = |v: &[T]| watch.vector(m, |out| at.apply(v, out));

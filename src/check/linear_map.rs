@@ -109,16 +109,13 @@ pub(super) fn adjoint<T: Scalar>(
     Finding::measured(Property::Adjoint, error, tolerance::<T>(), Outcome::NotAdjoint)
 }
 
-/// The outcome of evaluating Jv, or the entry of the matrix that explains it because no closure has written it.
-pub(super) fn explained<T: Scalar>(map: &impl LinearMap<T>, outcome: Outcome) -> Outcome {
-    if !outcome.passed() && !matches!(outcome, Outcome::NotFinite { .. }) {
-        return outcome;
-    }
+/// The first entry of the matrix, by columns, that no closure has written.
+pub(super) fn unwritten_entry<T: Scalar>(map: &impl LinearMap<T>) -> Option<Outcome> {
     let m = map.rows();
     let mut matrix = vec![T::zero(); m * map.columns()];
     map.form(&mut matrix);
-    let entry = matrix.iter().position(|&entry| is_unwritten(entry));
-    entry.map_or(outcome, |k| Outcome::UnwrittenEntry { row: k % m, column: k / m })
+    let entry = matrix.iter().position(|&entry| is_unwritten(entry))?;
+    Some(Outcome::UnwrittenEntry { row: entry % m, column: entry / m })
 }
 
 /// The matrix that is formed, times v, against Jv.

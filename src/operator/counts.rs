@@ -12,7 +12,8 @@ pub struct Counts {
     /// Gradients ∇f(x), with those that differences make for products; in least squares Jacobians, calls of
     /// [`Model::linearize`](crate::Model::linearize).
     pub gradients: usize,
-    /// Products Mv. Forming a whole matrix counts as [`SymmetricOperator::forming_cost`](crate::SymmetricOperator::forming_cost) products (d by default).
+    /// Products Mv. Forming a whole matrix counts as
+    /// [`SymmetricOperator::forming_cost`](crate::SymmetricOperator::forming_cost) products (d by default).
     pub products: usize,
     /// Products Jᵀu, in least squares.
     pub transpose_products: usize,

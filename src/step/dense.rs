@@ -12,7 +12,6 @@ use faer::linalg::triangular_solve::solve_lower_triangular_in_place;
 use faer::{MatMut, MatRef, Par, Spec};
 
 use super::completion;
-use super::factors::INVERSE_ITERATIONS;
 use super::krylov::KrylovSpace;
 use super::secular::{self, Shifted};
 use super::spectral::{self, Indefinite, Solution, Subproblem};
@@ -157,20 +156,16 @@ impl<T: Scalar> DenseModel<T> {
         &self.c
     }
 
-    /// The lowest eigenvalue; where M is positive definite and a factor is at hand an estimate from above by inverse iteration, which costs O(d²).
+    /// The lowest eigenvalue; where M is positive definite and a factor is at hand an estimate from above by inverse
+    /// iteration, which costs O(d²).
     pub fn lowest_eigenvalue(&mut self) -> Option<f64> {
         let definite = self.indefinite < 0.0 && !self.decomposed;
         let Some(shift) = self.factored.filter(|_| definite) else {
             return self.eigenvalues().first().copied();
         };
-        let mut inverse = 0.0;
-        self.y.iter_mut().enumerate().for_each(|(i, y)| *y = 1.0 + 0.1 * (i % 7) as f64);
-        for _ in 0..INVERSE_ITERATIONS {
-            self.substitute();
-            inverse = spectral::length(self.y.iter().copied());
-            self.y.iter_mut().for_each(|y| *y /= inverse);
-        }
-        Some((inverse.recip() - shift) * self.unit)
+        let DenseModel { factor, dim, scratch, y, .. } = self;
+        let lowest = secular::lowest_eigenvalue(y, |y| substitute(factor, *dim, scratch, y));
+        Some((lowest - shift) * self.unit)
     }
 
     /// gᵀMg / gᵀg.
@@ -224,19 +219,10 @@ impl<T: Scalar> DenseModel<T> {
         }
         let factor = self.units.linear;
         self.y.iter_mut().zip(residual).for_each(|(y, &r)| *y = -r.into() * factor);
-        self.substitute();
+        Shifted::substitute(self);
         for ((to, &from), y) in self.step.iter_mut().zip(step).zip(&self.y) {
             *to = from.into() + self.units.back(*y);
         }
-    }
-
-    /// y ← (M + λI)⁻¹y.
-    fn substitute(&mut self) {
-        let d = self.dim;
-        let factor = MatRef::from_column_major_slice(&self.factor, d, d);
-        let y = MatMut::from_column_major_slice_mut(&mut self.y, d, 1);
-        solve_in_place(factor, y, Par::Seq, self.scratch.stack(StackReq::EMPTY));
-        clean_registers();
     }
 
     /// δ for the last solution.
@@ -263,7 +249,23 @@ impl<T: Scalar> DenseModel<T> {
     }
 }
 
+/// y ← (LLᵀ)⁻¹y for faer's factor L.
+fn substitute(factor: &[f64], d: usize, scratch: &mut Scratch, y: &mut [f64]) {
+    let factor = MatRef::from_column_major_slice(factor, d, d);
+    let y = MatMut::from_column_major_slice_mut(y, d, 1);
+    solve_in_place(factor, y, Par::Seq, scratch.stack(StackReq::EMPTY));
+    clean_registers();
+}
+
 impl<T: Scalar> Shifted for DenseModel<T> {
+    fn matrix(&self) -> (&[f64], usize) {
+        (&self.matrix, self.dim)
+    }
+
+    fn vectors(&mut self) -> (&[f64], &mut [f64]) {
+        (&self.linear, &mut self.y)
+    }
+
     fn factor(&mut self, shift: f64) -> bool {
         if self.factored == Some(shift) || shift <= self.indefinite {
             return self.factored == Some(shift);
@@ -292,22 +294,8 @@ impl<T: Scalar> Shifted for DenseModel<T> {
         self.indefinite
     }
 
-    fn most_negative_curvature(&self) -> f64 {
-        secular::most_negative_curvature(&self.matrix, self.dim, self.dim)
-    }
-
-    fn largest(&self) -> f64 {
-        secular::largest(&self.matrix, self.dim, self.dim)
-    }
-
-    fn linear_norm(&self) -> f64 {
-        spectral::length(self.linear.iter().copied())
-    }
-
-    fn solve(&mut self) -> f64 {
-        self.y.iter_mut().zip(&self.linear).for_each(|(y, g)| *y = -g);
-        self.substitute();
-        spectral::length(self.y.iter().copied())
+    fn substitute(&mut self) {
+        substitute(&self.factor, self.dim, &mut self.scratch, &mut self.y);
     }
 
     fn rate(&mut self, norm: f64) -> f64 {
@@ -317,13 +305,5 @@ impl<T: Scalar> Shifted for DenseModel<T> {
         solve_lower_triangular_in_place(factor, MatMut::from_column_major_slice_mut(&mut self.c, d, 1), Par::Seq);
         clean_registers();
         secular::square(&self.c)
-    }
-
-    fn slope(&self) -> f64 {
-        self.linear.iter().zip(&self.y).map(|(b, y)| b * y).sum()
-    }
-
-    fn scale(&mut self, factor: f64) {
-        self.y.iter_mut().for_each(|y| *y *= factor);
     }
 }

@@ -5,11 +5,8 @@
 //! rows of R before they add their own. For projected problems of a few hundred rows; where a matrix is formed, the dense
 //! path has faer's.
 
-use super::spectral::length;
+use super::secular;
 use crate::base::native::vectorized;
-
-/// Steps of inverse iteration for the lowest eigenvalue.
-pub(super) const INVERSE_ITERATIONS: usize = 8;
 
 /// R, of A + λI or of its leading rows.
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -118,14 +115,7 @@ impl Factors {
 
     /// An estimate from above of A's lowest eigenvalue, by inverse iteration; `x` becomes its vector.
     pub fn lowest_eigenvalue(&self, x: &mut [f64]) -> f64 {
-        let mut inverse = 0.0;
-        x.iter_mut().enumerate().for_each(|(i, x)| *x = 1.0 + 0.1 * (i % 7) as f64);
-        for _ in 0..INVERSE_ITERATIONS {
-            self.solve(x);
-            inverse = length(x.iter().copied());
-            x.iter_mut().for_each(|x| *x /= inverse);
-        }
-        (inverse.recip() - self.shift).min(-self.indefinite)
+        (secular::lowest_eigenvalue(x, |x| self.solve(x)) - self.shift).min(-self.indefinite)
     }
 
     /// A λ up to which A + λI is known to be not positive definite.

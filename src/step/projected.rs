@@ -60,7 +60,7 @@ impl Projected {
             linear: zeros(),
             unit: 0.0,
             factors: Factors::new(capacity),
-            reflected: Reflected::new(capacity),
+            reflected: Reflected::new(),
             hint: 0.0,
             start: 0.0,
             eigen: Eigen::new(if capacity <= EAGER { capacity } else { 0 }),

@@ -2,7 +2,6 @@
 
 use super::factors::Factors;
 use super::secular::{self, Shifted};
-use super::spectral;
 
 /// bᵀy + ½ yᵀ(A + λI)y, and where its factors and solutions go.
 pub(super) struct ProjectedModel<'a> {
@@ -16,6 +15,14 @@ pub(super) struct ProjectedModel<'a> {
 }
 
 impl Shifted for ProjectedModel<'_> {
+    fn matrix(&self) -> (&[f64], usize) {
+        (self.matrix, self.stride)
+    }
+
+    fn vectors(&mut self) -> (&[f64], &mut [f64]) {
+        (self.linear, self.y)
+    }
+
     fn factor(&mut self, shift: f64) -> bool {
         self.factors.make(self.matrix, shift, self.linear.len())
     }
@@ -24,35 +31,13 @@ impl Shifted for ProjectedModel<'_> {
         self.factors.indefinite_up_to()
     }
 
-    fn most_negative_curvature(&self) -> f64 {
-        secular::most_negative_curvature(self.matrix, self.stride, self.linear.len())
-    }
-
-    fn largest(&self) -> f64 {
-        secular::largest(self.matrix, self.stride, self.linear.len())
-    }
-
-    fn linear_norm(&self) -> f64 {
-        spectral::length(self.linear.iter().copied())
-    }
-
-    fn solve(&mut self) -> f64 {
-        self.y.iter_mut().zip(self.linear).for_each(|(y, b)| *y = -b);
+    fn substitute(&mut self) {
         self.factors.solve(self.y);
-        spectral::length(self.y.iter().copied())
     }
 
     fn rate(&mut self, norm: f64) -> f64 {
         self.work.iter_mut().zip(&*self.y).for_each(|(w, y)| *w = y / norm);
         self.factors.solve_lower(self.work);
         secular::square(self.work)
-    }
-
-    fn slope(&self) -> f64 {
-        self.linear.iter().zip(&*self.y).map(|(b, y)| b * y).sum()
-    }
-
-    fn scale(&mut self, factor: f64) {
-        self.y.iter_mut().for_each(|y| *y *= factor);
     }
 }

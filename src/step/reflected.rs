@@ -32,12 +32,13 @@ enum State {
 }
 
 impl Reflected {
-    pub fn new(stride: usize) -> Self {
+    /// Memory comes with the first use: spaces of products never reflect.
+    pub fn new() -> Self {
         Reflected {
-            matrix: vec![0.0; stride * stride],
-            factors: Factors::new(stride),
+            matrix: Vec::new(),
+            factors: Factors::new(0),
             shift: None,
-            vector: vec![0.0; stride],
+            vector: Vec::new(),
             value: 0.0,
             state: State::Unknown,
         }
@@ -59,6 +60,10 @@ impl Reflected {
         lowest: impl FnOnce(&mut [f64]) -> Option<f64>,
     ) -> bool {
         let k = x.len();
+        if self.vector.len() != stride {
+            (self.matrix, self.vector) = (vec![0.0; stride * stride], vec![0.0; stride]);
+            self.factors = Factors::new(stride);
+        }
         if self.state == State::Unknown {
             let found = lowest(&mut self.vector[..k]);
             self.value = found.unwrap_or(0.0);

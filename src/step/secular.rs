@@ -22,29 +22,66 @@ const MOST_FAILURES: usize = 10;
 const CLOSE: f64 = 1e-10;
 /// What a bound of λ may lack by rounding.
 const BEYOND: f64 = 1e-9;
+/// Steps of inverse iteration for the lowest eigenvalue.
+const INVERSE_ITERATIONS: usize = 8;
 /// The least part of the way from the left bound to the right one (Conn, Gould & Toint, section 7.3.4).
 const LEAST_PART: f64 = 0.01;
 
-/// A + λI, factored for one λ after the other.
+/// bᵀy + ½ yᵀ(A + λI)y, factored for one λ after the other.
 pub trait Shifted {
+    /// A by rows, and the numbers from one row to the next. As many rows count as b has components.
+    fn matrix(&self) -> (&[f64], usize);
+    /// b, and y.
+    fn vectors(&mut self) -> (&[f64], &mut [f64]);
     /// LLᵀ = A + λI; false if that is not positive definite to rounding.
     fn factor(&mut self, shift: f64) -> bool;
     /// A λ up to which A + λI is known to be not positive definite; −∞ if there is none.
     fn indefinite_up_to(&self) -> f64;
-    /// An upper bound of −θ₁, at least 0.
-    fn most_negative_curvature(&self) -> f64;
-    /// The largest entry on the diagonal of A.
-    fn largest(&self) -> f64;
-    /// ‖b‖.
-    fn linear_norm(&self) -> f64;
-    /// y ← −(A + λI)⁻¹b; returns ‖y‖.
-    fn solve(&mut self) -> f64;
+    /// y ← (A + λI)⁻¹y.
+    fn substitute(&mut self);
     /// ‖L⁻¹y‖² / ‖y‖², which is −(ln‖y(λ)‖)′, for ‖y‖ = `norm`.
     fn rate(&mut self, norm: f64) -> f64;
+
+    /// y ← −(A + λI)⁻¹b; returns ‖y‖.
+    fn solve(&mut self) -> f64 {
+        let (b, y) = self.vectors();
+        y.iter_mut().zip(b).for_each(|(y, b)| *y = -b);
+        self.substitute();
+        length(self.vectors().1.iter().copied())
+    }
+
     /// bᵀy.
-    fn slope(&self) -> f64;
+    fn slope(&mut self) -> f64 {
+        let (b, y) = self.vectors();
+        b.iter().zip(y).map(|(b, y)| b * *y).sum()
+    }
+
     /// y ← αy.
-    fn scale(&mut self, factor: f64);
+    fn scale(&mut self, factor: f64) {
+        self.vectors().1.iter_mut().for_each(|y| *y *= factor);
+    }
+
+    /// An upper bound of −θ₁, at least 0, by the discs of Gershgorin; the largest entry on the diagonal of A, if one is
+    /// positive; and ‖b‖.
+    fn sizes(&mut self) -> Sizes {
+        let (b, _) = self.vectors();
+        let (k, linear) = (b.len(), length(b.iter().copied()));
+        let (matrix, stride) = self.matrix();
+        let (mut negative, mut largest) = (0.0_f64, 0.0_f64);
+        for (i, row) in matrix.chunks(stride).take(k).enumerate() {
+            let disc = row[..k].iter().map(|a| a.abs()).sum::<f64>() - row[i].abs() - row[i];
+            (negative, largest) = (negative.max(disc), largest.max(row[i]));
+        }
+        Sizes { negative, largest, linear }
+    }
+}
+
+/// What bounds λ.
+#[derive(Clone, Copy)]
+pub struct Sizes {
+    negative: f64,
+    largest: f64,
+    linear: f64,
 }
 
 /// Answers `subproblem`, with the search for λ starting from `hint` ≥ 0; `None` where a factorisation failed.
@@ -159,7 +196,7 @@ impl Equation for Regularised {
 fn search(model: &mut impl Shifted, start: f64, equation: &impl Equation) -> Option<(f64, f64)> {
     let mut shift = start;
     let (mut left, mut right) = (0.0, f64::INFINITY);
-    let mut failures = 0;
+    let (mut failures, mut largest) = (0, None);
     for _ in 0..MOST_FACTORS {
         let next = if model.factor(shift) {
             let norm = model.solve();
@@ -190,9 +227,12 @@ fn search(model: &mut impl Shifted, start: f64, equation: &impl Equation) -> Opt
                 return None;
             }
             left = left.max(shift).max(model.indefinite_up_to());
-            // The bound may be the root, and the root has to lie inside.
-            let rightmost = equation.rightmost(model.most_negative_curvature(), model.linear_norm());
-            right = right.min((1.0 + BEYOND) * rightmost);
+            if largest.is_none() {
+                let sizes = model.sizes();
+                // The bound may be the root, and the root has to lie inside.
+                right = right.min((1.0 + BEYOND) * equation.rightmost(sizes.negative, sizes.linear));
+                largest = Some(sizes.largest);
+            }
             f64::NAN
         };
         // To the right of the root Newton's method may leave the range where A + λI is definite.
@@ -200,7 +240,7 @@ fn search(model: &mut impl Shifted, start: f64, equation: &impl Equation) -> Opt
             next
         } else if left == 0.0 && failures == 0 {
             equation.least(right)
-        } else if right - left > CLOSE * right.max(model.largest()) && right.is_finite() {
+        } else if right - left > CLOSE * right.max(largest.unwrap_or(0.0)) && right.is_finite() {
             (left * right).sqrt().max(left + LEAST_PART * (right - left))
         } else {
             return None;
@@ -209,16 +249,16 @@ fn search(model: &mut impl Shifted, start: f64, equation: &impl Equation) -> Opt
     None
 }
 
-/// An upper bound of −θ₁ by the discs of Gershgorin, at least 0, for the `k` leading rows of a symmetric matrix.
-pub fn most_negative_curvature(matrix: &[f64], stride: usize, k: usize) -> f64 {
-    let rows = matrix.chunks_exact(stride).take(k).enumerate();
-    let disc = |(i, row): (usize, &[f64])| row[..k].iter().map(|a| a.abs()).sum::<f64>() - row[i].abs() - row[i];
-    rows.map(disc).fold(0.0, f64::max)
-}
-
-/// The largest of the `k` leading entries on the diagonal; 0 if none is positive.
-pub fn largest(matrix: &[f64], stride: usize, k: usize) -> f64 {
-    (0..k).fold(0.0, |l: f64, i| l.max(matrix[i * stride + i]))
+/// An estimate from above of the lowest eigenvalue of what `solve` inverts, by inverse iteration; `x` becomes its vector.
+pub fn lowest_eigenvalue(x: &mut [f64], mut solve: impl FnMut(&mut [f64])) -> f64 {
+    let mut inverse = 0.0;
+    x.iter_mut().enumerate().for_each(|(i, x)| *x = 1.0 + 0.1 * (i % 7) as f64);
+    for _ in 0..INVERSE_ITERATIONS {
+        solve(x);
+        inverse = length(x.iter().copied());
+        x.iter_mut().for_each(|x| *x /= inverse);
+    }
+    inverse.recip()
 }
 
 /// ‖w‖², at least the smallest number.
@@ -228,7 +268,7 @@ pub fn square(w: &[f64]) -> f64 {
 }
 
 /// Where (A + λI)y = −b holds, yᵀAy costs no product.
-fn evaluate(model: &impl Shifted, shift: f64, norm: f64, on_boundary: bool) -> Solution {
+fn evaluate(model: &mut impl Shifted, shift: f64, norm: f64, on_boundary: bool) -> Solution {
     let slope = model.slope();
     let curvature = -slope - shift * norm * norm;
     Solution { shift, norm, slope, curvature, on_boundary, hard_case: false }

@@ -19,6 +19,8 @@
 
 mod beyond;
 #[cfg(test)]
+mod test_problem;
+#[cfg(test)]
 mod tests;
 
 use beyond::{Beyond, Space};

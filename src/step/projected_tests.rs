@@ -86,6 +86,7 @@ fn factors_and_spectrum_agree_where_curvature_is_negative() {
                     let y = model.coefficients().to_vec();
                     model.eigenvalues();
                     let exact = model.solution(subproblem).unwrap();
+                    assert!(n > 1 || found.is_some(), "{negative} {subproblem:?}");
                     if let Some(found) = found {
                         by_factors += 1;
                         let scale = exact.norm.max(f64::MIN_POSITIVE);
@@ -154,5 +155,27 @@ fn negative_curvature_is_told_whatever_the_shift() {
         assert!(dense.form(&DiagonalOperator(entries.clone()), &gradient));
         dense.solution(Subproblem::Radius(radius)).unwrap();
         assert!(dense.lowest_eigenvalue().unwrap() < 0.0, "{radius}");
+    }
+}
+
+/// A longer trial may have failed in between: the step that comes back is the one whose value is known.
+#[test]
+fn the_same_subproblem_has_the_same_solution_to_the_last_bit() {
+    let mut random = crate::base::random::SplitMix64::new(3);
+    for n in (1..40).map(|k| k % 20 + 1) {
+        let mut model = Projected::new(n);
+        for i in 0..n {
+            let row: Vec<f64> = (0..=i).map(|j| random.normal() - if i == j { 1.0 } else { 0.0 }).collect();
+            model.push(&row, random.normal());
+        }
+        let mut ask = |subproblem| {
+            let solution = model.solution(subproblem).unwrap();
+            (solution, model.coefficients().to_vec())
+        };
+        for subproblem in [Subproblem::Radius(10.0), Subproblem::Cubic(0.1)] {
+            let first = ask(subproblem);
+            ask(Subproblem::Radius(40.0));
+            assert_eq!(ask(subproblem), first, "{n}");
+        }
     }
 }

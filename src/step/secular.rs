@@ -273,3 +273,81 @@ fn evaluate(model: &mut impl Shifted, shift: f64, norm: f64, on_boundary: bool) 
     let curvature = -slope - shift * norm * norm;
     Solution { shift, norm, slope, curvature, on_boundary, hard_case: false }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A diagonal A, its factorisations counted.
+    struct Diagonal {
+        a: Vec<f64>,
+        matrix: Vec<f64>,
+        b: Vec<f64>,
+        y: Vec<f64>,
+        shift: f64,
+        indefinite: f64,
+        factors: usize,
+    }
+
+    impl Diagonal {
+        fn new(a: &[f64], b: &[f64]) -> Self {
+            let n = a.len();
+            let matrix = (0..n * n).map(|k| if k % n == k / n { a[k % n] } else { 0.0 }).collect();
+            let (a, b, y) = (a.to_vec(), b.to_vec(), b.to_vec());
+            Diagonal { a, matrix, b, y, shift: 0.0, indefinite: f64::NEG_INFINITY, factors: 0 }
+        }
+    }
+
+    impl Shifted for Diagonal {
+        fn matrix(&self) -> (&[f64], usize) {
+            (&self.matrix, self.a.len())
+        }
+        fn vectors(&mut self) -> (&[f64], &mut [f64]) {
+            (&self.b, &mut self.y)
+        }
+        fn factor(&mut self, shift: f64) -> bool {
+            self.factors += 1;
+            self.shift = shift;
+            let largest = self.a.iter().fold(0.0, |l: f64, a| l.max(a + shift));
+            let definite = self.a.iter().all(|a| a + shift > 1e-15 * largest);
+            if !definite {
+                // As the direction with which it failed tells.
+                self.indefinite = self.a.iter().fold(shift, |l, a| l.max(-a));
+            }
+            definite
+        }
+        fn indefinite_up_to(&self) -> f64 {
+            self.indefinite
+        }
+        fn substitute(&mut self) {
+            self.y.iter_mut().zip(&self.a).for_each(|(y, a)| *y /= a + self.shift);
+        }
+        fn rate(&mut self, norm: f64) -> f64 {
+            let w: Vec<f64> = self.y.iter().zip(&self.a).map(|(y, a)| y / norm / (a + self.shift).sqrt()).collect();
+            square(&w)
+        }
+    }
+
+    /// Singular, with a solution inside: the spectrum is asked before ten factorisations are spent.
+    #[test]
+    fn singular_models_are_given_up_early() {
+        for size in [1e-3, 1.0, 1e3] {
+            let mut model = Diagonal::new(&[0.0, size, 2.0 * size, 3.0 * size], &[0.0, 1.0, 1.0, 1.0]);
+            assert!(solution(Subproblem::Radius(100.0 / size), 0.0, &mut model).is_none());
+            assert!(model.factors <= 9, "{size}: {}", model.factors);
+        }
+    }
+
+    /// Where the disc of Gershgorin ends at the root.
+    #[test]
+    fn a_root_at_its_bound_is_found() {
+        for radius in [1e-3, 0.3, 1.0, 7.0, 1e3] {
+            for hint in [0.0, 1e20] {
+                let mut model = Diagonal::new(&[-2.0], &[1.5]);
+                let found = solution(Subproblem::Radius(radius), hint, &mut model).unwrap();
+                assert!((found.shift - (2.0 + 1.5 / radius)).abs() < 1e-9 * found.shift, "{radius} {found:?}");
+                assert!(model.factors <= 5, "{radius} {hint}: {}", model.factors);
+            }
+        }
+    }
+}

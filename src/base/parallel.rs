@@ -168,14 +168,14 @@ pub fn over_parts<T: Send>(
     bounds: &[usize],
     data: &mut [T],
     grain: usize,
-    body: &(impl Fn(Range<usize>, &mut [T]) + Sync),
+    body: &(dyn Fn(Range<usize>, &mut [T]) + Sync),
 ) {
     fn node<T: Send>(
         parts: Range<usize>,
         bounds: &[usize],
         data: &mut [T],
         grain: usize,
-        body: &(impl Fn(Range<usize>, &mut [T]) + Sync),
+        body: &(dyn Fn(Range<usize>, &mut [T]) + Sync),
     ) {
         if parts.len() <= 1 || data.len() <= grain {
             return body(parts, data);

@@ -5,6 +5,7 @@ use std::fmt::{Debug, Display, LowerExp};
 use num_traits::{Float, NumAssign};
 
 use super::CallbackOutput;
+use super::compiled::Compiled;
 use super::native::Native;
 use super::stored::Stored;
 
@@ -24,6 +25,7 @@ pub trait Scalar:
     + Send
     + Sync
     + Native
+    + Compiled
     + Stored
     + 'static
 {

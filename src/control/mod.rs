@@ -1,5 +1,6 @@
 //! Floor 5: control. When a step is good, when a run ends, and what is reported of it.
 
+mod any_run;
 mod batches;
 mod cancellation;
 #[cfg(feature = "serde")]
@@ -40,6 +41,7 @@ pub use state::RunState;
 pub use stopping::Stopping;
 pub use termination::{Evaluation, Termination};
 
+pub(crate) use any_run::AnyRun;
 pub(crate) use convergence::{Ending, Measures, Promise};
 pub(crate) use descent::DescentRun;
 pub(crate) use equal_ratios::EqualRatios;

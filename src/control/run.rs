@@ -82,10 +82,19 @@ pub trait Run<T> {
     where
         Self: Sized,
     {
-        loop {
-            if let Some(termination) = self.iterate_with(&mut observer)? {
-                return Ok(self.finish(termination));
-            }
+        let termination = last(&mut self, &mut observer)?;
+        Ok(self.finish(termination))
+    }
+}
+
+/// As many steps as it takes: why the run is over.
+fn last<T, R: Run<T>>(
+    run: &mut R,
+    observer: &mut dyn FnMut(&Progress<'_, T>) -> ControlFlow<()>,
+) -> Result<Termination> {
+    loop {
+        if let Some(termination) = run.iterate_with(observer)? {
+            return Ok(termination);
         }
     }
 }

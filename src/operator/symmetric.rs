@@ -47,10 +47,9 @@ pub trait SymmetricOperator<T> {
     {
         let dim = self.dim();
         assert_eq!(matrix.len(), dim * dim, "the matrix needs dim² numbers");
-        let bounds: Vec<usize> = (0..dim).step_by(COLUMNS).chain([dim]).map(|j| j * dim).collect();
         match self.shared() {
-            Some(shared) => over_parts(&bounds, matrix, 0, &|blocks, part| form_blocks(shared, blocks.start, part)),
-            None => form_blocks(self, 0, matrix),
+            Some(shared) => form_in_parallel(shared, dim, matrix),
+            None => form_blocks(dim, 0, matrix, &|v, out| self.apply_block(v, out)),
         }
     }
 
@@ -101,14 +100,21 @@ impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for Box<M> {
     forward!(*; dim, apply, apply_block, form, abilities, precondition, shared);
 }
 
+/// The matrix of a shared operator, several blocks of columns at once.
+fn form_in_parallel<T: Scalar>(operator: &(dyn SymmetricOperator<T> + Sync), dim: usize, matrix: &mut [T]) {
+    let bounds: Vec<usize> = (0..dim).step_by(COLUMNS).chain([dim]).map(|j| j * dim).collect();
+    over_parts(&bounds, matrix, 0, &|blocks, part| {
+        form_blocks(dim, blocks.start, part, &|v, out| operator.apply_block(v, out));
+    });
+}
+
 /// columns ← M E for the columns of the identity from block `first` on, block by block.
-fn form_blocks<T: Scalar, M: SymmetricOperator<T> + ?Sized>(operator: &M, first: usize, columns: &mut [T]) {
-    let dim = operator.dim();
+fn form_blocks<T: Scalar>(dim: usize, first: usize, columns: &mut [T], apply_block: &dyn Fn(&[T], &mut [T])) {
     let mut identity = vec![T::zero(); dim * COLUMNS.min(dim)];
     for (block, columns) in columns.chunks_mut(dim * COLUMNS).enumerate() {
         let (start, count) = ((first + block) * COLUMNS, columns.len() / dim);
         (0..count).for_each(|j| identity[j * dim + start + j] = T::one());
-        operator.apply_block(&identity[..count * dim], columns);
+        apply_block(&identity[..count * dim], columns);
         (0..count).for_each(|j| identity[j * dim + start + j] = T::zero());
     }
 }

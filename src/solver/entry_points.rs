@@ -1,9 +1,58 @@
 //! The methods that every solver of one kind has, said once.
 
+/// `begin` of a solver that is no generic type: its `run` in a box, compiled in this library for both number types.
+macro_rules! compiled_run {
+    ($solver:ident: $begin:ident = $run:ident($($argument:ident: $Argument:ty),+) -> $Report:ident) => {
+        impl $solver {
+            fn $begin<'r, T: Scalar>(
+                &'r self,
+                $($argument: $Argument,)+
+                start: Start<'_, T>,
+            ) -> Result<$crate::control::AnyRun<'r, T, $Report<T>>> {
+                struct Here;
+                impl $crate::base::GenericFunction for Here {
+                    type Input<'r, 's, T: Scalar> = (&'r $solver, $($Argument,)+ Start<'s, T>);
+                    type Output<'r, T: Scalar> = Result<$crate::control::AnyRun<'r, T, $Report<T>>>;
+                    fn single<'r>((solver, $($argument,)+ start): Self::Input<'r, '_, f32>) -> Self::Output<'r, f32> {
+                        solver.$run($($argument,)+ start).map($crate::control::AnyRun::new)
+                    }
+                    fn double<'r>((solver, $($argument,)+ start): Self::Input<'r, '_, f64>) -> Self::Output<'r, f64> {
+                        solver.$run($($argument,)+ start).map($crate::control::AnyRun::new)
+                    }
+                }
+                T::call::<Here>((self, $($argument,)+ start))
+            }
+        }
+    };
+}
+
+/// `begin` of a generic solver: its `run` in a box, compiled wherever the solver's parameter is known.
+macro_rules! generic_run {
+    ($solver:ty, $M:ident: $Bound:ident: $begin:ident = $run:ident($($argument:ident: $Argument:ty),+)) => {
+        impl<$M: $Bound> $solver {
+            fn $begin<'r, T: Scalar>(
+                &'r self,
+                $($argument: $Argument,)+
+                start: Start<'_, T>,
+            ) -> Result<$crate::control::AnyRun<'r, T, Report<T>>> {
+                self.$run($($argument,)+ start).map($crate::control::AnyRun::new)
+            }
+        }
+    };
+}
+
 /// `minimize`, `minimize_with`, `start` and `resume` of a solver whose private method `run(&self, objective, start)` makes
 /// the run on an [`Objective`](crate::Objective).
 macro_rules! minimizes_objectives {
-    ($solver:ty $(, $M:ident: $Bound:ident)?) => {
+    ($solver:ident) => {
+        $crate::solver::entry_points::compiled_run!($solver: begin = run(objective: AnyObjective<'r, T>) -> Report);
+        minimizes_objectives!(@methods $solver);
+    };
+    ($solver:ty, $M:ident: $Bound:ident) => {
+        $crate::solver::entry_points::generic_run!($solver, $M: $Bound: begin = run(objective: AnyObjective<'r, T>));
+        minimizes_objectives!(@methods $solver, $M: $Bound);
+    };
+    (@methods $solver:ty $(, $M:ident: $Bound:ident)?) => {
         impl $(<$M: $Bound>)? $solver {
             /// Minimises `objective` from `x0`.
             ///
@@ -11,7 +60,7 @@ macro_rules! minimizes_objectives {
             /// For zero unknowns, a wrong length, NaN or ∞ in `x0`, an option out of its range, or where value or gradient
             /// at `x0` is not finite. Everything that happens later is a [`Termination`](crate::Termination) in the report.
             pub fn minimize<T: Scalar>(&self, objective: &impl Objective<T>, x0: &[T]) -> Result<Report<T>> {
-                self.run(AnyObjective::new(objective), Start::Point(x0))?.complete()
+                self.begin(AnyObjective::new(objective), Start::Point(x0))?.complete()
             }
 
             /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
@@ -24,7 +73,7 @@ macro_rules! minimizes_objectives {
                 x0: &[T],
                 observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
             ) -> Result<Report<T>> {
-                self.run(AnyObjective::new(objective), Start::Point(x0))?.complete_with(observer)
+                self.begin(AnyObjective::new(objective), Start::Point(x0))?.complete_with(observer)
             }
 
             /// Starts a run that goes on one step at a time. Evaluates f(x₀).
@@ -36,7 +85,7 @@ macro_rules! minimizes_objectives {
                 objective: &'r O,
                 x0: &[T],
             ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, O $(, $M)?>> {
-                self.run(AnyObjective::new(objective), Start::Point(x0))
+                self.begin(AnyObjective::new(objective), Start::Point(x0))
             }
 
             /// Goes on from where a run with the same options and on the same objective was saved.
@@ -50,7 +99,7 @@ macro_rules! minimizes_objectives {
                 objective: &'r O,
                 state: &RunState,
             ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, O $(, $M)?>> {
-                self.run(AnyObjective::new(objective), Start::State(state))
+                self.begin(AnyObjective::new(objective), Start::State(state))
             }
 
             /// As [`minimize`](Self::minimize), and saves the run to `path` after every `every` steps and at the end; if there is
@@ -68,7 +117,7 @@ macro_rules! minimizes_objectives {
             ) -> std::result::Result<Report<T>, checkpoint::CheckpointError> {
                 let found = checkpoint::find(&path)?;
                 let start = found.as_ref().map_or(Start::Point(x0), Start::State);
-                checkpoint::complete(self.run(AnyObjective::new(objective), start)?, path, every)
+                checkpoint::complete(self.begin(AnyObjective::new(objective), start)?, path, every)
             }
         }
     };
@@ -77,7 +126,19 @@ macro_rules! minimizes_objectives {
 /// The same on the batches of a [`SampledObjective`](crate::SampledObjective), from `run_on_batches(&self, objective,
 /// batches, start)`.
 macro_rules! minimizes_samples {
-    ($solver:ty $(, $M:ident: $Bound:ident)?) => {
+    ($solver:ident) => {
+        $crate::solver::entry_points::compiled_run!(
+            $solver: begin_on_batches = run_on_batches(samples: &'r dyn AnySampledObjective<T>, batches: Batches) -> Report
+        );
+        minimizes_samples!(@methods $solver);
+    };
+    ($solver:ty, $M:ident: $Bound:ident) => {
+        $crate::solver::entry_points::generic_run!(
+            $solver, $M: $Bound: begin_on_batches = run_on_batches(samples: &'r dyn AnySampledObjective<T>, batches: Batches)
+        );
+        minimizes_samples!(@methods $solver, $M: $Bound);
+    };
+    (@methods $solver:ty $(, $M:ident: $Bound:ident)?) => {
         impl $(<$M: $Bound>)? $solver {
             /// Minimises a mean over samples from `x0`, on one batch after the other.
             ///
@@ -89,7 +150,7 @@ macro_rules! minimizes_samples {
                 batches: Batches,
                 x0: &[T],
             ) -> Result<Report<T>> {
-                self.run_on_batches(objective as &dyn AnySampledObjective<T>, batches, Start::Point(x0))?.complete()
+                self.begin_on_batches(objective as &dyn AnySampledObjective<T>, batches, Start::Point(x0))?.complete()
             }
 
             /// As [`minimize_sampled`](Self::minimize_sampled), with an observer that sees every iteration and may stop the
@@ -104,7 +165,7 @@ macro_rules! minimizes_samples {
                 x0: &[T],
                 observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
             ) -> Result<Report<T>> {
-                self.run_on_batches(objective as &dyn AnySampledObjective<T>, batches, Start::Point(x0))?.complete_with(observer)
+                self.begin_on_batches(objective as &dyn AnySampledObjective<T>, batches, Start::Point(x0))?.complete_with(observer)
             }
 
             /// Starts a run on batches that goes on one step at a time.
@@ -117,7 +178,7 @@ macro_rules! minimizes_samples {
                 batches: Batches,
                 x0: &[T],
             ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, S $(, $M)?>> {
-                self.run_on_batches(objective as &dyn AnySampledObjective<T>, batches, Start::Point(x0))
+                self.begin_on_batches(objective as &dyn AnySampledObjective<T>, batches, Start::Point(x0))
             }
 
             /// Goes on from where a run on batches of the same objective was saved, with the next batch.
@@ -133,7 +194,7 @@ macro_rules! minimizes_samples {
             ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, S $(, $M)?>> {
                 // Those of the state take their place.
                 let batches = Batches::new(objective.samples(), 1, 0)?;
-                self.run_on_batches(objective as &dyn AnySampledObjective<T>, batches, Start::State(state))
+                self.begin_on_batches(objective as &dyn AnySampledObjective<T>, batches, Start::State(state))
             }
         }
     };
@@ -142,6 +203,7 @@ macro_rules! minimizes_samples {
 /// The same on a [`LeastSquares`](crate::LeastSquares) problem.
 macro_rules! minimizes_least_squares {
     ($solver:ident) => {
+        $crate::solver::entry_points::compiled_run!($solver: begin = run(fit: $crate::curvature::AnyFit<'r, T>) -> LeastSquaresReport);
         impl $solver {
             /// Minimises ½ Σ ρ(‖r_b‖²) from `x0`.
             ///
@@ -154,7 +216,7 @@ macro_rules! minimizes_least_squares {
                 fit: &LeastSquares<T, M, L>,
                 x0: &[T],
             ) -> Result<LeastSquaresReport<T>> {
-                self.run(fit.any(), Start::Point(x0))?.complete()
+                self.begin(fit.any(), Start::Point(x0))?.complete()
             }
 
             /// As [`minimize`](Self::minimize), with an observer that sees every iteration and may stop the run.
@@ -167,7 +229,7 @@ macro_rules! minimizes_least_squares {
                 x0: &[T],
                 observer: impl FnMut(&Progress<'_, T>) -> ControlFlow<()>,
             ) -> Result<LeastSquaresReport<T>> {
-                self.run(fit.any(), Start::Point(x0))?.complete_with(observer)
+                self.begin(fit.any(), Start::Point(x0))?.complete_with(observer)
             }
 
             /// Starts a run that goes on one step at a time. Evaluates r(x₀).
@@ -179,7 +241,7 @@ macro_rules! minimizes_least_squares {
                 fit: &'r LeastSquares<T, M, L>,
                 x0: &[T],
             ) -> Result<impl Run<T, Report = LeastSquaresReport<T>> + use<'r, T, M, L>> {
-                self.run(fit.any(), Start::Point(x0))
+                self.begin(fit.any(), Start::Point(x0))
             }
 
             /// Goes on from where a run with the same options and on the same problem was saved.
@@ -192,7 +254,7 @@ macro_rules! minimizes_least_squares {
                 fit: &'r LeastSquares<T, M, L>,
                 state: &RunState,
             ) -> Result<impl Run<T, Report = LeastSquaresReport<T>> + use<'r, T, M, L>> {
-                self.run(fit.any(), Start::State(state))
+                self.begin(fit.any(), Start::State(state))
             }
 
             /// As [`minimize`](Self::minimize), and saves the run to `path` after every `every` steps and at the end; if there is
@@ -210,7 +272,7 @@ macro_rules! minimizes_least_squares {
             ) -> std::result::Result<LeastSquaresReport<T>, checkpoint::CheckpointError> {
                 let found = checkpoint::find(&path)?;
                 let start = found.as_ref().map_or(Start::Point(x0), Start::State);
-                checkpoint::complete(self.run(fit.any(), start)?, path, every)
+                checkpoint::complete(self.begin(fit.any(), start)?, path, every)
             }
         }
     };
@@ -227,4 +289,6 @@ macro_rules! identified_by {
     };
 }
 
-pub(super) use {identified_by, minimizes_least_squares, minimizes_objectives, minimizes_samples};
+pub(super) use {
+    compiled_run, generic_run, identified_by, minimizes_least_squares, minimizes_objectives, minimizes_samples,
+};

@@ -45,7 +45,7 @@ impl Curvature {
 }
 
 /// Sixteen products.
-pub(super) fn probe<T: Scalar>(operator: &impl SymmetricOperator<T>, random: &mut SplitMix64) -> Curvature {
+pub(super) fn probe<T: Scalar>(operator: &dyn SymmetricOperator<T>, random: &mut SplitMix64) -> Curvature {
     let dim = operator.dim();
     let (mut smallest, mut largest, mut magnitude) = (f64::INFINITY, f64::NEG_INFINITY, 0.0_f64);
     let mut lowest = vec![T::zero(); dim];

@@ -5,7 +5,7 @@ use super::sweep::{self, DIRECTIONS, Remainder, Sample, Sweep, TaylorTest};
 use super::watch::{Watch, Watched};
 use super::{Outcome, Property, check_point};
 use crate::base::{Result, Scalar, check_callback, kernels, random::SplitMix64};
-use crate::operator::{Expansion, Objective, SymmetricOperator};
+use crate::operator::{AnyObjective, Expansion, Objective, SymmetricOperator};
 
 /// Compares the gradient at `x` with differences of the value over a sweep of steps, in three random directions.
 ///
@@ -33,6 +33,10 @@ use crate::operator::{Expansion, Objective, SymmetricOperator};
 /// # Errors
 /// If `x` has the wrong length or is not finite; what a callback returned as an error.
 pub fn gradient<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) -> Result<TaylorTest> {
+    examine(AnyObjective::new(objective), x, seed)
+}
+
+fn examine<T: Scalar>(objective: AnyObjective<'_, T>, x: &[T], seed: u64) -> Result<TaylorTest> {
     check_point(objective.dim(), x)?;
     let refuse = |outcome| Ok(sweep::unmeasured(Property::Gradient, outcome));
     let expansion = objective.expand(x);
@@ -49,7 +53,7 @@ pub fn gradient<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) ->
         return refuse(Outcome::NotFinite { component: None });
     }
     let watch = Watch::default();
-    let watched = Watched { inner: objective, gradient: &watch, product: &watch };
+    let watched = Watched { inner: &objective, gradient: &watch, product: &watch };
     let test = compare(&watched, x, &gradient.output, &mut SplitMix64::new(seed));
     check_callback(objective.take_error())?;
     match watch.judge(Outcome::Passed) {

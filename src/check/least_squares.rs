@@ -12,7 +12,7 @@ use super::watch::Watch;
 use super::{Finding, Outcome, Property, check_point, tolerance};
 use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64, space};
 use crate::curvature::{Bounds, LeastSquares};
-use crate::operator::{Around, LinearMap, Linearization, Model};
+use crate::operator::{AnyModel, Around, Model};
 
 /// What was found about a least-squares problem.
 ///
@@ -67,14 +67,22 @@ where
     T: Scalar,
     M: Model<T>,
 {
+    examine(fit.model(), fit.bounds().map(Bounds::slices), x, seed)
+}
+
+fn examine<T: Scalar>(
+    model: &dyn AnyModel<T>,
+    bounds: Option<[&[T]; 2]>,
+    x: &[T],
+    seed: u64,
+) -> Result<LeastSquaresVerdict> {
     space::check_whole_residuals("check")?;
-    let model = fit.model();
     let (m, n) = (model.output_dim(), model.dim());
     check_positive_dimension("the number of residuals", m)?;
     check_point(n, x)?;
     let random = &mut SplitMix64::new(seed);
     let mut verdict = LeastSquaresVerdict::skipped();
-    let at = model.linearize_within(x, Around { bounds: fit.bounds().map(Bounds::slices), units: None });
+    let at = model.linearize_within(x, Around { bounds, units: None });
     let dimension = if at.rows() != m || at.outputs().len() != m {
         Outcome::DimensionDiffers { objective: m, expansion: at.rows() }
     } else if at.columns() != n {
@@ -95,7 +103,7 @@ where
     let visit = || {
         let (mut r, mut g) = (vec![T::zero(); m], vec![T::zero(); n]);
         watch_residuals.call(&mut r, |r| model.evaluate(&elsewhere, r));
-        let there = model.linearize(&elsewhere);
+        let there = model.linearize_within(&elsewhere, Around::default());
         watch.call(&mut r, |r| there.apply(&v, r));
         watch_transpose.call(&mut g, |g| there.apply_transpose(&u, g));
     };
@@ -120,12 +128,12 @@ where
     let (jv, outcome) = examine(m, &|out| at.apply(&v, out));
     // What is not written makes Jv no number, perhaps only at another point.
     let unwritten = if matches!(outcome, Outcome::NotFinite { .. }) {
-        unwritten_entry(&at)
+        unwritten_entry(&*at)
     } else {
-        let (there, mut image) = (model.linearize(&elsewhere), vec![T::zero(); m]);
+        let (there, mut image) = (model.linearize_within(&elsewhere, Around::default()), vec![T::zero(); m]);
         there.apply(&v, &mut image);
         let look = outcome.passed() && !kernels::all_finite(&image);
-        look.then(|| unwritten_entry(&there)).flatten()
+        look.then(|| unwritten_entry(&*there)).flatten()
     };
     let outcome = unwritten.unwrap_or(outcome);
     verdict.product_evaluation = Finding::exact(Property::JacobianEvaluation, outcome);
@@ -151,7 +159,7 @@ where
         verdict.transpose = compare(Property::Transpose, function, x, &[along(&residual)], random, &slope);
     }
     if verdict.product_evaluation.passed() {
-        verdict.matrix = matrix(&at, &v, &jv);
+        verdict.matrix = matrix(&*at, &v, &jv);
     }
     if verdict.product_evaluation.passed() && verdict.transpose_evaluation.passed() {
         let mut number = 0;

@@ -54,6 +54,10 @@ pub struct LinearMapVerdict {
 /// # Errors
 /// If m or n is zero; what a callback returned as an error.
 pub fn linear_map<T: Scalar>(map: &impl LinearMap<T>, seed: u64) -> Result<LinearMapVerdict> {
+    examine(map, seed)
+}
+
+fn examine<T: Scalar>(map: &dyn LinearMap<T>, seed: u64) -> Result<LinearMapVerdict> {
     space::check_whole_residuals("check")?;
     let (m, n) = (map.rows(), map.columns());
     check_positive_dimension("the map's number of rows", m)?;
@@ -110,7 +114,7 @@ pub(super) fn adjoint<T: Scalar>(
 }
 
 /// The first entry of the matrix, by columns, that no closure has written.
-pub(super) fn unwritten_entry<T: Scalar>(map: &impl LinearMap<T>) -> Option<Outcome> {
+pub(super) fn unwritten_entry<T: Scalar>(map: &dyn LinearMap<T>) -> Option<Outcome> {
     let m = map.rows();
     let mut matrix = vec![T::zero(); m * map.columns()];
     map.form(&mut matrix);
@@ -119,7 +123,7 @@ pub(super) fn unwritten_entry<T: Scalar>(map: &impl LinearMap<T>) -> Option<Outc
 }
 
 /// The matrix that is formed, times v, against Jv.
-pub(super) fn matrix<T: Scalar>(map: &impl LinearMap<T>, v: &[T], jv: &[T]) -> Finding {
+pub(super) fn matrix<T: Scalar>(map: &dyn LinearMap<T>, v: &[T], jv: &[T]) -> Finding {
     let (m, n) = (map.rows(), map.columns());
     let mut matrix = vec![T::nan(); m * n];
     map.form(&mut matrix);

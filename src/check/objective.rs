@@ -9,7 +9,7 @@ use super::sweep::{self, TaylorTest, unmeasured};
 use super::watch::{Watch, Watched};
 use super::{Finding, Outcome, Property, check_point, gradient, product, tolerance};
 use crate::base::{Result, Scalar, check_callback, random::SplitMix64};
-use crate::operator::{Counted, Expansion, Objective, SymmetricOperator};
+use crate::operator::{AnyObjective, Counted, Expansion, Objective, SymmetricOperator};
 
 /// What was found about an objective.
 ///
@@ -70,6 +70,10 @@ pub struct ObjectiveVerdict {
 /// # Errors
 /// If `x` has the wrong length or is not finite; what a callback returned as an error.
 pub fn objective<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) -> Result<ObjectiveVerdict> {
+    examine(AnyObjective::new(objective), x, seed)
+}
+
+fn examine<T: Scalar>(objective: AnyObjective<'_, T>, x: &[T], seed: u64) -> Result<ObjectiveVerdict> {
     let dim = objective.dim();
     check_point(dim, x)?;
     let random = &mut SplitMix64::new(seed);

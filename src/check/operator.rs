@@ -57,7 +57,7 @@ pub fn operator<T: Scalar>(operator: &impl SymmetricOperator<T>, seed: u64) -> R
 }
 
 /// The checks themselves, for a positive dimension.
-pub(super) fn check<T: Scalar>(operator: &impl SymmetricOperator<T>, random: &mut SplitMix64) -> OperatorVerdict {
+pub(super) fn check<T: Scalar>(operator: &dyn SymmetricOperator<T>, random: &mut SplitMix64) -> OperatorVerdict {
     let operator = Counted::new(operator);
     let dim = operator.dim();
     let watch = Watch::default();

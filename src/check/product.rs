@@ -7,7 +7,7 @@ use super::sweep::{self, DIRECTIONS, Sweep, TaylorTest};
 use super::watch::{Watch, Watched};
 use super::{Definiteness, Outcome, Property, check_point};
 use crate::base::{Result, Scalar, check_callback, kernels, random::SplitMix64};
-use crate::operator::{Expansion, Objective, SymmetricOperator};
+use crate::operator::{AnyObjective, Expansion, Objective, SymmetricOperator};
 
 /// Compares the product at `x` with differences of the gradient over a sweep of steps, in three random directions.
 ///
@@ -36,6 +36,10 @@ use crate::operator::{Expansion, Objective, SymmetricOperator};
 /// # Errors
 /// If `x` has the wrong length or is not finite; what a callback returned as an error.
 pub fn product<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) -> Result<TaylorTest> {
+    examine(AnyObjective::new(objective), x, seed)
+}
+
+fn examine<T: Scalar>(objective: AnyObjective<'_, T>, x: &[T], seed: u64) -> Result<TaylorTest> {
     check_point(objective.dim(), x)?;
     let refuse = |outcome| Ok(sweep::unmeasured(Property::Product, outcome));
     let mut random = SplitMix64::new(seed);
@@ -54,7 +58,7 @@ pub fn product<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) -> 
         return refuse(outcome);
     }
     let watch = Watch::default();
-    let watched = Watched { inner: objective, gradient: &watch, product: &watch };
+    let watched = Watched { inner: &objective, gradient: &watch, product: &watch };
     let test = compare(&watched, x, &gradient.output, &mut random);
     check_callback(objective.take_error())?;
     match watch.judge(Outcome::Passed) {

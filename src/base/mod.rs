@@ -28,7 +28,7 @@ pub use update::Move;
 
 pub(crate) use callback::{is_unwritten, unwritten};
 pub(crate) use cholesky::Cholesky;
-pub(crate) use compiled::GenericFunction;
+pub(crate) use compiled::{GenericFunction, compiled};
 pub(crate) use eigen::Eigen;
 pub(crate) use error::{
     check_callback, check_component, check_finite, check_length, check_positive_dimension, check_range,

@@ -9,18 +9,12 @@ macro_rules! compiled_run {
                 $($argument: $Argument,)+
                 start: Start<'_, T>,
             ) -> Result<$crate::control::AnyRun<'r, T, $Report<T>>> {
-                struct Here;
-                impl $crate::base::GenericFunction for Here {
-                    type Input<'r, 's, T: Scalar> = (&'r $solver, $($Argument,)+ Start<'s, T>);
-                    type Output<'r, T: Scalar> = Result<$crate::control::AnyRun<'r, T, $Report<T>>>;
-                    fn single<'r>((solver, $($argument,)+ start): Self::Input<'r, '_, f32>) -> Self::Output<'r, f32> {
-                        solver.$run($($argument,)+ start).map($crate::control::AnyRun::new)
-                    }
-                    fn double<'r>((solver, $($argument,)+ start): Self::Input<'r, '_, f64>) -> Self::Output<'r, f64> {
-                        solver.$run($($argument,)+ start).map($crate::control::AnyRun::new)
-                    }
-                }
-                T::call::<Here>((self, $($argument,)+ start))
+                let solver = self;
+                $crate::base::compiled!(<'r, 's, T>(
+                    solver: &'r $solver, $($argument: $Argument,)+ start: Start<'s, T>
+                ) -> Result<$crate::control::AnyRun<'r, T, $Report<T>>> {
+                    solver.$run($($argument,)+ start).map($crate::control::AnyRun::new)
+                })
             }
         }
     };

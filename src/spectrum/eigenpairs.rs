@@ -17,7 +17,7 @@ use super::end::End;
 use super::lanczos::{Lanczos, asymmetry_allowed};
 use super::{Status, exact};
 use crate::base::{
-    Eigen, Error, Result, Scalar, check_callback, columns, columns::Columns, kernels, random::SplitMix64,
+    Eigen, Error, Result, Scalar, check_callback, columns, columns::Columns, compiled, kernels, random::SplitMix64,
 };
 use crate::operator::{Counted, SymmetricOperator};
 
@@ -76,6 +76,20 @@ impl Lanczos {
     pub fn eigenpairs<T: Scalar>(
         &self,
         operator: &impl SymmetricOperator<T>,
+        count: usize,
+        end: End,
+    ) -> Result<Eigenpairs<T>> {
+        let (options, operator): (_, &dyn SymmetricOperator<T>) = (self, operator);
+        compiled!(<'r, 's, T>(
+            options: &'s Lanczos, operator: &'s dyn SymmetricOperator<T>, count: usize, end: End
+        ) -> Result<Eigenpairs<T>> {
+            options.find_eigenpairs(operator, count, end)
+        })
+    }
+
+    fn find_eigenpairs<T: Scalar>(
+        &self,
+        operator: &dyn SymmetricOperator<T>,
         count: usize,
         end: End,
     ) -> Result<Eigenpairs<T>> {

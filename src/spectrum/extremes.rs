@@ -14,7 +14,7 @@ use super::lanczos::{Lanczos, asymmetry_allowed};
 use super::process::{Grown, Process};
 use super::tridiagonal::RitzValue;
 use super::{Status, exact};
-use crate::base::{Result, Scalar, check_callback, random::SplitMix64};
+use crate::base::{Result, Scalar, check_callback, compiled, random::SplitMix64};
 use crate::operator::{Counted, SymmetricOperator};
 
 /// The relative rounding of an inner product, about u√512: 512 terms follow each other in a partial sum.
@@ -110,6 +110,13 @@ impl Lanczos {
     /// # Errors
     /// If the operator has no dimension, the tolerance is negative or not finite, or no product is allowed.
     pub fn extremes<T: Scalar>(&self, operator: &impl SymmetricOperator<T>) -> Result<Extremes> {
+        let (options, operator): (_, &dyn SymmetricOperator<T>) = (self, operator);
+        compiled!(<'r, 's, T>(options: &'s Lanczos, operator: &'s dyn SymmetricOperator<T>) -> Result<Extremes> {
+            options.find_extremes(operator)
+        })
+    }
+
+    fn find_extremes<T: Scalar>(&self, operator: &dyn SymmetricOperator<T>) -> Result<Extremes> {
         let dim = operator.dim();
         self.check(dim)?;
         let operator = Counted::new(operator);

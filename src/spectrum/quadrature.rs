@@ -18,8 +18,8 @@ use super::lanczos::asymmetry_allowed;
 use super::process::{Grown, Process};
 use super::tridiagonal::Tridiagonal;
 use crate::base::{
-    Eigen, Result, Scalar, check_callback, check_finite, check_positive_dimension, check_range, random::SplitMix64,
-    space,
+    Eigen, Result, Scalar, check_callback, check_finite, check_positive_dimension, check_range, compiled,
+    random::SplitMix64, space,
 };
 use crate::operator::{Counted, SymmetricOperator};
 
@@ -109,6 +109,13 @@ impl StochasticQuadrature {
     /// # Errors
     /// If the operator has no dimension, there are fewer than 2 probes, or no steps.
     pub fn of<T: Scalar>(&self, operator: &impl SymmetricOperator<T>) -> Result<Spectrum> {
+        let (options, operator): (_, &dyn SymmetricOperator<T>) = (self, operator);
+        compiled!(<'r, 's, T>(options: &'s StochasticQuadrature, operator: &'s dyn SymmetricOperator<T>) -> Result<Spectrum> {
+            options.estimate(operator)
+        })
+    }
+
+    fn estimate<T: Scalar>(&self, operator: &dyn SymmetricOperator<T>) -> Result<Spectrum> {
         let dim = operator.dim();
         space::check_whole("spectrum")?;
         check_positive_dimension("the operator's dimension", dim)?;

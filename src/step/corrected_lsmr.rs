@@ -14,8 +14,8 @@ use super::bidiagonalization::{Advance, Bidiagonalization, Scaled};
 use super::lsmr::Lsmr;
 use crate::base::columns::Columns;
 use crate::base::{
-    Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
-    space,
+    Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, compiled,
+    kernels, space,
 };
 use crate::operator::{LinearMap, forward};
 
@@ -38,8 +38,7 @@ impl LinearLeastSquares {
     /// # Errors
     /// If A has no columns, b has not the length m or is not finite, or an option is out of its range.
     pub fn solve<T: Scalar>(&self, map: &impl LinearMap<T>, b: &[T]) -> Result<LinearReport<T>> {
-        let b_norm = self.check(map, b)?;
-        LsmrRun::new(self, map, b, b_norm, None).solve()
+        self.begin(map, b, None)
     }
 
     /// As [`solve`](Self::solve), from a first guess x₀: one product with A more. Where A has no full column rank and
@@ -48,14 +47,25 @@ impl LinearLeastSquares {
     /// # Errors
     /// As [`solve`](Self::solve), and if x₀ has not the length n or is not finite.
     pub fn solve_from<T: Scalar>(&self, map: &impl LinearMap<T>, b: &[T], x0: &[T]) -> Result<LinearReport<T>> {
-        let b_norm = self.check(map, b)?;
-        check_length("x0", x0, map.columns())?;
-        check_finite("x0", x0)?;
-        LsmrRun::new(self, map, b, b_norm, Some(x0)).solve()
+        self.begin(map, b, Some(x0))
+    }
+
+    fn begin<T: Scalar>(&self, map: &dyn LinearMap<T>, b: &[T], x0: Option<&[T]>) -> Result<LinearReport<T>> {
+        let options = self;
+        compiled!(<'r, 's, T>(
+            options: &'s LinearLeastSquares, map: &'s dyn LinearMap<T>, b: &'s [T], x0: Option<&'s [T]>
+        ) -> Result<LinearReport<T>> {
+            let b_norm = options.check(map, b)?;
+            if let Some(x0) = x0 {
+                check_length("x0", x0, map.columns())?;
+                check_finite("x0", x0)?;
+            }
+            LsmrRun::new(options, &map, b, b_norm, x0).solve()
+        })
     }
 
     /// Returns ‖b‖.
-    fn check<T: Scalar>(&self, map: &impl LinearMap<T>, b: &[T]) -> Result<f64> {
+    fn check<T: Scalar>(&self, map: &dyn LinearMap<T>, b: &[T]) -> Result<f64> {
         check_positive_dimension("the map's number of columns", map.columns())?;
         check_length("b", b, map.rows())?;
         let b_norm = space::of_residuals(|| kernels::norm(b));

@@ -57,8 +57,8 @@ pub struct LeastSquaresStep<T> {
 /// assert!((largest * lowest - 3.0).abs() < 1e-6); // √det(JᵀJ)
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
-pub struct LeastSquaresSteps<'a, T, J> {
-    jacobian: &'a J,
+pub struct LeastSquaresSteps<'a, T> {
+    jacobian: &'a dyn LinearMap<T>,
     residual: &'a [T],
     gradient: Vec<T>,
     scaling: Vec<T>,
@@ -67,13 +67,13 @@ pub struct LeastSquaresSteps<'a, T, J> {
     space: GolubKahan<T>,
 }
 
-impl<'a, T: Scalar, J: LinearMap<T>> LeastSquaresSteps<'a, T, J> {
+impl<'a, T: Scalar> LeastSquaresSteps<'a, T> {
     /// Takes up r and makes the first products: Jᵀr, and J times that.
     ///
     /// # Errors
     /// If J has no columns, r has not as many components as J has rows or is not finite, the tolerance is not in [0, 1),
     /// or the basis is empty.
-    pub fn new(jacobian: &'a J, residual: &'a [T], tolerance: f64, basis: usize) -> Result<Self> {
+    pub fn new(jacobian: &'a impl LinearMap<T>, residual: &'a [T], tolerance: f64, basis: usize) -> Result<Self> {
         let (m, n) = (jacobian.rows(), jacobian.columns());
         check_positive_dimension("the Jacobian's number of columns", n)?;
         check_length("residual", residual, m)?;
@@ -115,7 +115,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> LeastSquaresSteps<'a, T, J> {
     fn solve(&mut self, subproblem: Subproblem) -> Result<LeastSquaresStep<T>> {
         let before = self.space.products_made();
         let system = System {
-            jacobian: self.jacobian,
+            jacobian: &self.jacobian,
             residual: self.residual,
             gradient: &self.gradient,
             scaling: &self.scaling,

@@ -25,8 +25,8 @@
 use std::mem::swap;
 
 use crate::base::{
-    Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
-    space,
+    Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, compiled,
+    kernels, space,
 };
 use crate::operator::SymmetricOperator;
 
@@ -133,6 +133,20 @@ pub fn minres<T: Scalar>(
     damping: f64,
     options: &MinresOptions,
 ) -> Result<MinresReport<T>> {
+    let operator: &dyn SymmetricOperator<T> = operator;
+    compiled!(<'r, 's, T>(
+        operator: &'s dyn SymmetricOperator<T>, gradient: &'s [T], damping: f64, options: &'s MinresOptions
+    ) -> Result<MinresReport<T>> {
+        solve(operator, gradient, damping, options)
+    })
+}
+
+fn solve<T: Scalar>(
+    operator: &dyn SymmetricOperator<T>,
+    gradient: &[T],
+    damping: f64,
+    &MinresOptions { tolerance, max_products }: &MinresOptions,
+) -> Result<MinresReport<T>> {
     let dim = operator.dim();
     check_positive_dimension("the operator's dimension", dim)?;
     check_length("gradient", gradient, dim)?;
@@ -140,11 +154,10 @@ pub fn minres<T: Scalar>(
     if !damping.is_finite() {
         return Err(Error::NotFinite { argument: "damping", index: None, value: damping });
     }
-    let &MinresOptions { tolerance, max_products } = options;
     check_range("tolerance", tolerance, (0.0..1.0).contains(&tolerance), "in [0, 1)")?;
     check_range("max_products", max_products as f64, max_products != 1, "0 (the default) or at least 2")?;
 
-    let mut run = MinresRun::new(operator, gradient, damping);
+    let mut run = MinresRun::new(&operator, gradient, damping);
     run.max_products = if max_products == 0 { space::whole(dim).saturating_mul(5) } else { max_products };
     let goal = tolerance * run.residual_norm;
     let mut idle = 0;

@@ -5,8 +5,8 @@ use super::family::{Accuracy, InnerSolver, InnerStop, Resources, StepFamily};
 use super::spectral::{Solution, Subproblem};
 use crate::base::random::SplitMix64;
 use crate::base::{
-    Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
-    space,
+    Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, compiled,
+    kernels, space,
 };
 use crate::operator::SymmetricOperator;
 
@@ -95,20 +95,20 @@ pub struct Step<T> {
 /// assert!((short.norm - 0.1).abs() < 1e-12 && short.products == 0);
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
-pub struct Steps<'a, T, M> {
-    operator: &'a M,
+pub struct Steps<'a, T> {
+    operator: &'a dyn SymmetricOperator<T>,
     gradient: &'a [T],
     options: StepOptions,
     family: StepFamily<T>,
 }
 
-impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
+impl<'a, T: Scalar> Steps<'a, T> {
     /// Prepares; makes no product yet.
     ///
     /// # Errors
     /// For zero dimension, a gradient of another length or with NaN or ∞, a negative tolerance, zero `max_products`, a dense
     /// path for which there is no memory.
-    pub fn new(operator: &'a M, gradient: &'a [T], options: StepOptions) -> Result<Self> {
+    pub fn new(operator: &'a impl SymmetricOperator<T>, gradient: &'a [T], options: StepOptions) -> Result<Self> {
         let dim = operator.dim();
         check_positive_dimension("the operator's dimension", dim)?;
         check_length("gradient", gradient, dim)?;
@@ -127,11 +127,45 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
     /// If the subproblem's number is NaN, infinite, or negative (zero, but for a damping); the error of the operator's
     /// callback.
     pub fn solve(&mut self, subproblem: Subproblem) -> Result<Step<T>> {
-        let step = self.solution(subproblem)?;
-        check_callback(self.operator.take_error())?;
-        Ok(step)
+        let Steps { operator, gradient, options, ref mut family } = *self;
+        compiled!(<'r, 's, T>(
+            operator: &'s dyn SymmetricOperator<T>,
+            gradient: &'s [T],
+            options: StepOptions,
+            family: &'s mut StepFamily<T>,
+            subproblem: Subproblem
+        ) -> Result<Step<T>> {
+            let step = Point { operator, gradient, options, family }.solution(subproblem)?;
+            check_callback(operator.take_error())?;
+            Ok(step)
+        })
     }
 
+    /// Ritz values of M in rising order, on the dense path its eigenvalues: bounds of the spectrum from inside.
+    pub fn ritz_values(&mut self) -> &[f64] {
+        self.family.ritz_values()
+    }
+
+    /// Writes the unit vector of lowest curvature known to `out` and returns that curvature; `None` before the first
+    /// subproblem.
+    ///
+    /// # Errors
+    /// If `out` has the wrong length.
+    pub fn lowest_direction(&mut self, out: &mut [T]) -> Result<Option<f64>> {
+        check_length("out", out, self.gradient.len())?;
+        Ok(self.family.lowest_direction(out))
+    }
+}
+
+/// The point of [`Steps`], where one of them is asked for.
+struct Point<'s, T> {
+    operator: &'s dyn SymmetricOperator<T>,
+    gradient: &'s [T],
+    options: StepOptions,
+    family: &'s mut StepFamily<T>,
+}
+
+impl<T: Scalar> Point<'_, T> {
     fn solution(&mut self, subproblem: Subproblem) -> Result<Step<T>> {
         match subproblem {
             Subproblem::Damped(damping) => check_range("damping", damping, in_range(damping, 0.0), "at least 0")?,
@@ -172,7 +206,7 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
             truncated: false,
         };
         let resources = Resources { remembered: None, more: &more };
-        let Ok((solution, stop)) = self.family.refine(self.operator, self.gradient, subproblem, accuracy, resources)
+        let Ok((solution, stop)) = self.family.refine(&self.operator, self.gradient, subproblem, accuracy, resources)
         else {
             return Ok(self.without_step(zero, StepOutcome::Indefinite, before));
         };
@@ -218,9 +252,10 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
     }
 
     fn enter(&mut self) -> bool {
-        let Steps { operator, gradient, options, family } = self;
-        if operator.forming_cost() <= options.max_products && family.prefers_dense(options.inner, *operator) {
-            return family.form(*operator, gradient);
+        let Point { operator, gradient, options, family } = self;
+        let operator = &*operator;
+        if operator.forming_cost() <= options.max_products && family.prefers_dense(options.inner, operator) {
+            return family.form(operator, gradient);
         }
         let made = std::cell::Cell::new(1);
         let more = || {
@@ -228,13 +263,13 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
             made.get() <= options.max_products
         };
         if kernels::norm(gradient) > 0.0 {
-            return family.start(*operator, gradient, |_| false, &more);
+            return family.start(operator, gradient, |_| false, &more);
         }
         // Nothing shows the way: Lanczos' method from a random vector looks for negative curvature.
         let mut random = SplitMix64::new(0);
         let mut start = vec![T::zero(); gradient.len()];
         space::normals(&mut random, 1.0, &mut start);
-        if !family.start(*operator, &start, |_| false, &more) {
+        if !family.start(operator, &start, |_| false, &more) {
             return false;
         }
         let accuracy = Accuracy {
@@ -244,7 +279,7 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
             truncated: false,
         };
         let resources = Resources { remembered: None, more: &more };
-        let found = family.refine(*operator, &start, Subproblem::Radius(1.0), accuracy, resources);
+        let found = family.refine(operator, &start, Subproblem::Radius(1.0), accuracy, resources);
         family.krylov().forget_gradient();
         found.is_ok()
     }
@@ -261,21 +296,6 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> Steps<'a, T, M> {
             products: self.family.products_made() - before,
             outcome,
         }
-    }
-
-    /// Ritz values of M in rising order, on the dense path its eigenvalues: bounds of the spectrum from inside.
-    pub fn ritz_values(&mut self) -> &[f64] {
-        self.family.ritz_values()
-    }
-
-    /// Writes the unit vector of lowest curvature known to `out` and returns that curvature; `None` before the first
-    /// subproblem.
-    ///
-    /// # Errors
-    /// If `out` has the wrong length.
-    pub fn lowest_direction(&mut self, out: &mut [T]) -> Result<Option<f64>> {
-        check_length("out", out, self.gradient.len())?;
-        Ok(self.family.lowest_direction(out))
     }
 }
 

@@ -3,6 +3,9 @@
 //! Blocks of fixed size are joined by a binary tree that depends on the length alone, so a result is bitwise the same for
 //! any number of threads. [`whole_sum`] and [`update_and_sum`] are those of whole vectors, also where each rank of a
 //! distributed run has a part ([`space`]); [`tree_sum`] is that of the slice.
+//!
+//! Beyond one block the work is behind a pointer: a call for 4096 elements costs nothing, and what hands work to threads is
+//! compiled once, not for each sum.
 
 use std::ops::Range;
 
@@ -45,7 +48,7 @@ pub(in crate::base) fn tree_sum<const N: usize>(
     fn node<const N: usize>(
         blocks: Range<usize>,
         len: usize,
-        leaf: &(impl Fn(Range<usize>) -> [f64; N] + Sync),
+        leaf: &(dyn Fn(Range<usize>) -> [f64; N] + Sync),
     ) -> [f64; N] {
         let count = blocks.end - blocks.start;
         if count <= 1 {
@@ -71,7 +74,7 @@ pub(in crate::base) fn whole_sum<const N: usize>(
 /// Calls `body(start, block)` for every block of `y`, in parallel when `y` is long.
 #[inline]
 pub(in crate::base) fn for_blocks<T: Scalar>(y: &mut [T], body: &(impl Fn(usize, &mut [T]) + Sync)) {
-    fn node<T: Scalar>(start: usize, y: &mut [T], body: &(impl Fn(usize, &mut [T]) + Sync)) {
+    fn node<T: Scalar>(start: usize, y: &mut [T], body: &(dyn Fn(usize, &mut [T]) + Sync)) {
         if y.len() < PARALLEL {
             for (i, block) in y.chunks_mut(BLOCK).enumerate() {
                 body(start + i * BLOCK, block);
@@ -95,7 +98,7 @@ pub(super) fn update_and_sum<T: Scalar, const W: usize, const N: usize>(
     fn node<T: Scalar, const W: usize, const N: usize>(
         start: usize,
         vectors: [&mut [T]; W],
-        body: &(impl Fn(usize, [&mut [T]; W]) -> [f64; N] + Sync),
+        body: &(dyn Fn(usize, [&mut [T]; W]) -> [f64; N] + Sync),
     ) -> [f64; N] {
         let len = vectors[0].len();
         if len <= BLOCK {
@@ -112,7 +115,7 @@ pub(super) fn update_and_sum<T: Scalar, const W: usize, const N: usize>(
         let (a, b) = both(len, low, high);
         std::array::from_fn(|i| a[i] + b[i])
     }
-    space::add_up(node(0, vectors, body))
+    space::add_up(if vectors[0].len() <= BLOCK { body(0, vectors) } else { node(0, vectors, body) })
 }
 
 /// Σ term(i) over a block, in `LANES` interleaved partial sums that are joined pairwise.
@@ -150,7 +153,7 @@ const ROW_WORK: usize = 8;
 
 /// Σ term(row) over `rows` rows of `width` numbers each, by a tree that depends on these two numbers alone.
 pub fn sum_rows(rows: usize, width: usize, term: &(impl Fn(usize) -> f64 + Sync)) -> f64 {
-    fn node(rows: Range<usize>, width: usize, term: &(impl Fn(usize) -> f64 + Sync)) -> f64 {
+    fn node(rows: Range<usize>, width: usize, term: &(dyn Fn(usize) -> f64 + Sync)) -> f64 {
         let count = rows.end - rows.start;
         if count <= 1 {
             return rows.map(term).sum();
@@ -165,7 +168,7 @@ pub fn sum_rows(rows: usize, width: usize, term: &(impl Fn(usize) -> f64 + Sync)
 
 /// Calls `body(row, numbers)` for every row of `width` numbers of `y`, in parallel where `y` is long.
 pub fn for_rows<T: Send>(y: &mut [T], width: usize, body: &(impl Fn(usize, &mut [T]) + Sync)) {
-    fn node<T: Send>(first: usize, y: &mut [T], width: usize, body: &(impl Fn(usize, &mut [T]) + Sync)) {
+    fn node<T: Send>(first: usize, y: &mut [T], width: usize, body: &(dyn Fn(usize, &mut [T]) + Sync)) {
         if ROW_WORK * y.len() < PARALLEL || y.len() < 2 * width {
             for (i, row) in y.chunks_exact_mut(width).enumerate() {
                 body(first + i, row);

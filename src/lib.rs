@@ -237,9 +237,10 @@ pub mod operators {
 pub mod preconditioners {
     pub use crate::curvature::{
         DiagonalPreconditioner, EmpiricalFisherDiagonal, KroneckerPreconditioner, LearnedPreconditioner, LearningCost,
-        LimitedMemoryPreconditioner, NystromPreconditioner, Preconditioned, PreconditionedObjective, Preconditioner,
-        ProductRecord, with_diagonal, with_preconditioner,
+        LimitedMemoryPreconditioner, NystromPreconditioner, Preconditioned, PreconditionedObjective, ProductRecord,
+        with_diagonal, with_preconditioner,
     };
+    pub use crate::operator::Preconditioner;
 }
 
 /// The generator of pseudo-random numbers behind everything that is drawn.

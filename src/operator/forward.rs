@@ -51,7 +51,9 @@ macro_rules! forward {
         }
     };
     (@ forming_cost $f:tt) => { forward!(= $f forming_cost() -> usize); };
-    (@ precondition $f:tt) => { forward!(= $f precondition(shift: f64, r: &mut [T]) -> bool); };
+    (@ preconditioner $f:tt) => {
+        forward!(= $f preconditioner() -> Option<&dyn $crate::operator::Preconditioner<T>>);
+    };
     (@ shared $f:tt) => { forward!(= $f shared() -> Option<&(dyn SymmetricOperator<T> + Sync)>); };
     (@ accuracy $f:tt) => { forward!(= $f accuracy() -> Option<f64>); };
     (@ evaluations $f:tt) => { forward!(= $f evaluations() -> usize); };

@@ -30,12 +30,17 @@ impl SymmetricOperator<f64> for Able {
     fn forming_cost(&self) -> usize {
         1
     }
-    fn precondition(&self, shift: f64, r: &mut [f64]) -> bool {
-        (0..D).for_each(|i| r[i] /= self.0[i] + shift);
-        true
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<f64>> {
+        Some(self)
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.1.take()
+    }
+}
+
+impl Preconditioner<f64> for Able {
+    fn precondition(&self, shift: f64, r: &mut [f64]) {
+        (0..D).for_each(|i| r[i] /= self.0[i] + shift);
     }
 }
 
@@ -93,8 +98,8 @@ impl SymmetricOperator<f64> for ExpandedAble<'_> {
     fn forming_cost(&self) -> usize {
         self.0.forming_cost()
     }
-    fn precondition(&self, shift: f64, r: &mut [f64]) -> bool {
-        self.0.precondition(shift, r)
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<f64>> {
+        self.0.preconditioner()
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.0.1.take()
@@ -134,7 +139,7 @@ fn examine(name: &str, m: &dyn SymmetricOperator<f64>, errors: &ErrorSlot) {
     for shift in [0.0, 0.5, 1e3] {
         m.apply(&v[..D], &mut out);
         (0..D).for_each(|i| out[i] += shift * v[i]);
-        assert!(m.precondition(shift, &mut out), "{name}");
+        m.preconditioner().expect(name).precondition(shift, &mut out);
         for i in 0..D {
             assert!((out[i] - v[i]).abs() < 1e-13, "{name}: P = M + {shift}");
         }
@@ -159,15 +164,17 @@ fn operators_keep_abilities_in_every_wrapper() {
     examine("sum", &Sum::new(m, Scaled { operator: m, factor: 0.0 }).unwrap(), errors);
     let plain = operator(D, |_: &[f64], out: &mut [f64]| out.fill(0.0));
     let sum = Sum::new(plain, m).unwrap();
-    assert!(sum.precondition(0.0, &mut [1.0; D]));
+    assert!(sum.preconditioner().is_some());
     examine("counted", &Counted::new(m), errors);
-    let inverse = |shift: f64, r: &mut [f64]| assert!(m.precondition(shift, r));
+    let inverse = |shift: f64, r: &mut [f64]| m.precondition(shift, r);
     examine("preconditioned", &Preconditioned { operator: m, preconditioner: inverse }, errors);
     // One in another.
     let nested = Scaled { operator: Shifted { operator: Counted::new(m), shift: 0.3 }, factor: 3.0 };
     examine("scaled, shifted and counted", &Counted::new(&nested), errors);
     // A negative factor leaves no definite P.
-    assert!(!Scaled { operator: m, factor: -1.0 }.precondition(1.0, &mut [1.0; D]));
+    assert!(SymmetricOperator::preconditioner(&Scaled { operator: m, factor: -1.0 }).is_none());
+    let none = operator(D, |_: &[f64], out: &mut [f64]| out.fill(0.0));
+    assert!(Shifted { operator: none, shift: 0.3 }.preconditioner().is_none());
 }
 
 #[test]

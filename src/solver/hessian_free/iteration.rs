@@ -107,7 +107,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
             limits.note(batch.take_error().or_else(|| curvature_batch.take_error()));
             limits.allow_products(tally.calls.get(), 1)
         };
-        let learned = &self.state.preconditioner;
+        let preconditioner = self.state.preconditioner.preconditioner().or_else(|| at.preconditioner());
         let operator = Metered {
             at,
             damping: self.state.damping,
@@ -132,7 +132,9 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
             structural: &operator.structural,
             undamped: &undamped,
             precondition: &|damping, r| {
-                let _ = learned.precondition(damping, r) || at.precondition(damping, r);
+                if let Some(preconditioner) = preconditioner {
+                    preconditioner.precondition(damping, r);
+                }
             },
             x,
             gradient: &self.gradient,

@@ -228,8 +228,8 @@ pub mod operators {
     pub use crate::curvature::{ModelObjective, SampledModelObjective};
     pub use crate::operator::{
         BlockModel, BlockStructure, ClosureModel, ClosureObjective, Counted, DiagonalOperator, DivergenceObjective,
-        FnLinearMap, FnOperator, LayerShape, PriorModel, Scaled, SecondOrderModel, Shifted, ShiftedDiagonal, Sum,
-        WeightedModel, complex, with_divergence, with_second_order,
+        FnLinearMap, FnOperator, LayerShape, PriorModel, Scaled, SecondOrderModel, Shifted, ShiftedDiagonal,
+        StructuralDamping, Sum, WeightedModel, complex, with_divergence, with_second_order,
     };
 }
 

@@ -39,7 +39,7 @@ impl<T, M: SymmetricOperator<T>, P: Preconditioner<T>> SymmetricOperator<T> for 
 }
 
 impl<T, M: Expansion<T>, P: Preconditioner<T>> Expansion<T> for Preconditioned<M, P> {
-    forward!(self.operator; value, gradient, value_and_divergence, structural_product);
+    forward!(self.operator; value, gradient, value_and_divergence, structural_damping);
 }
 
 /// An objective whose expansions have a preconditioner; see [`with_preconditioner`] and [`with_diagonal`](crate::preconditioners::with_diagonal).

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{Expansion, Objective, Preconditioner, SymmetricOperator, forward};
+use super::{Expansion, Objective, Preconditioner, StructuralDamping, SymmetricOperator, forward};
 use crate::base::{CallbackError, Error, Result, Scalar, kernels, space};
 
 /// M + λI. Costs one product with M. Of an objective, the objective whose metric is M + λI; its value and gradient stay.
@@ -48,12 +48,17 @@ impl<T: Scalar, M: SymmetricOperator<T>> Preconditioner<T> for Shifted<M> {
 
 impl<T: Scalar, E: Expansion<T>> Expansion<T> for Shifted<E> {
     forward!(self.operator; value, gradient, value_and_divergence);
-    fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
-        let structural = self.operator.structural_product(damping, v, out);
-        if structural {
+    fn structural_damping(&self) -> Option<&dyn StructuralDamping<T>> {
+        self.operator.structural_damping().map(|_| self as _)
+    }
+}
+
+impl<T: Scalar, E: Expansion<T>> StructuralDamping<T> for Shifted<E> {
+    fn damped_product(&self, damping: f64, v: &[T], out: &mut [T]) {
+        if let Some(inner) = self.operator.structural_damping() {
+            inner.damped_product(damping, v, out);
             kernels::axpy(self.shift, v, out);
         }
-        structural
     }
 }
 

@@ -73,7 +73,7 @@ where
     D: Fn(&[T], &[T]) -> R,
     R: CallbackOutput<f64>,
 {
-    forward!(self.inner; value, gradient, structural_product);
+    forward!(self.inner; value, gradient, structural_damping);
     fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
         let DivergenceObjective { objective, divergence, errors } = self.objective;
         Some((objective.value(y), errors.value(|| divergence(self.x, y))))

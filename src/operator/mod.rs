@@ -23,6 +23,7 @@ mod pattern;
 mod preconditioner;
 mod sampled;
 mod second_order;
+mod structural_damping;
 mod summed;
 mod symmetric;
 
@@ -45,6 +46,7 @@ pub use pattern::Pattern;
 pub use preconditioner::Preconditioner;
 pub use sampled::{SampledModel, SampledObjective};
 pub use second_order::{SecondOrderModel, with_second_order};
+pub use structural_damping::StructuralDamping;
 pub use summed::Summed;
 pub use symmetric::SymmetricOperator;
 

@@ -19,8 +19,8 @@ fn products(at: &impl Linearization<f32>, repetitions: usize, v: &[f32], u: &mut
         at.apply(v, u);
         at.apply_transpose(u, out);
         at.adjoint(u, out);
-        assert!(at.second_order_product(&|jv, w| w.copy_from_slice(jv), v, out));
-        assert!(at.structural_product(&|jv, w| w.copy_from_slice(jv), 0.5, v, out));
+        at.second_order_product(&|jv, w| w.copy_from_slice(jv), v, out);
+        at.structural_product(&|jv, w| w.copy_from_slice(jv), 0.5, v, out);
     }
 }
 

@@ -60,9 +60,14 @@ impl Expansion<f64> for Able {
     fn value_and_divergence(&self, _: &[f64]) -> Option<(f64, f64)> {
         Some((2.0, 3.0))
     }
-    fn structural_product(&self, damping: f64, v: &[f64], out: &mut [f64]) -> bool {
+    fn structural_damping(&self) -> Option<&dyn StructuralDamping<f64>> {
+        Some(self)
+    }
+}
+
+impl StructuralDamping<f64> for Able {
+    fn damped_product(&self, damping: f64, v: &[f64], out: &mut [f64]) {
         (0..D).for_each(|i| out[i] = (self.0[i] + damping) * v[i]);
-        true
     }
 }
 
@@ -116,8 +121,8 @@ impl Expansion<f64> for ExpandedAble<'_> {
     fn value_and_divergence(&self, y: &[f64]) -> Option<(f64, f64)> {
         self.0.value_and_divergence(y)
     }
-    fn structural_product(&self, damping: f64, v: &[f64], out: &mut [f64]) -> bool {
-        self.0.structural_product(damping, v, out)
+    fn structural_damping(&self) -> Option<&dyn StructuralDamping<f64>> {
+        self.0.structural_damping()
     }
 }
 
@@ -184,7 +189,8 @@ fn expansions_keep_abilities_in_every_wrapper() {
     // Value, divergence and S = I, on top of λ and the shift.
     fn beyond(name: &str, at: &impl Expansion<f64>, shift: f64) {
         let mut out = [0.0; D];
-        assert!(at.structural_product(0.5, &[1.0; D], &mut out) && (out[0] - 1.5 - shift).abs() < 1e-15, "{name}");
+        at.structural_damping().expect(name).damped_product(0.5, &[1.0; D], &mut out);
+        assert!((out[0] - 1.5 - shift).abs() < 1e-15, "{name}");
         assert_eq!(at.value_and_divergence(&[0.0; D]), Some((2.0, 3.0)), "{name}");
         at.gradient(&mut out);
         assert_eq!((at.value(), out[1]), (1.0, 4.0), "{name}");
@@ -207,7 +213,7 @@ fn expansions_keep_abilities_in_every_wrapper() {
     let at = with.expand(&x);
     examine("with another divergence", &at, able.errors());
     assert_eq!(at.value_and_divergence(&x), Some((1.0, 4.0)));
-    assert!(at.structural_product(0.5, &x, &mut [0.0; D]));
+    assert!(at.structural_damping().is_some());
 }
 
 #[test]
@@ -305,9 +311,8 @@ fn models_keep_abilities_with_second_derivatives() {
         fn outputs(&self) -> &[f64] {
             &self.0
         }
-        fn structural_product(&self, _: &dyn Fn(&[f64], &mut [f64]), weight: f64, _: &[f64], out: &mut [f64]) -> bool {
+        fn structural_product(&self, _: &dyn Fn(&[f64], &mut [f64]), weight: f64, _: &[f64], out: &mut [f64]) {
             out.fill(weight);
-            true
         }
         fn add_layer_moments(&self, _: &[f64], inputs: &mut [Vec<f64>], _: &mut [Vec<f64>]) {
             inputs[0][0] += 1.0;
@@ -320,7 +325,8 @@ fn models_keep_abilities_with_second_derivatives() {
     let (x, mut out, mut moments) = ([1.0, 2.0], [0.0; 2], [vec![0.0; 4]]);
     let at = model.linearize(&x);
     assert_eq!((at.forming_cost(), at.outputs()), (0, &x[..]));
-    assert!(at.structural_product(&|_, _| (), 5.0, &x, &mut out) && out == [5.0; 2]);
+    at.structural_product(&|_, _| (), 5.0, &x, &mut out);
+    assert_eq!(out, [5.0; 2]);
     at.add_layer_moments(&x, &mut moments, &mut []);
     assert_eq!(moments[0][0], 1.0);
 

@@ -1,7 +1,5 @@
 //! One iteration: the gradient of its batch, products of its curvature batch, and the step that the method finds.
 
-use std::cell::Cell;
-
 use super::conjugate_gradients;
 use super::drawn::Drawn;
 use super::options::{AcceptanceBatch, StepMethod};
@@ -113,12 +111,12 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
             damping: self.state.damping,
             samples: drawn.curvature.len(),
             tally,
-            structural: Cell::new(false),
+            structural: at.structural_damping(),
             record: self.record.as_ref(),
         };
         // A further product, where one is allowed.
         let undamped = |step: &[T], curvature: f64| {
-            if !operator.structural.get() || !more() {
+            if operator.structural.is_none() || !more() {
                 return curvature;
             }
             let mut product = self.product.borrow_mut();
@@ -129,7 +127,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         };
         let here = CurrentPoint {
             operator: &operator,
-            structural: &operator.structural,
+            structural: operator.structural.is_some(),
             undamped: &undamped,
             precondition: &|damping, r| {
                 if let Some(preconditioner) = preconditioner {

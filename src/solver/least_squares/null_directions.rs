@@ -29,14 +29,15 @@ impl<T: Scalar> FitLocal<'_, T> {
     ) -> Confirmation {
         let problem = self.residuals;
         let free = fit.scaling.iter().filter(|&&s| s > T::zero()).count();
-        let rank = fit.source.rank(self.residual(), &fit.scaling);
+        let Some(factors) = fit.source.factors() else { return Confirmation::Minimum };
+        let rank = factors.rank(self.residual(), &fit.scaling);
         let Some(missing) = rank.and_then(|rank| free.checked_sub(rank)).filter(|&missing| missing > 0) else {
             return Confirmation::Minimum;
         };
         let left = T::epsilon_f64().powf(0.75) * track.value;
         let (mut changes, mut falls) = (false, false);
         for k in 0..missing.min(DIRECTIONS) {
-            if !fit.source.null_direction(k, &mut track.new_gradient) {
+            if !factors.null_direction(k, &mut track.new_gradient) {
                 break;
             }
             let scaled = self.x.iter().zip(&fit.scaling).filter(|(_, s)| **s > T::zero());

@@ -5,6 +5,7 @@
 //! JᵀJ is not formed: half of the digits would be lost (Golub & Van Loan, *Matrix Computations* (2013), section 5.3.8).
 
 use faer::MatRef;
+use faer::linalg::solvers::Svd;
 
 use super::at;
 use super::student_t::two_sided_quantile;
@@ -205,6 +206,13 @@ pub fn covariance_known<T: Scalar, M: Model<T>, L: RobustLoss>(
     })
 }
 
+/// UΣVᵀ; no generic function, so that only this library compiles it.
+fn decompose(matrix: &[f64], rows: usize, columns: usize) -> Result<Svd<f64>> {
+    let not_finite =
+        |_| Error::NotFinite { argument: "the Jacobian's singular values at x", index: None, value: f64::NAN };
+    MatRef::from_column_major_slice(matrix, rows, columns).thin_svd().map_err(not_finite)
+}
+
 /// As [`covariance`], with `held(j, slope)` for the parameters that count as known.
 fn from_jacobian<T: Scalar>(
     jacobian: &dyn LinearMap<T>,
@@ -231,10 +239,7 @@ fn from_jacobian<T: Scalar>(
     }
     let unknowns = free.iter().filter(|&&free| free).count();
 
-    let decomposed = MatRef::from_column_major_slice(&scaled, m, n).thin_svd();
-    let not_finite =
-        |_| Error::NotFinite { argument: "the Jacobian's singular values at x", index: None, value: f64::NAN };
-    let svd = decomposed.map_err(not_finite)?;
+    let svd = decompose(&scaled, m, n)?;
     let (sigma, v) = (svd.S().column_vector(), svd.V());
     let least = rank_noise::<T>(m, n, sigma[0], 1.0, jacobian.accuracy());
     let rank = (0..m.min(n)).take_while(|&i| sigma[i] > least).count();

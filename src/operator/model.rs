@@ -39,7 +39,7 @@ pub trait Linearization<T>: LinearMap<T> {
     /// the hidden states s of all samples.
     ///
     /// ‖Kv‖² is how far a step v moves the hidden states: structural damping (see
-    /// [`with_structural_damping`](crate::operators::SampledModelObjective::with_structural_damping)). On its way to Jv the forward
+    /// [`with_structural_damping`](crate::operators::ModelObjective::with_structural_damping)). On its way to Jv the forward
     /// sweep meets Kv, and the backward sweep takes w·Kv along, so the product costs no more than one with J and one with Jᵀ.
     ///
     /// Asked only where [`Model::hidden_states`] is true. By default it writes NaN.

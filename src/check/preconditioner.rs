@@ -7,7 +7,8 @@ use super::numbers::normal;
 use super::operator::{self, OperatorVerdict};
 use super::{Definiteness, Finding, Outcome, Property};
 use crate::base::{
-    CallbackError, Result, Scalar, check_callback, check_positive_dimension, check_range, random::SplitMix64, space,
+    CallbackError, Result, Scalar, check_callback, check_not_negative, check_positive_dimension, random::SplitMix64,
+    space,
 };
 use crate::curvature::Preconditioned;
 use crate::operator::{Preconditioner, SymmetricOperator};
@@ -83,7 +84,7 @@ pub fn preconditioner<T: Scalar>(
     space::check_whole("check")?;
     let dim = operator.dim();
     check_positive_dimension("the operator's dimension", dim)?;
-    check_range("shift", shift, shift >= 0.0 && shift.is_finite(), "at least 0 and finite")?;
+    check_not_negative("shift", shift)?;
     let random = &mut SplitMix64::new(seed);
     let inverse = Inverse { preconditioner, shift, dim };
     let found = operator::check(&inverse, random);

@@ -15,7 +15,7 @@ use std::cell::{OnceCell, RefCell};
 use super::loss::Loss;
 use super::metric::{Metric, OutputMetric};
 use super::summed_loss::SummedLoss;
-use crate::base::{CallbackError, Error, Result, Scalar, check_positive_dimension, check_range, kernels};
+use crate::base::{CallbackError, Error, Result, Scalar, check_not_negative, check_positive_dimension, kernels};
 use crate::operator::{
     Expansion, Linearization, Model, Objective, SampledModel, SampledObjective, StructuralDamping, SymmetricOperator,
 };
@@ -129,7 +129,7 @@ impl<M, L> ModelObjective<M, L> {
     /// # Errors
     /// If c is negative, NaN or infinite.
     pub fn with_regularization(mut self, c: f64) -> Result<Self> {
-        check_range("regularization", c, c >= 0.0 && c.is_finite(), "at least 0 and finite")?;
+        check_not_negative("regularization", c)?;
         self.terms.regularization = c;
         Ok(self)
     }
@@ -140,7 +140,7 @@ impl<M, L> ModelObjective<M, L> {
     /// # Errors
     /// If μ is negative, NaN or infinite.
     pub fn with_middle_damping(mut self, mu: f64) -> Result<Self> {
-        check_range("damping", mu, mu >= 0.0 && mu.is_finite(), "at least 0 and finite")?;
+        check_not_negative("damping", mu)?;
         self.terms.middle_damping = mu;
         Ok(self)
     }
@@ -184,7 +184,7 @@ impl<M, L> ModelObjective<M, L> {
         M: SampledModel<T>,
         L: Loss<T>,
     {
-        check_range("damping", nu, nu >= 0.0 && nu.is_finite(), "at least 0 and finite")?;
+        check_not_negative("damping", nu)?;
         let unsupported = |requirement| Err(Error::Unsupported { argument: "structural damping", requirement });
         if nu > 0.0 && matches!(self.terms.metric, Metric::Hessian | Metric::Identity) {
             return unsupported("a metric E[JᵀWJ]");

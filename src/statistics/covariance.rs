@@ -9,7 +9,7 @@ use faer::MatRef;
 use super::at;
 use super::student_t::two_sided_quantile;
 use super::table::ParameterTable;
-use crate::base::{Error, Result, Scalar, check_finite, check_length, check_range, kernels};
+use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive, check_range, kernels};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::{LinearMap, Model};
 use crate::step::rank_noise;
@@ -198,7 +198,7 @@ pub fn covariance_known<T: Scalar, M: Model<T>, L: RobustLoss>(
     x: &[T],
     variance: f64,
 ) -> Result<Covariance> {
-    check_range("variance", variance, variance > 0.0 && variance.is_finite(), "positive and finite")?;
+    check_positive("variance", variance)?;
     at(fit, x, |jacobian, residual, value| {
         let held = |j: usize, slope: f64| fit.bounds().is_some_and(|b| b.holds(j, x[j], T::from_f64(slope)));
         from_jacobian(jacobian, residual, value, held, Some(variance))

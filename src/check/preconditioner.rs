@@ -11,7 +11,7 @@ use crate::base::{
     space,
 };
 use crate::curvature::Preconditioned;
-use crate::operator::{Preconditioner, SymmetricOperator};
+use crate::operator::{Preconditioner, SymmetricOperator, forward};
 use crate::step::{InnerSolver, StepOptions, Steps, Subproblem};
 
 /// The residual of the solves that are compared, relative to the right-hand side.
@@ -40,9 +40,7 @@ struct Inverse<'a, P> {
 }
 
 impl<T: Scalar, P: Preconditioner<T>> SymmetricOperator<T> for Inverse<'_, P> {
-    fn dim(&self) -> usize {
-        self.dim
-    }
+    forward!(fields; dim);
     fn apply(&self, v: &[T], out: &mut [T]) {
         out.copy_from_slice(v);
         self.preconditioner.precondition(self.shift, out);

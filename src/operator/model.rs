@@ -186,20 +186,12 @@ where
 }
 
 impl<T: Scalar, F: WriteFn<T>, J: ProductFn<T>, K: ProductFn<T>> Model<T> for ClosureModel<T, F, J, K> {
-    fn dim(&self) -> usize {
-        self.dim
-    }
-    fn output_dim(&self) -> usize {
-        self.output_dim
-    }
+    forward!(fields; dim, output_dim, errors);
     fn evaluate(&self, x: &[T], out: &mut [T]) {
         self.evaluate.write(&self.errors, x, out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         ClosureLinearization { model: self, x, outputs: OnceLock::new() }
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.errors.take()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::MirrorMap;
 use crate::base::{Cholesky, Error, Result, check_finite, check_length, check_positive_dimension, check_range};
+use crate::operator::forward;
 
 /// φ = ½‖x‖₂² on ℝⁿ: gradient descent, x − ηg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,9 +22,7 @@ impl Euclidean {
 }
 
 impl MirrorMap for Euclidean {
-    fn dim(&self) -> usize {
-        self.dim
-    }
+    forward!(fields; dim);
     fn check_point(&self, _x: &[f64]) -> Result<()> {
         Ok(())
     }
@@ -78,9 +77,7 @@ impl Mahalanobis {
 }
 
 impl MirrorMap for Mahalanobis {
-    fn dim(&self) -> usize {
-        self.dim
-    }
+    forward!(fields; dim);
     fn check_point(&self, _x: &[f64]) -> Result<()> {
         Ok(())
     }

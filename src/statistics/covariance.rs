@@ -167,10 +167,7 @@ impl Covariance {
 /// # Errors
 /// If x has not the length n or is not finite, there are no residuals, or residuals or Jacobian are not finite at x.
 pub fn covariance<T: Scalar, M: Model<T>, L: RobustLoss>(fit: &LeastSquares<T, M, L>, x: &[T]) -> Result<Covariance> {
-    at(fit, x, |jacobian, residual, value| {
-        let held = |j: usize, slope: f64| fit.bounds().is_some_and(|b| b.holds(j, x[j], T::from_f64(slope)));
-        from_jacobian(jacobian, residual, value, held, None)
-    })
+    with_variance(fit, x, None)
 }
 
 /// As [`covariance`], where the variance of the residuals is known and is not estimated from them: 1 where each was
@@ -199,9 +196,17 @@ pub fn covariance_known<T: Scalar, M: Model<T>, L: RobustLoss>(
     variance: f64,
 ) -> Result<Covariance> {
     check_positive("variance", variance)?;
+    with_variance(fit, x, Some(variance))
+}
+
+fn with_variance<T: Scalar, M: Model<T>, L: RobustLoss>(
+    fit: &LeastSquares<T, M, L>,
+    x: &[T],
+    known: Option<f64>,
+) -> Result<Covariance> {
     at(fit, x, |jacobian, residual, value| {
         let held = |j: usize, slope: f64| fit.bounds().is_some_and(|b| b.holds(j, x[j], T::from_f64(slope)));
-        from_jacobian(jacobian, residual, value, held, Some(variance))
+        from_jacobian(jacobian, residual, value, held, known)
     })
 }
 

@@ -46,9 +46,6 @@ fn gradient(x: &[f64], p: f64, out: &mut [f64]) {
 
 impl MirrorMap for PNorm {
     forward!(fields; dim);
-    fn check_point(&self, _x: &[f64]) -> Result<()> {
-        Ok(())
-    }
     fn potential_at(&self, x: &[f64]) -> f64 {
         0.5 * norm(x, self.p).powi(2)
     }

@@ -23,9 +23,6 @@ impl Euclidean {
 
 impl MirrorMap for Euclidean {
     forward!(fields; dim);
-    fn check_point(&self, _x: &[f64]) -> Result<()> {
-        Ok(())
-    }
     fn potential_at(&self, x: &[f64]) -> f64 {
         0.5 * x.iter().map(|x| x * x).sum::<f64>()
     }
@@ -78,9 +75,6 @@ impl Mahalanobis {
 
 impl MirrorMap for Mahalanobis {
     forward!(fields; dim);
-    fn check_point(&self, _x: &[f64]) -> Result<()> {
-        Ok(())
-    }
     fn potential_at(&self, x: &[f64]) -> f64 {
         let mut dual = vec![0.0; x.len()];
         self.dual_at(x, &mut dual);

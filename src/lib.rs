@@ -228,8 +228,8 @@ pub mod operators {
     pub use crate::curvature::{ModelObjective, SampledModelObjective};
     pub use crate::operator::{
         BlockModel, BlockStructure, ClosureModel, ClosureObjective, Counted, DiagonalOperator, DivergenceObjective,
-        FnLinearMap, FnOperator, LayerShape, PriorModel, Scaled, SecondOrderModel, Shifted, ShiftedDiagonal, Sum,
-        WeightedModel, complex, with_divergence, with_second_order,
+        FnLinearMap, FnOperator, LayerShape, PriorModel, Scaled, SecondOrderModel, Shifted, ShiftedDiagonal,
+        StructuralDamping, Sum, WeightedModel, complex, with_divergence, with_second_order,
     };
 }
 
@@ -237,9 +237,10 @@ pub mod operators {
 pub mod preconditioners {
     pub use crate::curvature::{
         DiagonalPreconditioner, EmpiricalFisherDiagonal, KroneckerPreconditioner, LearnedPreconditioner, LearningCost,
-        LimitedMemoryPreconditioner, NystromPreconditioner, Preconditioned, PreconditionedObjective, Preconditioner,
-        ProductRecord, with_diagonal, with_preconditioner,
+        LimitedMemoryPreconditioner, NystromPreconditioner, Preconditioned, PreconditionedObjective, ProductRecord,
+        with_diagonal, with_preconditioner,
     };
+    pub use crate::operator::Preconditioner;
 }
 
 /// The generator of pseudo-random numbers behind everything that is drawn.

@@ -9,8 +9,8 @@ use super::{Definiteness, Finding, Outcome, Property};
 use crate::base::{
     CallbackError, Result, Scalar, check_callback, check_positive_dimension, check_range, random::SplitMix64, space,
 };
-use crate::curvature::{Preconditioned, Preconditioner};
-use crate::operator::SymmetricOperator;
+use crate::curvature::Preconditioned;
+use crate::operator::{Preconditioner, SymmetricOperator};
 use crate::step::{InnerSolver, StepOptions, Steps, Subproblem};
 
 /// The residual of the solves that are compared, relative to the right-hand side.

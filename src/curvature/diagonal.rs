@@ -1,9 +1,9 @@
 //! The diagonal preconditioner. Where the diagonal is not known, [`spectrum::diagonal`](crate::spectrum::diagonal())
 //! estimates it from products.
 
-use super::{Preconditioned, PreconditionedObjective, Preconditioner, with_preconditioner};
+use super::{Preconditioned, PreconditionedObjective, with_preconditioner};
 use crate::base::{CallbackError, CallbackOutput, Result, Scalar, check_finite, check_length};
-use crate::operator::{Objective, SymmetricOperator};
+use crate::operator::{Objective, Preconditioner, SymmetricOperator};
 
 /// r ← (|D| + shift)⁻¹ r with a diagonal D.
 ///

@@ -54,7 +54,7 @@ impl<T: Scalar> DiagonalPreconditioner<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::curvature::Preconditioner;
+    use crate::operator::Preconditioner;
 
     #[test]
     fn variances_survive_a_large_mean() {

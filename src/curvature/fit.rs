@@ -16,7 +16,9 @@ use super::loss::Loss;
 use super::metric::{Metric, OutputMetric};
 use super::summed_loss::SummedLoss;
 use crate::base::{CallbackError, Error, Result, Scalar, check_positive_dimension, check_range, kernels};
-use crate::operator::{Expansion, Linearization, Model, Objective, SampledModel, SampledObjective, SymmetricOperator};
+use crate::operator::{
+    Expansion, Linearization, Model, Objective, SampledModel, SampledObjective, StructuralDamping, SymmetricOperator,
+};
 
 /// What else is in an objective besides model and loss.
 #[derive(Clone, Copy, Debug)]
@@ -212,9 +214,7 @@ impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> SymmetricOperator<
             if !work.adjoint {
                 self.mean_gradient(work, out);
             }
-            if !self.linearization.second_order_product(&multiply, v, out) {
-                out.fill(T::nan());
-            }
+            self.linearization.second_order_product(&multiply, v, out);
         } else {
             let rows = self.linearization.rows();
             work.jv.resize(rows, T::zero());
@@ -256,21 +256,21 @@ impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> Expansion<T> for F
         Some((loss.value(&outputs) + penalty(terms.regularization, y), divergence))
     }
 
-    fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
+    fn structural_damping(&self) -> Option<&dyn StructuralDamping<T>> {
+        (self.objective.terms.structural_damping > 0.0).then_some(self)
+    }
+}
+
+impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> StructuralDamping<T> for FitExpansion<'_, T, M, L, H> {
+    fn damped_product(&self, damping: f64, v: &[T], out: &mut [T]) {
         let ModelObjective { loss, terms, .. } = self.objective;
-        if terms.structural_damping == 0.0 {
-            return false;
-        }
         let middle = self.middle();
         let multiply = |jv: &[T], out: &mut [T]| middle.apply(loss, terms.middle_damping, jv, out);
         let weight = damping * terms.structural_damping / loss.count() as f64;
-        if !self.linearization.structural_product(&multiply, weight, v, out) {
-            out.fill(T::nan());
-        }
+        self.linearization.structural_product(&multiply, weight, v, out);
         if terms.regularization > 0.0 {
             kernels::axpy(terms.regularization, v, out);
         }
-        true
     }
 }
 

@@ -28,7 +28,7 @@ use super::summed_loss::SummedLoss;
 use crate::base::native::{Matrix, MatrixMut, Scratch};
 use crate::base::parallel::{for_each, join, over_parts};
 use crate::base::{Error, Result, Scalar, check_length, check_range};
-use crate::operator::{Counts, LayerShape, LinearMap, Linearization, Model, SampledModel};
+use crate::operator::{Counts, LayerShape, LinearMap, Linearization, Model, Preconditioner, SampledModel};
 
 /// The weight of the past in the moving average of factors, at most.
 const PAST: f64 = 0.95;
@@ -241,6 +241,48 @@ fn zeros<T: Scalar>(lengths: impl Iterator<Item = usize>) -> Vec<Vec<T>> {
     lengths.map(|n| vec![T::zero(); n * n]).collect()
 }
 
+impl<T: Scalar> Preconditioner<T> for KroneckerPreconditioner<T> {
+    /// r ← P⁻¹r with the damping that it has learned under.
+    fn precondition(&self, _: f64, r: &mut [T]) {
+        let ProductRoom { bounds, layers: room } =
+            self.room.products.get_or_init(|| ProductRoom::new(&self.layers, r.len()));
+        over_parts(bounds, r, 0, &|parts, part| {
+            for i in parts {
+                if i.is_multiple_of(2) {
+                    let inverse = self.inverse_diagonal.get(bounds[i]..).unwrap_or_default();
+                    part.iter_mut().zip(inverse).for_each(|(r, &inverse)| *r *= inverse);
+                    continue;
+                }
+                let i = i / 2;
+                let Layer { inputs, outputs, .. } = self.layers[i];
+                let wide = inputs + 1;
+                let (weights, biases) = part.split_at_mut(inputs * outputs);
+                let [v, product] = &mut *room[i].lock().unwrap_or_else(PoisonError::into_inner);
+                for (o, row) in v.chunks_exact_mut(wide).enumerate() {
+                    row[..inputs].copy_from_slice(&weights[o * inputs..][..inputs]);
+                    row[inputs] = biases[o];
+                }
+                T::multiply(
+                    MatrixMut::by_rows(product, outputs, wide),
+                    false,
+                    Matrix::by_rows(v, outputs, wide),
+                    Matrix::by_rows(&self.inverse_inputs[i], wide, wide),
+                );
+                T::multiply(
+                    MatrixMut::by_rows(v, outputs, wide),
+                    false,
+                    Matrix::by_rows(&self.inverse_outputs[i], outputs, outputs),
+                    Matrix::by_rows(product, outputs, wide),
+                );
+                for (o, row) in v.chunks_exact(wide).enumerate() {
+                    weights[o * inputs..][..inputs].copy_from_slice(&row[..inputs]);
+                    biases[o] = row[inputs];
+                }
+            }
+        });
+    }
+}
+
 impl<T, M, L> LearnedPreconditioner<T, SampledModelObjective<M, L>> for KroneckerPreconditioner<T>
 where
     T: Scalar,
@@ -299,47 +341,8 @@ where
         LearningCost::on(samples.len(), Counts { gradients: 1 + usize::from(diagonal), ..Counts::default() })
     }
 
-    fn precondition(&self, _: f64, r: &mut [T]) -> bool {
-        if self.learned == 0 {
-            return false;
-        }
-        let ProductRoom { bounds, layers: room } =
-            self.room.products.get_or_init(|| ProductRoom::new(&self.layers, r.len()));
-        over_parts(bounds, r, 0, &|parts, part| {
-            for i in parts {
-                if i.is_multiple_of(2) {
-                    let inverse = self.inverse_diagonal.get(bounds[i]..).unwrap_or_default();
-                    part.iter_mut().zip(inverse).for_each(|(r, &inverse)| *r *= inverse);
-                    continue;
-                }
-                let i = i / 2;
-                let Layer { inputs, outputs, .. } = self.layers[i];
-                let wide = inputs + 1;
-                let (weights, biases) = part.split_at_mut(inputs * outputs);
-                let [v, product] = &mut *room[i].lock().unwrap_or_else(PoisonError::into_inner);
-                for (o, row) in v.chunks_exact_mut(wide).enumerate() {
-                    row[..inputs].copy_from_slice(&weights[o * inputs..][..inputs]);
-                    row[inputs] = biases[o];
-                }
-                T::multiply(
-                    MatrixMut::by_rows(product, outputs, wide),
-                    false,
-                    Matrix::by_rows(v, outputs, wide),
-                    Matrix::by_rows(&self.inverse_inputs[i], wide, wide),
-                );
-                T::multiply(
-                    MatrixMut::by_rows(v, outputs, wide),
-                    false,
-                    Matrix::by_rows(&self.inverse_outputs[i], outputs, outputs),
-                    Matrix::by_rows(product, outputs, wide),
-                );
-                for (o, row) in v.chunks_exact(wide).enumerate() {
-                    weights[o * inputs..][..inputs].copy_from_slice(&row[..inputs]);
-                    biases[o] = row[inputs];
-                }
-            }
-        });
-        true
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<T>> {
+        (self.learned > 0).then_some(self)
     }
 
     fn fits(&self, objective: &SampledModelObjective<M, L>) -> Result<()> {

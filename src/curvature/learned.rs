@@ -5,7 +5,7 @@
 
 use super::product_record::ProductRecord;
 use crate::base::{Error, Result, Scalar, Stored, check_length, check_range};
-use crate::operator::{Counts, Expansion, Objective, SampledObjective};
+use crate::operator::{Counts, Expansion, Objective, Preconditioner, SampledObjective};
 
 /// P⁻¹ for a symmetric positive definite P ≈ M + λI that is learned during a run on an objective `S`.
 ///
@@ -13,7 +13,7 @@ use crate::operator::{Counts, Expansion, Objective, SampledObjective};
 /// goes on as if it had not been interrupted. `()` is the preconditioner that the objective's own operators have, if any.
 pub trait LearnedPreconditioner<T, S: ?Sized>: Stored {
     /// Learns from the samples `samples` at x, under the damping λ. Called once in every iteration, before
-    /// [`precondition`](Self::precondition) is called for the same λ; not where the run may not make as many products as
+    /// [`preconditioner`](Self::preconditioner) is asked for with the same λ; not where the run may not make as many products as
     /// [`next_products`](Self::next_products) says. Returns what it has called.
     fn learn(&mut self, objective: &S, x: &[T], samples: &[usize], damping: f64) -> LearningCost;
 
@@ -34,8 +34,8 @@ pub trait LearnedPreconditioner<T, S: ?Sized>: Stored {
         let _ = record;
     }
 
-    /// r ← P⁻¹r; `false`, and `r` is as before, if nothing is known.
-    fn precondition(&self, damping: f64, r: &mut [T]) -> bool;
+    /// P⁻¹, whose shift is the damping λ; `None` while nothing is known.
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<T>>;
 
     /// Refuses a preconditioner that was saved for another objective.
     ///
@@ -67,8 +67,8 @@ impl<T, S: ?Sized> LearnedPreconditioner<T, S> for () {
     fn learn(&mut self, _: &S, _: &[T], _: &[usize], _: f64) -> LearningCost {
         LearningCost::default()
     }
-    fn precondition(&self, _: f64, _: &mut [T]) -> bool {
-        false
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<T>> {
+        None
     }
     fn fits(&self, _: &S) -> Result<()> {
         Ok(())
@@ -101,6 +101,16 @@ impl<T: Scalar> EmpiricalFisherDiagonal<T> {
     }
 }
 
+impl<T: Scalar> Preconditioner<T> for EmpiricalFisherDiagonal<T> {
+    fn precondition(&self, damping: f64, r: &mut [T]) {
+        let damping = T::from_f64(damping);
+        let exponent = T::from_f64(-self.exponent);
+        for (r, &d) in r.iter_mut().zip(&self.diagonal) {
+            *r *= (d + damping).powf(exponent);
+        }
+    }
+}
+
 impl<T: Scalar, S: SampledObjective<T>> LearnedPreconditioner<T, S> for EmpiricalFisherDiagonal<T> {
     fn learn(&mut self, objective: &S, x: &[T], samples: &[usize], _: f64) -> LearningCost {
         let used = &samples[..self.samples.min(samples.len())];
@@ -119,13 +129,8 @@ impl<T: Scalar, S: SampledObjective<T>> LearnedPreconditioner<T, S> for Empirica
         LearningCost::on(1, Counts { gradients: used.len(), ..Counts::default() })
     }
 
-    fn precondition(&self, damping: f64, r: &mut [T]) -> bool {
-        let damping = T::from_f64(damping);
-        let exponent = T::from_f64(-self.exponent);
-        for (r, &d) in r.iter_mut().zip(&self.diagonal) {
-            *r *= (d + damping).powf(exponent);
-        }
-        !self.diagonal.is_empty()
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<T>> {
+        (!self.diagonal.is_empty()).then_some(self)
     }
 
     fn fits(&self, objective: &S) -> Result<()> {

@@ -12,12 +12,11 @@
 //! vectors of its span, orthonormal and with SᵀMS = Θ, and MS along with it: then K = Θ + λI for every λ.
 
 use super::learned::{LearnedPreconditioner, LearningCost};
-use super::preconditioned::Preconditioner;
 use super::product_record::{MOST, ProductRecord};
 use super::ritz::{scaled_eigenvectors, symmetric_products};
 use crate::base::{Eigen, Result, Scalar, check_length, check_range};
 use crate::base::{columns, columns::Columns, kernels};
-use crate::operator::SampledObjective;
+use crate::operator::{Preconditioner, SampledObjective};
 
 /// Steps are independent as far as eigenvalues of SᵀS are above this many units of roundoff of the largest.
 const NOISE: f64 = 64.0;
@@ -167,9 +166,8 @@ impl<T: Scalar, S: SampledObjective<T>> LearnedPreconditioner<T, S> for LimitedM
         self.take(record);
     }
 
-    fn precondition(&self, damping: f64, r: &mut [T]) -> bool {
-        Preconditioner::precondition(self, damping, r);
-        !self.ritz_values.is_empty()
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<T>> {
+        (!self.ritz_values.is_empty()).then_some(self)
     }
 
     fn fits(&self, objective: &S) -> Result<()> {

@@ -99,9 +99,12 @@ pub trait Loss<T: Scalar>: Sync {
 }
 
 /// The distribution p(y | h) of a sample's target, given its k outputs h.
-pub trait Likelihood<T: Scalar>: Sync {
-    /// out ← s = ∇_h log p(yᵢ | h) at the observed target, k numbers.
-    fn score(&self, sample: usize, h: &[T], out: &mut [T]);
+pub trait Likelihood<T: Scalar>: Loss<T> {
+    /// out ← s = ∇_h log p(yᵢ | h) at the observed target, k numbers: by default −∇l.
+    fn score(&self, sample: usize, h: &[T], out: &mut [T]) {
+        self.gradient(sample, h, out);
+        out.iter_mut().for_each(|out| *out = -*out);
+    }
 
     /// out ← ŝ = ∇_h log p(ŷ | h) at a target ŷ drawn from p(· | h), k numbers.
     fn draw_score(&self, sample: usize, h: &[T], random: &mut SplitMix64, out: &mut [T]);

@@ -31,7 +31,7 @@ pub use loss::{Likelihood, Loss};
 pub use losses::{BernoulliCrossEntropy, GaussianLoss, PoissonLoss, RobustError, SoftmaxCrossEntropy, SquaredError};
 pub use metric::Metric;
 pub use nystrom::NystromPreconditioner;
-pub use preconditioned::{Preconditioned, PreconditionedObjective, Preconditioner, with_preconditioner};
+pub use preconditioned::{Preconditioned, PreconditionedObjective, with_preconditioner};
 pub use product_record::ProductRecord;
 pub use robust::{Arctan, Cauchy, Huber, Parts, RobustLoss, SoftL1, Squares, Tukey};
 

@@ -11,11 +11,10 @@
 //! is indefinite P is still positive definite.
 
 use super::learned::{LearnedPreconditioner, LearningCost};
-use super::preconditioned::Preconditioner;
 use super::ritz::{scaled_eigenvectors, symmetric_products};
 use crate::base::{Eigen, Error, Result, Scalar, SplitMix64, check_callback, check_length};
 use crate::base::{columns, columns::Columns, kernels, space};
-use crate::operator::{Counts, Objective, SampledObjective, SymmetricOperator};
+use crate::operator::{Counts, Objective, Preconditioner, SampledObjective, SymmetricOperator};
 
 /// Iterations of a run that share a sketch: Rathore, Lei, Frangella, Lu & Udell, "Challenges in training PINNs: a loss
 /// landscape perspective" (ICML 2024), for their Nyström–Newton-CG.
@@ -191,9 +190,8 @@ impl<T: Scalar, S: SampledObjective<T>> LearnedPreconditioner<T, S> for NystromP
         if self.iterations.is_multiple_of(REFRESH) { self.rank.min(dim) } else { 0 }
     }
 
-    fn precondition(&self, damping: f64, r: &mut [T]) -> bool {
-        Preconditioner::precondition(self, damping, r);
-        !self.eigenvalues.is_empty()
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<T>> {
+        (!self.eigenvalues.is_empty()).then_some(self)
     }
 
     fn fits(&self, objective: &S) -> Result<()> {

@@ -1,45 +1,9 @@
-//! Preconditioners, and how an operator or an objective comes by one.
-//!
-//! A preconditioner is a symmetric positive definite P ≈ M + λI that is easy to invert. It directs where a Krylov space
-//! grows. Radius, damping and residual stay in the Euclidean norm, so answers do not depend on it; only where memory is
-//! so short that conjugate gradients take over does it also define the norm that they minimise in.
+//! How an operator or an objective comes by a preconditioner.
 
 use std::marker::PhantomData;
 
-use crate::base::{CallbackError, Scalar};
-use crate::operator::{Expansion, Objective, SymmetricOperator, forward};
-
-/// P⁻¹ for some symmetric positive definite P ≈ M + shift·I.
-///
-/// Closures `Fn(f64, &mut [T])` are preconditioners: the shift, and the vector r that P⁻¹r overwrites.
-pub trait Preconditioner<T> {
-    /// r ← P⁻¹r. A preconditioner that does not know the shift may ignore it.
-    fn precondition(&self, shift: f64, r: &mut [T]);
-
-    /// As [`SymmetricOperator::take_error`].
-    fn take_error(&self) -> Option<CallbackError> {
-        None
-    }
-}
-
-impl<T, F: Fn(f64, &mut [T])> Preconditioner<T> for F {
-    fn precondition(&self, shift: f64, r: &mut [T]) {
-        self(shift, r);
-    }
-}
-
-/// A preconditioner that could not be made: P⁻¹r is NaN, and the error is that of whoever uses it.
-impl<T: Scalar, P: Preconditioner<T>> Preconditioner<T> for std::result::Result<P, CallbackError> {
-    fn precondition(&self, shift: f64, r: &mut [T]) {
-        match self {
-            Ok(preconditioner) => preconditioner.precondition(shift, r),
-            Err(_) => r.fill(T::nan()),
-        }
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.as_ref().map_or_else(|error| Some(error.clone()), P::take_error)
-    }
-}
+use crate::base::CallbackError;
+use crate::operator::{Expansion, Objective, Preconditioner, SymmetricOperator, forward};
 
 /// An operator with a preconditioner.
 ///
@@ -66,9 +30,8 @@ pub struct Preconditioned<M, P> {
 
 impl<T, M: SymmetricOperator<T>, P: Preconditioner<T>> SymmetricOperator<T> for Preconditioned<M, P> {
     forward!(self.operator; dim, apply, apply_block, form, forming_cost, accuracy, evaluations);
-    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
-        self.preconditioner.precondition(shift, r);
-        true
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<T>> {
+        Some(&self.preconditioner)
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.operator.take_error().or_else(|| self.preconditioner.take_error())
@@ -76,7 +39,7 @@ impl<T, M: SymmetricOperator<T>, P: Preconditioner<T>> SymmetricOperator<T> for 
 }
 
 impl<T, M: Expansion<T>, P: Preconditioner<T>> Expansion<T> for Preconditioned<M, P> {
-    forward!(self.operator; value, gradient, value_and_divergence, structural_product);
+    forward!(self.operator; value, gradient, value_and_divergence, structural_damping);
 }
 
 /// An objective whose expansions have a preconditioner; see [`with_preconditioner`] and [`with_diagonal`](crate::preconditioners::with_diagonal).

@@ -194,7 +194,7 @@ impl<N: Network<T>, T: Scalar> Linearization<T> for LinearizedNetwork<'_, N, T> 
         }
     }
 
-    fn second_order_product(&self, middle: &dyn Fn(&[T], &mut [T]), v: &[T], out: &mut [T]) -> bool {
+    fn second_order_product(&self, middle: &dyn Fn(&[T], &mut [T]), v: &[T], out: &mut [T]) {
         let at = &self.at;
         let (network, stride, size, count) = (at.network, at.stride(), at.chunks.size, at.chunks.count());
         let Products { weights, direction, group, deltas, tangents: dots, delta_tangents, outputs, image, .. } =
@@ -221,15 +221,11 @@ impl<N: Network<T>, T: Scalar> Linearization<T> for LinearizedNetwork<'_, N, T> 
             network.backward_tangents(both_weights, at.shape(i), at.values(i), deltas, delta_tangents, room);
         });
         at.sum(0, delta_tangents, Some((deltas, dots)), out);
-        true
     }
 
-    fn structural_product(&self, middle: &dyn Fn(&[T], &mut [T]), weight: f64, v: &[T], out: &mut [T]) -> bool {
+    fn structural_product(&self, middle: &dyn Fn(&[T], &mut [T]), weight: f64, v: &[T], out: &mut [T]) {
         let at = &self.at;
         let (network, stride, size, count) = (at.network, at.stride(), at.chunks.size, at.chunks.count());
-        if network.first_output() == 0 {
-            return false;
-        }
         let Products { weights, tangents: dots, outputs, image, .. } = &mut *self.products();
         let dots = room(dots, count * stride);
         let (outputs, image) = (room(outputs, self.rows()), room(image, self.rows()));
@@ -241,6 +237,5 @@ impl<N: Network<T>, T: Scalar> Linearization<T> for LinearizedNetwork<'_, N, T> 
         // The tangents of hidden units become their derivatives in place.
         at.backward(weights, 0, image, dots, Some(weight));
         at.sum(0, dots, None, out);
-        true
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::{Expansion, Objective, SymmetricOperator, forward};
+use super::{Expansion, Objective, Preconditioner, StructuralDamping, SymmetricOperator, forward};
 use crate::base::{CallbackError, Error, Result, Scalar, kernels, space};
 
 /// M + λI. Costs one product with M. Of an objective, the objective whose metric is M + λI; its value and gradient stay.
@@ -33,19 +33,32 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Shifted<M> {
         let (stride, shift) = (SymmetricOperator::<T>::dim(self) + 1, T::from_f64(self.shift));
         matrix.iter_mut().step_by(stride).for_each(|diagonal| *diagonal += shift);
     }
-    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
-        self.operator.precondition(shift + self.shift, r)
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<T>> {
+        self.operator.preconditioner().map(|_| self as _)
+    }
+}
+
+impl<T: Scalar, M: SymmetricOperator<T>> Preconditioner<T> for Shifted<M> {
+    fn precondition(&self, shift: f64, r: &mut [T]) {
+        if let Some(inner) = self.operator.preconditioner() {
+            inner.precondition(shift + self.shift, r);
+        }
     }
 }
 
 impl<T: Scalar, E: Expansion<T>> Expansion<T> for Shifted<E> {
     forward!(self.operator; value, gradient, value_and_divergence);
-    fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
-        let structural = self.operator.structural_product(damping, v, out);
-        if structural {
+    fn structural_damping(&self) -> Option<&dyn StructuralDamping<T>> {
+        self.operator.structural_damping().map(|_| self as _)
+    }
+}
+
+impl<T: Scalar, E: Expansion<T>> StructuralDamping<T> for Shifted<E> {
+    fn damped_product(&self, damping: f64, v: &[T], out: &mut [T]) {
+        if let Some(inner) = self.operator.structural_damping() {
+            inner.damped_product(damping, v, out);
             kernels::axpy(self.shift, v, out);
         }
-        structural
     }
 }
 
@@ -88,11 +101,19 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for ShiftedDiagona
         let entries = matrix.iter_mut().step_by(self.operator.dim() + 1);
         entries.zip(&self.diagonal).for_each(|(entry, &d)| *entry += shift * d);
     }
-    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<T>> {
+        self.operator.preconditioner().map(|_| self as _)
+    }
+}
+
+impl<T: Scalar, M: SymmetricOperator<T>> Preconditioner<T> for ShiftedDiagonal<T, M> {
+    fn precondition(&self, shift: f64, r: &mut [T]) {
         let diagonal = &self.diagonal;
         let sum = kernels::sum_rows(diagonal.len(), 1, &|i| diagonal[i].into());
         let [sum, count] = space::add_up([sum, diagonal.len() as f64]);
-        self.operator.precondition(shift + self.shift * (sum / count), r)
+        if let Some(inner) = self.operator.preconditioner() {
+            inner.precondition(shift + self.shift * (sum / count), r);
+        }
     }
 }
 
@@ -119,13 +140,18 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Scaled<M> {
         self.operator.form(matrix);
         kernels::scale(self.factor, matrix);
     }
-    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
-        // αM + λI = α(M + (λ/α)I)
-        let known = self.factor > 0.0 && self.operator.precondition(shift / self.factor, r);
-        if known {
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<T>> {
+        self.operator.preconditioner().filter(|_| self.factor > 0.0).map(|_| self as _)
+    }
+}
+
+impl<T: Scalar, M: SymmetricOperator<T>> Preconditioner<T> for Scaled<M> {
+    fn precondition(&self, shift: f64, r: &mut [T]) {
+        if let Some(inner) = self.operator.preconditioner() {
+            // αM + λI = α(M + (λ/α)I)
+            inner.precondition(shift / self.factor, r);
             kernels::scale(self.factor.recip(), r);
         }
-        known
     }
 }
 
@@ -171,8 +197,8 @@ impl<T: Scalar, M: SymmetricOperator<T>, N: SymmetricOperator<T>> SymmetricOpera
     fn forming_cost(&self) -> usize {
         self.first.forming_cost().max(self.second.forming_cost())
     }
-    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
-        self.first.precondition(shift, r) || self.second.precondition(shift, r)
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<T>> {
+        self.first.preconditioner().or_else(|| self.second.preconditioner())
     }
     fn accuracy(&self) -> Option<f64> {
         self.first.accuracy().into_iter().chain(self.second.accuracy()).reduce(f64::max)

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use super::{AnyObjective, Caller, Counts, Expansion, Objective, SymmetricOperator, forward};
+use super::{AnyObjective, Caller, Counts, Expansion, Objective, StructuralDamping, SymmetricOperator, forward};
 use crate::base::{CallbackError, Scalar, space};
 
 /// An objective or operator that counts what is asked of it.
@@ -55,7 +55,7 @@ impl<T, O: Objective<T>> Objective<T> for Counted<O> {
 }
 
 impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
-    forward!(self.inner; dim, abilities, precondition);
+    forward!(self.inner; dim, abilities, preconditioner);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.view().apply(v, out);
     }
@@ -112,7 +112,7 @@ impl<E> CountedView<'_, E> {
 }
 
 impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
-    forward!(self.inner; dim, abilities, precondition);
+    forward!(self.inner; dim, abilities, preconditioner);
     fn apply(&self, v: &[T], out: &mut [T]) {
         record(self.counts, |c| c.products += 1);
         self.inner.apply(v, out);
@@ -147,10 +147,17 @@ impl<T, E: Expansion<T>> Expansion<T> for CountedView<'_, E> {
         record(self.counts, |c| c.values += usize::from(answer.is_some()));
         answer.map(|(value, divergence)| (space::common(value), space::common(divergence)))
     }
-    fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
-        let offered = self.inner.structural_product(damping, v, out);
-        self.record_evaluations();
-        record(self.counts, |c| c.products += usize::from(offered));
-        offered
+    fn structural_damping(&self) -> Option<&dyn StructuralDamping<T>> {
+        self.inner.structural_damping().map(|_| self as _)
+    }
+}
+
+impl<T, E: Expansion<T>> StructuralDamping<T> for CountedView<'_, E> {
+    fn damped_product(&self, damping: f64, v: &[T], out: &mut [T]) {
+        if let Some(inner) = self.inner.structural_damping() {
+            record(self.counts, |c| c.products += 1);
+            inner.damped_product(damping, v, out);
+            self.record_evaluations();
+        }
     }
 }

@@ -60,7 +60,7 @@ struct DivergenceExpansion<'a, T, E, O, D> {
 }
 
 impl<T, E: SymmetricOperator<T>, O, D> SymmetricOperator<T> for DivergenceExpansion<'_, T, E, O, D> {
-    forward!(self.inner; dim, apply, apply_block, form, forming_cost, precondition, accuracy, evaluations);
+    forward!(self.inner; dim, apply, apply_block, form, forming_cost, preconditioner, accuracy, evaluations);
     fn take_error(&self) -> Option<CallbackError> {
         self.inner.take_error().or_else(|| self.objective.errors.take())
     }
@@ -73,7 +73,7 @@ where
     D: Fn(&[T], &[T]) -> R,
     R: CallbackOutput<f64>,
 {
-    forward!(self.inner; value, gradient, structural_product);
+    forward!(self.inner; value, gradient, structural_damping);
     fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
         let DivergenceObjective { objective, divergence, errors } = self.objective;
         Some((objective.value(y), errors.value(|| divergence(self.x, y))))

@@ -51,7 +51,9 @@ macro_rules! forward {
         }
     };
     (@ forming_cost $f:tt) => { forward!(= $f forming_cost() -> usize); };
-    (@ precondition $f:tt) => { forward!(= $f precondition(shift: f64, r: &mut [T]) -> bool); };
+    (@ preconditioner $f:tt) => {
+        forward!(= $f preconditioner() -> Option<&dyn $crate::operator::Preconditioner<T>>);
+    };
     (@ shared $f:tt) => { forward!(= $f shared() -> Option<&(dyn SymmetricOperator<T> + Sync)>); };
     (@ accuracy $f:tt) => { forward!(= $f accuracy() -> Option<f64>); };
     (@ evaluations $f:tt) => { forward!(= $f evaluations() -> usize); };
@@ -67,8 +69,8 @@ macro_rules! forward {
     (@ value $f:tt) => { forward!(= $f value() -> f64); };
     (@ gradient $f:tt) => { forward!(= $f gradient(out: &mut [T])); };
     (@ value_and_divergence $f:tt) => { forward!(= $f value_and_divergence(y: &[T]) -> Option<(f64, f64)>); };
-    (@ structural_product $f:tt) => {
-        forward!(= $f structural_product(damping: f64, v: &[T], out: &mut [T]) -> bool);
+    (@ structural_damping $f:tt) => {
+        forward!(= $f structural_damping() -> Option<&dyn $crate::operator::StructuralDamping<T>>);
     };
 
     // Of models.

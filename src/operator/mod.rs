@@ -20,8 +20,10 @@ mod model;
 mod objective;
 mod observations;
 mod pattern;
+mod preconditioner;
 mod sampled;
 mod second_order;
+mod structural_damping;
 mod summed;
 mod symmetric;
 
@@ -41,8 +43,10 @@ pub use model::{ClosureModel, Linearization, Model, model};
 pub use objective::{Expansion, Objective};
 pub use observations::{PriorModel, WeightedModel, complex};
 pub use pattern::Pattern;
+pub use preconditioner::Preconditioner;
 pub use sampled::{SampledModel, SampledObjective};
 pub use second_order::{SecondOrderModel, with_second_order};
+pub use structural_damping::StructuralDamping;
 pub use summed::Summed;
 pub use symmetric::SymmetricOperator;
 

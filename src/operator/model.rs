@@ -20,29 +20,35 @@ pub trait Linearization<T>: LinearMap<T> {
     }
 
     /// out ← JᵀW(Jv) + (Σᵢ uᵢ ∇²hᵢ)v, with the u of the last [`adjoint`](Self::adjoint) and with `middle(jv, out)`, which
-    /// overwrites `out` with W(Jv); `false`, and `out` is arbitrary, if the model does not offer it (the default).
+    /// overwrites `out` with W(Jv).
     ///
     /// With u = ∇l and W = ∇²l it is the product with the Hessian of l ∘ h. Pearlmutter's R-operator (Neural Comput. 6
     /// (1994)) makes it in one forward and one backward sweep, which both carry v along; the backward sweep for u itself
     /// is made once for a point, in `adjoint`, where it gives the gradient as well. So a product costs two gradients.
     ///
-    /// Asked only where [`Model::second_order`] is true, and only after `adjoint`.
-    fn second_order_product(&self, middle: &dyn Fn(&[T], &mut [T]), v: &[T], out: &mut [T]) -> bool {
-        let _ = (middle, v, out);
-        false
+    /// Asked only where [`Model::second_order`] is true, and only after `adjoint`. By default it writes NaN.
+    fn second_order_product(&self, middle: &dyn Fn(&[T], &mut [T]), v: &[T], out: &mut [T])
+    where
+        T: Scalar,
+    {
+        let _ = (middle, v);
+        out.fill(T::nan());
     }
 
     /// out ← JᵀW(Jv) + w·KᵀKv with `middle(jv, out)`, which overwrites `out` with W(Jv), where K = ∂s/∂x is the Jacobian of
-    /// the hidden states s of all samples; `false`, and `out` is arbitrary, if the model does not offer it (the default).
+    /// the hidden states s of all samples.
     ///
     /// ‖Kv‖² is how far a step v moves the hidden states: structural damping (see
     /// [`with_structural_damping`](crate::operators::SampledModelObjective::with_structural_damping)). On its way to Jv the forward
     /// sweep meets Kv, and the backward sweep takes w·Kv along, so the product costs no more than one with J and one with Jᵀ.
     ///
-    /// Asked only where [`Model::hidden_states`] is true.
-    fn structural_product(&self, middle: &dyn Fn(&[T], &mut [T]), weight: f64, v: &[T], out: &mut [T]) -> bool {
-        let _ = (middle, weight, v, out);
-        false
+    /// Asked only where [`Model::hidden_states`] is true. By default it writes NaN.
+    fn structural_product(&self, middle: &dyn Fn(&[T], &mut [T]), weight: f64, v: &[T], out: &mut [T])
+    where
+        T: Scalar,
+    {
+        let _ = (middle, weight, v);
+        out.fill(T::nan());
     }
 
     /// For each of the model's [layers](Model::layers) z = Wa + b, with ā = (a, 1) and γ = ∂(uᵢᵀhᵢ)/∂z of a sample: adds

@@ -1,6 +1,6 @@
 //! What is minimised: a function that expands itself at a point.
 
-use super::{SymmetricOperator, forward};
+use super::{StructuralDamping, SymmetricOperator, forward};
 use crate::base::CallbackError;
 
 /// The quadratic model of an objective at a point x: value, gradient and curvature products, which share whatever was
@@ -22,19 +22,15 @@ pub trait Expansion<T>: SymmetricOperator<T> {
         None
     }
 
-    /// out ← (M + λS)v with a positive semidefinite S that the objective wants steps to be damped by beside I: where a
-    /// solver damps by λI, it then damps by λ(I + S). `false`, and `out` is arbitrary, if there is none (the default).
-    ///
-    /// M itself stays what [`apply`](SymmetricOperator::apply) multiplies by. Of the solvers
-    /// [`HessianFree`](crate::HessianFree) asks for it.
-    fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
-        let _ = (damping, v, out);
-        false
+    /// A matrix S that the objective wants steps to be damped by beside I; by default there is none. M itself stays what
+    /// [`apply`](SymmetricOperator::apply) multiplies by. Of the solvers [`HessianFree`](crate::HessianFree) asks for it.
+    fn structural_damping(&self) -> Option<&dyn StructuralDamping<T>> {
+        None
     }
 }
 
 impl<T, E: Expansion<T> + ?Sized> Expansion<T> for Box<E> {
-    forward!(*; value, gradient, value_and_divergence, structural_product);
+    forward!(*; value, gradient, value_and_divergence, structural_damping);
 }
 
 /// A function f : ℝᵈ → ℝ to be minimised.

@@ -35,7 +35,7 @@ pub struct SecondOrderModel<M, F> {
 /// let (at, mut out) = (h.linearize(&[3.0]), [0.0]);
 /// at.adjoint(&[9.0], &mut out);
 /// assert_eq!(out, [54.0]); // 2x³
-/// assert!(at.second_order_product(&|jv, w| w.copy_from_slice(jv), &[1.0], &mut out));
+/// at.second_order_product(&|jv, w| w.copy_from_slice(jv), &[1.0], &mut out);
 /// assert_eq!(out, [54.0]);
 /// ```
 pub fn with_second_order<T, M, F, R>(model: M, product: F) -> SecondOrderModel<M, F>
@@ -117,7 +117,7 @@ where
         kept.extend_from_slice(u);
         self.inner.apply_transpose(u, out);
     }
-    fn second_order_product(&self, middle: &dyn Fn(&[T], &mut [T]), v: &[T], out: &mut [T]) -> bool {
+    fn second_order_product(&self, middle: &dyn Fn(&[T], &mut [T]), v: &[T], out: &mut [T]) {
         let Work { adjoint, jv, middle: wjv, second } = &mut *self.work.borrow_mut();
         for work in [&mut *jv, &mut *wjv] {
             work.resize(self.rows(), T::zero());
@@ -128,10 +128,9 @@ where
         self.inner.apply_transpose(wjv, out);
         self.errors.write(second, |second| (self.product)(self.x, adjoint, v, second));
         kernels::axpy(1.0, second, out);
-        true
     }
-    fn structural_product(&self, middle: &dyn Fn(&[T], &mut [T]), weight: f64, v: &[T], out: &mut [T]) -> bool {
-        self.inner.structural_product(middle, weight, v, out)
+    fn structural_product(&self, middle: &dyn Fn(&[T], &mut [T]), weight: f64, v: &[T], out: &mut [T]) {
+        self.inner.structural_product(middle, weight, v, out);
     }
     fn add_layer_moments(&self, u: &[T], inputs: &mut [Vec<T>], outputs: &mut [Vec<T>]) {
         self.inner.add_layer_moments(u, inputs, outputs);

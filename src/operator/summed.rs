@@ -13,7 +13,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::{
-    Around, Expansion, LinearMap, Linearization, Model, Objective, SampledObjective, SymmetricOperator, forward,
+    Around, Expansion, LinearMap, Linearization, Model, Objective, SampledObjective, StructuralDamping,
+    SymmetricOperator, forward,
 };
 use crate::base::{CallbackError, Communicator, ErrorSlot, Scalar, space};
 
@@ -251,19 +252,19 @@ impl<T: Scalar, E: Expansion<T>> Expansion<T> for SummedExpansion<'_, E> {
             self.ranks.sums([self.weight * value, self.weight * divergence, missing], self.error());
         (missing <= 0.0 || missing.is_nan()).then_some((value, divergence))
     }
-    fn structural_product(&self, damping: f64, v: &[T], out: &mut [T]) -> bool {
-        let missing = match &self.inner {
-            Some(inner) => !inner.structural_product(damping, v, out),
-            None => false,
-        };
-        if self.inner.is_none() {
-            out.fill(T::zero());
-        }
-        if self.ranks.sums([f64::from(missing)], None) != [0.0] {
-            return false;
-        }
-        self.ranks.add_up(self.weight, out, self.error());
-        true
+    fn structural_damping(&self) -> Option<&dyn StructuralDamping<T>> {
+        let missing = self.inner.as_ref().is_some_and(|inner| inner.structural_damping().is_none());
+        (self.ranks.sums([f64::from(missing)], None) == [0.0]).then_some(self)
+    }
+}
+
+impl<T: Scalar, E: Expansion<T>> StructuralDamping<T> for SummedExpansion<'_, E> {
+    fn damped_product(&self, damping: f64, v: &[T], out: &mut [T]) {
+        self.add_up(out, |inner, out| {
+            if let Some(structural) = inner.structural_damping() {
+                structural.damped_product(damping, v, out);
+            }
+        });
     }
 }
 

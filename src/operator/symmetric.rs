@@ -1,6 +1,6 @@
 //! A symmetric matrix that is only ever seen through its products.
 
-use super::forward;
+use super::{Preconditioner, forward};
 use crate::base::{CallbackError, Scalar, parallel::over_parts};
 
 /// Columns of the identity that go into one call of `apply_block`.
@@ -65,13 +65,11 @@ pub trait SymmetricOperator<T> {
         self.dim()
     }
 
-    /// r ← P⁻¹r with a symmetric positive definite P ≈ M + shift·I, if the operator knows one; `false`, and `r` is as
-    /// before, if it does not (the default). Solvers use it to choose where a Krylov space grows; it changes the number
-    /// of products that an answer takes, never the answer. [`Preconditioned`](crate::preconditioners::Preconditioned) adds one to any
-    /// operator.
-    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
-        let _ = (shift, r);
-        false
+    /// P⁻¹ for a symmetric positive definite P ≈ M + shift·I, if the operator knows one; by default it does not. Solvers
+    /// use it to choose where a Krylov space grows; it changes the number of products that an answer takes, never the
+    /// answer. [`Preconditioned`](crate::preconditioners::Preconditioned) adds one to any operator.
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<T>> {
+        None
     }
 
     /// The relative error of a product, if it is more than rounding: √ε for forward differences of gradients, ε^⅔ for
@@ -93,11 +91,11 @@ pub trait SymmetricOperator<T> {
 }
 
 impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
-    forward!(*; dim, apply, apply_block, form, abilities, precondition, shared);
+    forward!(*; dim, apply, apply_block, form, abilities, preconditioner, shared);
 }
 
 impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for Box<M> {
-    forward!(*; dim, apply, apply_block, form, abilities, precondition, shared);
+    forward!(*; dim, apply, apply_block, form, abilities, preconditioner, shared);
 }
 
 /// The matrix of a shared operator, several blocks of columns at once.

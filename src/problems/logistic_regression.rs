@@ -19,7 +19,7 @@ use super::sparse_rows::{add_row, row_times};
 use super::{LabeledRows, SparseRows};
 use crate::base::parallel::{Chunked, for_each, for_each_if};
 use crate::base::{Result, Scalar, check_finite, check_length, check_range, kernels};
-use crate::operator::{Expansion, Objective, SymmetricOperator};
+use crate::operator::{Expansion, Objective, Preconditioner, SymmetricOperator};
 
 /// Columns of V that go through the data together in [`apply_block`](SymmetricOperator::apply_block).
 const TOGETHER: usize = 4;
@@ -322,8 +322,18 @@ impl<T: Scalar> SymmetricOperator<T> for LogisticExpansion<'_, T> {
         }
     }
 
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<T>> {
+        Some(self)
+    }
+
+    fn forming_cost(&self) -> usize {
+        self.problem.forming_cost
+    }
+}
+
+impl<T: Scalar> Preconditioner<T> for LogisticExpansion<'_, T> {
     /// r ← (diag H(w) + shift·I)⁻¹ r. The first call at a point costs a product, the others next to nothing.
-    fn precondition(&self, shift: f64, r: &mut [T]) -> bool {
+    fn precondition(&self, shift: f64, r: &mut [T]) {
         let diagonal = self.diagonal.get_or_init(|| {
             let mut diagonal = vec![T::zero(); self.dim()];
             self.hessian_diagonal(&mut diagonal);
@@ -331,11 +341,6 @@ impl<T: Scalar> SymmetricOperator<T> for LogisticExpansion<'_, T> {
         });
         let shift = T::from_f64(shift);
         r.iter_mut().zip(diagonal).for_each(|(r, &d)| *r /= d + shift);
-        true
-    }
-
-    fn forming_cost(&self) -> usize {
-        self.problem.forming_cost
     }
 }
 

@@ -154,14 +154,14 @@ impl<T: Scalar> Bidiagonalization<T> {
     }
 
     /// ‖Avₖ‖, of which [`expand`](Self::expand) then makes use: one product, and none there.
-    pub fn look_ahead(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>) -> f64 {
+    pub fn look_ahead(&mut self, jacobian: &dyn LinearMap<T>, scaling: Option<&[T]>) -> f64 {
         self.multiply(jacobian, scaling);
         self.has_product = true;
         space::of_residuals(|| kernels::norm(&self.product)) / self.v.factor.abs()
     }
 
     /// product ← A times the numbers of vₖ.
-    fn multiply(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>) {
+    fn multiply(&mut self, jacobian: &dyn LinearMap<T>, scaling: Option<&[T]>) {
         self.made += 1;
         match scaling {
             None => jacobian.apply(&self.v.numbers, &mut self.product),
@@ -175,7 +175,7 @@ impl<T: Scalar> Bidiagonalization<T> {
     }
 
     /// βu ← Av − αu, with the new β. One product.
-    pub fn expand(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>) -> Advance {
+    pub fn expand(&mut self, jacobian: &dyn LinearMap<T>, scaling: Option<&[T]>) -> Advance {
         if !std::mem::take(&mut self.has_product) {
             self.multiply(jacobian, scaling);
         }
@@ -203,7 +203,7 @@ impl<T: Scalar> Bidiagonalization<T> {
     }
 
     /// αv ← Aᵀu − βv, with the new α, orthogonalised against `stored`. One transposed product.
-    pub fn contract(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>, stored: Columns<'_, T>) -> Advance {
+    pub fn contract(&mut self, jacobian: &dyn LinearMap<T>, scaling: Option<&[T]>, stored: Columns<'_, T>) -> Advance {
         self.made += 1;
         let Self { u, v, spent, .. } = self;
         jacobian.apply_transpose(&u.numbers, spent);
@@ -250,7 +250,7 @@ impl<T: Scalar> Bidiagonalization<T> {
     }
 
     /// Ax for a vector x that takes the place of v: one product.
-    pub fn image(&mut self, jacobian: &impl LinearMap<T>, scaling: Option<&[T]>, x: &[T]) -> &[T] {
+    pub fn image(&mut self, jacobian: &dyn LinearMap<T>, scaling: Option<&[T]>, x: &[T]) -> &[T] {
         self.v.numbers.copy_from_slice(x);
         self.v.factor = 1.0;
         self.multiply(jacobian, scaling);

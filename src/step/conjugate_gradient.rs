@@ -63,14 +63,14 @@ impl<T: Scalar> ConjugateGradient<T> {
         residual: &[T],
         tolerance: f64,
         radius: f64,
-        mut precondition: impl FnMut(&mut [T]) -> bool,
+        precondition: Option<impl Fn(&mut [T])>,
         mut more: impl FnMut() -> bool,
     ) -> Truncation {
         self.z.fill(T::zero());
         self.p.fill(T::zero());
         self.product.fill(T::zero());
         self.r.copy_from_slice(residual);
-        let (mut rho_before, mut preconditioned) = (f64::INFINITY, false);
+        let mut rho_before = f64::INFINITY;
         // β, where p is the next direction already.
         let mut ahead = None;
         let mut rr = kernels::dot(residual, residual);
@@ -88,8 +88,8 @@ impl<T: Scalar> ConjugateGradient<T> {
             let mut rho = rr;
             if ahead.is_none() {
                 self.preconditioned.copy_from_slice(&self.r);
-                preconditioned = precondition(&mut self.preconditioned);
-                if preconditioned {
+                if let Some(precondition) = &precondition {
+                    precondition(&mut self.preconditioned);
                     rho = kernels::dot(&self.r, &self.preconditioned);
                 }
             }
@@ -112,7 +112,7 @@ impl<T: Scalar> ConjugateGradient<T> {
             let alpha = rho / curvature;
             let Self { z, r, p, product, .. } = self;
             let zz;
-            if preconditioned {
+            if precondition.is_some() {
                 (rr, zz) = kernels::conjugate_gradient_update(alpha, shift, p, product, z, r);
             } else {
                 let beta = (alpha * alpha * size / rho - 1.0).max(0.0);
@@ -178,7 +178,7 @@ mod tests {
                 true
             };
             let operator = DiagonalOperator(d.clone());
-            let stop = cg.solve(&operator, shift, &g, tolerance, f64::INFINITY, |_| false, more);
+            let stop = cg.solve(&operator, shift, &g, tolerance, f64::INFINITY, None::<fn(&mut [f64])>, more);
             assert_eq!(stop, Truncation::Accurate);
             let expected = textbook(&d, &g, shift, tolerance);
             assert!(made as f64 <= 1.05 * expected as f64, "{made}, not {expected}");
@@ -198,13 +198,13 @@ mod tests {
             (1000, 0.5, 0.0, Truncation::Outside),
             (1000, f64::INFINITY, 1e-3, Truncation::Accurate),
         ] {
-            for preconditioner in [false, true] {
+            for precondition in [None, Some(|_: &mut [f64]| ())] {
                 let (mut cg, mut made) = (ConjugateGradient::new(50), 0);
                 let more = || {
                     made += 1;
                     made <= limit
                 };
-                let stop = cg.solve(&operator, 0.1, &g, tolerance, radius, |_| preconditioner, more);
+                let stop = cg.solve(&operator, 0.1, &g, tolerance, radius, precondition, more);
                 assert_eq!(stop, expected);
                 assert!(kernels::norm(&cg.p) > 0.0);
                 let scale = kernels::norm(&cg.product);
@@ -213,7 +213,8 @@ mod tests {
         }
         // One iteration solves this: nothing is left of the direction.
         let mut cg = ConjugateGradient::new(2);
-        let stop = cg.solve(&DiagonalOperator(vec![3.0; 2]), 0.0, &[1.0, 2.0], 0.0, 1e9, |_| false, || true);
+        let stop =
+            cg.solve(&DiagonalOperator(vec![3.0; 2]), 0.0, &[1.0, 2.0], 0.0, 1e9, None::<fn(&mut [f64])>, || true);
         assert_eq!((stop, cg.p), (Truncation::Accurate, vec![0.0; 2]));
     }
 }

@@ -16,7 +16,7 @@ use faer::linalg::svd::{ComputeSvdVectors, SvdParams, svd, svd_scratch};
 use faer::{MatMut, MatRef, Spec};
 
 use super::family::{Accuracy, InnerStop};
-use super::gauss_newton::{GaussNewtonSteps, System};
+use super::gauss_newton::{Factors, GaussNewtonSteps, System};
 use super::spectral::{self, Solution, Subproblem};
 use crate::base::native::{Scratch, clean_registers};
 use crate::base::{Scalar, columns, kernels, parallel};
@@ -162,11 +162,11 @@ impl<T: Scalar> DenseLeastSquares<T> {
 }
 
 impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
-    fn entry_cost<J: LinearMap<T>>(&self, jacobian: &J) -> usize {
+    fn entry_cost(&self, jacobian: &dyn LinearMap<T>) -> usize {
         jacobian.forming_cost()
     }
 
-    fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool {
+    fn enter(&mut self, jacobian: &dyn LinearMap<T>, residual: &[T], gradient: &mut [T]) -> bool {
         self.factored = false;
         self.accuracy = jacobian.accuracy();
         jacobian.form(&mut self.jacobian);
@@ -176,7 +176,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
         kernels::all_finite(&self.jacobian) && kernels::all_finite(gradient)
     }
 
-    fn column_norms<J: LinearMap<T>>(&mut self, _: &J, norms: &mut [f64]) -> bool {
+    fn column_norms(&mut self, _: &dyn LinearMap<T>, norms: &mut [f64]) -> bool {
         for (norm, column) in norms.iter_mut().zip(self.jacobian.chunks_exact(self.m)) {
             *norm = kernels::norm(column);
         }
@@ -192,9 +192,9 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
         self.accuracy.is_none_or(|accuracy| accuracy < T::epsilon_f64().powf(0.6))
     }
 
-    fn solution<J: LinearMap<T>>(
+    fn solution(
         &mut self,
-        system: &System<'_, T, J>,
+        system: &System<'_, T>,
         subproblem: Subproblem,
         _: Option<Accuracy>,
     ) -> Option<(Solution, InnerStop)> {
@@ -230,7 +230,17 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
         }
     }
 
-    fn accelerate(&mut self, second: &[T], shift: f64, step: &mut [T]) -> Option<f64> {
+    fn factors(&mut self) -> Option<&mut dyn Factors<T>> {
+        Some(self)
+    }
+
+    fn numbers(&self) -> usize {
+        self.jacobian.len() + self.work.len() + self.reflectors.len() + self.r.len() + self.u.len() + self.v.len()
+    }
+}
+
+impl<T: Scalar> Factors<T> for DenseLeastSquares<T> {
+    fn accelerate(&mut self, second: &[T], shift: f64, step: &mut [T]) -> f64 {
         // z = −V (Σ² + λ)⁻¹ Vᵀ S Jᵀr″
         for j in 0..self.n {
             let column = &self.jacobian[j * self.m..(j + 1) * self.m];
@@ -249,13 +259,12 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
         for (step, (z, s)) in step.iter_mut().zip(self.correction.iter().zip(&self.scaling)) {
             *step += T::from_f64(0.5 * s * z);
         }
-        Some(kernels::norm(&self.correction))
+        kernels::norm(&self.correction)
     }
 
-    fn image(&mut self, out: &mut [T]) -> bool {
+    fn image(&mut self, out: &mut [T]) {
         self.projected.iter_mut().zip(self.z.iter().zip(&self.scaling)).for_each(|(p, (z, s))| *p = s * z);
         columns::Columns::new(self.m, &self.jacobian).times(&self.projected, out);
-        true
     }
 
     fn rank(&mut self, residual: &[T], scaling: &[T]) -> Option<usize> {
@@ -270,9 +279,5 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
             *out = T::from_f64(s * v);
         }
         kernels::max_abs(out) > 0.0
-    }
-
-    fn numbers(&self) -> usize {
-        self.jacobian.len() + self.work.len() + self.reflectors.len() + self.r.len() + self.u.len() + self.v.len()
     }
 }

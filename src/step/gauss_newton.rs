@@ -30,9 +30,9 @@ use crate::base::Scalar;
 use crate::operator::LinearMap;
 
 /// The linear least-squares problem at a point.
-pub struct System<'a, T, J: ?Sized> {
+pub struct System<'a, T> {
     /// J, weighted and counted.
-    pub jacobian: &'a J,
+    pub jacobian: &'a dyn LinearMap<T>,
     /// r, weighted.
     pub residual: &'a [T],
     /// g = Jᵀr.
@@ -46,26 +46,28 @@ pub struct System<'a, T, J: ?Sized> {
 /// Steps for [`System`]s, one point after the other.
 pub trait GaussNewtonSteps<T: Scalar> {
     /// The products, of both kinds, that [`enter`](Self::enter) makes at most.
-    fn entry_cost<J: LinearMap<T>>(&self, jacobian: &J) -> usize;
+    fn entry_cost(&self, jacobian: &dyn LinearMap<T>) -> usize;
 
     /// Takes up the point with this Jacobian and these residuals: gradient ← Jᵀr. False if that is not finite.
-    fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool;
+    fn enter(&mut self, jacobian: &dyn LinearMap<T>, residual: &[T], gradient: &mut [T]) -> bool;
 
     /// norms ← ‖Jⱼ‖, the norms of the columns, if they are known at no further product. Otherwise S is the identity.
-    fn column_norms<J: LinearMap<T>>(&mut self, jacobian: &J, norms: &mut [f64]) -> bool;
+    fn column_norms(&mut self, jacobian: &dyn LinearMap<T>, norms: &mut [f64]) -> bool;
 
     /// A lower bound on the largest singular value of J, from products made so far; 0 if nothing is known. Asked for
     /// where the norms of the columns are not known.
     fn largest_singular_value(&self) -> f64;
 
     /// Whether every solution at a point is exact and costs no product once it was entered. Then the loop goes on after
-    /// the tolerance is reached, for the last digits.
-    fn exact(&self) -> bool;
+    /// the tolerance is reached, for the last digits. By default they are not.
+    fn exact(&self) -> bool {
+        false
+    }
 
     /// Answers `subproblem` at the point last entered; without an accuracy, from what is there.
-    fn solution<J: LinearMap<T>>(
+    fn solution(
         &mut self,
-        system: &System<'_, T, J>,
+        system: &System<'_, T>,
         subproblem: Subproblem,
         accuracy: Option<Accuracy>,
     ) -> Option<(Solution, InnerStop)>;
@@ -73,30 +75,28 @@ pub trait GaussNewtonSteps<T: Scalar> {
     /// δ = Sz for the last solution.
     fn step(&self, step: &mut [T]);
 
-    /// Moves `step` by the second-order correction ½a, (SJᵀJS + λ) S⁻¹a = −SJᵀr″ with the λ of the last solution, that r″,
-    /// the second derivative of r along δ, asks for, and returns ‖S⁻¹a‖; `None` if that takes further products.
-    /// By default it does.
-    fn accelerate(&mut self, second: &[T], shift: f64, step: &mut [T]) -> Option<f64> {
-        let _ = (second, shift, step);
+    /// The factors of JS, where the whole of it is known; by default it is not.
+    fn factors(&mut self) -> Option<&mut dyn Factors<T>> {
         None
-    }
-
-    /// out ← Jδ for the last solution, if that takes no product; by default it does, and this is false.
-    fn image(&mut self, out: &mut [T]) -> bool {
-        let _ = out;
-        false
-    }
-
-    /// The numerical rank of JS at this point, where the whole of it is known.
-    fn rank(&mut self, residual: &[T], scaling: &[T]) -> Option<usize>;
-
-    /// out ← S times the k-th of the unit vectors that JS takes to 0, where [`rank`](Self::rank) is below their number;
-    /// false if there is none, or it is not known.
-    fn null_direction(&self, k: usize, out: &mut [T]) -> bool {
-        let _ = (k, out);
-        false
     }
 
     /// Storage in numbers.
     fn numbers(&self) -> usize;
+}
+
+/// What factors of JS tell at no further product.
+pub trait Factors<T> {
+    /// Moves `step` by the second-order correction ½a, (SJᵀJS + λ) S⁻¹a = −SJᵀr″ with the λ of the last solution, that r″,
+    /// the second derivative of r along δ, asks for, and returns ‖S⁻¹a‖.
+    fn accelerate(&mut self, second: &[T], shift: f64, step: &mut [T]) -> f64;
+
+    /// out ← Jδ for the last solution.
+    fn image(&mut self, out: &mut [T]);
+
+    /// The numerical rank of JS at this point; `None` if it cannot be factored.
+    fn rank(&mut self, residual: &[T], scaling: &[T]) -> Option<usize>;
+
+    /// out ← S times the k-th of the unit vectors that JS takes to 0, where [`rank`](Self::rank) is below their number;
+    /// false if there is none.
+    fn null_direction(&self, k: usize, out: &mut [T]) -> bool;
 }

@@ -115,7 +115,7 @@ impl<'a, T: Scalar> LeastSquaresSteps<'a, T> {
     fn solve(&mut self, subproblem: Subproblem) -> Result<LeastSquaresStep<T>> {
         let before = self.space.products_made();
         let system = System {
-            jacobian: &self.jacobian,
+            jacobian: self.jacobian,
             residual: self.residual,
             gradient: &self.gradient,
             scaling: &self.scaling,

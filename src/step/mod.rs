@@ -44,7 +44,7 @@ pub(crate) use backtracking_cg::{BacktrackingCg, CgStop};
 pub(crate) use dense::check_memory;
 pub(crate) use dense_least_squares::{DenseLeastSquares, rank_noise};
 pub(crate) use family::{Accuracy, Resources, StepFamily};
-pub(crate) use gauss_newton::{GaussNewtonSteps, System};
+pub(crate) use gauss_newton::{Factors, GaussNewtonSteps, System};
 pub(crate) use golub_kahan::{ENTRY_COST, GolubKahan};
 pub(crate) use krylov::{Growth, KrylovSpace};
 pub(crate) use remembered::RememberedModel;

@@ -125,7 +125,7 @@ impl<T: Scalar> State<T> {
 
     /// Makes the preconditioner for the present elimination. Where the explicit matrix is not positive definite, the
     /// blocks on the diagonal take its place.
-    fn factorise(&mut self, jacobian: BlockJacobian<'_, T>, counted: &impl LinearMap<T>) {
+    fn factorise(&mut self, jacobian: BlockJacobian<'_, T>, counted: &dyn LinearMap<T>) {
         if let Some(explicit) = &mut self.explicit {
             counted.count_passes(explicit.cost);
             explicit.factorise(&self.system, jacobian);
@@ -145,7 +145,7 @@ impl<T: Scalar> State<T> {
     }
 
     /// r ← −g − Mx and the model's decrease at x, which is that for another λ, or 0, also where no pass is allowed.
-    fn start(&mut self, jacobian: BlockJacobian<'_, T>, counted: &impl LinearMap<T>, allowed: bool) -> f64 {
+    fn start(&mut self, jacobian: BlockJacobian<'_, T>, counted: &dyn LinearMap<T>, allowed: bool) -> f64 {
         kernels::scale_into(-1.0, &self.gradient, &mut self.r);
         if std::mem::replace(&mut self.warm, true) && allowed {
             counted.count_passes(1);
@@ -165,7 +165,7 @@ impl<T: Scalar> State<T> {
     fn solve(
         &mut self,
         jacobian: BlockJacobian<'_, T>,
-        counted: &impl LinearMap<T>,
+        counted: &dyn LinearMap<T>,
         accuracy: &Accuracy,
         size: f64,
         more: &dyn Fn(usize) -> bool,
@@ -239,11 +239,11 @@ impl<T: Scalar> State<T> {
 }
 
 impl<T: Scalar> GaussNewtonSteps<T> for Schur<T> {
-    fn entry_cost<J: LinearMap<T>>(&self, _: &J) -> usize {
+    fn entry_cost(&self, _: &dyn LinearMap<T>) -> usize {
         0
     }
 
-    fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, _: &[T], gradient: &mut [T]) -> bool {
+    fn enter(&mut self, jacobian: &dyn LinearMap<T>, _: &[T], gradient: &mut [T]) -> bool {
         let Some(blocks) = jacobian.blocks() else { return false };
         let state = self.state.get_or_insert_with(|| State::new(blocks.layout, self.inner));
         state.warm = false;
@@ -256,7 +256,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for Schur<T> {
         kernels::all_finite(gradient) && kernels::all_finite(&blocks.values.norms)
     }
 
-    fn column_norms<J: LinearMap<T>>(&mut self, jacobian: &J, norms: &mut [f64]) -> bool {
+    fn column_norms(&mut self, jacobian: &dyn LinearMap<T>, norms: &mut [f64]) -> bool {
         let (Some(blocks), Some(state)) = (jacobian.blocks(), &self.state) else { return false };
         let values = weighted(blocks, &state.weighted).values;
         norms.iter_mut().zip(&values.norms).for_each(|(to, &square)| *to = square.into().sqrt());
@@ -267,13 +267,9 @@ impl<T: Scalar> GaussNewtonSteps<T> for Schur<T> {
         0.0
     }
 
-    fn exact(&self) -> bool {
-        false
-    }
-
-    fn solution<J: LinearMap<T>>(
+    fn solution(
         &mut self,
-        system: &System<'_, T, J>,
+        system: &System<'_, T>,
         subproblem: Subproblem,
         accuracy: Option<Accuracy>,
     ) -> Option<(Solution, InnerStop)> {
@@ -306,18 +302,6 @@ impl<T: Scalar> GaussNewtonSteps<T> for Schur<T> {
         if let Some(state) = &self.state {
             step.copy_from_slice(&state.step);
         }
-    }
-
-    fn accelerate(&mut self, _: &[T], _: f64, _: &mut [T]) -> Option<f64> {
-        None
-    }
-
-    fn image(&mut self, _: &mut [T]) -> bool {
-        false
-    }
-
-    fn rank(&mut self, _: &[T], _: &[T]) -> Option<usize> {
-        None
     }
 
     fn numbers(&self) -> usize {

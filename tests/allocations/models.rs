@@ -19,8 +19,8 @@ fn products(at: &impl Linearization<f32>, repetitions: usize, v: &[f32], u: &mut
         at.apply(v, u);
         at.apply_transpose(u, out);
         at.adjoint(u, out);
-        assert!(at.second_order_product(&|jv, w| w.copy_from_slice(jv), v, out));
-        assert!(at.structural_product(&|jv, w| w.copy_from_slice(jv), 0.5, v, out));
+        at.second_order_product(&|jv, w| w.copy_from_slice(jv), v, out);
+        at.structural_product(&|jv, w| w.copy_from_slice(jv), 0.5, v, out);
     }
 }
 
@@ -63,5 +63,5 @@ pub fn memory_is_allocated_once() {
 }
 
 fn apply<S, P: LearnedPreconditioner<f32, S>>(_: &S, preconditioner: &P, r: &mut [f32]) -> bool {
-    preconditioner.precondition(0.1, r)
+    preconditioner.preconditioner().map(|p| p.precondition(0.1, r)).is_some()
 }

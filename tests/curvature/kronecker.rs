@@ -20,7 +20,7 @@ fn uniform(seed: u64) -> impl FnMut() -> f64 {
 
 /// r ← P⁻¹r.
 fn precondition<S, P: LearnedPreconditioner<f64, S>>(p: &P, _: &S, damping: f64, r: &mut [f64]) -> bool {
-    p.precondition(damping, r)
+    p.preconditioner().map(|p| p.precondition(damping, r)).is_some()
 }
 
 /// With one linear layer and squared errors γ is normal with variance 1 whatever the outputs are, so the Fisher matrix is

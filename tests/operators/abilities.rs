@@ -30,12 +30,17 @@ impl SymmetricOperator<f64> for Able {
     fn forming_cost(&self) -> usize {
         1
     }
-    fn precondition(&self, shift: f64, r: &mut [f64]) -> bool {
-        (0..D).for_each(|i| r[i] /= self.0[i] + shift);
-        true
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<f64>> {
+        Some(self)
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.1.take()
+    }
+}
+
+impl Preconditioner<f64> for Able {
+    fn precondition(&self, shift: f64, r: &mut [f64]) {
+        (0..D).for_each(|i| r[i] /= self.0[i] + shift);
     }
 }
 
@@ -55,9 +60,14 @@ impl Expansion<f64> for Able {
     fn value_and_divergence(&self, _: &[f64]) -> Option<(f64, f64)> {
         Some((2.0, 3.0))
     }
-    fn structural_product(&self, damping: f64, v: &[f64], out: &mut [f64]) -> bool {
+    fn structural_damping(&self) -> Option<&dyn StructuralDamping<f64>> {
+        Some(self)
+    }
+}
+
+impl StructuralDamping<f64> for Able {
+    fn damped_product(&self, damping: f64, v: &[f64], out: &mut [f64]) {
         (0..D).for_each(|i| out[i] = (self.0[i] + damping) * v[i]);
-        true
     }
 }
 
@@ -93,8 +103,8 @@ impl SymmetricOperator<f64> for ExpandedAble<'_> {
     fn forming_cost(&self) -> usize {
         self.0.forming_cost()
     }
-    fn precondition(&self, shift: f64, r: &mut [f64]) -> bool {
-        self.0.precondition(shift, r)
+    fn preconditioner(&self) -> Option<&dyn Preconditioner<f64>> {
+        self.0.preconditioner()
     }
     fn take_error(&self) -> Option<CallbackError> {
         self.0.1.take()
@@ -111,8 +121,8 @@ impl Expansion<f64> for ExpandedAble<'_> {
     fn value_and_divergence(&self, y: &[f64]) -> Option<(f64, f64)> {
         self.0.value_and_divergence(y)
     }
-    fn structural_product(&self, damping: f64, v: &[f64], out: &mut [f64]) -> bool {
-        self.0.structural_product(damping, v, out)
+    fn structural_damping(&self) -> Option<&dyn StructuralDamping<f64>> {
+        self.0.structural_damping()
     }
 }
 
@@ -134,7 +144,7 @@ fn examine(name: &str, m: &dyn SymmetricOperator<f64>, errors: &ErrorSlot) {
     for shift in [0.0, 0.5, 1e3] {
         m.apply(&v[..D], &mut out);
         (0..D).for_each(|i| out[i] += shift * v[i]);
-        assert!(m.precondition(shift, &mut out), "{name}");
+        m.preconditioner().expect(name).precondition(shift, &mut out);
         for i in 0..D {
             assert!((out[i] - v[i]).abs() < 1e-13, "{name}: P = M + {shift}");
         }
@@ -159,15 +169,17 @@ fn operators_keep_abilities_in_every_wrapper() {
     examine("sum", &Sum::new(m, Scaled { operator: m, factor: 0.0 }).unwrap(), errors);
     let plain = operator(D, |_: &[f64], out: &mut [f64]| out.fill(0.0));
     let sum = Sum::new(plain, m).unwrap();
-    assert!(sum.precondition(0.0, &mut [1.0; D]));
+    assert!(sum.preconditioner().is_some());
     examine("counted", &Counted::new(m), errors);
-    let inverse = |shift: f64, r: &mut [f64]| assert!(m.precondition(shift, r));
+    let inverse = |shift: f64, r: &mut [f64]| m.precondition(shift, r);
     examine("preconditioned", &Preconditioned { operator: m, preconditioner: inverse }, errors);
     // One in another.
     let nested = Scaled { operator: Shifted { operator: Counted::new(m), shift: 0.3 }, factor: 3.0 };
     examine("scaled, shifted and counted", &Counted::new(&nested), errors);
     // A negative factor leaves no definite P.
-    assert!(!Scaled { operator: m, factor: -1.0 }.precondition(1.0, &mut [1.0; D]));
+    assert!(SymmetricOperator::preconditioner(&Scaled { operator: m, factor: -1.0 }).is_none());
+    let none = operator(D, |_: &[f64], out: &mut [f64]| out.fill(0.0));
+    assert!(Shifted { operator: none, shift: 0.3 }.preconditioner().is_none());
 }
 
 #[test]
@@ -177,7 +189,8 @@ fn expansions_keep_abilities_in_every_wrapper() {
     // Value, divergence and S = I, on top of λ and the shift.
     fn beyond(name: &str, at: &impl Expansion<f64>, shift: f64) {
         let mut out = [0.0; D];
-        assert!(at.structural_product(0.5, &[1.0; D], &mut out) && (out[0] - 1.5 - shift).abs() < 1e-15, "{name}");
+        at.structural_damping().expect(name).damped_product(0.5, &[1.0; D], &mut out);
+        assert!((out[0] - 1.5 - shift).abs() < 1e-15, "{name}");
         assert_eq!(at.value_and_divergence(&[0.0; D]), Some((2.0, 3.0)), "{name}");
         at.gradient(&mut out);
         assert_eq!((at.value(), out[1]), (1.0, 4.0), "{name}");
@@ -200,7 +213,7 @@ fn expansions_keep_abilities_in_every_wrapper() {
     let at = with.expand(&x);
     examine("with another divergence", &at, able.errors());
     assert_eq!(at.value_and_divergence(&x), Some((1.0, 4.0)));
-    assert!(at.structural_product(0.5, &x, &mut [0.0; D]));
+    assert!(at.structural_damping().is_some());
 }
 
 #[test]
@@ -298,9 +311,8 @@ fn models_keep_abilities_with_second_derivatives() {
         fn outputs(&self) -> &[f64] {
             &self.0
         }
-        fn structural_product(&self, _: &dyn Fn(&[f64], &mut [f64]), weight: f64, _: &[f64], out: &mut [f64]) -> bool {
+        fn structural_product(&self, _: &dyn Fn(&[f64], &mut [f64]), weight: f64, _: &[f64], out: &mut [f64]) {
             out.fill(weight);
-            true
         }
         fn add_layer_moments(&self, _: &[f64], inputs: &mut [Vec<f64>], _: &mut [Vec<f64>]) {
             inputs[0][0] += 1.0;
@@ -313,7 +325,8 @@ fn models_keep_abilities_with_second_derivatives() {
     let (x, mut out, mut moments) = ([1.0, 2.0], [0.0; 2], [vec![0.0; 4]]);
     let at = model.linearize(&x);
     assert_eq!((at.forming_cost(), at.outputs()), (0, &x[..]));
-    assert!(at.structural_product(&|_, _| (), 5.0, &x, &mut out) && out == [5.0; 2]);
+    at.structural_product(&|_, _| (), 5.0, &x, &mut out);
+    assert_eq!(out, [5.0; 2]);
     at.add_layer_moments(&x, &mut moments, &mut []);
     assert_eq!(moments[0][0], 1.0);
 

@@ -126,7 +126,7 @@ pub fn check_products(name: &str, model: &impl Model<f64>, x: &[f64], kinks: boo
     let product = |v: &[f64]| {
         let mut hv = vec![f64::NAN; n];
         let middle = |jv: &[f64], w: &mut [f64]| (0..m).for_each(|i| w[i] = at.outputs()[i] * jv[i]);
-        assert!(at.second_order_product(&middle, v, &mut hv));
+        at.second_order_product(&middle, v, &mut hv);
         hv
     };
     let (hv, hw) = (product(&v), product(&w));
@@ -264,7 +264,7 @@ pub fn everything<T: Scalar>(model: &impl Model<T>, x: &[T]) -> [Vec<T>; 4] {
     assert_eq!(hv, jtu, "adjoint");
     hv.fill(T::nan());
     let middle = |jv: &[T], w: &mut [T]| jv.iter().zip(w).for_each(|(&jv, w)| *w = jv + jv);
-    assert!(at.second_order_product(&middle, &v, &mut hv));
+    at.second_order_product(&middle, &v, &mut hv);
     [at.outputs().to_vec(), jv, jtu, hv]
 }
 

@@ -5,8 +5,8 @@
 
 use std::borrow::Cow;
 
-use super::shared::{check_targets, multiply_diagonal, not_negative};
-use crate::base::{Error, Result, Scalar, SplitMix64, kernels};
+use super::shared::{Targets, multiply_diagonal, not_negative};
+use crate::base::{Result, Scalar, SplitMix64, kernels};
 use crate::curvature::loss::{Likelihood, Loss};
 
 /// l(y, h) = Σⱼ log(1 + exp hⱼ) − yⱼhⱼ for targets y in \[0, 1\]; the outputs h are logits.
@@ -22,8 +22,7 @@ use crate::curvature::loss::{Likelihood, Loss};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct BernoulliCrossEntropy<'y, T: Clone> {
-    targets: Cow<'y, [T]>,
-    outputs: usize,
+    targets: Targets<'y, T>,
 }
 
 impl<'y, T: Scalar> BernoulliCrossEntropy<'y, T> {
@@ -32,21 +31,9 @@ impl<'y, T: Scalar> BernoulliCrossEntropy<'y, T> {
     /// # Errors
     /// If there are no outputs, the targets do not divide into samples, or one is not in \[0, 1\].
     pub fn new(targets: impl Into<Cow<'y, [T]>>, outputs: usize) -> Result<Self> {
-        let targets = targets.into();
-        check_targets("targets", &targets, outputs)?;
-        match targets.iter().position(|&y| y < T::zero() || y > T::one()) {
-            None => Ok(BernoulliCrossEntropy { targets, outputs }),
-            Some(index) => Err(Error::EntryOutOfRange {
-                argument: "targets",
-                index,
-                value: targets[index].into(),
-                requirement: "between 0 and 1",
-            }),
-        }
-    }
-
-    fn target(&self, sample: usize) -> &[T] {
-        &self.targets[sample * self.outputs..(sample + 1) * self.outputs]
+        let targets = Targets::new("targets", targets.into(), outputs)?;
+        targets.check("targets", |y| T::zero() <= y && y <= T::one(), "between 0 and 1")?;
+        Ok(BernoulliCrossEntropy { targets })
     }
 }
 
@@ -66,14 +53,14 @@ fn softplus(h: f64) -> f64 {
 
 impl<T: Scalar> Loss<T> for BernoulliCrossEntropy<'_, T> {
     fn samples(&self) -> usize {
-        self.targets.len() / self.outputs
+        self.targets.samples()
     }
     fn outputs_per_sample(&self) -> usize {
-        self.outputs
+        self.targets.count
     }
     fn value(&self, sample: usize, h: &[T]) -> f64 {
         let mut room = [T::zero(); BLOCK];
-        let blocks = h.chunks(BLOCK).zip(self.target(sample).chunks(BLOCK));
+        let blocks = h.chunks(BLOCK).zip(self.targets[sample].chunks(BLOCK));
         let sums = blocks.map(|(h, y)| {
             let log = &mut room[..h.len()];
             log.copy_from_slice(h);
@@ -90,13 +77,13 @@ impl<T: Scalar> Loss<T> for BernoulliCrossEntropy<'_, T> {
     fn gradient(&self, sample: usize, h: &[T], out: &mut [T]) {
         out.copy_from_slice(h);
         T::exp_minus_abs_all(out);
-        for ((out, &h), &y) in out.iter_mut().zip(h).zip(self.target(sample)) {
+        for ((out, &h), &y) in out.iter_mut().zip(h).zip(&self.targets[sample]) {
             let (p, rest) = probabilities(h, *out);
             *out = if h >= T::zero() { (T::one() - y) - rest } else { p - y };
         }
     }
     fn curvature_len(&self) -> usize {
-        self.outputs
+        self.targets.count
     }
     fn hessian(&self, _: usize, h: &[T], out: &mut [T]) {
         out.copy_from_slice(h);
@@ -115,10 +102,6 @@ impl<T: Scalar> Loss<T> for BernoulliCrossEntropy<'_, T> {
 }
 
 impl<T: Scalar> Likelihood<T> for BernoulliCrossEntropy<'_, T> {
-    fn score(&self, sample: usize, h: &[T], out: &mut [T]) {
-        self.gradient(sample, h, out);
-        out.iter_mut().for_each(|out| *out = -*out);
-    }
     fn draw_score(&self, _: usize, h: &[T], random: &mut SplitMix64, out: &mut [T]) {
         out.copy_from_slice(h);
         T::exp_minus_abs_all(out);

@@ -10,7 +10,7 @@
 
 use std::borrow::Cow;
 
-use super::shared::{check_targets, not_negative};
+use super::shared::{Targets, not_negative};
 use crate::base::{Result, Scalar, SplitMix64, kernels};
 use crate::curvature::loss::{Likelihood, Loss};
 
@@ -29,9 +29,7 @@ use crate::curvature::loss::{Likelihood, Loss};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct GaussianLoss<'y, T: Clone> {
-    targets: Cow<'y, [T]>,
-    /// m.
-    count: usize,
+    targets: Targets<'y, T>,
 }
 
 impl<'y, T: Scalar> GaussianLoss<'y, T> {
@@ -40,14 +38,16 @@ impl<'y, T: Scalar> GaussianLoss<'y, T> {
     /// # Errors
     /// If `count` is 0, the targets do not divide into samples, or one is NaN or infinite.
     pub fn new(targets: impl Into<Cow<'y, [T]>>, count: usize) -> Result<Self> {
-        let targets = targets.into();
-        check_targets("targets", &targets, count)?;
-        Ok(GaussianLoss { targets, count })
+        Ok(GaussianLoss { targets: Targets::new("targets", targets.into(), count)? })
+    }
+
+    fn m(&self) -> usize {
+        self.targets.count
     }
 
     /// yⱼ − μⱼ and ωⱼ.
     fn residual(&self, sample: usize, h: &[T], j: usize) -> (f64, f64) {
-        (self.targets[sample * self.count + j].into() - h[j].into(), h[self.count + j].into())
+        (self.targets[sample][j].into() - h[j].into(), h[self.m() + j].into())
     }
 
     /// Writes one 2 × 2 block, of μ and ω in units of σ and 1.
@@ -82,47 +82,47 @@ fn positive_part(r: f64) -> [f64; 3] {
 
 impl<T: Scalar> Loss<T> for GaussianLoss<'_, T> {
     fn samples(&self) -> usize {
-        self.targets.len() / self.count
+        self.targets.samples()
     }
     fn outputs_per_sample(&self) -> usize {
-        2 * self.count
+        2 * self.m()
     }
     fn value(&self, sample: usize, h: &[T]) -> f64 {
-        kernels::sum_terms(self.count, |j| {
+        kernels::sum_terms(self.m(), |j| {
             let (difference, omega) = self.residual(sample, h, j);
             let r = scaled(difference, -0.5 * omega);
             0.5 * (omega + r * r)
         })
     }
     fn gradient(&self, sample: usize, h: &[T], out: &mut [T]) {
-        for j in 0..self.count {
+        for j in 0..self.m() {
             let (difference, omega) = self.residual(sample, h, j);
             let r = scaled(difference, -0.5 * omega);
             out[j] = T::from_f64(-scaled(difference, -omega));
-            out[self.count + j] = T::from_f64(0.5 * (1.0 - r * r));
+            out[self.m() + j] = T::from_f64(0.5 * (1.0 - r * r));
         }
     }
     fn curvature_len(&self) -> usize {
-        3 * self.count
+        3 * self.m()
     }
     fn hessian(&self, sample: usize, h: &[T], out: &mut [T]) {
-        for j in 0..self.count {
+        for j in 0..self.m() {
             let (difference, omega) = self.residual(sample, h, j);
             let r = scaled(difference, -0.5 * omega);
             self.write(out, j, omega, [1.0, r, 0.5 * r * r]);
         }
     }
     fn positive_hessian(&self, sample: usize, h: &[T], out: &mut [T]) {
-        for j in 0..self.count {
+        for j in 0..self.m() {
             let (difference, omega) = self.residual(sample, h, j);
             self.write(out, j, omega, positive_part(scaled(difference, -0.5 * omega)));
         }
     }
     fn multiply(&self, curvature: &[T], v: &[T], out: &mut [T]) {
         for (j, block) in curvature.chunks_exact(3).enumerate() {
-            let (mean, log_variance) = (v[j], v[self.count + j]);
+            let (mean, log_variance) = (v[j], v[self.m() + j]);
             out[j] = block[0] * mean + block[1] * log_variance;
-            out[self.count + j] = block[1] * mean + block[2] * log_variance;
+            out[self.m() + j] = block[1] * mean + block[2] * log_variance;
         }
     }
     fn likelihood(&self) -> Option<&dyn Likelihood<T>> {
@@ -131,24 +131,20 @@ impl<T: Scalar> Loss<T> for GaussianLoss<'_, T> {
 }
 
 impl<T: Scalar> Likelihood<T> for GaussianLoss<'_, T> {
-    fn score(&self, sample: usize, h: &[T], out: &mut [T]) {
-        self.gradient(sample, h, out);
-        out.iter_mut().for_each(|out| *out = -*out);
-    }
     fn draw_score(&self, _: usize, h: &[T], random: &mut SplitMix64, out: &mut [T]) {
-        for j in 0..self.count {
-            let (r, omega): (f64, f64) = (random.normal(), h[self.count + j].into());
+        for j in 0..self.m() {
+            let (r, omega): (f64, f64) = (random.normal(), h[self.m() + j].into());
             out[j] = T::from_f64(scaled(r, -0.5 * omega));
-            out[self.count + j] = T::from_f64(0.5 * (r * r - 1.0));
+            out[self.m() + j] = T::from_f64(0.5 * (r * r - 1.0));
         }
     }
     fn fisher(&self, _: usize, h: &[T], out: &mut [T]) {
-        for j in 0..self.count {
-            self.write(out, j, h[self.count + j].into(), [1.0, 0.0, 0.5]);
+        for j in 0..self.m() {
+            self.write(out, j, h[self.m() + j].into(), [1.0, 0.0, 0.5]);
         }
     }
     fn divergence(&self, _: usize, before: &[T], after: &[T]) -> f64 {
-        let m = self.count;
+        let m = self.m();
         let sum = kernels::sum_terms(m, |j| {
             let (omega, omega_after): (f64, f64) = (before[m + j].into(), after[m + j].into());
             let (d, distance) = (omega_after - omega, after[j].into() - before[j].into());

@@ -3,8 +3,8 @@
 
 use std::borrow::Cow;
 
-use super::shared::{check_targets, multiply_diagonal, not_negative};
-use crate::base::{Error, Result, Scalar, SplitMix64, kernels};
+use super::shared::{Targets, multiply_diagonal, not_negative};
+use crate::base::{Result, Scalar, SplitMix64, kernels};
 use crate::curvature::loss::{Likelihood, Loss};
 
 /// l(y, h) = Σⱼ exp hⱼ − yⱼhⱼ for counts y ≥ 0; the outputs h are logarithms of rates.
@@ -18,8 +18,7 @@ use crate::curvature::loss::{Likelihood, Loss};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct PoissonLoss<'y, T: Clone> {
-    counts: Cow<'y, [T]>,
-    outputs: usize,
+    counts: Targets<'y, T>,
 }
 
 impl<'y, T: Scalar> PoissonLoss<'y, T> {
@@ -28,45 +27,33 @@ impl<'y, T: Scalar> PoissonLoss<'y, T> {
     /// # Errors
     /// If there are no outputs, the counts do not divide into samples, or one is negative, NaN or infinite.
     pub fn new(counts: impl Into<Cow<'y, [T]>>, outputs: usize) -> Result<Self> {
-        let counts = counts.into();
-        check_targets("counts", &counts, outputs)?;
-        match counts.iter().position(|&y| y < T::zero()) {
-            None => Ok(PoissonLoss { counts, outputs }),
-            Some(index) => Err(Error::EntryOutOfRange {
-                argument: "counts",
-                index,
-                value: counts[index].into(),
-                requirement: "at least 0",
-            }),
-        }
-    }
-
-    fn counts(&self, sample: usize) -> &[T] {
-        &self.counts[sample * self.outputs..(sample + 1) * self.outputs]
+        let counts = Targets::new("counts", counts.into(), outputs)?;
+        counts.check("counts", |y| y >= T::zero(), "at least 0")?;
+        Ok(PoissonLoss { counts })
     }
 }
 
 impl<T: Scalar> Loss<T> for PoissonLoss<'_, T> {
     fn samples(&self) -> usize {
-        self.counts.len() / self.outputs
+        self.counts.samples()
     }
     fn outputs_per_sample(&self) -> usize {
-        self.outputs
+        self.counts.count
     }
     fn value(&self, sample: usize, h: &[T]) -> f64 {
-        let y = self.counts(sample);
+        let y = &self.counts[sample];
         kernels::sum_terms(h.len(), |j| {
             let (h, y): (f64, f64) = (h[j].into(), y[j].into());
             h.exp() - y * h
         })
     }
     fn gradient(&self, sample: usize, h: &[T], out: &mut [T]) {
-        for ((out, &h), &y) in out.iter_mut().zip(h).zip(self.counts(sample)) {
+        for ((out, &h), &y) in out.iter_mut().zip(h).zip(&self.counts[sample]) {
             *out = h.exp() - y;
         }
     }
     fn curvature_len(&self) -> usize {
-        self.outputs
+        self.counts.count
     }
     fn hessian(&self, _: usize, h: &[T], out: &mut [T]) {
         out.iter_mut().zip(h).for_each(|(out, h)| *out = h.exp());
@@ -80,10 +67,6 @@ impl<T: Scalar> Loss<T> for PoissonLoss<'_, T> {
 }
 
 impl<T: Scalar> Likelihood<T> for PoissonLoss<'_, T> {
-    fn score(&self, sample: usize, h: &[T], out: &mut [T]) {
-        self.gradient(sample, h, out);
-        out.iter_mut().for_each(|out| *out = -*out);
-    }
     fn draw_score(&self, _: usize, h: &[T], random: &mut SplitMix64, out: &mut [T]) {
         for (out, &h) in out.iter_mut().zip(h) {
             let rate = h.into().exp();

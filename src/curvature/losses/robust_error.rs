@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use super::shared::check_targets;
+use super::shared::Targets;
 use crate::base::{Result, Scalar, kernels};
 use crate::curvature::loss::Loss;
 use crate::curvature::robust::RobustLoss;
@@ -24,8 +24,7 @@ use crate::curvature::robust::RobustLoss;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct RobustError<'y, T: Clone, R> {
-    targets: Cow<'y, [T]>,
-    outputs: usize,
+    targets: Targets<'y, T>,
     robust: R,
 }
 
@@ -35,18 +34,16 @@ impl<'y, T: Scalar, R: RobustLoss + Sync> RobustError<'y, T, R> {
     /// # Errors
     /// If there are no outputs, the targets do not divide into samples, or one is NaN or infinite.
     pub fn new(targets: impl Into<Cow<'y, [T]>>, outputs: usize, robust: R) -> Result<Self> {
-        let targets = targets.into();
-        check_targets("targets", &targets, outputs)?;
-        Ok(RobustError { targets, outputs, robust })
+        Ok(RobustError { targets: Targets::new("targets", targets.into(), outputs)?, robust })
     }
 
     fn residual(&self, sample: usize, h: &[T], j: usize) -> f64 {
-        h[j].into() - self.targets[sample * self.outputs + j].into()
+        h[j].into() - self.targets[sample][j].into()
     }
 
     /// s, and ρ, ρ′ and ρ″ there.
     fn evaluate(&self, sample: usize, h: &[T]) -> (f64, [f64; 3]) {
-        let s = kernels::sum_terms(self.outputs, |j| self.residual(sample, h, j).powi(2));
+        let s = kernels::sum_terms(self.targets.count, |j| self.residual(sample, h, j).powi(2));
         (s, self.robust.evaluate(s))
     }
 
@@ -56,16 +53,16 @@ impl<'y, T: Scalar, R: RobustLoss + Sync> RobustError<'y, T, R> {
         out[0] = T::from_f64(first);
         out[1] = T::from_f64(along(first, 2.0 * second * s));
         let inverse = if s == 0.0 { 0.0 } else { 1.0 / s.sqrt() };
-        (0..self.outputs).for_each(|j| out[2 + j] = T::from_f64(inverse * self.residual(sample, h, j)));
+        (0..self.targets.count).for_each(|j| out[2 + j] = T::from_f64(inverse * self.residual(sample, h, j)));
     }
 }
 
 impl<T: Scalar, R: RobustLoss + Sync> Loss<T> for RobustError<'_, T, R> {
     fn samples(&self) -> usize {
-        self.targets.len() / self.outputs
+        self.targets.samples()
     }
     fn outputs_per_sample(&self) -> usize {
-        self.outputs
+        self.targets.count
     }
     fn value(&self, sample: usize, h: &[T]) -> f64 {
         0.5 * self.evaluate(sample, h).1[0]
@@ -77,7 +74,7 @@ impl<T: Scalar, R: RobustLoss + Sync> Loss<T> for RobustError<'_, T, R> {
         }
     }
     fn curvature_len(&self) -> usize {
-        2 + self.outputs
+        2 + self.targets.count
     }
     fn hessian(&self, sample: usize, h: &[T], out: &mut [T]) {
         self.write(sample, h, out, |_, excess| excess);

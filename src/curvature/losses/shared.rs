@@ -1,16 +1,47 @@
 //! What several losses need.
 
-use crate::base::{Error, Result, Scalar, check_finite, check_positive_dimension};
+use std::borrow::Cow;
+use std::ops::Index;
 
-/// Refuses targets that do not divide into samples of `outputs`, or are not finite.
-pub(super) fn check_targets<T: Scalar>(argument: &'static str, targets: &[T], outputs: usize) -> Result<()> {
-    check_positive_dimension("outputs", outputs)?;
-    check_positive_dimension(argument, targets.len())?;
-    if !targets.len().is_multiple_of(outputs) {
-        let expected = targets.len().next_multiple_of(outputs);
-        return Err(Error::Length { argument, expected, found: targets.len() });
+use crate::base::{Error, Result, Scalar, check_component, check_finite, check_positive_dimension};
+
+/// The targets of all samples: `targets[i]` are those of sample i.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Targets<'y, T: Clone> {
+    all: Cow<'y, [T]>,
+    /// Targets of a sample.
+    pub count: usize,
+}
+
+impl<'y, T: Scalar> Targets<'y, T> {
+    /// Refuses targets that do not divide into samples of `count`, or are not finite.
+    pub fn new(argument: &'static str, all: Cow<'y, [T]>, count: usize) -> Result<Self> {
+        check_positive_dimension("outputs", count)?;
+        check_positive_dimension(argument, all.len())?;
+        if !all.len().is_multiple_of(count) {
+            let expected = all.len().next_multiple_of(count);
+            return Err(Error::Length { argument, expected, found: all.len() });
+        }
+        check_finite(argument, &all)?;
+        Ok(Targets { all, count })
     }
-    check_finite(argument, targets)
+
+    /// Refuses targets that are not as required.
+    pub fn check(&self, argument: &'static str, valid: impl Fn(T) -> bool, requirement: &'static str) -> Result<()> {
+        let mut all = self.all.iter().enumerate();
+        all.try_for_each(|(index, &y)| check_component(argument, index, y.into(), valid(y), requirement))
+    }
+
+    pub fn samples(&self) -> usize {
+        self.all.len() / self.count
+    }
+}
+
+impl<T: Clone> Index<usize> for Targets<'_, T> {
+    type Output = [T];
+    fn index(&self, sample: usize) -> &[T] {
+        &self.all[sample * self.count..(sample + 1) * self.count]
+    }
 }
 
 /// out ← diag(d) v.

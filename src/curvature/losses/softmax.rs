@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use super::shared::not_negative;
-use crate::base::{Error, Result, Scalar, SplitMix64, check_positive_dimension, kernels};
+use crate::base::{Result, Scalar, SplitMix64, check_component, check_positive_dimension, kernels};
 use crate::curvature::loss::{Likelihood, Loss};
 
 /// l(y, h) = log Σⱼ exp hⱼ − h_y for labels y among k classes; the outputs h are logits.
@@ -34,15 +34,10 @@ impl<'y> SoftmaxCrossEntropy<'y> {
         let labels = labels.into();
         check_positive_dimension("classes", classes)?;
         check_positive_dimension("labels", labels.len())?;
-        match labels.iter().position(|&y| y >= classes) {
-            None => Ok(SoftmaxCrossEntropy { labels, classes }),
-            Some(index) => Err(Error::EntryOutOfRange {
-                argument: "labels",
-                index,
-                value: labels[index] as f64,
-                requirement: "below the number of classes",
-            }),
+        for (index, &y) in labels.iter().enumerate() {
+            check_component("labels", index, y as f64, y < classes, "below the number of classes")?;
         }
+        Ok(SoftmaxCrossEntropy { labels, classes })
     }
 }
 
@@ -94,10 +89,6 @@ impl<T: Scalar> Loss<T> for SoftmaxCrossEntropy<'_> {
 }
 
 impl<T: Scalar> Likelihood<T> for SoftmaxCrossEntropy<'_> {
-    fn score(&self, sample: usize, h: &[T], out: &mut [T]) {
-        self.gradient(sample, h, out);
-        out.iter_mut().for_each(|out| *out = -*out);
-    }
     fn draw_score(&self, _: usize, h: &[T], random: &mut SplitMix64, out: &mut [T]) {
         probabilities(h, out);
         let mut left = random.uniform();

@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 
-use super::shared::check_targets;
+use super::shared::Targets;
 use crate::base::{Result, Scalar, SplitMix64, check_range, kernels};
 use crate::curvature::loss::{Likelihood, Loss};
 
@@ -19,8 +19,7 @@ use crate::curvature::loss::{Likelihood, Loss};
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct SquaredError<'y, T: Clone> {
-    targets: Cow<'y, [T]>,
-    outputs: usize,
+    targets: Targets<'y, T>,
     variance: f64,
 }
 
@@ -30,9 +29,8 @@ impl<'y, T: Scalar> SquaredError<'y, T> {
     /// # Errors
     /// If there are no outputs, the targets do not divide into samples, or one is NaN or infinite.
     pub fn new(targets: impl Into<Cow<'y, [T]>>, outputs: usize) -> Result<Self> {
-        let targets = targets.into();
-        check_targets("targets", &targets, outputs)?;
-        Ok(SquaredError { targets, outputs, variance: 1.0 })
+        let targets = Targets::new("targets", targets.into(), outputs)?;
+        Ok(SquaredError { targets, variance: 1.0 })
     }
 
     /// Sets σ², in units of the targets squared. Only the likelihood depends on it: score, Fisher and divergence.
@@ -44,24 +42,20 @@ impl<'y, T: Scalar> SquaredError<'y, T> {
         self.variance = variance;
         Ok(self)
     }
-
-    fn target(&self, sample: usize) -> &[T] {
-        &self.targets[sample * self.outputs..(sample + 1) * self.outputs]
-    }
 }
 
 impl<T: Scalar> Loss<T> for SquaredError<'_, T> {
     fn samples(&self) -> usize {
-        self.targets.len() / self.outputs
+        self.targets.samples()
     }
     fn outputs_per_sample(&self) -> usize {
-        self.outputs
+        self.targets.count
     }
     fn value(&self, sample: usize, h: &[T]) -> f64 {
-        0.5 * squared_distance(h, self.target(sample))
+        0.5 * squared_distance(h, &self.targets[sample])
     }
     fn gradient(&self, sample: usize, h: &[T], out: &mut [T]) {
-        for ((out, &h), &y) in out.iter_mut().zip(h).zip(self.target(sample)) {
+        for ((out, &h), &y) in out.iter_mut().zip(h).zip(&self.targets[sample]) {
             *out = h - y;
         }
     }
@@ -84,7 +78,7 @@ impl<T: Scalar> Loss<T> for SquaredError<'_, T> {
 impl<T: Scalar> Likelihood<T> for SquaredError<'_, T> {
     fn score(&self, sample: usize, h: &[T], out: &mut [T]) {
         let precision = T::from_f64(1.0 / self.variance);
-        for ((out, &h), &y) in out.iter_mut().zip(h).zip(self.target(sample)) {
+        for ((out, &h), &y) in out.iter_mut().zip(h).zip(&self.targets[sample]) {
             *out = precision * (y - h);
         }
     }

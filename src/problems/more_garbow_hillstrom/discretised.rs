@@ -1,7 +1,6 @@
 //! Functions (28)–(31): a discretised differential and an integral equation, and Broyden's banded systems.
 
-use super::Minimum;
-use super::function::{Function, known};
+use super::function::Function;
 use crate::problems::number::Number;
 
 /// h = 1/(n + 1) and tᵢ = ih for a zero-based index.
@@ -25,13 +24,8 @@ pub(super) struct DiscreteBoundaryValue;
 
 impl Function for DiscreteBoundaryValue {
     const NAME: &'static str = "Discrete boundary value";
-    const N: usize = 10;
     const LARGE: Option<usize> = Some(50);
-    const SIZES: &'static str = "n ≥ 1, m = n";
 
-    fn admits(n: usize, m: usize) -> bool {
-        n >= 1 && m == n
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let (n, c) = (x.len(), V::from_f64);
         for i in 0..n {
@@ -63,9 +57,6 @@ impl Function for DiscreteBoundaryValue {
     fn start(n: usize) -> Vec<f64> {
         parabola(n)
     }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![known(0.0)]
-    }
 }
 
 /// (29) rᵢ = xᵢ + ½h ((1 − tᵢ) Σⱼ≤ᵢ tⱼ qⱼ + tᵢ Σⱼ>ᵢ (1 − tⱼ) qⱼ), qⱼ = (xⱼ + tⱼ + 1)³.
@@ -75,13 +66,8 @@ pub(super) struct DiscreteIntegralEquation;
 
 impl Function for DiscreteIntegralEquation {
     const NAME: &'static str = "Discrete integral equation";
-    const N: usize = 10;
     const LARGE: Option<usize> = Some(200);
-    const SIZES: &'static str = "n ≥ 1, m = n";
 
-    fn admits(n: usize, m: usize) -> bool {
-        n >= 1 && m == n
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let (n, c) = (x.len(), V::from_f64);
         let q = |i: usize, t: f64| {
@@ -120,9 +106,6 @@ impl Function for DiscreteIntegralEquation {
     fn start(n: usize) -> Vec<f64> {
         parabola(n)
     }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![known(0.0)]
-    }
 }
 
 /// (30) rᵢ = (3 − 2xᵢ) xᵢ − xᵢ₋₁ − 2xᵢ₊₁ + 1, x₀ = xₙ₊₁ = 0.
@@ -130,13 +113,8 @@ pub(super) struct BroydenTridiagonal;
 
 impl Function for BroydenTridiagonal {
     const NAME: &'static str = "Broyden tridiagonal";
-    const N: usize = 10;
     const LARGE: Option<usize> = Some(1000);
-    const SIZES: &'static str = "n ≥ 1, m = n";
 
-    fn admits(n: usize, m: usize) -> bool {
-        n >= 1 && m == n
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let (n, c) = (x.len(), V::from_f64);
         for i in 0..n {
@@ -164,9 +142,6 @@ impl Function for BroydenTridiagonal {
     fn start(n: usize) -> Vec<f64> {
         vec![-1.0; n]
     }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![known(0.0)]
-    }
 }
 
 /// (31) rᵢ = xᵢ (2 + 5xᵢ²) + 1 − Σ xⱼ (1 + xⱼ) over j ≠ i from i − 5 to i + 1.
@@ -177,13 +152,8 @@ const BAND: (usize, usize) = (5, 1);
 
 impl Function for BroydenBanded {
     const NAME: &'static str = "Broyden banded";
-    const N: usize = 10;
     const LARGE: Option<usize> = Some(1000);
-    const SIZES: &'static str = "n ≥ 1, m = n";
 
-    fn admits(n: usize, m: usize) -> bool {
-        n >= 1 && m == n
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let (n, c) = (x.len(), V::from_f64);
         for i in 0..n {
@@ -209,8 +179,5 @@ impl Function for BroydenBanded {
     }
     fn start(n: usize) -> Vec<f64> {
         vec![-1.0; n]
-    }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![known(0.0)]
     }
 }

@@ -1,7 +1,7 @@
 //! Functions (17)–(19): sums of exponentials fitted to data. The data are the paper's tables.
 
 use super::Minimum;
-use super::function::{Function, at, known};
+use super::function::{Function, at, fixed, known};
 use crate::problems::number::Number;
 
 /// (17) rᵢ = yᵢ − (x₁ + x₂ e^(−tᵢx₄) + x₃ e^(−tᵢx₅)), tᵢ = 10 (i − 1).
@@ -14,14 +14,8 @@ const OSBORNE_1: [f64; 33] = [
 ];
 
 impl Function for Osborne1 {
-    const NAME: &'static str = "Osborne 1";
-    const N: usize = 5;
-    const START: &'static [f64] = &[0.5, 1.5, -1.0, 0.01, 0.02];
-    const SIZES: &'static str = "n = 5, m = 33";
+    fixed!("Osborne 1", n = 5, m = 33, x0 = &[0.5, 1.5, -1.0, 0.01, 0.02], minima = [known(5.46489e-5)]);
 
-    fn terms(_: usize) -> usize {
-        33
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         for i in 0..r.len() {
@@ -41,9 +35,6 @@ impl Function for Osborne1 {
             out[3] -= t * x[1] * first;
             out[4] -= t * x[2] * second;
         }
-    }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![known(5.46489e-5)]
     }
 }
 
@@ -108,14 +99,14 @@ const OSBORNE_2: [f64; 65] = [
 ];
 
 impl Function for Osborne2 {
-    const NAME: &'static str = "Osborne 2";
-    const N: usize = 11;
-    const START: &'static [f64] = &[1.3, 0.65, 0.65, 0.7, 0.6, 3.0, 5.0, 7.0, 2.0, 4.5, 5.5];
-    const SIZES: &'static str = "n = 11, m = 65";
+    fixed!(
+        "Osborne 2",
+        n = 11,
+        m = 65,
+        x0 = &[1.3, 0.65, 0.65, 0.7, 0.6, 3.0, 5.0, 7.0, 2.0, 4.5, 5.5],
+        minima = [known(4.01377e-2)]
+    );
 
-    fn terms(_: usize) -> usize {
-        65
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         for i in 0..r.len() {
@@ -144,8 +135,5 @@ impl Function for Osborne2 {
                 out[7 + k] -= c(2.0) * d * x[4 + k] * x[k] * e;
             }
         }
-    }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![known(4.01377e-2)]
     }
 }

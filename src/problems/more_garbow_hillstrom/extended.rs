@@ -74,7 +74,6 @@ pub(super) struct ExtendedRosenbrock;
 
 impl Function for ExtendedRosenbrock {
     const NAME: &'static str = "Extended Rosenbrock";
-    const N: usize = 10;
     const LARGE: Option<usize> = Some(1000);
     const SIZES: &'static str = "n a multiple of 2, m = n";
 
@@ -153,15 +152,11 @@ pub(super) struct Penalty1;
 
 impl Function for Penalty1 {
     const NAME: &'static str = "Penalty I";
-    const N: usize = 10;
     const LARGE: Option<usize> = Some(1000);
     const SIZES: &'static str = "n ≥ 1, m = n + 1";
 
     fn terms(n: usize) -> usize {
         n + 1
-    }
-    fn admits(n: usize, m: usize) -> bool {
-        n >= 1 && m == n + 1
     }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
@@ -197,15 +192,11 @@ pub(super) struct Penalty2;
 
 impl Function for Penalty2 {
     const NAME: &'static str = "Penalty II";
-    const N: usize = 10;
     const LARGE: Option<usize> = Some(50);
     const SIZES: &'static str = "n ≥ 1, m = 2n";
 
     fn terms(n: usize) -> usize {
         2 * n
-    }
-    fn admits(n: usize, m: usize) -> bool {
-        n >= 1 && m == 2 * n
     }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
@@ -268,15 +259,11 @@ impl VariablyDimensioned {
 
 impl Function for VariablyDimensioned {
     const NAME: &'static str = "Variably dimensioned";
-    const N: usize = 10;
     const LARGE: Option<usize> = Some(200);
     const SIZES: &'static str = "n ≥ 1, m = n + 2";
 
     fn terms(n: usize) -> usize {
         n + 2
-    }
-    fn admits(n: usize, m: usize) -> bool {
-        n >= 1 && m == n + 2
     }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let (n, s) = (x.len(), Self::sum(x));
@@ -306,13 +293,8 @@ pub(super) struct Trigonometric;
 
 impl Function for Trigonometric {
     const NAME: &'static str = "Trigonometric";
-    const N: usize = 10;
     const LARGE: Option<usize> = Some(200);
-    const SIZES: &'static str = "n ≥ 1, m = n";
 
-    fn admits(n: usize, m: usize) -> bool {
-        n >= 1 && m == n
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         let mut sum = c(0.0);
@@ -350,13 +332,8 @@ pub(super) struct BrownAlmostLinear;
 
 impl Function for BrownAlmostLinear {
     const NAME: &'static str = "Brown almost-linear";
-    const N: usize = 10;
     const LARGE: Option<usize> = Some(100);
-    const SIZES: &'static str = "n ≥ 1, m = n";
 
-    fn admits(n: usize, m: usize) -> bool {
-        n >= 1 && m == n
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         let n = x.len();

@@ -1,7 +1,7 @@
 //! Functions (8)–(12), (15) and (16): curves fitted to data. The data are the paper's tables.
 
 use super::Minimum;
-use super::function::{Function, at, known};
+use super::function::{Function, at, fixed, known};
 use crate::problems::number::Number;
 
 /// (8) rᵢ = yᵢ − (x₁ + i/(vᵢx₂ + wᵢx₃)), vᵢ = 16 − i, wᵢ = min(i, vᵢ).
@@ -18,14 +18,9 @@ impl Bard {
 }
 
 impl Function for Bard {
-    const NAME: &'static str = "Bard";
-    const N: usize = 3;
-    const START: &'static [f64] = &[1.0; 3];
-    const SIZES: &'static str = "n = 3, m = 15";
+    // The second is approached at (0.8406…, −∞, −∞).
+    fixed!("Bard", n = 3, m = 15, x0 = &[1.0; 3], minima = [known(8.21487e-3), known(17.4286)]);
 
-    fn terms(_: usize) -> usize {
-        15
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         for i in 0..r.len() {
             let [a, v, w] = Self::coefficients(i).map(V::from_f64);
@@ -43,10 +38,6 @@ impl Function for Bard {
             out[2] += w * slope;
         }
     }
-    /// The second is approached at (0.8406…, −∞, −∞).
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![known(8.21487e-3), known(17.4286)]
-    }
 }
 
 /// (9) rᵢ = x₁ exp(−x₂ (tᵢ − x₃)²/2) − yᵢ, tᵢ = (8 − i)/2.
@@ -58,14 +49,8 @@ const GAUSSIAN: [f64; 15] = [
 ];
 
 impl Function for Gaussian {
-    const NAME: &'static str = "Gaussian";
-    const N: usize = 3;
-    const START: &'static [f64] = &[0.4, 1.0, 0.0];
-    const SIZES: &'static str = "n = 3, m = 15";
+    fixed!("Gaussian", n = 3, m = 15, x0 = &[0.4, 1.0, 0.0], minima = [known(1.12793e-8)]);
 
-    fn terms(_: usize) -> usize {
-        15
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         for i in 0..r.len() {
@@ -84,9 +69,6 @@ impl Function for Gaussian {
             out[2] += x[0] * x[1] * d * e;
         }
     }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![known(1.12793e-8)]
-    }
 }
 
 /// (10) rᵢ = x₁ exp(x₂/(tᵢ + x₃)) − yᵢ, tᵢ = 45 + 5i.
@@ -98,14 +80,8 @@ const MEYER: [f64; 16] = [
 ];
 
 impl Function for Meyer {
-    const NAME: &'static str = "Meyer";
-    const N: usize = 3;
-    const START: &'static [f64] = &[0.02, 4000.0, 250.0];
-    const SIZES: &'static str = "n = 3, m = 16";
+    fixed!("Meyer", n = 3, m = 16, x0 = &[0.02, 4000.0, 250.0], minima = [known(87.9458)]);
 
-    fn terms(_: usize) -> usize {
-        16
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         for i in 0..r.len() {
@@ -123,9 +99,6 @@ impl Function for Meyer {
             out[1] += slope;
             out[2] -= slope * x[1] / below;
         }
-    }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![known(87.9458)]
     }
 }
 
@@ -250,14 +223,15 @@ impl KowalikOsborne {
 }
 
 impl Function for KowalikOsborne {
-    const NAME: &'static str = "Kowalik and Osborne";
-    const N: usize = 4;
-    const START: &'static [f64] = &[0.25, 0.39, 0.415, 0.39];
-    const SIZES: &'static str = "n = 4, m = 11";
+    // The second is approached at (+∞, −14.07…, −∞, −∞).
+    fixed!(
+        "Kowalik and Osborne",
+        n = 4,
+        m = 11,
+        x0 = &[0.25, 0.39, 0.415, 0.39],
+        minima = [known(3.07505e-4), known(1.02734e-3)]
+    );
 
-    fn terms(_: usize) -> usize {
-        11
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         for (r, (y, s)) in r.iter_mut().zip(KOWALIK_OSBORNE) {
             let (above, below) = Self::fraction(x, s);
@@ -275,10 +249,6 @@ impl Function for KowalikOsborne {
             out[2] += s * slope * above / below;
             out[3] += slope * above / below;
         }
-    }
-    /// The second is approached at (+∞, −14.07…, −∞, −∞).
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![known(3.07505e-4), known(1.02734e-3)]
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::f64::consts::PI;
 
-use super::function::{Function, at};
+use super::function::{Function, at, fixed};
 use super::{Minimum, extended};
 use crate::problems::number::Number;
 
@@ -10,10 +10,7 @@ use crate::problems::number::Number;
 pub(super) struct Rosenbrock;
 
 impl Function for Rosenbrock {
-    const NAME: &'static str = "Rosenbrock";
-    const N: usize = 2;
-    const START: &'static [f64] = &[-1.2, 1.0];
-    const SIZES: &'static str = "n = 2, m = 2";
+    fixed!("Rosenbrock", n = 2, m = 2, x0 = &[-1.2, 1.0], minima = [at(0.0, &[1.0, 1.0])]);
 
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         extended::ExtendedRosenbrock::residuals(x, r);
@@ -21,19 +18,19 @@ impl Function for Rosenbrock {
     fn transpose<V: Number>(x: &[V], u: &[V], out: &mut [V]) {
         extended::ExtendedRosenbrock::transpose(x, u, out);
     }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![at(0.0, &[1.0, 1.0])]
-    }
 }
 
 /// (2) r₁ = −13 + x₁ + ((5 − x₂) x₂ − 2) x₂, r₂ = −29 + x₁ + ((x₂ + 1) x₂ − 14) x₂.
 pub(super) struct FreudensteinRoth;
 
 impl Function for FreudensteinRoth {
-    const NAME: &'static str = "Freudenstein and Roth";
-    const N: usize = 2;
-    const START: &'static [f64] = &[0.5, -2.0];
-    const SIZES: &'static str = "n = 2, m = 2";
+    fixed!(
+        "Freudenstein and Roth",
+        n = 2,
+        m = 2,
+        x0 = &[0.5, -2.0],
+        minima = [at(0.0, &[5.0, 4.0]), at(48.9842, &[11.41, -0.8968])]
+    );
 
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
@@ -46,19 +43,13 @@ impl Function for FreudensteinRoth {
         out[1] =
             ((c(10.0) - c(3.0) * x[1]) * x[1] - c(2.0)) * u[0] + ((c(3.0) * x[1] + c(2.0)) * x[1] - c(14.0)) * u[1];
     }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![at(0.0, &[5.0, 4.0]), at(48.9842, &[11.41, -0.8968])]
-    }
 }
 
 /// (3) r₁ = 10⁴ x₁x₂ − 1, r₂ = e^(−x₁) + e^(−x₂) − 1.0001.
 pub(super) struct PowellBadlyScaled;
 
 impl Function for PowellBadlyScaled {
-    const NAME: &'static str = "Powell badly scaled";
-    const N: usize = 2;
-    const START: &'static [f64] = &[0.0, 1.0];
-    const SIZES: &'static str = "n = 2, m = 2";
+    fixed!("Powell badly scaled", n = 2, m = 2, x0 = &[0.0, 1.0], minima = [at(0.0, &[1.098e-5, 9.106])]);
 
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
@@ -70,23 +61,14 @@ impl Function for PowellBadlyScaled {
         out[0] = c(1e4) * x[1] * u[0] - (-x[0]).exp() * u[1];
         out[1] = c(1e4) * x[0] * u[0] - (-x[1]).exp() * u[1];
     }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![at(0.0, &[1.098e-5, 9.106])]
-    }
 }
 
 /// (4) r₁ = x₁ − 10⁶, r₂ = x₂ − 2·10⁻⁶, r₃ = x₁x₂ − 2.
 pub(super) struct BrownBadlyScaled;
 
 impl Function for BrownBadlyScaled {
-    const NAME: &'static str = "Brown badly scaled";
-    const N: usize = 2;
-    const START: &'static [f64] = &[1.0, 1.0];
-    const SIZES: &'static str = "n = 2, m = 3";
+    fixed!("Brown badly scaled", n = 2, m = 3, x0 = &[1.0, 1.0], minima = [at(0.0, &[1e6, 2e-6])]);
 
-    fn terms(_: usize) -> usize {
-        3
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         r[0] = x[0] - c(1e6);
@@ -97,23 +79,14 @@ impl Function for BrownBadlyScaled {
         out[0] = u[0] + x[1] * u[2];
         out[1] = u[1] + x[0] * u[2];
     }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![at(0.0, &[1e6, 2e-6])]
-    }
 }
 
 /// (5) rᵢ = yᵢ − x₁ (1 − x₂ⁱ), i = 1, 2, 3.
 pub(super) struct Beale;
 
 impl Function for Beale {
-    const NAME: &'static str = "Beale";
-    const N: usize = 2;
-    const START: &'static [f64] = &[1.0, 1.0];
-    const SIZES: &'static str = "n = 2, m = 3";
+    fixed!("Beale", n = 2, m = 3, x0 = &[1.0, 1.0], minima = [at(0.0, &[3.0, 0.5])]);
 
-    fn terms(_: usize) -> usize {
-        3
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         for (i, y) in [1.5, 2.25, 2.625].into_iter().enumerate() {
@@ -124,9 +97,6 @@ impl Function for Beale {
         let c = V::from_f64;
         out[0] = (x[1] - c(1.0)) * u[0] + (x[1].powi(2) - c(1.0)) * u[1] + (x[1].powi(3) - c(1.0)) * u[2];
         out[1] = x[0] * (u[0] + c(2.0) * x[1] * u[1] + c(3.0) * x[1] * x[1] * u[2]);
-    }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![at(0.0, &[3.0, 0.5])]
     }
 }
 
@@ -172,10 +142,7 @@ impl Function for JennrichSampson {
 pub(super) struct HelicalValley;
 
 impl Function for HelicalValley {
-    const NAME: &'static str = "Helical valley";
-    const N: usize = 3;
-    const START: &'static [f64] = &[-1.0, 0.0, 0.0];
-    const SIZES: &'static str = "n = 3, m = 3";
+    fixed!("Helical valley", n = 3, m = 3, x0 = &[-1.0, 0.0, 0.0], minima = [at(0.0, &[1.0, 0.0, 0.0])]);
 
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
@@ -198,28 +165,19 @@ impl Function for HelicalValley {
         out[1] = x[1] * outward - x[0] * around;
         out[2] = c(10.0) * u[0] + u[2];
     }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![at(0.0, &[1.0, 0.0, 0.0])]
-    }
 }
 
 /// (13) r₁ = x₁ + 10x₂, r₂ = √5 (x₃ − x₄), r₃ = (x₂ − 2x₃)², r₄ = √10 (x₁ − x₄)².
 pub(super) struct PowellSingular;
 
 impl Function for PowellSingular {
-    const NAME: &'static str = "Powell singular";
-    const N: usize = 4;
-    const START: &'static [f64] = &[3.0, -1.0, 0.0, 1.0];
-    const SIZES: &'static str = "n = 4, m = 4";
+    fixed!("Powell singular", n = 4, m = 4, x0 = &[3.0, -1.0, 0.0, 1.0], minima = [at(0.0, &[0.0; 4])]);
 
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         extended::ExtendedPowell::residuals(x, r);
     }
     fn transpose<V: Number>(x: &[V], u: &[V], out: &mut [V]) {
         extended::ExtendedPowell::transpose(x, u, out);
-    }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![at(0.0, &[0.0; 4])]
     }
 }
 
@@ -228,14 +186,8 @@ impl Function for PowellSingular {
 pub(super) struct Wood;
 
 impl Function for Wood {
-    const NAME: &'static str = "Wood";
-    const N: usize = 4;
-    const START: &'static [f64] = &[-3.0, -1.0, -3.0, -1.0];
-    const SIZES: &'static str = "n = 4, m = 6";
+    fixed!("Wood", n = 4, m = 6, x0 = &[-3.0, -1.0, -3.0, -1.0], minima = [at(0.0, &[1.0; 4])]);
 
-    fn terms(_: usize) -> usize {
-        6
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         r[0] = c(10.0) * (x[1] - x[0] * x[0]);
@@ -253,8 +205,5 @@ impl Function for Wood {
         out[1] = c(10.0) * u[0] + b + d;
         out[2] = c(-2.0) * x[2] * a - u[3];
         out[3] = a + b - d;
-    }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![at(0.0, &[1.0; 4])]
     }
 }

@@ -9,7 +9,6 @@ pub(super) struct LinearFullRank;
 
 impl Function for LinearFullRank {
     const NAME: &'static str = "Linear, full rank";
-    const N: usize = 10;
     const LARGE: Option<usize> = Some(500);
     const SIZES: &'static str = "1 ≤ n ≤ m";
 
@@ -53,7 +52,6 @@ pub(super) struct LinearRankOne;
 
 impl Function for LinearRankOne {
     const NAME: &'static str = "Linear, rank 1";
-    const N: usize = 10;
     const LARGE: Option<usize> = Some(100);
     const SIZES: &'static str = "1 ≤ n ≤ m";
 
@@ -100,7 +98,6 @@ pub(super) struct LinearRankOneZeros;
 
 impl Function for LinearRankOneZeros {
     const NAME: &'static str = "Linear, rank 1, zero columns and rows";
-    const N: usize = 10;
     const LARGE: Option<usize> = Some(100);
     const SIZES: &'static str = "3 ≤ n ≤ m";
 

@@ -38,9 +38,12 @@ impl<T: Scalar> Preconditioned<T> {
     /// Asks for P⁻¹g; an objective without a preconditioner is not asked again.
     fn fill(&mut self, expansion: &impl Expansion<T>, gradient: &[T]) {
         if let Preconditioned::Wanted(direction) = self {
-            direction.copy_from_slice(gradient);
-            if !expansion.precondition(0.0, direction) {
-                *self = Preconditioned::Unwanted;
+            match expansion.preconditioner() {
+                Some(preconditioner) => {
+                    direction.copy_from_slice(gradient);
+                    preconditioner.precondition(0.0, direction);
+                }
+                None => *self = Preconditioned::Unwanted,
             }
         }
     }

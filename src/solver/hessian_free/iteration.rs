@@ -1,7 +1,5 @@
 //! One iteration: the gradient of its batch, products of its curvature batch, and the step that the method finds.
 
-use std::cell::Cell;
-
 use super::conjugate_gradients;
 use super::drawn::Drawn;
 use super::options::{AcceptanceBatch, StepMethod};
@@ -107,18 +105,18 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
             limits.note(batch.take_error().or_else(|| curvature_batch.take_error()));
             limits.allow_products(tally.calls.get(), 1)
         };
-        let learned = &self.state.preconditioner;
+        let preconditioner = self.state.preconditioner.preconditioner().or_else(|| at.preconditioner());
         let operator = Metered {
             at,
             damping: self.state.damping,
             samples: drawn.curvature.len(),
             tally,
-            structural: Cell::new(false),
+            structural: at.structural_damping(),
             record: self.record.as_ref(),
         };
         // A further product, where one is allowed.
         let undamped = |step: &[T], curvature: f64| {
-            if !operator.structural.get() || !more() {
+            if operator.structural.is_none() || !more() {
                 return curvature;
             }
             let mut product = self.product.borrow_mut();
@@ -129,10 +127,12 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         };
         let here = CurrentPoint {
             operator: &operator,
-            structural: &operator.structural,
+            structural: operator.structural.is_some(),
             undamped: &undamped,
             precondition: &|damping, r| {
-                let _ = learned.precondition(damping, r) || at.precondition(damping, r);
+                if let Some(preconditioner) = preconditioner {
+                    preconditioner.precondition(damping, r);
+                }
             },
             x,
             gradient: &self.gradient,

@@ -176,7 +176,7 @@ impl Default for ConjugateGradients {
 /// indefinite, λ is raised above its lowest Ritz value.
 ///
 /// # Structural damping
-/// Where the objective has a further S to damp by ([`structural_product`](crate::Expansion::structural_product)), as
+/// Where the objective has a further S to damp by ([`structural_damping`](crate::Expansion::structural_damping)), as
 /// recurrent networks want it ([`with_structural_damping`](crate::operators::SampledModelObjective::with_structural_damping)), steps
 /// come from (M + λ(I + S))δ = −g, with products M + λS at the λ that the iteration starts with. In [`SubspaceDescent`] only the λ
 /// of λI varies along λ ↦ δ(λ), and the search goes one step along it, so that λ stays that of S but for one factor. ρ is

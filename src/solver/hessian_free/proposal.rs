@@ -1,7 +1,5 @@
 //! What a method is given at a point, and what it brings back.
 
-use std::cell::Cell;
-
 use crate::control::{Evaluation, Termination};
 use crate::step::InnerStop;
 
@@ -9,8 +7,8 @@ use crate::step::InnerStop;
 pub struct CurrentPoint<'a, T, M> {
     /// M on the curvature batch; M + λS where the objective has an S, with the λ that the iteration starts with.
     pub operator: &'a M,
-    /// Whether there is an S; known after the first product.
-    pub structural: &'a Cell<bool>,
+    /// Whether there is an S.
+    pub structural: bool,
     /// δᵀMδ without S, from δ and δᵀ(M + λS)δ.
     pub undamped: &'a dyn Fn(&[T], f64) -> f64,
     /// r ← P⁻¹r for the damping λ, with the preconditioner that was learned, or else with the operator's own.

@@ -158,7 +158,7 @@ impl<T: Scalar> SubspaceStep<T> {
         let start = best.damping;
         let directions = if shorten { &[GRID][..] } else { &[GRID.recip(), GRID] };
         for factor in directions {
-            for _ in 0..if here.structural.get() { 1 } else { MOST_TRIALS } {
+            for _ in 0..if here.structural { 1 } else { MOST_TRIALS } {
                 let damping = best.damping * factor;
                 if damping < least {
                     break;

@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use crate::base::Scalar;
 use crate::curvature::{LearningCost, ProductRecord};
-use crate::operator::{Counts, Expansion, SymmetricOperator, forward};
+use crate::operator::{Counts, Expansion, StructuralDamping, SymmetricOperator, forward};
 
 /// Calls, and calls times samples.
 #[derive(Debug, Default)]
@@ -44,12 +44,12 @@ impl Tally {
 /// It is only asked for products.
 pub struct Metered<'t, T, M> {
     pub at: &'t M,
+    /// S.
+    pub structural: Option<&'t dyn StructuralDamping<T>>,
     /// λ of the iteration's start.
     pub damping: f64,
     pub samples: usize,
     pub tally: &'t Tally,
-    /// Whether a product had an S.
-    pub structural: Cell<bool>,
     pub record: Option<&'t RefCell<ProductRecord<T>>>,
 }
 
@@ -57,9 +57,9 @@ impl<T: Scalar, M: Expansion<T>> SymmetricOperator<T> for Metered<'_, T, M> {
     forward!(self.at; dim, take_error);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.tally.product(self.samples);
-        self.structural.set(self.at.structural_product(self.damping, v, out));
-        if !self.structural.get() {
-            self.at.apply(v, out);
+        match self.structural {
+            Some(structural) => structural.damped_product(self.damping, v, out),
+            None => self.at.apply(v, out),
         }
         if let Some(record) = self.record {
             record.borrow_mut().see(v, out);

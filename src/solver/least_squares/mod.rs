@@ -198,7 +198,7 @@ impl<'f, T: Scalar> Oracle<T> for Residuals<'f, T> {
 
     fn report(mut state: FitState<T>, cosine: f64, elsewhere: bool, run: Report<T>) -> LeastSquaresReport<T> {
         let held = (0..state.scaling.len()).filter(|&j| state.scaling[j] == T::zero()).collect();
-        let rank = state.source.rank(&state.residual, &state.scaling);
+        let rank = state.source.factors().and_then(|factors| factors.rank(&state.residual, &state.scaling));
         let residual = if elsewhere { state.best_residual } else { state.residual };
         LeastSquaresReport { rank, residual, cosine, held, run }
     }

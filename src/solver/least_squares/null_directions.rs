@@ -30,7 +30,8 @@ impl<T: Scalar> FitLocal<'_, T> {
     ) -> Confirmation {
         let problem = self.residuals;
         let free = fit.scaling.iter().filter(|&&s| s > T::zero()).count();
-        let rank = fit.source.rank(self.residual(), &fit.scaling);
+        let Some(factors) = fit.source.factors() else { return Confirmation::Minimum };
+        let rank = factors.rank(self.residual(), &fit.scaling);
         let Some(missing) = rank.and_then(|rank| free.checked_sub(rank)).filter(|&missing| missing > 0) else {
             return Confirmation::Minimum;
         };
@@ -40,7 +41,7 @@ impl<T: Scalar> FitLocal<'_, T> {
         let pairs = (0..count).flat_map(|i| (0..i).flat_map(move |j| [(i, j, 1.0), (i, j, -1.0)]));
         for (i, j, sign) in (0..count).map(|i| (i, i, 0.0)).chain(pairs) {
             let Track { new_gradient, step, .. } = &mut *track;
-            if !fit.source.null_direction(i, new_gradient) || !fit.source.null_direction(j, step) {
+            if !factors.null_direction(i, new_gradient) || !factors.null_direction(j, step) {
                 break;
             }
             kernels::axpy(sign, step, new_gradient);

@@ -3,7 +3,7 @@
 use crate::base::{Result, Scalar, space};
 use crate::operator::LinearMap;
 use crate::step::{
-    Accuracy, DenseLeastSquares, ENTRY_COST, GaussNewtonSteps, GolubKahan, InnerSolver, InnerStop, Solution,
+    Accuracy, DenseLeastSquares, ENTRY_COST, Factors, GaussNewtonSteps, GolubKahan, InnerSolver, InnerStop, Solution,
     Subproblem, System,
 };
 use crate::structured::Schur;
@@ -47,7 +47,7 @@ impl<T: Scalar> GaussNewtonPath<T> {
         GaussNewtonPath { m: 0, n: 0, inner, columns: 0, path: Some(Path::Blocks(Box::new(Schur::new(inner)))) }
     }
 
-    fn prefers_dense(&self, jacobian: &impl LinearMap<T>) -> bool {
+    fn prefers_dense(&self, jacobian: &dyn LinearMap<T>) -> bool {
         match (&self.path, self.inner) {
             (Some(path), _) => matches!(path, Path::Dense(_)),
             // Nobody has all rows.
@@ -60,22 +60,26 @@ impl<T: Scalar> GaussNewtonPath<T> {
             }
         }
     }
-}
 
-/// Calls a method of the path that was chosen, or gives a value before there is one.
-macro_rules! on_path {
-    ($path:expr, $before:expr, $one:ident => $call:expr) => {
-        match $path {
-            Some(Path::Dense($one)) => $call,
-            Some(Path::Krylov($one)) => $call,
-            Some(Path::Blocks($one)) => $call,
-            None => $before,
-        }
-    };
+    fn chosen(&self) -> Option<&dyn GaussNewtonSteps<T>> {
+        Some(match self.path.as_ref()? {
+            Path::Dense(path) => path,
+            Path::Krylov(path) => path,
+            Path::Blocks(path) => &**path,
+        })
+    }
+
+    fn chosen_mut(&mut self) -> Option<&mut dyn GaussNewtonSteps<T>> {
+        Some(match self.path.as_mut()? {
+            Path::Dense(path) => path,
+            Path::Krylov(path) => path,
+            Path::Blocks(path) => &mut **path,
+        })
+    }
 }
 
 impl<T: Scalar> GaussNewtonSteps<T> for GaussNewtonPath<T> {
-    fn entry_cost<J: LinearMap<T>>(&self, jacobian: &J) -> usize {
+    fn entry_cost(&self, jacobian: &dyn LinearMap<T>) -> usize {
         match &self.path {
             Some(Path::Blocks(blocks)) => blocks.entry_cost(jacobian),
             _ if self.prefers_dense(jacobian) => jacobian.forming_cost(),
@@ -83,7 +87,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for GaussNewtonPath<T> {
         }
     }
 
-    fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool {
+    fn enter(&mut self, jacobian: &dyn LinearMap<T>, residual: &[T], gradient: &mut [T]) -> bool {
         if self.path.is_none() {
             self.path = Some(if self.prefers_dense(jacobian) {
                 Path::Dense(DenseLeastSquares::new(self.m, self.n))
@@ -91,51 +95,41 @@ impl<T: Scalar> GaussNewtonSteps<T> for GaussNewtonPath<T> {
                 Path::Krylov(GolubKahan::new(self.m, self.n, self.columns))
             });
         }
-        on_path!(&mut self.path, false, path => path.enter(jacobian, residual, gradient))
+        self.chosen_mut().is_some_and(|path| path.enter(jacobian, residual, gradient))
     }
 
-    fn column_norms<J: LinearMap<T>>(&mut self, jacobian: &J, norms: &mut [f64]) -> bool {
-        on_path!(&mut self.path, false, path => path.column_norms(jacobian, norms))
+    fn column_norms(&mut self, jacobian: &dyn LinearMap<T>, norms: &mut [f64]) -> bool {
+        self.chosen_mut().is_some_and(|path| path.column_norms(jacobian, norms))
     }
 
     fn largest_singular_value(&self) -> f64 {
-        on_path!(&self.path, 0.0, path => path.largest_singular_value())
+        self.chosen().map_or(0.0, |path| path.largest_singular_value())
     }
 
     fn exact(&self) -> bool {
-        on_path!(&self.path, false, path => path.exact())
+        self.chosen().is_some_and(|path| path.exact())
     }
 
-    fn solution<J: LinearMap<T>>(
+    fn solution(
         &mut self,
-        system: &System<'_, T, J>,
+        system: &System<'_, T>,
         subproblem: Subproblem,
         accuracy: Option<Accuracy>,
     ) -> Option<(Solution, InnerStop)> {
-        on_path!(&mut self.path, None, path => path.solution(system, subproblem, accuracy))
+        self.chosen_mut()?.solution(system, subproblem, accuracy)
     }
 
     fn step(&self, step: &mut [T]) {
-        on_path!(&self.path, (), path => path.step(step));
+        if let Some(path) = self.chosen() {
+            path.step(step);
+        }
     }
 
-    fn accelerate(&mut self, second: &[T], shift: f64, step: &mut [T]) -> Option<f64> {
-        on_path!(&mut self.path, None, path => path.accelerate(second, shift, step))
-    }
-
-    fn image(&mut self, out: &mut [T]) -> bool {
-        on_path!(&mut self.path, false, path => path.image(out))
-    }
-
-    fn rank(&mut self, residual: &[T], scaling: &[T]) -> Option<usize> {
-        on_path!(&mut self.path, None, path => path.rank(residual, scaling))
-    }
-
-    fn null_direction(&self, k: usize, out: &mut [T]) -> bool {
-        on_path!(&self.path, false, path => path.null_direction(k, out))
+    fn factors(&mut self) -> Option<&mut dyn Factors<T>> {
+        self.chosen_mut()?.factors()
     }
 
     fn numbers(&self) -> usize {
-        on_path!(&self.path, 0, path => path.numbers())
+        self.chosen().map_or(0, |path| path.numbers())
     }
 }

@@ -178,7 +178,7 @@ impl<T: Scalar> FitLocal<'_, T> {
         let j = fit.largest_term;
         let h = T::from_f64(T::epsilon_f64().sqrt()) * self.x[j];
         let claimed = fit.norms[j] * Into::<f64>::into(self.x[j]).abs();
-        let formed = fit.source.rank(self.residual(), &fit.scaling).is_some();
+        let formed = fit.source.factors().is_some_and(|factors| factors.rank(self.residual(), &fit.scaling).is_some());
         if fit.orthogonal || !formed || claimed <= fit.initial_size {
             return false;
         }

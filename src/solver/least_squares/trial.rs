@@ -88,7 +88,7 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
     /// Where the factors of J are at hand; lengths are those of the scaled parameters.
     fn promise(&self, fit: &mut FitState<T>, _: &[T], solution: &Solution, _: InnerStop) -> Option<Promise> {
         let free = fit.scaling.iter().filter(|&&s| s > T::zero()).count();
-        let complete = fit.source.rank(self.residual(), &fit.scaling)? == free;
+        let complete = fit.source.factors()?.rank(self.residual(), &fit.scaling)? == free;
         let (decrease, position) = (-0.5 * solution.slope, fit.terms * fit.terms);
         (complete && fit.seen).then_some(Promise { decrease, step: solution.norm, accurate: true, complete, position })
     }
@@ -190,11 +190,13 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
             && predicted > ACCELERATED * track.value
             && !fit.projected
             && problem.model.counts().values + 1 < limits.stopping().max_values
-            && fit.source.image(&mut fit.image)
-            && let Err(ratio) = self.accelerate(fit, track, &trial)
+            && let Some(factors) = fit.source.factors()
         {
-            trial.ratio = ratio;
-            return Ok((trial, Judgement::Ratio(ratio)));
+            factors.image(&mut fit.image);
+            if let Err(ratio) = self.accelerate(fit, track, &trial) {
+                trial.ratio = ratio;
+                return Ok((trial, Judgement::Ratio(ratio)));
+            }
         }
         let mut actual = f64::NAN;
         if inside {
@@ -251,7 +253,8 @@ impl<T: Scalar> FitLocal<'_, T> {
         let noise = ROUNDING * T::epsilon_f64() * fit.terms * 2.0 / (h * h);
         let mut small = true;
         if second > noise {
-            let size = fit.source.accelerate(&fit.other_residual, trial.solution.shift, &mut track.step);
+            let factors = fit.source.factors();
+            let size = factors.map(|f| f.accelerate(&fit.other_residual, trial.solution.shift, &mut track.step));
             small = size.is_none_or(|size| 2.0 * size <= LARGEST_ACCELERATION * trial.norm());
         }
         kernels::add_scaled(self.x, 1.0, &track.step, &mut track.other_x);

@@ -40,7 +40,8 @@ impl<T: Scalar> StepFamily<T> {
         let shift = solution.shift / unit;
         let made = std::cell::Cell::new(self.made);
         let scaled = InUnits { operator, made: &made, unit };
-        let precondition = |r: &mut [T]| operator.precondition(solution.shift, r);
+        let preconditioner = operator.preconditioner();
+        let precondition = preconditioner.map(|p| move |r: &mut [T]| p.precondition(solution.shift, r));
         let radius = radius / size * unit;
         let truncation = cg.solve(&scaled, shift, &self.residual, tolerance / size, radius, precondition, more);
         self.made = made.get();

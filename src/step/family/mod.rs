@@ -198,7 +198,11 @@ impl<T: Scalar> StepFamily<T> {
         more: &dyn Fn() -> bool,
     ) -> bool {
         self.krylov.direction().copy_from_slice(gradient);
-        self.preconditioned = operator.precondition(0.0, self.krylov.direction());
+        let preconditioner = operator.preconditioner();
+        self.preconditioned = preconditioner.is_some();
+        if let Some(preconditioner) = preconditioner {
+            preconditioner.precondition(0.0, self.krylov.direction());
+        }
         let known = self.preconditioned && kernels::norm(self.krylov.direction()) > 0.0;
         if !known && !first(self.krylov.direction()) {
             self.krylov.direction().copy_from_slice(gradient);
@@ -372,7 +376,8 @@ fn precondition<T: Scalar>(
     shift: f64,
     r: &mut [T],
 ) -> bool {
-    if operator.precondition(shift, r) {
+    if let Some(preconditioner) = operator.preconditioner() {
+        preconditioner.precondition(shift, r);
         return true;
     }
     match &mut resources.remembered {

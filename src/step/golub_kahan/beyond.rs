@@ -1,7 +1,6 @@
 //! LSMR from where a full [Golub–Kahan space](super) ends.
 
 use crate::base::{Scalar, columns::Columns, kernels, space};
-use crate::operator::LinearMap;
 use crate::step::bidiagonal::Bidiagonal;
 use crate::step::bidiagonalization::{Advance, Bidiagonalization};
 use crate::step::family::InnerStop;
@@ -41,10 +40,10 @@ impl<T: Scalar> Beyond<T> {
     }
 
     /// LSMR from where the space ends, until ‖Aᵀ(Az + r) + λz‖ ≤ `tolerance`.
-    pub fn go_on<J: LinearMap<T>>(
+    pub fn go_on(
         &mut self,
         space: Space<'_, T>,
-        system: &System<'_, T, J>,
+        system: &System<'_, T>,
         subproblem: Subproblem,
         here: Solution,
         tolerance: f64,

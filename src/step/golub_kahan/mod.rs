@@ -156,7 +156,7 @@ impl<T: Scalar> GolubKahan<T> {
     /// Where the norms of J's columns are not known: a lower bound on ‖J‖, from its product with the gradient, which will
     /// be the first of the space; and where J was much larger along another direction at the point before, along that.
     /// False if a product is not finite.
-    fn bound(&mut self, jacobian: &impl LinearMap<T>, gradient: &[T]) -> bool {
+    fn bound(&mut self, jacobian: &dyn LinearMap<T>, gradient: &[T]) -> bool {
         self.largest = 0.0;
         if jacobian.column_norms(&mut self.work) || kernels::norm(gradient) == 0.0 {
             return true;
@@ -175,7 +175,7 @@ impl<T: Scalar> GolubKahan<T> {
     }
 
     /// Makes the next product: with J for one more dimension, with Jᵀ for the direction after it.
-    fn grow<J: LinearMap<T>>(&mut self, system: &System<'_, T, J>) -> Result<(), InnerStop> {
+    fn grow(&mut self, system: &System<'_, T>) -> Result<(), InnerStop> {
         let Self { process, basis, matrix, scaling, .. } = self;
         let scaling = Some(&scaling[..]);
         match self.state {
@@ -245,9 +245,9 @@ impl<T: Scalar> GolubKahan<T> {
     }
 
     /// LSMR from where the space ends, until ‖Aᵀ(Az + r) + λz‖ ≤ `tolerance`.
-    fn go_on<J: LinearMap<T>>(
+    fn go_on(
         &mut self,
-        system: &System<'_, T, J>,
+        system: &System<'_, T>,
         subproblem: Subproblem,
         here: Solution,
         tolerance: f64,
@@ -268,11 +268,11 @@ impl<T: Scalar> GolubKahan<T> {
 }
 
 impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
-    fn entry_cost<J: LinearMap<T>>(&self, _: &J) -> usize {
+    fn entry_cost(&self, _: &dyn LinearMap<T>) -> usize {
         ENTRY_COST
     }
 
-    fn enter<J: LinearMap<T>>(&mut self, jacobian: &J, residual: &[T], gradient: &mut [T]) -> bool {
+    fn enter(&mut self, jacobian: &dyn LinearMap<T>, residual: &[T], gradient: &mut [T]) -> bool {
         self.remember_large();
         self.basis.clear();
         self.state = State::Entered;
@@ -287,7 +287,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
         beta.is_finite() && kernels::norm(gradient).is_finite() && self.bound(jacobian, gradient)
     }
 
-    fn column_norms<J: LinearMap<T>>(&mut self, jacobian: &J, norms: &mut [f64]) -> bool {
+    fn column_norms(&mut self, jacobian: &dyn LinearMap<T>, norms: &mut [f64]) -> bool {
         let known = jacobian.column_norms(&mut self.work);
         if known {
             norms.iter_mut().zip(&self.work).for_each(|(norm, &of)| *norm = of.into());
@@ -295,9 +295,9 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
         known
     }
 
-    fn solution<J: LinearMap<T>>(
+    fn solution(
         &mut self,
-        system: &System<'_, T, J>,
+        system: &System<'_, T>,
         subproblem: Subproblem,
         accuracy: Option<Accuracy>,
     ) -> Option<(Solution, InnerStop)> {
@@ -365,22 +365,6 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
 
     fn largest_singular_value(&self) -> f64 {
         self.largest
-    }
-
-    fn exact(&self) -> bool {
-        false
-    }
-
-    fn accelerate(&mut self, _: &[T], _: f64, _: &mut [T]) -> Option<f64> {
-        None
-    }
-
-    fn image(&mut self, _: &mut [T]) -> bool {
-        false
-    }
-
-    fn rank(&mut self, _: &[T], _: &[T]) -> Option<usize> {
-        None
     }
 
     fn numbers(&self) -> usize {

@@ -88,6 +88,9 @@ pub(in crate::base) fn for_blocks<T: Scalar>(y: &mut [T], body: &(impl Fn(usize,
     if y.len() <= BLOCK { body(0, y) } else { node(0, y, body) }
 }
 
+/// What changes a block of `W` vectors and sums `N` quantities of it.
+type Update<'a, T, const W: usize, const N: usize> = dyn Fn(usize, [&mut [T]; W]) -> [f64; N] + Sync + 'a;
+
 /// Calls `body(start, blocks)` for every block of `W` vectors of one length, which it may change, and sums the `N`
 /// quantities that it returns by the tree of [`tree_sum`], over all parts: an update and its sums in one pass.
 #[inline]
@@ -98,7 +101,7 @@ pub(super) fn update_and_sum<T: Scalar, const W: usize, const N: usize>(
     fn node<T: Scalar, const W: usize, const N: usize>(
         start: usize,
         vectors: [&mut [T]; W],
-        body: &(dyn Fn(usize, [&mut [T]; W]) -> [f64; N] + Sync),
+        body: &Update<'_, T, W, N>,
     ) -> [f64; N] {
         let len = vectors[0].len();
         if len <= BLOCK {

@@ -225,7 +225,7 @@ pub mod losses {
 
 /// Operators, objectives and models: what closures and models become, combined, counted, weighted, in blocks.
 pub mod operators {
-    pub use crate::curvature::{ModelObjective, SampledModelObjective};
+    pub use crate::curvature::ModelObjective;
     pub use crate::operator::{
         BlockModel, BlockStructure, ClosureModel, ClosureObjective, Counted, DiagonalOperator, DivergenceObjective,
         FnLinearMap, FnOperator, LayerShape, PriorModel, Scaled, SecondOrderModel, Shifted, ShiftedDiagonal,

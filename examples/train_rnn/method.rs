@@ -7,7 +7,7 @@ use newton_krylov::{
     first_order::{Adam, GradientMethod},
     hessian_free::{ConjugateGradients, CurvatureBatch, GradientBatch, StepMethod, SubspaceDescent},
     losses::Loss,
-    operators::SampledModelObjective,
+    operators::ModelObjective,
 };
 
 use crate::Arguments;
@@ -66,7 +66,7 @@ pub struct Trained {
     pub termination: Termination,
 }
 
-type Fit<M, L> = SampledModelObjective<M, L>;
+type Fit<M, L> = ModelObjective<M, L>;
 
 /// Trains from x₀ until `see` says that it is enough.
 pub fn train<M: SampledModel<f32>, L: Loss<f32>>(

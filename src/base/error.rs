@@ -181,6 +181,19 @@ pub(crate) fn check_range(argument: &'static str, value: f64, holds: bool, requi
     if holds { Ok(()) } else { Err(Error::OutOfRange { argument, value, requirement }) }
 }
 
+pub(crate) fn check_positive(argument: &'static str, value: f64) -> Result<()> {
+    check_range(argument, value, value > 0.0 && value.is_finite(), "positive and finite")
+}
+
+pub(crate) fn check_not_negative(argument: &'static str, value: f64) -> Result<()> {
+    check_range(argument, value, value >= 0.0 && value.is_finite(), "at least 0 and finite")
+}
+
+/// Refuses a count below `least`.
+pub(crate) fn check_count(argument: &'static str, count: usize, least: usize, requirement: &'static str) -> Result<()> {
+    check_range(argument, count as f64, count >= least, requirement)
+}
+
 /// Refuses component `index` of `argument` unless `holds`; `requirement` completes "must be …".
 pub(crate) fn check_component(
     argument: &'static str,

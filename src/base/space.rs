@@ -11,7 +11,7 @@
 //!
 //! An inner product of the user's own (a mass matrix) does not fit in here: it is no sum over ranks of local sums, and it
 //! turns gradients into other vectors. What it is wanted for, counts that do not depend on the mesh, the operator's
-//! [`precondition`](crate::SymmetricOperator::precondition) does.
+//! [`preconditioner`](crate::SymmetricOperator::preconditioner) does.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;

@@ -7,10 +7,11 @@ use super::numbers::normal;
 use super::operator::{self, OperatorVerdict};
 use super::{Definiteness, Finding, Outcome, Property};
 use crate::base::{
-    CallbackError, Result, Scalar, check_callback, check_positive_dimension, check_range, random::SplitMix64, space,
+    CallbackError, Result, Scalar, check_callback, check_not_negative, check_positive_dimension, random::SplitMix64,
+    space,
 };
 use crate::curvature::Preconditioned;
-use crate::operator::{Preconditioner, SymmetricOperator};
+use crate::operator::{Preconditioner, SymmetricOperator, forward};
 use crate::step::{InnerSolver, StepOptions, Steps, Subproblem};
 
 /// The residual of the solves that are compared, relative to the right-hand side.
@@ -39,9 +40,7 @@ struct Inverse<'a, P> {
 }
 
 impl<T: Scalar, P: Preconditioner<T>> SymmetricOperator<T> for Inverse<'_, P> {
-    fn dim(&self) -> usize {
-        self.dim
-    }
+    forward!(fields; dim);
     fn apply(&self, v: &[T], out: &mut [T]) {
         out.copy_from_slice(v);
         self.preconditioner.precondition(self.shift, out);
@@ -83,7 +82,7 @@ pub fn preconditioner<T: Scalar>(
     space::check_whole("check")?;
     let dim = operator.dim();
     check_positive_dimension("the operator's dimension", dim)?;
-    check_range("shift", shift, shift >= 0.0 && shift.is_finite(), "at least 0 and finite")?;
+    check_not_negative("shift", shift)?;
     let random = &mut SplitMix64::new(seed);
     let inverse = Inverse { preconditioner, shift, dim };
     let found = operator::check(&inverse, random);

@@ -12,7 +12,8 @@
 //!   rounding there. A gradient that falls by τ lets p fall by τ²; the further τ is one Newton step, which tells a minimum
 //!   from a far start, and ε² is what the rounding of x leaves; or
 //! - ‖g‖ ≤ τ‖g₀‖, p is within the rounding of f, and ‖δ‖ ≤ ε^¼X: directions along which f is so flat that rounding decides
-//!   where they end. On a plateau that leads to infinity steps are longer.
+//!   where they end. On a plateau that leads to infinity steps are longer. Where directions may be left out, because in
+//!   other units they are lost in the rounding of ‖g‖ and of the curvatures, Σ|gⱼxⱼ| ≤ ε^¼|f| as well.
 //!
 //! The first two do not know the start. δ must be accurate for them, not only in the directions that g is large in: in the
 //! whole space, with curvatures above their rounding, or else with Σ|gⱼxⱼ| ≤ √ε|f|, so that no direction of x's size is
@@ -124,6 +125,7 @@ impl Measures {
     pub fn settle(&self, promise: Promise) -> bool {
         let (size, epsilon, p) = (self.size(), self.epsilon, promise.decrease);
         let rounding = rounding(epsilon, self.value, self.value).max(self.resolution);
+        let nearby = epsilon.sqrt().sqrt();
         let short = promise.step <= self.tolerance.max(epsilon.sqrt()) * size;
         let nothing_left = p <= rounding;
         let vanished = p.max(self.value.abs()) <= self.tolerance.powi(3).max(epsilon.powi(2)) * self.gained;
@@ -133,7 +135,10 @@ impl Measures {
         let arrived = whole && p <= 8.0 * epsilon.powi(2) * promise.position
             || sure && short && nothing_left
             || self.gradient_small && short && vanished
-            || self.gradient_small && nothing_left && promise.step <= epsilon.sqrt().sqrt() * size;
+            || self.gradient_small
+                && nothing_left
+                && promise.step <= nearby * size
+                && (promise.complete || self.slopes <= nearby * self.value.abs());
         let (stuck, within) = (self.ending == Ending::Stuck, self.slopes <= rounding);
         let (first, right) = (self.value + self.gained, 0.5 * self.tolerance.powi(2) * promise.position);
         let close = self.ending == Ending::Restart && p.max(self.gained) <= epsilon.powf(0.75) * self.value.abs();
@@ -175,6 +180,14 @@ mod tests {
         // A plateau: f changes by less than its rounding, the model wants to go far.
         assert!(!AT_ONE.settle(promise(1e-16, 0.5)));
         assert!(!AT_ONE.settle(promise(-1e-16, 1e-9)));
+    }
+
+    #[test]
+    fn what_is_left_out_is_worth_next_to_nothing() {
+        let flat = Promise { complete: false, ..promise(1e-16, 1e-5) };
+        let at = |slopes| Measures { slopes, ..AT_ONE };
+        assert!(at(3e-4).settle(flat) && !at(6e-4).settle(flat));
+        assert!(at(6e-4).settle(Promise { complete: true, ..flat }));
     }
 
     #[test]

@@ -21,7 +21,7 @@ const RESTART: usize = 2;
 
 /// Newton's step, whatever its length.
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct Whole;
+pub(crate) struct Whole;
 
 impl Globalisation for Whole {
     fn start(&mut self, _: Scales) {}
@@ -157,7 +157,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         if inner == InnerStop::NotFinite {
             return gradient_small && ending == Ending::Arrival; // there is nothing else to go by
         }
-        let Some(promise) = self.local.promise(self.state, self.x, solution, inner) else { return false };
+        let Some(promise) = self.local.promise(self.state, &self.track.gradient, solution, inner) else { return false };
         let position = kernels::norm(self.x);
         self.track.farthest = self.track.farthest.max(position);
         let track = &*self.track;

@@ -4,8 +4,14 @@
 //! beyond first order (Conn, Gould & Toint, *Trust-Region Methods* (2000), theorem 6.4.2). A ratio that stays negative and
 //! does not move while the step shrinks says that the slope is wrong, but only where the step is short: seen from far, many
 //! functions are cones (log cosh, Huber's loss, logistic losses, distances), along which every overshoot has the same ratio.
-//! Short is √ε of ‖x‖; at the origin, of the first step.
+//! Short is √ε of x in each component, of ‖x‖ where that is 0, and at the origin of the first step; and so short that the
+//! model is next to linear: where its curvature decides, that may be wrong.
 
+use super::Trial;
+use crate::base::{Scalar, kernels, space};
+
+/// The share of the slope that the model's curvature may take back, or add.
+const CURVED: f64 = 0.1;
 /// Rejections in a row at which the ratio does not move although the step shrinks: value and gradient do not fit.
 const MOST_EQUAL_RATIOS: usize = 6;
 
@@ -15,47 +21,77 @@ pub(crate) struct EqualRatios {
     last_ratio: f64,
     last_norm: f64,
     equal: usize,
-    /// Steps below this are short.
-    short: f64,
+    /// The length of the first.
+    first_norm: f64,
 }
 
 impl EqualRatios {
-    /// From a point of this size, for vectors with unit roundoff `epsilon`.
-    pub fn new(epsilon: f64, position: f64) -> Self {
-        EqualRatios { last_ratio: f64::NAN, last_norm: f64::INFINITY, equal: 0, short: epsilon.sqrt() * position }
+    pub fn new() -> Self {
+        EqualRatios { last_ratio: f64::NAN, last_norm: f64::INFINITY, equal: 0, first_norm: f64::NAN }
     }
 
-    /// Takes note of a rejected step of length `norm`; true if value and gradient do not fit together.
-    pub fn reject(&mut self, ratio: f64, norm: f64) -> bool {
+    /// Takes note of a rejected step from x; true if value and gradient do not fit together.
+    pub fn reject<T: Scalar>(&mut self, trial: &Trial, x: &[T], step: &[T]) -> bool {
+        let (position, norm) = (kernels::norm(x), kernels::norm(step));
+        let part = |(x, v): (&T, &T)| {
+            let (x, v): (f64, f64) = (x.abs().into(), v.abs().into());
+            v / if x > 0.0 { x } else { position }
+        };
+        let relative = x.iter().zip(step).map(part).fold(0.0, f64::max);
+        self.first_norm = if self.first_norm.is_nan() { norm } else { self.first_norm };
+        let relative = space::largest(if position > 0.0 { relative } else { norm / self.first_norm });
+        let Trial { length, solution, .. } = trial;
+        let linear = 0.5 * length * solution.curvature.abs() <= CURVED * -solution.slope;
+        self.alike(trial.ratio, norm) && linear && relative <= T::epsilon_f64().sqrt()
+    }
+
+    /// Whether enough ratios in a row are alike.
+    fn alike(&mut self, ratio: f64, norm: f64) -> bool {
         let equal =
             ratio <= -0.1 && (ratio - self.last_ratio).abs() <= 0.1 * (1.0 - ratio) && norm < 0.7 * self.last_norm;
         self.equal = if equal { self.equal + 1 } else { 0 };
         (self.last_ratio, self.last_norm) = (ratio, norm);
-        if self.short == 0.0 {
-            self.short = f64::EPSILON.sqrt() * norm;
-        }
-        self.equal >= MOST_EQUAL_RATIOS && norm <= self.short
+        self.equal >= MOST_EQUAL_RATIOS
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::step::Solution;
 
     #[test]
     fn only_negative_ratios_that_stay_while_steps_shrink_count() {
-        let rejections_at = |position: f64, ratio: fn(i32) -> f64, shrinking: f64| {
-            let mut ratios = EqualRatios::new(f64::EPSILON, position);
-            (0..40).any(|i| ratios.reject(ratio(i), shrinking.powi(i)))
+        let rejections = |ratio: fn(i32) -> f64, shrinking: f64| {
+            let mut ratios = EqualRatios::new();
+            (0..40).any(|i| ratios.alike(ratio(i), shrinking.powi(i)))
         };
-        let rejections = |ratio, shrinking| rejections_at(1.0, ratio, shrinking);
-        assert!(rejections(|_| -1.0, 0.5) && rejections_at(0.0, |_| -1.0, 0.5));
-        // All steps are long: a cone, seen from far.
-        assert!(!rejections_at(1e-6, |_| -1.0, 0.5));
+        assert!(rejections(|_| -1.0, 0.5));
         assert!(!rejections(|_| -1.0, 0.9));
         assert!(!rejections(|_| -0.01, 0.5));
         assert!(!rejections(|i| -(2.0_f64.powi(i)), 0.5));
         assert!(!rejections(|i| if i % 6 == 0 { 0.0 } else { -1.0 }, 0.5));
         assert!(!rejections(|_| f64::NAN, 0.5) && !rejections(|_| f64::NEG_INFINITY, 0.5));
+    }
+
+    #[test]
+    fn only_short_steps_along_which_the_model_is_linear_count() {
+        // Steps along the second component, which halve 40 times; that share of their slope is taken back by curvature.
+        let rejections_at = |x: [f64; 3], curved: f64| {
+            let mut ratios = EqualRatios::new();
+            (0..40).any(|i| {
+                let norm = 0.5_f64.powi(i);
+                let (shift, curvature) = (0.0, 2.0 * curved * norm);
+                let solution = Solution { shift, norm, slope: -norm, curvature, on_boundary: false, hard_case: false };
+                let predicted = solution.decrease();
+                let (length, before, after, divergence) = (1.0, 0.0, predicted, 0.0);
+                let trial = Trial { solution, length, before, after, predicted, ratio: -1.0, divergence };
+                ratios.reject(&trial, &x, &[0.0, norm, 0.0])
+            })
+        };
+        assert!(rejections_at([1.0, 1.0, 1e-30], 0.0) && rejections_at([0.0; 3], 0.0));
+        // A unit of its own, and where there is none that of the whole.
+        assert!(!rejections_at([1.0, 1e-6, 1.0], 0.0) && rejections_at([1.0, 0.0, 1.0], 0.0));
+        assert!(rejections_at([1.0; 3], 0.09) && !rejections_at([1.0; 3], 0.11) && !rejections_at([1.0; 3], -1.0));
     }
 }

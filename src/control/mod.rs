@@ -44,6 +44,7 @@ pub use termination::{Evaluation, Termination};
 pub(crate) use any_run::AnyRun;
 pub(crate) use convergence::{Ending, Measures, Promise};
 pub(crate) use descent::DescentRun;
+pub(crate) use ending::Whole;
 pub(crate) use equal_ratios::EqualRatios;
 pub(crate) use globalisation::{Globalisation, Scales, Trial, norm_or_one, reach};
 pub(crate) use history::History;

@@ -119,6 +119,11 @@ pub(crate) trait LocalProblem<T: Scalar, O: Oracle<T> + ?Sized> {
     /// Whether the gradient is within the tolerance.
     fn converged(&self, state: &O::State, track: &Track<T>, stopping: &Stopping) -> bool;
 
+    /// Whether a point that seems stationary only to the errors of the derivatives is so: tried out, with values.
+    fn tried(&self, _state: &mut O::State, _track: &mut Track<T>, _limits: &Limits<'_>) -> bool {
+        false
+    }
+
     /// Looks closer at a point that is about to be called converged.
     fn confirm(&self, state: &mut O::State, track: &mut Track<T>, limits: &Limits<'_>) -> Confirmation;
 
@@ -134,7 +139,13 @@ pub(crate) trait LocalProblem<T: Scalar, O: Oracle<T> + ?Sized> {
     ) -> Outcome<(Solution, InnerStop)>;
 
     /// What the model still promises with this solution, if it is convex as far as is known.
-    fn promise(&self, _state: &mut O::State, _x: &[T], _solution: &Solution, _inner: InnerStop) -> Option<Promise> {
+    fn promise(
+        &self,
+        _state: &mut O::State,
+        _gradient: &[T],
+        _solution: &Solution,
+        _inner: InnerStop,
+    ) -> Option<Promise> {
         None
     }
 
@@ -177,9 +188,14 @@ pub(crate) trait LocalProblem<T: Scalar, O: Oracle<T> + ?Sized> {
     /// A step was rejected.
     fn rejected(&self, _state: &mut O::State) {}
 
-    /// The largest relative difference between uᵀMv and vᵀMu met at this point.
+    /// The largest relative difference between uᵀMv and vᵀMu met at this point; 0 for products by differences.
     fn asymmetry(&self, _state: &O::State) -> f64 {
         0.0
+    }
+
+    /// Whether the gradient is from the library's own differences: then nobody is to blame for it.
+    fn by_differences(&self) -> bool {
+        false
     }
 
     /// The run has just left the best point that it has seen.

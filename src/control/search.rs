@@ -23,7 +23,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         // A good trial and its Δ, σ or α, while a longer step is tried.
         let mut longer_than: Option<(Trial, f64)> = None;
         let (mut lengthened, mut first) = (0, true);
-        let mut ratios = EqualRatios::new(T::epsilon_f64(), kernels::norm(self.x));
+        let mut ratios = EqualRatios::new();
         loop {
             let tried = match self.limit() {
                 Some(limit) => Err(limit),
@@ -66,7 +66,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
                 self.track.pending = Some(Pending { trial, verdict, inner, control });
                 return Ok(());
             }
-            if ratios.reject(trial.ratio, trial.norm()) && self.still_falls() {
+            if ratios.reject(&trial, self.x, &self.track.step) && self.still_falls() {
                 return Err(self.stalled(Termination::InconsistentGradient));
             }
             self.reject(&trial, Evaluation::Value);

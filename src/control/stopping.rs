@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Cancellation, Termination};
-use crate::base::{Result, Scalar, check_range, kernels};
+use crate::base::{Result, Scalar, check_count, check_not_negative, check_range, kernels};
 
 /// When a run ends. Only the relative gradient test and a generous bound on iterations are on by default.
 ///
@@ -70,16 +70,12 @@ impl Default for Stopping {
 
 impl Stopping {
     pub(crate) fn check(&self) -> Result<()> {
-        let not_negative = |argument, value: f64| {
-            check_range(argument, value, value >= 0.0 && value.is_finite(), "at least 0 and finite")
-        };
-        not_negative("stopping.gradient_relative", self.gradient_relative)?;
-        not_negative("stopping.gradient_absolute", self.gradient_absolute)?;
-        not_negative("stopping.step", self.step)?;
-        not_negative("stopping.decrease", self.decrease)?;
-        let at_least_one = |argument, most: usize| check_range(argument, most as f64, most > 0, "at least 1");
-        at_least_one("stopping.max_values", self.max_values)?;
-        at_least_one("stopping.max_gradients", self.max_gradients)?;
+        check_not_negative("stopping.gradient_relative", self.gradient_relative)?;
+        check_not_negative("stopping.gradient_absolute", self.gradient_absolute)?;
+        check_not_negative("stopping.step", self.step)?;
+        check_not_negative("stopping.decrease", self.decrease)?;
+        check_count("stopping.max_values", self.max_values, 1, "at least 1")?;
+        check_count("stopping.max_gradients", self.max_gradients, 1, "at least 1")?;
         let target = self.target_value;
         check_range("stopping.target_value", target, !target.is_nan(), "a number or −∞")
     }

@@ -133,6 +133,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
             Some(Termination::GradientTolerance) if !stop && self.limit().is_none() => self.confirm(),
             Some(termination) => Err(termination),
             None if stop => Err(Termination::Observer),
+            None if self.local.tried(self.state, self.track, self.limits) => self.confirm(),
             None => Ok(Arrival::Stay),
         };
         Ok(termination.unwrap_or_else(|termination| Arrival::End { termination, back: false }))
@@ -197,6 +198,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
             Termination::NotFinite(_) if self.track.value > self.track.initial_value && self.globalisation.bare() => {
                 Termination::Diverged
             }
+            Termination::InconsistentGradient if self.local.by_differences() => Termination::Stalled,
             termination => termination,
         }
     }

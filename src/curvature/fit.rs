@@ -15,7 +15,7 @@ use std::cell::{OnceCell, RefCell};
 use super::loss::Loss;
 use super::metric::{Metric, OutputMetric};
 use super::summed_loss::SummedLoss;
-use crate::base::{CallbackError, Error, Result, Scalar, check_positive_dimension, check_range, kernels};
+use crate::base::{CallbackError, Error, Result, Scalar, check_not_negative, check_positive_dimension, kernels};
 use crate::operator::{
     Expansion, Linearization, Model, Objective, SampledModel, SampledObjective, StructuralDamping, SymmetricOperator,
 };
@@ -36,23 +36,14 @@ impl Terms {
     fn new(metric: Metric) -> Self {
         Terms { metric, regularization: 0.0, middle_damping: 0.0, structural_damping: 0.0 }
     }
-
-    fn set_regularization(&mut self, c: f64) -> Result<()> {
-        self.regularization = c;
-        check_range("regularization", c, c >= 0.0 && c.is_finite(), "at least 0 and finite")
-    }
-
-    fn set_middle_damping(&mut self, mu: f64) -> Result<()> {
-        self.middle_damping = mu;
-        check_range("damping", mu, mu >= 0.0 && mu.is_finite(), "at least 0 and finite")
-    }
 }
 
-/// The mean loss of a model, with a metric; see [`fit`].
+/// The mean loss of a model, or of a model that can be restricted to batches, with a metric; see [`fit`] and
+/// [`fit_samples`].
 #[derive(Clone, Debug)]
-pub struct ModelObjective<'s, M, L> {
+pub struct ModelObjective<M, L> {
     model: M,
-    loss: SummedLoss<'s, L>,
+    loss: L,
     terms: Terms,
 }
 
@@ -92,194 +83,11 @@ pub struct ModelObjective<'s, M, L> {
 /// # Errors
 /// If there are no samples, the model's outputs are not those of N samples, or the metric is one that the model or the loss
 /// does not offer.
-pub fn fit<T: Scalar, M: Model<T>, L: Loss<T>>(
-    model: M,
-    loss: L,
-    metric: Metric,
-) -> Result<ModelObjective<'static, M, L>> {
-    check_positive_dimension("the loss's samples", loss.samples())?;
-    check_positive_dimension("the loss's outputs per sample", loss.outputs_per_sample())?;
+pub fn fit<T: Scalar, M: Model<T>, L: Loss<T>>(model: M, loss: L, metric: Metric) -> Result<ModelObjective<M, L>> {
+    check_loss(&loss)?;
     check_outputs(model.output_dim(), loss.samples() * loss.outputs_per_sample())?;
     metric.check(&loss, model.second_order())?;
-    Ok(ModelObjective { model, loss: SummedLoss { loss, batch: None }, terms: Terms::new(metric) })
-}
-
-fn check_outputs(found: usize, expected: usize) -> Result<()> {
-    if found == expected { Ok(()) } else { Err(Error::Length { argument: "the model's outputs", expected, found }) }
-}
-
-impl<M, L> ModelObjective<'_, M, L> {
-    /// Adds ½c‖x‖² to the value, cx to the gradient and cI to the metric. Replaces an earlier c.
-    ///
-    /// # Errors
-    /// If c is negative, NaN or infinite.
-    pub fn with_regularization(mut self, c: f64) -> Result<Self> {
-        self.terms.set_regularization(c)?;
-        Ok(self)
-    }
-
-    /// Damps the metric in the middle: W + μI in place of W. Replaces an earlier μ. In contrast to a solver's damping, λI on
-    /// M itself, it adds μ E\[JᵀJ\].
-    ///
-    /// # Errors
-    /// If μ is negative, NaN or infinite.
-    pub fn with_middle_damping(mut self, mu: f64) -> Result<Self> {
-        self.terms.set_middle_damping(mu)?;
-        Ok(self)
-    }
-}
-
-impl<T: Scalar, M: Model<T>, L: Loss<T>> Objective<T> for ModelObjective<'_, M, L> {
-    fn dim(&self) -> usize {
-        self.model.dim()
-    }
-    fn value(&self, x: &[T]) -> f64 {
-        let mut outputs = vec![T::zero(); self.model.output_dim()];
-        self.model.evaluate(x, &mut outputs);
-        self.loss.value(&outputs) + penalty(self.terms.regularization, x)
-    }
-    fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
-        FitExpansion {
-            objective: self,
-            x,
-            linearization: self.model.linearize(x),
-            middle: OnceCell::new(),
-            work: RefCell::default(),
-        }
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.model.take_error().or_else(|| self.loss.loss.take_error())
-    }
-}
-
-/// ½c‖x‖².
-fn penalty<T: Scalar>(c: f64, x: &[T]) -> f64 {
-    if c == 0.0 { 0.0 } else { 0.5 * c * kernels::dot(x, x) }
-}
-
-/// The objective at a point.
-struct FitExpansion<'a, T, M, L, H> {
-    objective: &'a ModelObjective<'a, M, L>,
-    x: &'a [T],
-    linearization: H,
-    middle: OnceCell<OutputMetric<T>>,
-    work: RefCell<Work<T>>,
-}
-
-/// Room for products, made at the first.
-#[derive(Default)]
-struct Work<T> {
-    jv: Vec<T>,
-    middle: Vec<T>,
-    /// Whether the linearisation has had its adjoint pass.
-    adjoint: bool,
-}
-
-impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> FitExpansion<'_, T, M, L, H> {
-    /// W, written down when it is first asked for.
-    fn middle(&self) -> &OutputMetric<T> {
-        let ModelObjective { loss, terms, .. } = self.objective;
-        self.middle.get_or_init(|| OutputMetric::new(terms.metric, loss, self.linearization.outputs()))
-    }
-
-    /// out ← Jᵀ∇l/N.
-    fn mean_gradient(&self, work: &mut Work<T>, out: &mut [T]) {
-        let loss = &self.objective.loss;
-        work.jv.resize(self.linearization.rows(), T::zero());
-        loss.gradients(self.linearization.outputs(), &mut work.jv);
-        kernels::scale(1.0 / loss.count() as f64, &mut work.jv);
-        if self.objective.terms.metric == Metric::Hessian {
-            self.linearization.adjoint(&work.jv, out);
-            work.adjoint = true;
-        } else {
-            self.linearization.apply_transpose(&work.jv, out);
-        }
-    }
-}
-
-impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> SymmetricOperator<T> for FitExpansion<'_, T, M, L, H> {
-    fn dim(&self) -> usize {
-        self.linearization.columns()
-    }
-
-    fn apply(&self, v: &[T], out: &mut [T]) {
-        let ModelObjective { loss, terms, .. } = self.objective;
-        if terms.metric == Metric::Identity {
-            return out.copy_from_slice(v);
-        }
-        let middle = self.middle();
-        let multiply = |jv: &[T], out: &mut [T]| middle.apply(loss, terms.middle_damping, jv, out);
-        let work = &mut *self.work.borrow_mut();
-        if terms.metric == Metric::Hessian {
-            if !work.adjoint {
-                self.mean_gradient(work, out);
-            }
-            self.linearization.second_order_product(&multiply, v, out);
-        } else {
-            let rows = self.linearization.rows();
-            work.jv.resize(rows, T::zero());
-            work.middle.resize(rows, T::zero());
-            self.linearization.apply(v, &mut work.jv);
-            multiply(&work.jv, &mut work.middle);
-            self.linearization.apply_transpose(&work.middle, out);
-        }
-        if terms.regularization > 0.0 {
-            kernels::axpy(terms.regularization, v, out);
-        }
-    }
-
-    fn take_error(&self) -> Option<CallbackError> {
-        self.linearization.take_error().or_else(|| self.objective.take_error())
-    }
-}
-
-impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> Expansion<T> for FitExpansion<'_, T, M, L, H> {
-    fn value(&self) -> f64 {
-        let ModelObjective { loss, terms, .. } = self.objective;
-        loss.value(self.linearization.outputs()) + penalty(terms.regularization, self.x)
-    }
-
-    fn gradient(&self, out: &mut [T]) {
-        self.mean_gradient(&mut self.work.borrow_mut(), out);
-        let c = self.objective.terms.regularization;
-        if c > 0.0 {
-            kernels::axpy(c, self.x, out);
-        }
-    }
-
-    fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
-        let ModelObjective { model, loss, terms } = self.objective;
-        loss.loss.likelihood()?;
-        let mut outputs = vec![T::zero(); model.output_dim()];
-        model.evaluate(y, &mut outputs);
-        let divergence = loss.divergence(self.linearization.outputs(), &outputs)?;
-        Some((loss.value(&outputs) + penalty(terms.regularization, y), divergence))
-    }
-
-    fn structural_damping(&self) -> Option<&dyn StructuralDamping<T>> {
-        (self.objective.terms.structural_damping > 0.0).then_some(self)
-    }
-}
-
-impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> StructuralDamping<T> for FitExpansion<'_, T, M, L, H> {
-    fn damped_product(&self, damping: f64, v: &[T], out: &mut [T]) {
-        let ModelObjective { loss, terms, .. } = self.objective;
-        let middle = self.middle();
-        let multiply = |jv: &[T], out: &mut [T]| middle.apply(loss, terms.middle_damping, jv, out);
-        let weight = damping * terms.structural_damping / loss.count() as f64;
-        self.linearization.structural_product(&multiply, weight, v, out);
-        if terms.regularization > 0.0 {
-            kernels::axpy(terms.regularization, v, out);
-        }
-    }
-}
-
-/// The mean loss of a model that can be restricted to batches, with a metric; see [`fit_samples`].
-#[derive(Clone, Debug)]
-pub struct SampledModelObjective<M, L> {
-    model: M,
-    loss: L,
-    terms: Terms,
+    Ok(ModelObjective { model, loss, terms: Terms::new(metric) })
 }
 
 /// As [`fit`], for a model that can be restricted to batches: the objective on a batch B is 1/|B| Σ_{i∈B} l(yᵢ, hᵢ(x)).
@@ -292,37 +100,48 @@ pub fn fit_samples<T: Scalar, M: SampledModel<T>, L: Loss<T>>(
     model: M,
     loss: L,
     metric: Metric,
-) -> Result<SampledModelObjective<M, L>> {
-    check_positive_dimension("the loss's samples", loss.samples())?;
-    check_positive_dimension("the loss's outputs per sample", loss.outputs_per_sample())?;
+) -> Result<ModelObjective<M, L>> {
+    check_loss(&loss)?;
     check_outputs(model.samples() * model.outputs_per_sample(), loss.samples() * loss.outputs_per_sample())?;
     check_outputs(model.outputs_per_sample(), loss.outputs_per_sample())?;
     let second_order = model.batch(&[]).second_order();
     metric.check(&loss, second_order)?;
-    Ok(SampledModelObjective { model, loss, terms: Terms::new(metric) })
+    Ok(ModelObjective { model, loss, terms: Terms::new(metric) })
 }
 
-impl<M, L> SampledModelObjective<M, L> {
+fn check_loss<T: Scalar>(loss: &impl Loss<T>) -> Result<()> {
+    check_positive_dimension("the loss's samples", loss.samples())?;
+    check_positive_dimension("the loss's outputs per sample", loss.outputs_per_sample())
+}
+
+fn check_outputs(found: usize, expected: usize) -> Result<()> {
+    if found == expected { Ok(()) } else { Err(Error::Length { argument: "the model's outputs", expected, found }) }
+}
+
+impl<M, L> ModelObjective<M, L> {
     /// The model, the loss and c.
     pub(super) fn parts(&self) -> (&M, &L, f64) {
         (&self.model, &self.loss, self.terms.regularization)
     }
 
-    /// As [`ModelObjective::with_regularization`].
+    /// Adds ½c‖x‖² to the value, cx to the gradient and cI to the metric. Replaces an earlier c.
     ///
     /// # Errors
     /// If c is negative, NaN or infinite.
     pub fn with_regularization(mut self, c: f64) -> Result<Self> {
-        self.terms.set_regularization(c)?;
+        check_not_negative("regularization", c)?;
+        self.terms.regularization = c;
         Ok(self)
     }
 
-    /// As [`ModelObjective::with_middle_damping`].
+    /// Damps the metric in the middle: W + μI in place of W. Replaces an earlier μ. In contrast to a solver's damping, λI on
+    /// M itself, it adds μ E\[JᵀJ\].
     ///
     /// # Errors
     /// If μ is negative, NaN or infinite.
     pub fn with_middle_damping(mut self, mu: f64) -> Result<Self> {
-        self.terms.set_middle_damping(mu)?;
+        check_not_negative("damping", mu)?;
+        self.terms.middle_damping = mu;
         Ok(self)
     }
 
@@ -365,7 +184,7 @@ impl<M, L> SampledModelObjective<M, L> {
         M: SampledModel<T>,
         L: Loss<T>,
     {
-        check_range("damping", nu, nu >= 0.0 && nu.is_finite(), "at least 0 and finite")?;
+        check_not_negative("damping", nu)?;
         let unsupported = |requirement| Err(Error::Unsupported { argument: "structural damping", requirement });
         if nu > 0.0 && matches!(self.terms.metric, Metric::Hessian | Metric::Identity) {
             return unsupported("a metric E[JᵀWJ]");
@@ -378,7 +197,184 @@ impl<M, L> SampledModelObjective<M, L> {
     }
 }
 
-impl<T: Scalar, M: SampledModel<T>, L: Loss<T>> SampledObjective<T> for SampledModelObjective<M, L> {
+impl<T: Scalar, M: Model<T>, L: Loss<T>> Objective<T> for ModelObjective<M, L> {
+    fn dim(&self) -> usize {
+        self.model.dim()
+    }
+    fn value(&self, x: &[T]) -> f64 {
+        Batch::whole(self).value(x)
+    }
+    fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
+        Batch::whole(self).at(x)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        Batch::whole(self).take_error()
+    }
+}
+
+/// The objective on all samples or on some, for which there is a model of its own.
+struct Batch<'a, M, L> {
+    model: M,
+    loss: SummedLoss<'a, &'a L>,
+    terms: Terms,
+}
+
+impl<'a, M, L> Batch<'a, &'a M, L> {
+    fn whole(objective: &'a ModelObjective<M, L>) -> Self {
+        let ModelObjective { model, loss, terms } = objective;
+        Batch { model, loss: SummedLoss { loss, batch: None }, terms: *terms }
+    }
+
+    fn at<T: Scalar>(self, x: &'a [T]) -> impl Expansion<T> + 'a
+    where
+        M: Model<T>,
+        L: Loss<T>,
+    {
+        let (linearization, middle, work) = (self.model.linearize(x), OnceCell::new(), RefCell::default());
+        FitExpansion { objective: self, x, linearization, middle, work }
+    }
+}
+
+impl<T: Scalar, M: Model<T>, L: Loss<T>> Objective<T> for Batch<'_, M, L> {
+    fn dim(&self) -> usize {
+        self.model.dim()
+    }
+    fn value(&self, x: &[T]) -> f64 {
+        let mut outputs = vec![T::zero(); self.model.output_dim()];
+        self.model.evaluate(x, &mut outputs);
+        self.loss.value(&outputs) + penalty(self.terms.regularization, x)
+    }
+    fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
+        Batch { model: &self.model, loss: self.loss, terms: self.terms }.at(x)
+    }
+    fn take_error(&self) -> Option<CallbackError> {
+        self.model.take_error().or_else(|| self.loss.loss.take_error())
+    }
+}
+
+/// ½c‖x‖².
+fn penalty<T: Scalar>(c: f64, x: &[T]) -> f64 {
+    if c == 0.0 { 0.0 } else { 0.5 * c * kernels::dot(x, x) }
+}
+
+/// The objective at a point.
+struct FitExpansion<'a, T, M, L, H> {
+    objective: Batch<'a, &'a M, L>,
+    x: &'a [T],
+    linearization: H,
+    middle: OnceCell<OutputMetric<T>>,
+    work: RefCell<Work<T>>,
+}
+
+/// Room for products, made at the first.
+#[derive(Default)]
+struct Work<T> {
+    jv: Vec<T>,
+    middle: Vec<T>,
+    /// Whether the linearisation has had its adjoint pass.
+    adjoint: bool,
+}
+
+impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> FitExpansion<'_, T, M, L, H> {
+    /// W, written down when it is first asked for.
+    fn middle(&self) -> &OutputMetric<T> {
+        let Batch { loss, terms, .. } = &self.objective;
+        self.middle.get_or_init(|| OutputMetric::new(terms.metric, loss, self.linearization.outputs()))
+    }
+
+    /// out ← Jᵀ∇l/N.
+    fn mean_gradient(&self, work: &mut Work<T>, out: &mut [T]) {
+        let loss = &self.objective.loss;
+        work.jv.resize(self.linearization.rows(), T::zero());
+        loss.gradients(self.linearization.outputs(), &mut work.jv);
+        kernels::scale(1.0 / loss.count() as f64, &mut work.jv);
+        if self.objective.terms.metric == Metric::Hessian {
+            self.linearization.adjoint(&work.jv, out);
+            work.adjoint = true;
+        } else {
+            self.linearization.apply_transpose(&work.jv, out);
+        }
+    }
+}
+
+impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> SymmetricOperator<T> for FitExpansion<'_, T, M, L, H> {
+    fn dim(&self) -> usize {
+        self.linearization.columns()
+    }
+
+    fn apply(&self, v: &[T], out: &mut [T]) {
+        let Batch { loss, terms, .. } = &self.objective;
+        if terms.metric == Metric::Identity {
+            return out.copy_from_slice(v);
+        }
+        let middle = self.middle();
+        let multiply = |jv: &[T], out: &mut [T]| middle.apply(loss, terms.middle_damping, jv, out);
+        let work = &mut *self.work.borrow_mut();
+        if terms.metric == Metric::Hessian {
+            if !work.adjoint {
+                self.mean_gradient(work, out);
+            }
+            self.linearization.second_order_product(&multiply, v, out);
+        } else {
+            let rows = self.linearization.rows();
+            work.jv.resize(rows, T::zero());
+            work.middle.resize(rows, T::zero());
+            self.linearization.apply(v, &mut work.jv);
+            multiply(&work.jv, &mut work.middle);
+            self.linearization.apply_transpose(&work.middle, out);
+        }
+        if terms.regularization > 0.0 {
+            kernels::axpy(terms.regularization, v, out);
+        }
+    }
+
+    fn take_error(&self) -> Option<CallbackError> {
+        self.linearization.take_error().or_else(|| self.objective.take_error())
+    }
+}
+
+impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> Expansion<T> for FitExpansion<'_, T, M, L, H> {
+    fn value(&self) -> f64 {
+        let Batch { loss, terms, .. } = &self.objective;
+        loss.value(self.linearization.outputs()) + penalty(terms.regularization, self.x)
+    }
+
+    fn gradient(&self, out: &mut [T]) {
+        self.mean_gradient(&mut self.work.borrow_mut(), out);
+        let c = self.objective.terms.regularization;
+        if c > 0.0 {
+            kernels::axpy(c, self.x, out);
+        }
+    }
+
+    fn value_and_divergence(&self, y: &[T]) -> Option<(f64, f64)> {
+        let Batch { model, loss, terms } = &self.objective;
+        loss.loss.likelihood()?;
+        let mut outputs = vec![T::zero(); model.output_dim()];
+        model.evaluate(y, &mut outputs);
+        let divergence = loss.divergence(self.linearization.outputs(), &outputs)?;
+        Some((loss.value(&outputs) + penalty(terms.regularization, y), divergence))
+    }
+
+    fn structural_damping(&self) -> Option<&dyn StructuralDamping<T>> {
+        (self.objective.terms.structural_damping > 0.0).then_some(self)
+    }
+}
+
+impl<T: Scalar, M: Model<T>, L: Loss<T>, H: Linearization<T>> StructuralDamping<T> for FitExpansion<'_, T, M, L, H> {
+    fn damped_product(&self, damping: f64, v: &[T], out: &mut [T]) {
+        let Batch { loss, terms, .. } = &self.objective;
+        let middle = self.middle();
+        let multiply = |jv: &[T], out: &mut [T]| middle.apply(loss, terms.middle_damping, jv, out);
+        let weight = damping * terms.structural_damping / loss.count() as f64;
+        self.linearization.structural_product(&multiply, weight, v, out);
+        if terms.regularization > 0.0 {
+            kernels::axpy(terms.regularization, v, out);
+        }
+    }
+}
+
+impl<T: Scalar, M: SampledModel<T>, L: Loss<T>> SampledObjective<T> for ModelObjective<M, L> {
     fn dim(&self) -> usize {
         self.model.dim()
     }
@@ -387,6 +383,6 @@ impl<T: Scalar, M: SampledModel<T>, L: Loss<T>> SampledObjective<T> for SampledM
     }
     fn batch<'a>(&'a self, samples: &'a [usize]) -> impl Objective<T> + 'a {
         let loss = SummedLoss { loss: &self.loss, batch: Some(samples) };
-        ModelObjective { model: self.model.batch(samples), loss, terms: self.terms }
+        Batch { model: self.model.batch(samples), loss, terms: self.terms }
     }
 }

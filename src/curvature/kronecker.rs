@@ -21,7 +21,7 @@
 use std::fmt;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::fit::SampledModelObjective;
+use super::fit::ModelObjective;
 use super::learned::{LearnedPreconditioner, LearningCost};
 use super::loss::Loss;
 use super::summed_loss::SummedLoss;
@@ -283,19 +283,13 @@ impl<T: Scalar> Preconditioner<T> for KroneckerPreconditioner<T> {
     }
 }
 
-impl<T, M, L> LearnedPreconditioner<T, SampledModelObjective<M, L>> for KroneckerPreconditioner<T>
+impl<T, M, L> LearnedPreconditioner<T, ModelObjective<M, L>> for KroneckerPreconditioner<T>
 where
     T: Scalar,
     M: SampledModel<T>,
     L: Loss<T>,
 {
-    fn learn(
-        &mut self,
-        objective: &SampledModelObjective<M, L>,
-        x: &[T],
-        samples: &[usize],
-        damping: f64,
-    ) -> LearningCost {
+    fn learn(&mut self, objective: &ModelObjective<M, L>, x: &[T], samples: &[usize], damping: f64) -> LearningCost {
         let (model, loss, regularization) = objective.parts();
         let batch = model.batch(samples);
         if self.layers.is_empty() {
@@ -345,7 +339,7 @@ where
         (self.learned > 0).then_some(self)
     }
 
-    fn fits(&self, objective: &SampledModelObjective<M, L>) -> Result<()> {
+    fn fits(&self, objective: &ModelObjective<M, L>) -> Result<()> {
         let (model, loss, _) = objective.parts();
         let needed: Vec<Layer> = model.batch(&[]).layers().into_iter().map(Layer::from).collect();
         if needed.is_empty() || loss.likelihood().is_none() {

@@ -4,7 +4,7 @@
 //! matrix with the damping, raised to the power α = ¾, which keeps its condition number in bounds.
 
 use super::product_record::ProductRecord;
-use crate::base::{Error, Result, Scalar, Stored, check_length, check_range};
+use crate::base::{Result, Scalar, Stored, check_count, check_length, check_range};
 use crate::operator::{Counts, Expansion, Objective, Preconditioner, SampledObjective};
 
 /// P⁻¹ for a symmetric positive definite P ≈ M + λI that is learned during a run on an objective `S`.
@@ -94,9 +94,7 @@ impl<T: Scalar> EmpiricalFisherDiagonal<T> {
     /// If the exponent is not in (0, 1], or `samples` is 0.
     pub fn new(exponent: f64, samples: usize) -> Result<Self> {
         check_range("exponent", exponent, exponent > 0.0 && exponent <= 1.0, "above 0 and at most 1")?;
-        if samples == 0 {
-            return Err(Error::OutOfRange { argument: "samples", value: 0.0, requirement: "at least 1" });
-        }
+        check_count("samples", samples, 1, "at least 1")?;
         Ok(EmpiricalFisherDiagonal { exponent, samples, diagonal: vec![] })
     }
 }

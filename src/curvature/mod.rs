@@ -21,7 +21,7 @@ mod summed_loss;
 mod weighted;
 
 pub use diagonal::{DiagonalPreconditioner, with_diagonal};
-pub use fit::{ModelObjective, SampledModelObjective, fit, fit_samples};
+pub use fit::{ModelObjective, fit, fit_samples};
 pub use kronecker::KroneckerPreconditioner;
 pub use learned::{EmpiricalFisherDiagonal, LearnedPreconditioner, LearningCost};
 pub(crate) use least_squares::{AnyFit, Bounds};

@@ -12,7 +12,7 @@
 
 use super::learned::{LearnedPreconditioner, LearningCost};
 use super::ritz::{scaled_eigenvectors, symmetric_products};
-use crate::base::{Eigen, Error, Result, Scalar, SplitMix64, check_callback, check_length};
+use crate::base::{Eigen, Result, Scalar, SplitMix64, check_callback, check_count, check_length};
 use crate::base::{columns, columns::Columns, kernels, space};
 use crate::operator::{Counts, Objective, Preconditioner, SampledObjective, SymmetricOperator};
 
@@ -66,9 +66,7 @@ impl<T: Scalar> NystromPreconditioner<T> {
     /// # Errors
     /// If the rank is 0.
     pub fn new(rank: usize, seed: u64) -> Result<Self> {
-        if rank == 0 {
-            return Err(Error::OutOfRange { argument: "rank", value: 0.0, requirement: "at least 1" });
-        }
+        check_count("rank", rank, 1, "at least 1")?;
         Ok(NystromPreconditioner { rank, seed, vectors: vec![], eigenvalues: vec![], rest: 0.0, iterations: 0 })
     }
 

@@ -4,7 +4,7 @@ use super::loss::{Likelihood, Loss};
 use crate::base::{Scalar, SplitMix64, kernels};
 
 /// A loss and the samples that it is the mean over: all of them, or a batch with the given indices.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct SummedLoss<'s, L> {
     pub loss: L,
     pub batch: Option<&'s [usize]>,

@@ -22,7 +22,7 @@ pub enum Readout {
     ///
     /// With J its Jacobian, JᵀJ measures how far a step moves the hidden states, which a loss of the outputs hardly sees
     /// where they have little effect yet (Martens & Sutskever 2011, section 3.2). To damp by it while the outputs are others,
-    /// see [`with_structural_damping`](crate::operators::SampledModelObjective::with_structural_damping).
+    /// see [`with_structural_damping`](crate::operators::ModelObjective::with_structural_damping).
     HiddenStates,
 }
 

@@ -13,17 +13,9 @@ trait DynObjective<T> {
 }
 
 impl<T, O: Objective<T>> DynObjective<T> for O {
-    fn dim(&self) -> usize {
-        Objective::dim(self)
-    }
-    fn value(&self, x: &[T]) -> f64 {
-        Objective::value(self, x)
-    }
+    forward!(Objective::; fn dim() -> usize, fn value(x: &[T]) -> f64, fn take_error() -> Option<CallbackError>);
     fn expand<'a>(&'a self, x: &'a [T]) -> Box<dyn Expansion<T> + 'a> {
         Box::new(Objective::expand(self, x))
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        Objective::take_error(self)
     }
 }
 
@@ -51,12 +43,7 @@ pub(crate) trait AnySampledObjective<T> {
 }
 
 impl<T, S: SampledObjective<T>> AnySampledObjective<T> for S {
-    fn dim(&self) -> usize {
-        SampledObjective::dim(self)
-    }
-    fn samples(&self) -> usize {
-        SampledObjective::samples(self)
-    }
+    forward!(SampledObjective::; fn dim() -> usize, fn samples() -> usize);
     fn batch<'a>(&'a self, samples: &'a [usize]) -> AnyObjective<'a, T> {
         AnyObjective::new(SampledObjective::batch(self, samples))
     }
@@ -73,22 +60,14 @@ pub(crate) trait AnyModel<T> {
 }
 
 impl<T, M: Model<T>> AnyModel<T> for M {
-    fn dim(&self) -> usize {
-        Model::dim(self)
-    }
-    fn output_dim(&self) -> usize {
-        Model::output_dim(self)
-    }
-    fn in_blocks_of(&self, rows: usize) -> bool {
-        Model::in_blocks_of(self, rows)
-    }
-    fn evaluate(&self, x: &[T], out: &mut [T]) {
-        Model::evaluate(self, x, out);
-    }
+    forward!(Model::;
+        fn dim() -> usize,
+        fn output_dim() -> usize,
+        fn in_blocks_of(rows: usize) -> bool,
+        fn evaluate(x: &[T], out: &mut [T]),
+        fn take_error() -> Option<CallbackError>,
+    );
     fn linearize_within<'a>(&'a self, x: &'a [T], around: Around<'a, T>) -> Box<dyn Linearization<T> + 'a> {
         Box::new(Model::linearize_within(self, x, around))
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        Model::take_error(self)
     }
 }

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use super::callback::{ProductFn, ValueFn, WriteFn};
-use super::{Expansion, Objective, SymmetricOperator};
+use super::{Expansion, Objective, SymmetricOperator, forward};
 use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Scalar};
 
 /// A symmetric operator from a closure; see [`operator`].
@@ -25,14 +25,9 @@ where
 }
 
 impl<T: Scalar, F: WriteFn<T>> SymmetricOperator<T> for FnOperator<F> {
-    fn dim(&self) -> usize {
-        self.dim
-    }
+    forward!(fields; dim, errors);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.product.write(&self.errors, v, out);
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.errors.take()
     }
 }
 
@@ -86,17 +81,12 @@ where
 }
 
 impl<T: Scalar, F: ValueFn<T>, G: WriteFn<T>, H: ProductFn<T>> Objective<T> for ClosureObjective<T, F, G, H> {
-    fn dim(&self) -> usize {
-        self.dim
-    }
+    forward!(fields; dim, errors);
     fn value(&self, x: &[T]) -> f64 {
         self.value.value(&self.errors, x)
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         ClosureExpansion { objective: self, x }
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.errors.take()
     }
 }
 

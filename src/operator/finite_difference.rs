@@ -18,7 +18,7 @@ use std::marker::PhantomData;
 
 use super::callback::{ValueFn, WriteFn};
 use super::differences::{Difference, accuracy, relative};
-use super::{Expansion, Objective, SymmetricOperator};
+use super::{Expansion, Objective, SymmetricOperator, forward};
 use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Result, Scalar, check_finite, check_length, kernels};
 
 /// An objective whose Hessian products come from its gradient; see [`objective_from_gradient`].
@@ -91,18 +91,13 @@ impl<T: Scalar, F, G> GradientObjective<T, F, G> {
 }
 
 impl<T: Scalar, F: ValueFn<T>, G: WriteFn<T>> Objective<T> for GradientObjective<T, F, G> {
-    fn dim(&self) -> usize {
-        self.dim
-    }
+    forward!(fields; dim, errors);
     fn value(&self, x: &[T]) -> f64 {
         self.value.value(&self.errors, x)
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         let scratch = RefCell::new((vec![T::zero(); self.dim], vec![T::zero(); self.dim]));
         GradientAt { objective: self, x, gradient: OnceCell::new(), scratch, evaluations: Cell::new(0) }
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.errors.take()
     }
 }
 

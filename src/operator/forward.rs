@@ -13,6 +13,10 @@
 ///
 /// and `forward!(*; …)` asks what a pointer points to. `abilities` are those of operators and maps that most wrappers leave
 /// as they are. Methods of other traits come with their signatures, `forward!(*; fn samples() -> usize, …)`.
+///
+/// `forward!(Model::; fn dim() -> usize, …)` calls the methods of the same names of another trait of `self`, and
+/// `forward!(fields; dim, errors)` answers from fields of these names: `dim()` is `self.dim`, and errors of callbacks come from
+/// the slot `self.errors`.
 macro_rules! forward {
     (self.$inner:tt; $($method:ident),+) => { $(forward!(@ $method (this, this.$inner));)+ };
     (*; $($method:ident),+) => { $(forward!(@ $method (this, **this));)+ };
@@ -21,6 +25,22 @@ macro_rules! forward {
     };
     (*; $(fn $name:ident $arguments:tt $(-> $out:ty)?),+ $(,)?) => {
         $(forward!(= (this, **this) $name $arguments $(-> $out)?);)+
+    };
+    ($trait:ident::; $(fn $name:ident($($argument:ident: $type:ty),*) $(-> $out:ty)?),+ $(,)?) => {$(
+        fn $name(&self, $($argument: $type),*) $(-> $out)? {
+            $trait::$name(self, $($argument),*)
+        }
+    )+};
+    (fields; $($field:ident),+) => { $(forward!(field $field);)+ };
+    (field errors) => {
+        fn take_error(&self) -> Option<$crate::base::CallbackError> {
+            self.errors.take()
+        }
+    };
+    (field $name:ident) => {
+        fn $name(&self) -> usize {
+            self.$name
+        }
     };
     (= ($this:ident, $inner:expr) $name:ident($($argument:ident: $type:ty),*) $(-> $out:ty)?) => {
         fn $name(&self, $($argument: $type),*) $(-> $out)? {

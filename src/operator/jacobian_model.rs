@@ -8,7 +8,7 @@ use std::sync::{Mutex, OnceLock};
 use super::callback::WriteFn;
 use super::differences::{Around, Differences, accuracy};
 use super::pattern::Shape;
-use super::{Difference, LinearMap, Linearization, Model, Pattern};
+use super::{Difference, LinearMap, Linearization, Model, Pattern, forward};
 use crate::base::{CallbackError, ErrorSlot, Result, Scalar, check_finite, check_length, kernels, unwritten};
 
 /// A model whose Jacobian a closure writes as a matrix; see [`least_squares_dense`](crate::least_squares_dense).
@@ -64,12 +64,7 @@ impl<T: Scalar, F: WriteFn<T>, J: WriteFn<T>> JacobianModel<T, F, J> {
 }
 
 impl<T: Scalar, F: WriteFn<T>, J: WriteFn<T>> Model<T> for JacobianModel<T, F, J> {
-    fn dim(&self) -> usize {
-        self.dim
-    }
-    fn output_dim(&self) -> usize {
-        self.output_dim
-    }
+    forward!(fields; dim, output_dim, errors);
     fn evaluate(&self, x: &[T], out: &mut [T]) {
         self.evaluate.write(&self.errors, x, out);
     }
@@ -88,9 +83,6 @@ impl<T: Scalar, F: WriteFn<T>, J: WriteFn<T>> Model<T> for JacobianModel<T, F, J
         };
         let evaluate = move |out: &mut [T]| self.evaluate.write(&self.errors, x, out);
         MatrixAt::new(shape, 1, None, &self.errors, Box::new(evaluate), Box::new(write))
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.errors.take()
     }
 }
 
@@ -168,12 +160,7 @@ impl<T: Scalar, F> DifferenceModel<T, F> {
 }
 
 impl<T: Scalar, F: WriteFn<T>> Model<T> for DifferenceModel<T, F> {
-    fn dim(&self) -> usize {
-        self.dim
-    }
-    fn output_dim(&self) -> usize {
-        self.output_dim
-    }
+    forward!(fields; dim, output_dim, errors);
     fn evaluate(&self, x: &[T], out: &mut [T]) {
         self.evaluate.write(&self.errors, x, out);
         let (point, outputs) = &mut *self.last();
@@ -208,9 +195,6 @@ impl<T: Scalar, F: WriteFn<T>> Model<T> for DifferenceModel<T, F> {
             let _ = at.outputs.set(outputs.clone());
         }
         at
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.errors.take()
     }
 }
 

@@ -141,19 +141,11 @@ where
 }
 
 impl<T: Scalar, F: WriteFn<T>, G: WriteFn<T>> LinearMap<T> for FnLinearMap<F, G> {
-    fn rows(&self) -> usize {
-        self.rows
-    }
-    fn columns(&self) -> usize {
-        self.columns
-    }
+    forward!(fields; rows, columns, errors);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.product.write(&self.errors, v, out);
     }
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
         self.transpose_product.write(&self.errors, u, out);
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.errors.take()
     }
 }

@@ -39,7 +39,7 @@ pub trait Linearization<T>: LinearMap<T> {
     /// the hidden states s of all samples.
     ///
     /// ‖Kv‖² is how far a step v moves the hidden states: structural damping (see
-    /// [`with_structural_damping`](crate::operators::SampledModelObjective::with_structural_damping)). On its way to Jv the forward
+    /// [`with_structural_damping`](crate::operators::ModelObjective::with_structural_damping)). On its way to Jv the forward
     /// sweep meets Kv, and the backward sweep takes w·Kv along, so the product costs no more than one with J and one with Jᵀ.
     ///
     /// Asked only where [`Model::hidden_states`] is true. By default it writes NaN.
@@ -186,20 +186,12 @@ where
 }
 
 impl<T: Scalar, F: WriteFn<T>, J: ProductFn<T>, K: ProductFn<T>> Model<T> for ClosureModel<T, F, J, K> {
-    fn dim(&self) -> usize {
-        self.dim
-    }
-    fn output_dim(&self) -> usize {
-        self.output_dim
-    }
+    forward!(fields; dim, output_dim, errors);
     fn evaluate(&self, x: &[T], out: &mut [T]) {
         self.evaluate.write(&self.errors, x, out);
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         ClosureLinearization { model: self, x, outputs: OnceLock::new() }
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.errors.take()
     }
 }
 

@@ -212,9 +212,7 @@ impl<E> SummedExpansion<'_, E> {
 }
 
 impl<T: Scalar, E: SymmetricOperator<T>> SymmetricOperator<T> for SummedExpansion<'_, E> {
-    fn dim(&self) -> usize {
-        self.dim
-    }
+    forward!(fields; dim);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.add_up(out, |inner, out| inner.apply(v, out));
     }

@@ -8,7 +8,7 @@
 
 use std::fmt;
 
-use crate::base::{Error, Result, Scalar};
+use crate::base::{Result, Scalar, check_count};
 use crate::operator::{Expansion, Objective, SymmetricOperator};
 
 /// The chained Rosenbrock function Σᵢ₌₁ⁿ⁻¹ 100 (xᵢ₊₁ − xᵢ²)² + (1 − xᵢ)² in n ≥ 2 unknowns, after Toint (1978).
@@ -32,9 +32,7 @@ pub struct ChainedRosenbrock {
 impl ChainedRosenbrock {
     /// The function in `n` unknowns, at least 2.
     pub fn new(n: usize) -> Result<Self> {
-        if n < 2 {
-            return Err(Error::OutOfRange { argument: "n", value: n as f64, requirement: "at least 2" });
-        }
+        check_count("n", n, 2, "at least 2")?;
         Ok(ChainedRosenbrock { n })
     }
 

@@ -206,7 +206,7 @@ impl<T: Scalar> Reading<T> {
     fn read_line(&mut self, line: &[u8]) -> Result<(), (usize, LibsvmProblem)> {
         let mut at = 0;
         let Some(token) = next_token(line, &mut at) else { return Ok(()) };
-        let label = parse_number(token).filter(|v| v.is_finite());
+        let label = parse(token).filter(|v: &f64| v.is_finite());
         let label = label.ok_or_else(|| (at - token.len(), LibsvmProblem::Label(text(token))))?;
         if !self.classes.contains(&label) {
             if let [a, b] = self.classes[..] {
@@ -230,7 +230,7 @@ impl<T: Scalar> Reading<T> {
                 return Err((start, LibsvmProblem::IndexNotRising { previous, index }));
             }
             let start = start + colon + 1;
-            let number = parse_number(value).ok_or_else(|| (start, LibsvmProblem::Value(text(value))))?;
+            let number = parse(value).ok_or_else(|| (start, LibsvmProblem::Value(text(value))))?;
             let number = T::from_f64(number);
             if !number.is_finite() {
                 return Err((start, LibsvmProblem::NotFinite(text(value))));
@@ -274,37 +274,9 @@ fn next_token<'a>(line: &'a [u8], at: &mut usize) -> Option<&'a [u8]> {
 }
 
 fn parse_index(token: &[u8]) -> Option<u32> {
-    if token.is_empty() || token.len() > 10 {
-        return None;
-    }
-    let mut index = 0_u64;
-    for &c in token {
-        index = index * 10 + u64::from(if c.is_ascii_digit() { c - b'0' } else { return None });
-    }
-    u32::try_from(index).ok()
+    parse(token).filter(|_| token.iter().all(u8::is_ascii_digit))
 }
 
-/// The correctly rounded number. Up to 15 digits without an exponent are a whole number below 2⁵³ over a power of ten
-/// below 10²², both exact, so one division rounds correctly (Clinger 1990); everything else goes to the standard
-/// library.
-fn parse_number(token: &[u8]) -> Option<f64> {
-    const POWERS: [f64; 16] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15];
-    let unsigned = token.strip_prefix(b"-").or(token.strip_prefix(b"+")).unwrap_or(token);
-    let (mut whole, mut point) = (0_u64, None);
-    let simple = unsigned.len() <= 16
-        && unsigned.iter().enumerate().all(|(i, &c)| {
-            if c == b'.' && point.is_none() {
-                point = Some(i + 1);
-                return true;
-            }
-            whole = whole.wrapping_mul(10).wrapping_add(u64::from(c.wrapping_sub(b'0')));
-            c.is_ascii_digit()
-        });
-    let digits = unsigned.len() - usize::from(point.is_some());
-    if !simple || digits == 0 || digits > 15 {
-        return std::str::from_utf8(token).ok()?.parse().ok();
-    }
-    let fraction = point.map_or(0, |point| unsigned.len() - point);
-    let number = whole as f64 / POWERS[fraction];
-    Some(if token[0] == b'-' { -number } else { number })
+fn parse<N: std::str::FromStr>(token: &[u8]) -> Option<N> {
+    std::str::from_utf8(token).ok()?.parse().ok()
 }

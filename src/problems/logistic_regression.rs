@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use super::sparse_rows::{add_row, row_times};
 use super::{LabeledRows, SparseRows};
 use crate::base::parallel::{Chunked, for_each, for_each_if};
-use crate::base::{Result, Scalar, check_finite, check_length, check_range, kernels};
+use crate::base::{Result, Scalar, check_finite, check_length, check_positive, check_range, kernels};
 use crate::operator::{Expansion, Objective, Preconditioner, SymmetricOperator};
 
 /// Columns of V that go through the data together in [`apply_block`](SymmetricOperator::apply_block).
@@ -79,7 +79,7 @@ impl<T: Scalar> LogisticRegression<T> {
         for &label in &labels {
             check_range("labels", label.into(), label.abs() == T::one(), "1 or -1")?;
         }
-        check_range("c", c, c > 0.0 && c.is_finite(), "positive and finite")?;
+        check_positive("c", c)?;
         // The loop over a row then ends where the loop over the row before it did, and is predicted.
         let mut order: Vec<usize> = (0..features.rows()).collect();
         order.sort_by_key(|&i| features.row(i).0.len());

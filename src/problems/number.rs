@@ -40,6 +40,16 @@ pub(super) trait Number:
     fn powi(self, exponent: i32) -> Self;
 }
 
+/// Functions that a plain number has already.
+macro_rules! floats {
+    ($($function:ident),*) => {$(
+        #[inline]
+        fn $function(self) -> Self {
+            num_traits::Float::$function(self)
+        }
+    )*};
+}
+
 impl<T: Scalar> Number for T {
     #[inline]
     fn from_f64(value: f64) -> Self {
@@ -49,30 +59,7 @@ impl<T: Scalar> Number for T {
     fn value(self) -> f64 {
         self.into()
     }
-    #[inline]
-    fn exp(self) -> Self {
-        num_traits::Float::exp(self)
-    }
-    #[inline]
-    fn ln(self) -> Self {
-        num_traits::Float::ln(self)
-    }
-    #[inline]
-    fn sin(self) -> Self {
-        num_traits::Float::sin(self)
-    }
-    #[inline]
-    fn cos(self) -> Self {
-        num_traits::Float::cos(self)
-    }
-    #[inline]
-    fn sqrt(self) -> Self {
-        num_traits::Float::sqrt(self)
-    }
-    #[inline]
-    fn atan(self) -> Self {
-        num_traits::Float::atan(self)
-    }
+    floats!(exp, ln, sin, cos, sqrt, atan);
     #[inline]
     fn powi(self, exponent: i32) -> Self {
         num_traits::Float::powi(self, exponent)
@@ -137,26 +124,18 @@ impl<T: Scalar> Neg for Dual<T> {
     }
 }
 
-impl<T: Scalar> AddAssign for Dual<T> {
-    #[inline]
-    fn add_assign(&mut self, other: Self) {
-        *self = *self + other;
-    }
+macro_rules! assign {
+    ($($trait:ident $method:ident $operator:tt),*) => {$(
+        impl<T: Scalar> $trait for Dual<T> {
+            #[inline]
+            fn $method(&mut self, other: Self) {
+                *self = *self $operator other;
+            }
+        }
+    )*};
 }
 
-impl<T: Scalar> SubAssign for Dual<T> {
-    #[inline]
-    fn sub_assign(&mut self, other: Self) {
-        *self = *self - other;
-    }
-}
-
-impl<T: Scalar> MulAssign for Dual<T> {
-    #[inline]
-    fn mul_assign(&mut self, other: Self) {
-        *self = *self * other;
-    }
-}
+assign!(AddAssign add_assign +, SubAssign sub_assign -, MulAssign mul_assign *);
 
 impl<T: Scalar> Number for Dual<T> {
     #[inline]

@@ -24,7 +24,7 @@ use std::f64::consts::PI;
 use std::ops::Range;
 
 use crate::base::parallel::{Chunked, for_each, for_each_if, join};
-use crate::base::{Error, Result, Scalar};
+use crate::base::{Result, Scalar, check_not_negative, check_positive_dimension};
 use crate::operator::{Expansion, Objective, SymmetricOperator};
 
 /// Unknowns from which planes are worked on in parallel.
@@ -97,13 +97,8 @@ impl<T: Scalar> GinzburgLandau<T> {
     }
 
     fn without_source(points: usize, coupling: f64) -> Result<Self> {
-        if points == 0 {
-            return Err(Error::ZeroDimension { argument: "points" });
-        }
-        if !(coupling >= 0.0 && coupling.is_finite()) {
-            let requirement = "finite and not negative";
-            return Err(Error::OutOfRange { argument: "coupling", value: coupling, requirement });
-        }
+        check_positive_dimension("points", points)?;
+        check_not_negative("coupling", coupling)?;
         Ok(GinzburgLandau { points, coupling, source: Vec::new(), outside: vec![T::zero(); points] })
     }
 

@@ -6,7 +6,7 @@ use super::damping::Damping;
 use super::natural_gradient::Ball;
 use super::newton_cg::NewtonLineSearch;
 use super::trust_region::Radius;
-use crate::base::{Result, check_range};
+use crate::base::{Result, check_positive};
 use crate::control::{Globalisation, Scales, Trial};
 use crate::step::{Solution, Subproblem};
 
@@ -40,16 +40,13 @@ pub enum Control {
 
 impl Control {
     pub(super) fn rule(self) -> Result<Rule> {
-        let check = |argument, value: f64| {
-            check_range(argument, value, value > 0.0 && value.is_finite(), "positive and finite")
-        };
         Ok(match self {
             Control::FixedRate(rate) => {
-                check("rate", rate)?;
+                check_positive("rate", rate)?;
                 Rule::Bare(Bare::new(Size::Rate(rate)))
             }
             Control::Ball(size) => {
-                check("size", size)?;
+                check_positive("size", size)?;
                 Rule::Bare(Bare::new(Size::Ball(size)))
             }
             Control::Divergence(divergence) => Rule::Ball(Ball::new(divergence, 0.0)?),

@@ -10,7 +10,7 @@ use super::control::{Control, Rule};
 use super::entry_points::{identified_by, minimizes_objectives};
 use super::memory::Memory;
 use super::newton::{self, SecondOrder, Settings};
-use crate::base::{Result, Scalar, check_range};
+use crate::base::{Result, Scalar, check_not_negative};
 use crate::control::{DescentRun, Identity, Progress, Report, Run, Start, Stopping};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
@@ -81,7 +81,7 @@ impl Descent {
         start: Start<'_, T>,
     ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>, Rule>> {
         let (shift, rule) = (self.damping, self.control.rule()?);
-        check_range("damping", shift, shift >= 0.0 && shift.is_finite(), "at least 0 and finite")?;
+        check_not_negative("damping", shift)?;
         let memory = Memory::Forgetful(self.memory.vectors(objective.dim().max(1), size_of::<T>()));
         let settings = Settings { solver: self, stopping: &self.stopping, inner: self.inner, memory, curvature: false };
         newton::start(AnyObjective::new(Shifted { operator: objective, shift }), start, settings, rule)

@@ -19,7 +19,7 @@ use super::entry_points::{identified_by, minimizes_objectives, minimizes_samples
 use super::memory::Memory;
 use super::minibatch::BatchRun;
 use super::newton::{self, SecondOrder, Settings};
-use crate::base::{Result, Scalar, check_range};
+use crate::base::{Result, Scalar, check_not_negative, check_positive};
 use crate::control::{
     Batches, DescentRun, Globalisation, Identity, Progress, Report, Run, Scales, Start, Stopping, Trial,
 };
@@ -132,9 +132,8 @@ impl NaturalGradient {
     }
 
     fn ball(&self) -> Result<Ball> {
-        let damping = self.damping;
-        check_range("damping", damping, damping >= 0.0 && damping.is_finite(), "at least 0 and finite")?;
-        Ball::new(self.divergence, damping)
+        check_not_negative("damping", self.damping)?;
+        Ball::new(self.divergence, self.damping)
     }
 }
 
@@ -148,7 +147,7 @@ pub(super) struct Ball {
 
 impl Ball {
     pub fn new(divergence: f64, damping: f64) -> Result<Self> {
-        check_range("divergence", divergence, divergence > 0.0 && divergence.is_finite(), "positive and finite")?;
+        check_positive("divergence", divergence)?;
         Ok(Ball { divergence, damping, longest: f64::INFINITY })
     }
 }

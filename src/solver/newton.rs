@@ -152,8 +152,14 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         self.curvature
     }
 
-    fn promise(&self, source: &mut StepSource<T>, x: &[T], solution: &Solution, inner: InnerStop) -> Option<Promise> {
-        second_look::promise(&mut source.family, &self.expansion, x, solution, inner)
+    fn promise(
+        &self,
+        source: &mut StepSource<T>,
+        gradient: &[T],
+        solution: &Solution,
+        inner: InnerStop,
+    ) -> Option<Promise> {
+        second_look::promise(&mut source.family, &self.expansion, (self.x, gradient), solution, inner)
     }
 
     fn confirm(&self, source: &mut StepSource<T>, track: &mut Track<T>, limits: &Limits<'_>) -> Confirmation {
@@ -241,7 +247,7 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
             return Err(if risen { Termination::Diverged } else { Termination::Unbounded });
         }
         if !promising || !solution.norm.is_finite() || still {
-            return Err(track.stalled(source.family.asymmetry(), Termination::Stalled));
+            return Err(track.stalled(self.asymmetry(source), Termination::Stalled));
         }
         let (after, divergence) = if inside { self.probe(&track.other_x, globalisation) } else { (f64::NAN, f64::NAN) };
         let verdict = match judge(T::epsilon_f64(), track.value, after, predicted) {
@@ -265,6 +271,6 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
     }
 
     fn asymmetry(&self, source: &StepSource<T>) -> f64 {
-        source.family.asymmetry()
+        if self.expansion.accuracy().is_some() { 0.0 } else { source.family.asymmetry() }
     }
 }

@@ -39,7 +39,7 @@ impl Curvatures {
 pub(super) fn promise<T: Scalar>(
     family: &mut StepFamily<T>,
     operator: &impl SymmetricOperator<T>,
-    x: &[T],
+    (x, gradient): (&[T], &[T]),
     solution: &Solution,
     inner: InnerStop,
 ) -> Option<Promise> {
@@ -54,7 +54,8 @@ pub(super) fn promise<T: Scalar>(
         return Some(promise);
     }
     let Curvatures { lowest, largest, noise } = Curvatures::of(family, operator);
-    promise.complete = (family.is_whole() || inner == InnerStop::Exhausted) && lowest > noise;
+    let whole = family.is_whole() || inner == InnerStop::Exhausted && reaches_all(family, x, gradient);
+    promise.complete = whole && lowest > noise;
     promise.position = match family.matrix() {
         Some((matrix, unit)) => {
             // x first: its square alone may leave the range of numbers.
@@ -63,6 +64,16 @@ pub(super) fn promise<T: Scalar>(
         None => largest * kernels::norm(x) * kernels::norm(x),
     };
     (lowest >= -noise && inner != InnerStop::Limit).then_some(promise)
+}
+
+/// Whether next to nothing of the slopes along all of x is left of the gradient g by the last solution δ:
+/// Σ|(g + Mδ)ⱼxⱼ| ≤ √ε Σ|gⱼxⱼ|. In other units a direction that is lost in the rounding of ‖g‖ may be worth all of f.
+fn reaches_all<T: Scalar>(family: &StepFamily<T>, x: &[T], gradient: &[T]) -> bool {
+    let mut left = vec![T::zero(); x.len()];
+    family.product(&mut left);
+    let slopes = |v: &[T]| kernels::sum_terms(x.len(), |j| (v[j].into() * x[j].into()).abs());
+    kernels::axpy(1.0, gradient, &mut left);
+    slopes(&left) <= T::epsilon_f64().sqrt() * slopes(gradient)
 }
 
 /// A stationary point, as far as its gradient tells.

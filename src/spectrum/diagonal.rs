@@ -4,9 +4,8 @@
 //! random signs v, E[v ∘ Mv] = diag(M), since vᵢ² = 1. The standard error in component i after s probes is
 //! √(Σ_{j≠i} Mᵢⱼ² / s): none for a diagonal matrix.
 
-use super::estimate::check_count;
 use super::trace::signs;
-use crate::base::{Result, Scalar, check_callback, check_positive_dimension, random::SplitMix64, space};
+use crate::base::{Result, Scalar, check_callback, check_count, check_positive_dimension, random::SplitMix64, space};
 use crate::operator::SymmetricOperator;
 
 /// An estimate of a diagonal.

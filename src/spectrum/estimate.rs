@@ -1,7 +1,5 @@
 //! A stochastic estimate and how far it may be off.
 
-use crate::base::{Error, Result};
-
 /// An estimate of a number from independent random probes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -53,12 +51,4 @@ impl Sample {
             products,
         }
     }
-}
-
-/// Refuses fewer probes than a standard error needs.
-pub(super) fn check_count(argument: &'static str, count: usize, least: usize, requirement: &'static str) -> Result<()> {
-    if count < least {
-        return Err(Error::OutOfRange { argument, value: count as f64, requirement });
-    }
-    Ok(())
 }

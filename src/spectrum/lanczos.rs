@@ -1,6 +1,6 @@
 //! The options of the eigenvalue computations, and what both of them need.
 
-use crate::base::{Error, Result, Scalar, check_positive_dimension, check_range, space};
+use crate::base::{Result, Scalar, check_count, check_not_negative, check_positive_dimension, space};
 
 /// Eigenvalues by Lanczos' method: [`extremes`](Self::extremes) for the two ends in three vectors,
 /// [`eigenpairs`](Self::eigenpairs) for several pairs at one end.
@@ -29,12 +29,8 @@ impl Lanczos {
     pub(super) fn check(&self, dim: usize) -> Result<()> {
         space::check_whole("spectrum")?;
         check_positive_dimension("the operator's dimension", dim)?;
-        let tolerance = self.tolerance;
-        check_range("tolerance", tolerance, tolerance >= 0.0 && tolerance.is_finite(), "at least 0 and finite")?;
-        if self.max_products == 0 {
-            return Err(Error::OutOfRange { argument: "max_products", value: 0.0, requirement: "at least 1" });
-        }
-        Ok(())
+        check_not_negative("tolerance", self.tolerance)?;
+        check_count("max_products", self.max_products, 1, "at least 1")
     }
 
     /// The error that `theta` may have.

@@ -13,13 +13,13 @@
 use faer::Par;
 
 use super::Status;
-use super::estimate::{Estimate, Sample, check_count};
+use super::estimate::{Estimate, Sample};
 use super::lanczos::asymmetry_allowed;
 use super::process::{Grown, Process};
 use super::tridiagonal::Tridiagonal;
 use crate::base::{
-    Eigen, Result, Scalar, check_callback, check_finite, check_positive_dimension, check_range, compiled,
-    random::SplitMix64, space,
+    Eigen, Result, Scalar, check_callback, check_count, check_finite, check_positive, check_positive_dimension,
+    compiled, random::SplitMix64, space,
 };
 use crate::operator::{Counted, SymmetricOperator};
 
@@ -183,7 +183,7 @@ impl Spectrum {
     /// # Errors
     /// If `lambda` is not positive and finite.
     pub fn effective_dimension(&self, lambda: f64) -> Result<Estimate> {
-        check_range("lambda", lambda, lambda > 0.0 && lambda.is_finite(), "positive and finite")?;
+        check_positive("lambda", lambda)?;
         Ok(self.trace_of(|theta| if theta > -lambda { theta / (theta + lambda) } else { f64::NAN }))
     }
 
@@ -194,7 +194,7 @@ impl Spectrum {
     /// If a point is not finite, or `width` is not positive and finite.
     pub fn density(&self, at: &[f64], width: f64) -> Result<Vec<Estimate>> {
         check_finite("at", at)?;
-        check_range("width", width, width > 0.0 && width.is_finite(), "positive and finite")?;
+        check_positive("width", width)?;
         let height = 1.0 / (width * std::f64::consts::TAU.sqrt() * self.dim as f64);
         let point = |&t: &f64| self.trace_of(|theta| height * (-0.5 * ((t - theta) / width).powi(2)).exp());
         Ok(at.iter().map(point).collect())

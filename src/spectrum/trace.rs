@@ -10,9 +10,10 @@
 //!
 //! a third of the products each. For positive semidefinite M its error falls like tr M/s.
 
-use super::estimate::{Estimate, Sample, check_count};
+use super::estimate::{Estimate, Sample};
 use crate::base::{
-    Result, Scalar, check_callback, check_positive_dimension, columns::Columns, kernels, random::SplitMix64, space,
+    Result, Scalar, check_callback, check_count, check_positive_dimension, columns::Columns, kernels,
+    random::SplitMix64, space,
 };
 use crate::operator::{Counted, SymmetricOperator};
 

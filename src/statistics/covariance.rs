@@ -10,7 +10,7 @@ use faer::linalg::solvers::Svd;
 use super::at;
 use super::student_t::two_sided_quantile;
 use super::table::ParameterTable;
-use crate::base::{Error, Result, Scalar, check_finite, check_length, check_range, kernels};
+use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive, check_range, kernels};
 use crate::curvature::{LeastSquares, RobustLoss};
 use crate::operator::{LinearMap, Model};
 use crate::step::rank_noise;
@@ -168,10 +168,7 @@ impl Covariance {
 /// # Errors
 /// If x has not the length n or is not finite, there are no residuals, or residuals or Jacobian are not finite at x.
 pub fn covariance<T: Scalar, M: Model<T>, L: RobustLoss>(fit: &LeastSquares<T, M, L>, x: &[T]) -> Result<Covariance> {
-    at(fit, x, |jacobian, residual, value| {
-        let held = |j: usize, slope: f64| fit.bounds().is_some_and(|b| b.holds(j, x[j], T::from_f64(slope)));
-        from_jacobian(jacobian, residual, value, held, None)
-    })
+    with_variance(fit, x, None)
 }
 
 /// As [`covariance`], where the variance of the residuals is known and is not estimated from them: 1 where each was
@@ -199,10 +196,18 @@ pub fn covariance_known<T: Scalar, M: Model<T>, L: RobustLoss>(
     x: &[T],
     variance: f64,
 ) -> Result<Covariance> {
-    check_range("variance", variance, variance > 0.0 && variance.is_finite(), "positive and finite")?;
+    check_positive("variance", variance)?;
+    with_variance(fit, x, Some(variance))
+}
+
+fn with_variance<T: Scalar, M: Model<T>, L: RobustLoss>(
+    fit: &LeastSquares<T, M, L>,
+    x: &[T],
+    known: Option<f64>,
+) -> Result<Covariance> {
     at(fit, x, |jacobian, residual, value| {
         let held = |j: usize, slope: f64| fit.bounds().is_some_and(|b| b.holds(j, x[j], T::from_f64(slope)));
-        from_jacobian(jacobian, residual, value, held, Some(variance))
+        from_jacobian(jacobian, residual, value, held, known)
     })
 }
 

@@ -14,8 +14,8 @@ use super::bidiagonalization::{Advance, Bidiagonalization, Scaled};
 use super::lsmr::Lsmr;
 use crate::base::columns::Columns;
 use crate::base::{
-    Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, compiled,
-    kernels, space,
+    Error, Result, Scalar, check_callback, check_finite, check_length, check_not_negative, check_positive_dimension,
+    check_range, compiled, kernels, space,
 };
 use crate::operator::{LinearMap, forward};
 
@@ -74,7 +74,7 @@ impl LinearLeastSquares {
             return Err(Error::NotFinite { argument: "the norm of b", index: None, value: f64::INFINITY });
         }
         let &LinearLeastSquares { damping, tolerance, condition_limit, .. } = self;
-        check_range("damping", damping, damping >= 0.0 && damping.is_finite(), "at least 0 and finite")?;
+        check_not_negative("damping", damping)?;
         check_range("tolerance", tolerance, (0.0..1.0).contains(&tolerance), "in [0, 1)")?;
         check_range("condition_limit", condition_limit, condition_limit >= 1.0, "at least 1")?;
         Ok(b_norm)

@@ -206,6 +206,8 @@ impl<T: Scalar> GaussNewtonSteps<T> for DenseLeastSquares<T> {
         }
         let square = self.size * self.size;
         let subproblem = match subproblem {
+            // Of all the minima the shortest.
+            Subproblem::Damped(0.0) => Subproblem::Radius(f64::INFINITY),
             Subproblem::Damped(damping) => Subproblem::Damped(damping / square),
             other => other,
         };

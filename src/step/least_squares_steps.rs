@@ -6,7 +6,8 @@ use super::golub_kahan::GolubKahan;
 use super::spectral::Subproblem;
 use super::steps::StepOutcome;
 use crate::base::{
-    Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, kernels,
+    Result, Scalar, check_callback, check_finite, check_length, check_not_negative, check_positive,
+    check_positive_dimension, check_range, kernels,
 };
 use crate::operator::LinearMap;
 
@@ -93,7 +94,7 @@ impl<'a, T: Scalar> LeastSquaresSteps<'a, T> {
     /// # Errors
     /// If λ is negative, NaN or infinite.
     pub fn damped(&mut self, damping: f64) -> Result<LeastSquaresStep<T>> {
-        check_range("damping", damping, damping >= 0.0 && damping.is_finite(), "at least 0 and finite")?;
+        check_not_negative("damping", damping)?;
         self.solve(Subproblem::Damped(damping))
     }
 
@@ -102,7 +103,7 @@ impl<'a, T: Scalar> LeastSquaresSteps<'a, T> {
     /// # Errors
     /// If Δ is not positive and finite.
     pub fn within(&mut self, radius: f64) -> Result<LeastSquaresStep<T>> {
-        check_range("radius", radius, radius > 0.0 && radius.is_finite(), "positive and finite")?;
+        check_positive("radius", radius)?;
         self.solve(Subproblem::Radius(radius))
     }
 

@@ -5,8 +5,8 @@ use super::family::{Accuracy, InnerSolver, InnerStop, Resources, StepFamily};
 use super::spectral::{Solution, Subproblem};
 use crate::base::random::SplitMix64;
 use crate::base::{
-    Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, compiled,
-    kernels, space,
+    Result, Scalar, check_callback, check_finite, check_length, check_positive, check_positive_dimension, check_range,
+    compiled, kernels, space,
 };
 use crate::operator::SymmetricOperator;
 
@@ -169,9 +169,9 @@ impl<T: Scalar> Point<'_, T> {
     fn solution(&mut self, subproblem: Subproblem) -> Result<Step<T>> {
         match subproblem {
             Subproblem::Damped(damping) => check_range("damping", damping, in_range(damping, 0.0), "at least 0")?,
-            Subproblem::Radius(radius) => check_size("radius", radius)?,
-            Subproblem::Cubic(weight) => check_size("weight", weight)?,
-            Subproblem::MetricBall(size) => check_size("size", size)?,
+            Subproblem::Radius(radius) => check_positive("radius", radius)?,
+            Subproblem::Cubic(weight) => check_positive("weight", weight)?,
+            Subproblem::MetricBall(size) => check_positive("size", size)?,
             Subproblem::SaddleFree(longest) => check_range("longest", longest, longest > 0.0, "positive")?,
         }
         let before = self.family.products_made();
@@ -301,14 +301,6 @@ impl<T: Scalar> Point<'_, T> {
 
 fn in_range(value: f64, least: f64) -> bool {
     value >= least && value.is_finite()
-}
-
-fn check_size(argument: &'static str, value: f64) -> Result<()> {
-    if value > 0.0 && value.is_finite() {
-        Ok(())
-    } else {
-        Err(Error::OutOfRange { argument, value, requirement: "positive and finite" })
-    }
 }
 
 /// The damped step δ = −(M + λI)⁻¹g: the inner solver alone.

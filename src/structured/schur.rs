@@ -86,7 +86,7 @@ impl<T: Scalar> State<T> {
         }
         let explicit = ExplicitSchur::choose(layout, inner);
         let zeros = || vec![0.0; dim];
-        let of_x = || vec![T::zero(); layout.declaration.parameters[layout.declaration.parameter_blocks()]];
+        let of_x = || vec![T::zero(); layout.declaration.dim()];
         State {
             system: ReducedSystem::new(layout),
             explicit,

@@ -220,7 +220,7 @@ fn train<R>(run: impl FnOnce(&HessianFree, &Autoencoder<'_>, &[f32]) -> R) -> R 
     run(&solver, &objective, &network.initial::<f32>(1))
 }
 
-type Autoencoder<'a> = newton_krylov::operators::SampledModelObjective<
+type Autoencoder<'a> = newton_krylov::operators::ModelObjective<
     newton_krylov::models::NetworkOnData<'a, MultilayerPerceptron, f32>,
     BernoulliCrossEntropy<'static, f32>,
 >;

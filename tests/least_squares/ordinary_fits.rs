@@ -273,6 +273,44 @@ fn a_valley_to_infinity_is_no_minimum() {
     }
 }
 
+/// A straight line fitted by a curve that is one at infinity only: along the valley that leads there the columns of J
+/// become sums of each other, and what forward differences say of it is their errors. By the cosine alone these runs would
+/// have converged, where f can fall by 10⁻⁵ of itself.
+#[test]
+fn errors_of_differences_are_not_taken_for_a_minimum() {
+    let t = grid(0.0, 4.0, 50);
+    let model = |x: &[f64], t: f64| x[0] - x[1] * (-x[2] * t).exp();
+    for k in 50..54 {
+        for slope in [1.0, -1.0] {
+            let noise = |i: usize| 0.1 * ((2.0 + 0.37 * k as f64) * i as f64).sin();
+            let y: Vec<f64> = t.iter().enumerate().map(|(i, &t)| 3.0 + slope * t + noise(i)).collect();
+            let residual = |x: &[f64], r: &mut [f64]| (0..50).for_each(|i| r[i] = model(x, t[i]) - y[i]);
+            let fit = least_squares_from_residuals(50, 3, residual, Difference::Forward);
+            let report = LevenbergMarquardt::default().minimize(&fit, &[0.0; 3]).unwrap();
+            assert!(!report.termination.converged(), "{k}, {slope}\n{report}");
+        }
+    }
+}
+
+/// Zero times zero: J is 0 along both factors, and only where both change f falls.
+#[test]
+fn null_directions_are_looked_along_together() {
+    let t = grid(0.0, 2.0, 9);
+    for (sign, difference) in [(1.0, Difference::Forward), (-1.0, Difference::Forward), (1.0, Difference::Central)] {
+        let residual = |x: &[f64], r: &mut [f64]| (0..9).for_each(|i| r[i] = x[0] * x[1] * t[i] + x[2] - sign * t[i]);
+        let fit = least_squares_from_residuals(9, 3, residual, difference);
+        let report = LevenbergMarquardt::default().minimize(&fit, &[0.0; 3]).unwrap();
+        assert!(report.termination.converged() && report.value < 1e-20, "{report}");
+    }
+    // A parameter whose column is 0 has no scale but its own, however small all other terms are.
+    let square = |x: &[f64], r: &mut [f64]| {
+        (0..9).for_each(|i| r[i] = 1e-7 * (1e-6 * x[0] * x[0] * t[i] + 1e-6 * x[1] - 3e3 - t[i]))
+    };
+    let fit = least_squares_from_residuals(9, 2, square, Difference::Central);
+    let report = LevenbergMarquardt::default().minimize(&fit, &[0.0; 2]).unwrap();
+    assert!(report.termination.converged() && report.value < 1e-24, "{report}");
+}
+
 /// A direction that forward differences cannot tell from a null one is no valley at its minimum, and once a length shows
 /// nothing shorter ones are not tried.
 #[test]

@@ -3,6 +3,7 @@
 use newton_krylov::callbacks::*;
 use newton_krylov::operators::*;
 use newton_krylov::preconditioners::*;
+use newton_krylov::ranks::{Communicator, Summed};
 use newton_krylov::*;
 
 const D: usize = 20;
@@ -182,6 +183,20 @@ fn operators_keep_abilities_in_every_wrapper() {
     assert!(Shifted { operator: none, shift: 0.3 }.preconditioner().is_none());
 }
 
+/// One rank.
+struct Alone;
+
+impl Communicator for Alone {
+    fn rank(&self) -> usize {
+        0
+    }
+    fn size(&self) -> usize {
+        1
+    }
+    fn sum(&self, _: &mut [f64]) {}
+    fn largest(&self, _: &mut [f64]) {}
+}
+
 #[test]
 fn expansions_keep_abilities_in_every_wrapper() {
     let able = Able::new();
@@ -209,6 +224,10 @@ fn expansions_keep_abilities_in_every_wrapper() {
     beyond("shifted", &Shifted { operator: f, shift: 0.3 }.expand(&x), 0.3);
     examine("preconditioned", &with_preconditioner(f, inverse).expand(&x), able.errors());
     beyond("preconditioned", &with_preconditioner(f, inverse).expand(&x), 0.0);
+    // A sum over ranks has no preconditioner, since every rank would have another.
+    let summed = Summed::new(std::rc::Rc::new(Alone), f);
+    beyond("summed", &summed.expand(&x), 0.0);
+    assert!(summed.expand(&x).preconditioner().is_none());
     let with = with_divergence(f, |_: &[f64], _: &[f64]| 4.0);
     let at = with.expand(&x);
     examine("with another divergence", &at, able.errors());

@@ -169,6 +169,24 @@ fn planes_of_symmetry_are_left() {
 
 /// Σ x⁴: where curvature vanishes with x, and what is remembered of it is out of date, the cubic weight is all there is in a
 /// model. It is not to hide that f has come to its end.
+/// Two unknowns in units so far apart that all of the second is lost in the rounding of ‖∇f‖, and its curvature in that
+/// of the first, are not at a minimum where the first is.
+#[test]
+fn an_unknown_in_another_unit_is_not_left_out() {
+    for (u, v) in [(1e7, 1e-16), (1e10, 1e-10), (1e7, 1e-9)] {
+        let slopes = move |x: &[f64]| [u * x[0] - 1.0, v * x[1] - 3.0];
+        let f = objective(
+            2,
+            move |x: &[f64]| 0.5 * slopes(x).iter().map(|r| r * r).sum::<f64>(),
+            move |x: &[f64], g: &mut [f64]| g.copy_from_slice(&[u * slopes(x)[0], v * slopes(x)[1]]),
+            move |_: &[f64], d: &[f64], hd: &mut [f64]| hd.copy_from_slice(&[u * u * d[0], v * v * d[1]]),
+        );
+        for (solver, report) in all(&f, &[1.0000001 / u, 1e-3 / v]) {
+            assert!(!report.termination.converged() || report.value < 1e-8, "{u}, {v}, {solver}: {report}");
+        }
+    }
+}
+
 #[test]
 fn a_cubic_weight_does_not_hide_the_end() {
     let f = separable(3, |x| [x.powi(4), 4.0 * x.powi(3), 12.0 * x * x]);

@@ -6,7 +6,7 @@ use newton_krylov::{
     Batches, Evaluation, Expansion, Objective, SampledModel, SampledObjective, Termination,
     first_order::{GradientMethod, Moments},
     losses::Loss,
-    operators::SampledModelObjective,
+    operators::ModelObjective,
 };
 
 use super::clock::Clock;
@@ -21,7 +21,7 @@ const BATCH: usize = 128;
 pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     method: &impl GradientMethod,
     training: Training<'_>,
-    objective: &SampledModelObjective<M, L>,
+    objective: &ModelObjective<M, L>,
     x0: &[f32],
     see: &mut See<'_>,
 ) -> Result<Trained, String> {

@@ -6,7 +6,7 @@ use newton_krylov::{
     HessianFree, Run, RunState, SampledModel, Stopping,
     hessian_free::{AcceptanceBatch, StepMethod},
     losses::Loss,
-    operators::SampledModelObjective,
+    operators::ModelObjective,
     preconditioners::{KroneckerPreconditioner, LearnedPreconditioner},
 };
 
@@ -20,7 +20,7 @@ fn solver(training: Training<'_>) -> HessianFree {
 /// The default method. The curvature batch judges steps, which saves a sixth of an iteration.
 pub fn with_kronecker_factors<M: SampledModel<f32>, L: Loss<f32>>(
     training: Training<'_>,
-    objective: &SampledModelObjective<M, L>,
+    objective: &ModelObjective<M, L>,
     x0: &[f32],
     see: &mut See<'_>,
 ) -> Result<Trained, String> {
@@ -36,7 +36,7 @@ const DAMPING: f64 = 10.0;
 pub fn by_recipe<M: SampledModel<f32>, L: Loss<f32>>(
     method: StepMethod,
     training: Training<'_>,
-    objective: &SampledModelObjective<M, L>,
+    objective: &ModelObjective<M, L>,
     x0: &[f32],
     see: &mut See<'_>,
 ) -> Result<Trained, String> {
@@ -47,14 +47,14 @@ fn train<M, L, P>(
     solver: &HessianFree,
     preconditioner: P,
     training: Training<'_>,
-    objective: &SampledModelObjective<M, L>,
+    objective: &ModelObjective<M, L>,
     x0: &[f32],
     see: &mut See<'_>,
 ) -> Result<Trained, String>
 where
     M: SampledModel<f32>,
     L: Loss<f32>,
-    P: LearnedPreconditioner<f32, SampledModelObjective<M, L>>,
+    P: LearnedPreconditioner<f32, ModelObjective<M, L>>,
 {
     let file = training.checkpoint;
     let saved: Option<RunState> = file.map(|file| file.load()).transpose()?.flatten();

@@ -14,7 +14,7 @@ use newton_krylov::{
     first_order::{Adam, Momentum, Nesterov},
     hessian_free::{ConjugateGradients, StepMethod, SubspaceDescent},
     losses::Loss,
-    operators::SampledModelObjective,
+    operators::ModelObjective,
 };
 
 use crate::arguments::number;
@@ -112,7 +112,7 @@ pub type See<'s> = dyn FnMut(Seen<'_>) + 's;
 pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     method: Method,
     training: Training<'_>,
-    objective: impl Fn(Metric) -> Fallible<SampledModelObjective<M, L>>,
+    objective: impl Fn(Metric) -> Fallible<ModelObjective<M, L>>,
     x0: &[f32],
     see: &mut See<'_>,
 ) -> Result<Trained, String> {

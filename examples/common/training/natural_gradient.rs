@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use newton_krylov::{
     Batches, NaturalGradient, Progress, SampledModel, SampledObjective, Termination, losses::Loss,
-    operators::SampledModelObjective,
+    operators::ModelObjective,
 };
 
 use super::clock::Clock;
@@ -20,7 +20,7 @@ const DIVERGENCE: f64 = 1.0;
 
 pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     training: Training<'_>,
-    objective: &SampledModelObjective<M, L>,
+    objective: &ModelObjective<M, L>,
     x0: &[f32],
     see: &mut See<'_>,
 ) -> Result<Trained, String> {

@@ -3,8 +3,7 @@
 use std::ops::ControlFlow;
 
 use newton_krylov::{
-    Counts, Lbfgs, Progress, SampledModel, SampledObjective, Termination, losses::Loss,
-    operators::SampledModelObjective,
+    Counts, Lbfgs, Progress, SampledModel, SampledObjective, Termination, losses::Loss, operators::ModelObjective,
 };
 
 use super::clock::Clock;
@@ -13,7 +12,7 @@ use super::{See, Seen, Trained, Training};
 
 pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     training: Training<'_>,
-    objective: &SampledModelObjective<M, L>,
+    objective: &ModelObjective<M, L>,
     x0: &[f32],
     see: &mut See<'_>,
 ) -> Result<Trained, String> {

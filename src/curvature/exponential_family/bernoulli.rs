@@ -55,10 +55,4 @@ impl ExponentialFamily for Bernoulli {
     fn fisher_product_at(&self, natural: &[f64], v: &[f64], out: &mut [f64]) {
         out[0] = logistic(natural[0]) * logistic(-natural[0]) * v[0];
     }
-    fn statistics_at(&self, x: &[f64], out: &mut [f64]) {
-        out[0] = x[0];
-    }
-    fn log_base_at(&self, _x: &[f64]) -> f64 {
-        0.0
-    }
 }

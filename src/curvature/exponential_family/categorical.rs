@@ -92,7 +92,4 @@ impl ExponentialFamily for Categorical {
     fn statistics_at(&self, x: &[f64], out: &mut [f64]) {
         out.iter_mut().enumerate().for_each(|(class, t)| *t = f64::from(u8::from(x[0] == class as f64)));
     }
-    fn log_base_at(&self, _x: &[f64]) -> f64 {
-        0.0
-    }
 }

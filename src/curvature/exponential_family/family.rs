@@ -85,11 +85,16 @@ pub trait ExponentialFamily {
     /// out ← F(η)v.
     fn fisher_product_at(&self, natural: &[f64], v: &[f64], out: &mut [f64]);
 
-    /// out ← T(x).
-    fn statistics_at(&self, x: &[f64], out: &mut [f64]);
+    /// out ← T(x): x itself by default.
+    fn statistics_at(&self, x: &[f64], out: &mut [f64]) {
+        out.iter_mut().zip(x).for_each(|(out, &x)| *out = x);
+    }
 
-    /// ln h(x).
-    fn log_base_at(&self, x: &[f64]) -> f64;
+    /// ln h(x): 0 by default.
+    fn log_base_at(&self, x: &[f64]) -> f64 {
+        let _ = x;
+        0.0
+    }
 
     /// Refuses parameters of another number than k, with NaN or ∞, or outside the domain.
     ///

@@ -75,7 +75,4 @@ impl ExponentialFamily for Gamma {
         out[0] = x[0].ln();
         out[1] = x[0];
     }
-    fn log_base_at(&self, _x: &[f64]) -> f64 {
-        0.0
-    }
 }

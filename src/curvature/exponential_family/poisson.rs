@@ -53,9 +53,6 @@ impl ExponentialFamily for Poisson {
     fn fisher_product_at(&self, natural: &[f64], v: &[f64], out: &mut [f64]) {
         out[0] = natural[0].exp() * v[0];
     }
-    fn statistics_at(&self, x: &[f64], out: &mut [f64]) {
-        out[0] = x[0];
-    }
     fn log_base_at(&self, x: &[f64]) -> f64 {
         -ln_gamma(x[0] + 1.0)
     }

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::shared::Targets;
-use crate::base::{Result, Scalar, SplitMix64, check_range, kernels};
+use crate::base::{Result, Scalar, SplitMix64, check_positive, kernels};
 use crate::curvature::loss::{Likelihood, Loss};
 
 /// l(y, h) = ½‖h − y‖²; as a likelihood, normal with mean h and a fixed variance σ² in every output.
@@ -38,7 +38,7 @@ impl<'y, T: Scalar> SquaredError<'y, T> {
     /// # Errors
     /// If it is not positive and finite.
     pub fn with_variance(mut self, variance: f64) -> Result<Self> {
-        check_range("variance", variance, variance > 0.0 && variance.is_finite(), "positive and finite")?;
+        check_positive("variance", variance)?;
         self.variance = variance;
         Ok(self)
     }

@@ -6,6 +6,7 @@
 
 use super::MirrorMap;
 use crate::base::{Error, Result, check_component, check_positive_dimension, kernels};
+use crate::operator::forward;
 
 /// How far the components of a start on the simplex may be from summing to 1: half the digits of `f32`, so that a sum in
 /// that precision passes.
@@ -33,9 +34,7 @@ impl Simplex {
 }
 
 impl MirrorMap for Simplex {
-    fn dim(&self) -> usize {
-        self.dim
-    }
+    forward!(fields; dim);
     fn check_point(&self, x: &[f64]) -> Result<()> {
         check_positive(x)?;
         let sum = kernels::sum(x);
@@ -89,9 +88,7 @@ impl Orthant {
 }
 
 impl MirrorMap for Orthant {
-    fn dim(&self) -> usize {
-        self.dim
-    }
+    forward!(fields; dim);
     fn check_point(&self, x: &[f64]) -> Result<()> {
         check_positive(x)
     }

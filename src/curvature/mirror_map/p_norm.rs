@@ -7,6 +7,7 @@
 
 use super::MirrorMap;
 use crate::base::{Result, check_positive_dimension, check_range, kernels};
+use crate::operator::forward;
 
 /// φ = ½‖x‖ₚ² on ℝⁿ, for 1 < p < ∞.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -44,12 +45,7 @@ fn gradient(x: &[f64], p: f64, out: &mut [f64]) {
 }
 
 impl MirrorMap for PNorm {
-    fn dim(&self) -> usize {
-        self.dim
-    }
-    fn check_point(&self, _x: &[f64]) -> Result<()> {
-        Ok(())
-    }
+    forward!(fields; dim);
     fn potential_at(&self, x: &[f64]) -> f64 {
         0.5 * norm(x, self.p).powi(2)
     }

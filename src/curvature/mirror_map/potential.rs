@@ -2,6 +2,7 @@
 
 use super::MirrorMap;
 use crate::base::{Error, Result, check_component, check_positive_dimension};
+use crate::operator::forward;
 
 /// The largest ‖∇φ⁻¹(∇φ(x)) − x‖∞, in units of ‖x‖∞, where the two closures fit each other: half the digits of `f64`.
 const INVERSE: f64 = 1.5e-8;
@@ -63,9 +64,7 @@ where
     G: Fn(&[f64], &mut [f64]),
     I: Fn(&[f64], &mut [f64]),
 {
-    fn dim(&self) -> usize {
-        self.dim
-    }
+    forward!(fields; dim);
     fn check_point(&self, x: &[f64]) -> Result<()> {
         let value = self.potential_at(x);
         if !value.is_finite() {

@@ -2,6 +2,7 @@
 
 use super::MirrorMap;
 use crate::base::{Cholesky, Error, Result, check_finite, check_length, check_positive_dimension, check_range};
+use crate::operator::forward;
 
 /// φ = ½‖x‖₂² on ℝⁿ: gradient descent, x − ηg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,12 +22,7 @@ impl Euclidean {
 }
 
 impl MirrorMap for Euclidean {
-    fn dim(&self) -> usize {
-        self.dim
-    }
-    fn check_point(&self, _x: &[f64]) -> Result<()> {
-        Ok(())
-    }
+    forward!(fields; dim);
     fn potential_at(&self, x: &[f64]) -> f64 {
         0.5 * x.iter().map(|x| x * x).sum::<f64>()
     }
@@ -78,12 +74,7 @@ impl Mahalanobis {
 }
 
 impl MirrorMap for Mahalanobis {
-    fn dim(&self) -> usize {
-        self.dim
-    }
-    fn check_point(&self, _x: &[f64]) -> Result<()> {
-        Ok(())
-    }
+    forward!(fields; dim);
     fn potential_at(&self, x: &[f64]) -> f64 {
         let mut dual = vec![0.0; x.len()];
         self.dual_at(x, &mut dual);

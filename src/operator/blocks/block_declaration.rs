@@ -6,7 +6,7 @@ use std::ops::Range;
 pub const NONE: u32 = u32::MAX;
 
 /// What the user states: sizes, touches, and which parameter blocks are eliminated.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct BlockDeclaration {
     /// Where each parameter block begins in x, and the end.
     pub parameters: Vec<usize>,
@@ -18,7 +18,26 @@ pub struct BlockDeclaration {
     pub touched_ends: Vec<usize>,
 }
 
+impl Default for BlockDeclaration {
+    /// No parameters and no residuals.
+    fn default() -> Self {
+        let ends = || vec![0];
+        let (eliminated, touched) = (vec![], vec![]);
+        BlockDeclaration { parameters: ends(), eliminated, rows: ends(), touched, touched_ends: ends() }
+    }
+}
+
 impl BlockDeclaration {
+    /// n, the number of parameters.
+    pub fn dim(&self) -> usize {
+        self.parameters[self.parameter_blocks()]
+    }
+
+    /// m, the number of residuals.
+    pub fn output_dim(&self) -> usize {
+        self.rows[self.residual_blocks()]
+    }
+
     #[inline]
     pub fn touched(&self, block: usize) -> &[u32] {
         &self.touched[self.touched_ends[block]..self.touched_ends[block + 1]]

@@ -45,7 +45,7 @@ pub struct BlockValues<T> {
 }
 
 /// What a robust loss makes of residuals, in consecutive pieces b of `size` rows: r_b ← r̃_b, J_b ← (α I + β r_b r_bᵀ) J_b.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct RowWeights<'a, T> {
     pub size: usize,
     /// α and β.
@@ -54,14 +54,6 @@ pub struct RowWeights<'a, T> {
     pub residual: &'a [T],
     pub weighted: &'a [T],
 }
-
-impl<T> Clone for RowWeights<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for RowWeights<'_, T> {}
 
 impl<T: Scalar> RowWeights<'_, T> {
     /// The matrix of rows `first`… of J, stored by rows of length `columns`, becomes that of WJ.
@@ -137,7 +129,7 @@ impl<T: Scalar> BlockValues<T> {
             fill(chunk, values);
         });
         let (chunks, declaration) = (&*chunks, &layout.declaration);
-        outputs.resize(declaration.rows[declaration.residual_blocks()], T::zero());
+        outputs.resize(declaration.output_dim(), T::zero());
         over_parts(&declaration.rows, outputs, GRAIN, &|blocks, out| {
             let mut at = 0;
             for i in blocks {
@@ -147,7 +139,7 @@ impl<T: Scalar> BlockValues<T> {
                 at += rows;
             }
         });
-        let n = declaration.parameters[declaration.parameter_blocks()];
+        let n = declaration.dim();
         gradient.resize(n, T::zero());
         norms.resize(n, T::zero());
         add_slots(layout, gradient, &|chunk| &chunks[chunk].sums);
@@ -156,21 +148,13 @@ impl<T: Scalar> BlockValues<T> {
 }
 
 /// Residuals and Jacobian at a point, with the order in which they are stored.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct BlockJacobian<'a, T> {
     pub layout: &'a BlockLayout,
     pub values: &'a BlockValues<T>,
     /// How a robust loss would weigh them.
     pub weights: Option<RowWeights<'a, T>>,
 }
-
-impl<T> Clone for BlockJacobian<'_, T> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
-impl<T> Copy for BlockJacobian<'_, T> {}
 
 impl<T: Scalar> BlockJacobian<'_, T> {
     /// out ← Jv.

@@ -55,7 +55,7 @@ pub struct Group {
 }
 
 /// A task.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Chunk {
     pub blocks: Range<usize>,
     pub groups: Range<usize>,
@@ -68,8 +68,6 @@ pub struct Chunk {
     pub sums: usize,
     /// Numbers in the triangles of its groups.
     pub triangles: usize,
-    /// Rows of its largest group.
-    pub most_rows: usize,
 }
 
 /// Rows of a sparse table.
@@ -184,18 +182,7 @@ impl BlockLayout {
             }
             let (chunk, numbers) = open.get_or_insert_with(|| {
                 let groups = self.groups.len()..self.groups.len();
-                let empty = Chunk {
-                    blocks: i..i,
-                    groups,
-                    rows: 0,
-                    kept: 0,
-                    eliminated: 0,
-                    kept_sums: 0,
-                    sums: 0,
-                    triangles: 0,
-                    most_rows: 0,
-                };
-                (empty, 0)
+                (Chunk { blocks: i..i, groups, ..Chunk::default() }, 0)
             });
             *numbers += self.numbers_of(user);
             if !joins {
@@ -220,7 +207,6 @@ impl BlockLayout {
             let group = self.groups.last_mut().expect("a group is open");
             group.rows += rows as u32;
             group.blocks_end += 1;
-            chunk.most_rows = chunk.most_rows.max(group.rows as usize);
             let mut columns = 0;
             for &parameter in self.declaration.touched(user) {
                 columns += self.declaration.size(parameter);

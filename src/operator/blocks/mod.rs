@@ -14,7 +14,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 
 use super::{LinearMap, Linearization, Model};
-use crate::base::{CallbackError, CallbackOutput, Error, ErrorSlot, Result, Scalar, check_range, parallel::over_parts};
+use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Result, Scalar, check_range, parallel::over_parts};
 
 pub(crate) use block_declaration::NONE as NO_PARAMETER;
 pub(crate) use block_jacobian::{BlockJacobian, BlockValues, ChunkValues, RowWeights};
@@ -55,24 +55,15 @@ const GRAIN: usize = 1024;
 /// assert_eq!((at.outputs(), gradient), (&[1.0, -0.5, -4.0][..], [-5.0, 1.5, -0.5]));
 /// # Ok::<(), newton_krylov::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct BlockStructure {
     declaration: BlockDeclaration,
-}
-
-impl Default for BlockStructure {
-    fn default() -> Self {
-        Self::new()
-    }
 }
 
 impl BlockStructure {
     /// No parameters and no residuals.
     pub fn new() -> Self {
-        let ends = || vec![0];
-        let declaration =
-            BlockDeclaration { parameters: ends(), rows: ends(), touched_ends: ends(), ..BlockDeclaration::default() };
-        BlockStructure { declaration }
+        Self::default()
     }
 
     /// Adds `count` parameter blocks of `size` numbers each behind those there are, and returns their numbers.
@@ -112,7 +103,7 @@ impl BlockStructure {
         }
         declaration.touched.extend(touches.iter().map(|&block| block as u32));
         declaration.touched_ends.push(declaration.touched.len());
-        declaration.rows.push(declaration.rows[declaration.residual_blocks()] + size);
+        declaration.rows.push(declaration.output_dim() + size);
         Ok(declaration.residual_blocks() - 1)
     }
 
@@ -123,23 +114,13 @@ impl BlockStructure {
     /// A residual block touches two eliminated blocks, or the blocks do not exist. Then nothing has changed.
     pub fn eliminate(&mut self, blocks: Range<usize>) -> Result<()> {
         let all = self.declaration.parameter_blocks();
-        check_range(
-            "the end of blocks",
-            blocks.end as f64,
-            blocks.end <= all,
-            "at most the number of parameter blocks",
-        )?;
+        let requirement = "at most the number of parameter blocks";
+        check_range("the end of blocks", blocks.end as f64, blocks.end <= all, requirement)?;
         let mut eliminated = self.declaration.eliminated.clone();
         blocks.for_each(|block| eliminated[block] = true);
         for i in 0..self.declaration.residual_blocks() {
             let count = self.declaration.touched(i).iter().filter(|&&block| eliminated[block as usize]).count();
-            if count > 1 {
-                return Err(Error::OutOfRange {
-                    argument: "eliminated blocks in a residual block",
-                    value: count as f64,
-                    requirement: "at most one",
-                });
-            }
+            check_range("eliminated blocks in a residual block", count as f64, count <= 1, "at most one")?;
         }
         self.declaration.eliminated = eliminated;
         Ok(())
@@ -147,7 +128,7 @@ impl BlockStructure {
 
     /// n, the number of parameters.
     pub fn dim(&self) -> usize {
-        self.declaration.parameters[self.declaration.parameter_blocks()]
+        self.declaration.dim()
     }
 
     /// Where the numbers of a parameter block are in x. Blocks follow each other in the order in which they were added.
@@ -196,11 +177,11 @@ where
     R: CallbackOutput<()>,
 {
     fn dim(&self) -> usize {
-        self.layout.declaration.parameters[self.layout.declaration.parameter_blocks()]
+        self.layout.declaration.dim()
     }
 
     fn output_dim(&self) -> usize {
-        self.layout.declaration.rows[self.layout.declaration.residual_blocks()]
+        self.layout.declaration.output_dim()
     }
 
     fn evaluate(&self, x: &[T], out: &mut [T]) {

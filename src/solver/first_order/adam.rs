@@ -7,8 +7,8 @@
 //! (section 3), which is what v̂ divides by. The decay λ acts on x and not through the gradient: Loshchilov & Hutter (ICLR
 //! 2019, arXiv 1711.05101), algorithm 2, in PyTorch's form, where the rate multiplies it. M = diag(√v̂ + ε).
 
-use super::method::{GradientMethod, Moments, check_discount, check_positive, check_rate};
-use crate::base::{Move, Result, Scalar, Square, check_range, update};
+use super::method::{GradientMethod, Moments, check_discount, check_rate};
+use crate::base::{Move, Result, Scalar, Square, check_not_negative, check_positive, update};
 
 /// Adam, and with a decay AdamW: M = √v̂ + ε, componentwise, and momentum.
 ///
@@ -66,7 +66,7 @@ impl GradientMethod for Adam {
         check_discount("beta1", self.beta1)?;
         check_discount("beta2", self.beta2)?;
         check_positive("epsilon", self.epsilon)?;
-        check_range("decay", self.decay, self.decay >= 0.0 && self.decay.is_finite(), "at least 0 and finite")
+        check_not_negative("decay", self.decay)
     }
 
     fn storage(&self, dim: usize) -> [usize; 2] {

@@ -138,7 +138,7 @@ fn look<T: Scalar>(
         let accuracy = Accuracy { residual: T::epsilon_f64().sqrt(), energy: 0.0, enough: 0.0, truncated: false };
         let resources = Resources { remembered: None, more: &more };
         let solved = family.refine(&expansion, gradient, Subproblem::Damped(0.0), accuracy, resources);
-        let promised = solved.ok().and_then(|(s, inner)| promise(&mut family, &expansion, x, &s, inner));
+        let promised = solved.ok().and_then(|(s, inner)| promise(&mut family, &expansion, (x, gradient), &s, inner));
         promised.is_some_and(|promised| measures.settle(Promise { accurate: true, ..promised }))
     };
     let point = Stationary {

@@ -1,7 +1,6 @@
 //! Where ε stands in a metric that is the root of squares s of gradients: √s + ε or √(s + ε).
 
-use super::method::check_positive;
-use crate::base::{Result, Scalar};
+use crate::base::{Result, Scalar, check_positive};
 
 /// ε in the metric of [`AdaGrad`](crate::first_order::AdaGrad), [`FullAdaGrad`](crate::first_order::FullAdaGrad) and [`RmsProp`](crate::first_order::RmsProp): what
 /// keeps it from vanishing where the squares s of gradients do.

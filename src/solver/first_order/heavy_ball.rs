@@ -11,8 +11,8 @@
 //! ([`HeavyBall::averaged`]). PyTorch's SGD has v ← βv + g, x ← x − αv, which is δ = −αv. A rate that changes during the
 //! run acts here on gradients when they are met, and there on all of the past.
 
-use super::method::{GradientMethod, Moments, check_discount, check_positive, check_rate};
-use crate::base::{Error, Move, Result, Scalar, update};
+use super::method::{GradientMethod, Moments, check_discount, check_rate};
+use crate::base::{Error, Move, Result, Scalar, check_positive, update};
 
 /// Polyak's heavy ball: gradient descent with momentum. M = I, or the objective's preconditioner.
 ///

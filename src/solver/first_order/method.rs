@@ -3,7 +3,7 @@
 //! A method moves x by δ = −αM⁻¹g, where M comes from the gradients met so far, which it remembers in [`Moments`], and
 //! α is its rate. Momentum replaces δ by a sum of such steps with falling weights.
 
-use crate::base::{Move, Result, Scalar, check_length, check_range};
+use crate::base::{Move, Result, Scalar, check_length, check_positive, check_range};
 
 /// What a first-order method remembers of the gradients so far. Saved and loaded (feature `serde`), it goes on bitwise
 /// as if nothing had happened.
@@ -83,11 +83,6 @@ pub trait GradientMethod {
 /// Refuses a rate that is not a positive number.
 pub(super) fn check_rate(rate: f64) -> Result<()> {
     check_positive("rate", rate)
-}
-
-/// Refuses what is not a positive number.
-pub(super) fn check_positive(argument: &'static str, value: f64) -> Result<()> {
-    check_range(argument, value, value > 0.0 && value.is_finite(), "positive and finite")
 }
 
 /// Refuses a discount outside [0, 1).

@@ -1,6 +1,6 @@
 //! What can be chosen about Hessian-free training.
 
-use crate::base::{Error, Result, check_range};
+use crate::base::{Result, check_count, check_positive, check_range};
 use crate::control::Stopping;
 
 /// The samples that gradients are computed from: batches that grow during the run.
@@ -177,7 +177,7 @@ impl Default for ConjugateGradients {
 ///
 /// # Structural damping
 /// Where the objective has a further S to damp by ([`structural_damping`](crate::Expansion::structural_damping)), as
-/// recurrent networks want it ([`with_structural_damping`](crate::operators::SampledModelObjective::with_structural_damping)), steps
+/// recurrent networks want it ([`with_structural_damping`](crate::operators::ModelObjective::with_structural_damping)), steps
 /// come from (M + λ(I + S))δ = −g, with products M + λS at the λ that the iteration starts with. In [`SubspaceDescent`] only the λ
 /// of λI varies along λ ↦ δ(λ), and the search goes one step along it, so that λ stays that of S but for one factor. ρ is
 /// that of M alone, for which each step takes one further product.
@@ -270,10 +270,9 @@ impl Default for HessianFree {
 impl HessianFree {
     pub(super) fn check(&self) -> Result<()> {
         self.stopping.check()?;
-        let damping = self.damping;
-        check_range("damping", damping, damping > 0.0 && damping.is_finite(), "positive and finite")?;
-        at_least_one("gradient_batch.first", self.gradient_batch.first)?;
-        at_least_one("gradient_batch.most", self.gradient_batch.most)?;
+        check_positive("damping", self.damping)?;
+        check_count("gradient_batch.first", self.gradient_batch.first, 1, "at least 1")?;
+        check_count("gradient_batch.most", self.gradient_batch.most, 1, "at least 1")?;
         let growth = self.gradient_batch.growth;
         check_range("gradient_batch.growth", growth, growth >= 1.0 && growth.is_finite(), "at least 1 and finite")?;
         let share = self.curvature_batch.share;
@@ -281,18 +280,16 @@ impl HessianFree {
         let share = self.curvature_batch.whole_share;
         check_range("curvature_batch.whole_share", share, share > 0.0 && share <= 1.0, "above 0 and at most 1")?;
         match self.method {
-            StepMethod::SubspaceDescent(SubspaceDescent { products, .. }) => at_least_one("method.products", products),
+            StepMethod::SubspaceDescent(SubspaceDescent { products, .. }) => {
+                check_count("method.products", products, 1, "at least 1")
+            }
             StepMethod::ConjugateGradients(ConjugateGradients { products, progress, warm_start }) => {
-                at_least_one("method.products", products)?;
+                check_count("method.products", products, 1, "at least 1")?;
                 check_range("method.warm_start", warm_start, (0.0..=1.0).contains(&warm_start), "between 0 and 1")?;
                 check_range("method.progress", progress, (0.0..1.0).contains(&progress), "at least 0 and below 1")
             }
         }
     }
-}
-
-fn at_least_one(argument: &'static str, value: usize) -> Result<()> {
-    if value >= 1 { Ok(()) } else { Err(Error::OutOfRange { argument, value: 0.0, requirement: "at least 1" }) }
 }
 
 #[cfg(test)]

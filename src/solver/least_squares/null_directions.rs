@@ -2,7 +2,8 @@
 //!
 //! Along v with Jv = 0 the residuals do not change to first order, and to second order they may well get smaller: two equal
 //! rates of a sum of exponentials, the radius 0 of a circle, anchors in one plane are saddles at which Jᵀr = 0. So before
-//! convergence is claimed r(x ± hv) is evaluated, over a range of h, for a few such v. A linear model, whose columns merely
+//! convergence is claimed r(x ± hv) is evaluated, over a range of h, for a few such v, and for sums and differences of two:
+//! a product of two parameters that are 0 changes only where both do. A linear model, whose columns merely
 //! depend on each other, stays level along them; a residual that no parameter changes at all is on a plateau. Directions
 //! that J cannot tell from null ones, as where it comes from differences, may lead on through a valley: where there is next
 //! to nothing to gain, but more than the ε^¾ of f that a minimum may leave (`convergence`), the run has ended in one.
@@ -36,13 +37,21 @@ impl<T: Scalar> FitLocal<'_, T> {
         };
         let left = T::epsilon_f64().powf(0.75) * track.value;
         let (mut changes, mut falls) = (false, false);
-        for k in 0..missing.min(DIRECTIONS) {
-            if !factors.null_direction(k, &mut track.new_gradient) {
+        let count = missing.min(DIRECTIONS);
+        let pairs = (0..count).flat_map(|i| (0..i).flat_map(move |j| [(i, j, 1.0), (i, j, -1.0)]));
+        for (i, j, sign) in (0..count).map(|i| (i, i, 0.0)).chain(pairs) {
+            let Track { new_gradient, step, .. } = &mut *track;
+            if !factors.null_direction(i, new_gradient) || !factors.null_direction(j, step) {
                 break;
             }
+            kernels::axpy(sign, step, new_gradient);
             let scaled = self.x.iter().zip(&fit.scaling).filter(|(_, s)| **s > T::zero());
             let reach = scaled.fold(0.0, |reach: f64, (&x, &s)| reach.hypot((x / s).into()));
             let mut h = if reach > 0.0 { reach } else { fit.initial_size };
+            // Where a column has been 0 so far its parameter has no scale but its own.
+            if fit.columns.contains(&0.0) {
+                h = h.max(1.0);
+            }
             for _ in 0..=LENGTHS {
                 let (mut level, mut finite) = (true, false);
                 for sign in [1.0, -1.0] {

@@ -13,7 +13,11 @@
 //! may be 10¹⁷ times what they are near it. J is always that at x.
 //!
 //! Where the columns of J are known to e only, as by differences, no cosine below 8e can be told from 0, and τ is that at
-//! least.
+//! least. But along a valley all columns together may say more than each of them, and where one of them is nearly
+//! a sum of the others errors decide what they say. So where J comes from differences too coarse to polish with, the claim is
+//! tried: the whole Gauss–Newton step, if it promises more than e^{3/2} of the value, has to fail as noise does. At a
+//! minimum −(JᵀJ)⁻¹JᵀEr, what errors E make of a step, raises f by what it promises to lower it by, to either side; where
+//! the values say that f falls along it, or rises by more than twice that, the run goes on.
 //!
 //! Whether r has terms of the size t only J tells, and one absurd number in it makes everything rounding. So a claim that
 //! rests on t is tried: a step of √ε in the parameter with the largest term has to change r by at least half of what J
@@ -25,7 +29,7 @@
 
 use super::{FitLocal, FitState, Scaling};
 use crate::base::{Scalar, kernels, space};
-use crate::control::{Limits, Track};
+use crate::control::{Limits, LocalProblem, Track, Whole, rounding};
 use crate::operator::{Caller, LinearMap};
 use crate::step::GaussNewtonSteps;
 
@@ -102,7 +106,44 @@ impl<T: Scalar> FitLocal<'_, T> {
             || steepest == 0.0
             || bulk * bulk >= least(f64::MIN_POSITIVE) && steepest * bulk >= least(T::min_positive_value().into());
         fit.orthogonal = fit.seen && verified && largest <= tolerance * size;
-        track.stationary = fit.seen && (fit.orthogonal || largest <= ROUNDING * T::epsilon_f64() * fit.terms);
+        let rounding = fit.seen && largest <= ROUNDING * T::epsilon_f64() * fit.terms;
+        let doubtful = fit.orthogonal && self.jacobian.accuracy().is_some() && !fit.source.exact() && !rounding;
+        fit.worth_a_step = if doubtful { noise.powf(1.5) * track.value } else { 0.0 };
+        track.stationary = rounding || fit.orthogonal && !doubtful;
+    }
+
+    /// Whether the whole step promises no more than noise, or brings no more; for at most two residuals.
+    pub(super) fn fails_as_noise(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) -> bool {
+        let problem = self.residuals;
+        let scaled = std::mem::replace(&mut fit.scaled, true);
+        let whole = self.propose(fit, track, &mut Whole, limits, true);
+        fit.scaled = scaled;
+        let Ok((solution, _)) = whole else { return false };
+        let promised = solution.decrease();
+        if promised <= fit.worth_a_step {
+            return true;
+        }
+        let (mut gained, mut noise) = ([0.0; 2], 0.0);
+        for (gained, length) in gained.iter_mut().zip([1.0, -1.0]) {
+            if limits.stop(0, &problem.model).is_some() {
+                return false;
+            }
+            kernels::add_scaled(self.x, length, &track.step, &mut track.other_x);
+            if let Some(bounds) = problem.fit.bounds {
+                bounds.project(&mut track.other_x);
+            }
+            problem.model.evaluate(&track.other_x, &mut fit.other_residual);
+            *gained = fit.sum.decrease(problem.fit.loss, &fit.residual, &fit.other_residual);
+            noise = rounding(T::epsilon_f64(), track.value, track.value - *gained)
+                + T::epsilon_f64() * (2.0 * track.value).sqrt() * (fit.terms + solution.norm);
+            let in_vain = fit.worth_a_step.min(0.25 * promised).max(noise);
+            if !(-noise.max(2.0 * promised)..=in_vain).contains(gained) {
+                return false;
+            }
+        }
+        // The top of the parabola through the three values.
+        let [slope, bend] = [0.5 * (gained[0] - gained[1]), -0.5 * (gained[0] + gained[1])];
+        slope.abs() <= noise || slope * slope <= 4.0 * bend * fit.worth_a_step.max(noise)
     }
 
     /// The largest |gⱼ|/‖Jⱼ‖ with estimates of ‖Jⱼ‖, for [`PROBES`] products; `None` if these are not

@@ -63,14 +63,19 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
     }
 
     fn converged(&self, fit: &FitState<T>, track: &Track<T>, stopping: &Stopping) -> bool {
-        fit.seen && track.gradient_norm <= stopping.gradient_absolute || fit.orthogonal && !fit.source.exact()
+        let orthogonal = fit.orthogonal && !fit.source.exact() && fit.worth_a_step == 0.0;
+        fit.seen && track.gradient_norm <= stopping.gradient_absolute || orthogonal
+    }
+
+    fn tried(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) -> bool {
+        fit.worth_a_step > 0.0 && self.fails_as_noise(fit, track, limits)
     }
 
     fn confirm(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) -> Confirmation {
         if self.contradicted(fit, track, limits) || self.terms_contradicted(fit, track, limits) {
             // The user is not to blame for differences.
-            let by_differences = self.jacobian.accuracy().is_some();
-            Confirmation::End(if by_differences { Termination::Stalled } else { Termination::InconsistentGradient })
+            let stalled = self.by_differences();
+            Confirmation::End(if stalled { Termination::Stalled } else { Termination::InconsistentGradient })
         } else {
             self.look_along_null_directions(fit, track, limits)
         }
@@ -214,6 +219,10 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
 
     fn elastic(&self) -> bool {
         false
+    }
+
+    fn by_differences(&self) -> bool {
+        self.jacobian.accuracy().is_some()
     }
 
     fn leave_best(&self, fit: &mut FitState<T>) {

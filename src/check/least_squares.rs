@@ -82,7 +82,7 @@ fn examine<T: Scalar>(
     check_point(n, x)?;
     let random = &mut SplitMix64::new(seed);
     let mut verdict = LeastSquaresVerdict::skipped();
-    let at = model.linearize_within(x, Around { bounds, units: None });
+    let at = model.linearize_within(x, Around { bounds, ..Around::default() });
     let dimension = if at.rows() != m || at.outputs().len() != m {
         Outcome::DimensionDiffers { objective: m, expansion: at.rows() }
     } else if at.columns() != n {

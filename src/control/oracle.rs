@@ -97,6 +97,11 @@ pub(crate) trait LocalProblem<T: Scalar, O: Oracle<T> + ?Sized> {
         0
     }
 
+    /// Values that it makes at least, by differences.
+    fn entry_values(&self) -> usize {
+        0
+    }
+
     /// track.new_gradient ← ∇f(x).
     fn enter(&self, state: &mut O::State, track: &mut Track<T>, back: bool) -> Entry;
 
@@ -198,8 +203,8 @@ pub(crate) trait LocalProblem<T: Scalar, O: Oracle<T> + ?Sized> {
         false
     }
 
-    /// The run has just left the best point that it has seen.
-    fn leave_best(&self, _state: &mut O::State) {}
+    /// Keeps what belongs to the best point that was seen: x, if it is `here`, or track.other_x.
+    fn keep_best(&self, _state: &mut O::State, _here: bool) {}
 
     /// The run goes to track.other_x, or back.
     fn leave(&self, _state: &mut O::State) {}

@@ -65,11 +65,12 @@ pub struct Progress<'a, T> {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Report<T> {
-    /// The best point found.
+    /// The best point found: where f is lowest of all that the run was at, or if a limit or a callback ended it of all that it
+    /// tried; if it converged, where it did.
     pub x: Vec<T>,
     /// f(x).
     pub value: f64,
-    /// ‖∇f(x)‖₂.
+    /// ‖∇f(x)‖₂; NaN where x was tried only.
     pub gradient_norm: f64,
     /// f(x₀).
     pub initial_value: f64,

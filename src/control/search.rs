@@ -69,6 +69,9 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
             if ratios.reject(&trial, self.x, &self.track.step) && self.still_falls() {
                 return Err(self.stalled(Termination::InconsistentGradient));
             }
+            if near && matches!(verdict, Judgement::Ratio(_)) && self.track.passes_by(None, trial.after) {
+                self.local.keep_best(self.state, false);
+            }
             self.reject(&trial, Evaluation::Value);
             let step_norm = kernels::norm(&self.track.step);
             if self.track.rejected >= MOST_REJECTIONS || step_norm <= T::epsilon_f64() * 0.01 * kernels::norm(self.x) {

@@ -66,7 +66,7 @@ pub(crate) struct Track<T> {
     pub history: History,
     /// Why the run is over.
     pub ended: Option<Termination>,
-    /// The best point, if it is not the one where the run is.
+    /// The best point, if it is not the one where the run is: x, f and ‖g‖, NaN if that is not known.
     best: Option<(Vec<T>, f64, f64)>,
     best_value: f64,
 }
@@ -171,6 +171,19 @@ impl<T: Scalar> Track<T> {
         left_best
     }
 
+    /// Takes note of a point with a lower value where the run will not be: its step is rejected, or the run ends before its
+    /// gradient is known. Whether it is the best; `None` is `other_x`.
+    pub fn passes_by(&mut self, x: Option<&[T]>, value: f64) -> bool {
+        let best = value < self.best_value;
+        if best {
+            let mut room = self.best.take().map_or_else(Vec::new, |(room, ..)| room);
+            room.clear();
+            room.extend_from_slice(x.unwrap_or(&self.other_x));
+            (self.best, self.best_value) = (Some((room, value, f64::NAN)), value);
+        }
+        best
+    }
+
     /// Counts a step that failed.
     pub fn rejected(&mut self, trial: &Trial, evaluation: Evaluation) {
         if trial.ratio != f64::NEG_INFINITY {
@@ -208,7 +221,10 @@ impl<T: Scalar> Track<T> {
 
     /// Whether a run that ends so reports another point than its last, which is better.
     pub fn ends_elsewhere(&self, termination: Termination) -> bool {
-        self.best.is_some() && !termination.converged()
+        // A run that ends by itself ends where its gradient is known.
+        let may =
+            |gradient_norm: f64| if gradient_norm.is_nan() { termination.passes() } else { !termination.converged() };
+        self.best.as_ref().is_some_and(|&(_, value, gradient_norm)| value < self.value && may(gradient_norm))
     }
 
     /// The report of a run that ends at x, or for want of convergence at a better point.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::globalisation::Globalisation;
 use super::oracle::{Entry, LocalProblem, Oracle, Outcome};
-use super::track::Track;
+use super::track::{Pending, Track};
 use super::{Evaluation, Judgement, Limits, Progress, Termination};
 use crate::base::{Error, Result, Scalar, check_finite, kernels, space};
 use crate::operator::Caller;
@@ -49,17 +49,19 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
         if let Some(termination @ (Termination::CallbackFailed | Termination::Cancelled | Termination::MaxGradients)) =
             self.limit()
         {
-            return Ok(Arrival::End { termination, back: pending.is_some() });
+            return Ok(self.turn_back(pending, termination));
         }
         let cost = self.local.entry_cost(self.state);
         if cost > 0 && !self.limits.allow_products(counts, cost) {
             let termination = self.limit().unwrap_or(Termination::MaxProducts);
-            return Ok(Arrival::End { termination, back: pending.is_some() });
+            return Ok(self.turn_back(pending, termination));
+        }
+        if counts.values.saturating_add(self.local.entry_values()) > self.limits.stopping().max_values {
+            return Ok(self.turn_back(pending, Termination::MaxValues));
         }
         let entry = self.local.enter(self.state, self.track, back);
         if self.limits.fails(self.oracle.caller().take_error()) {
-            let termination = Termination::CallbackFailed;
-            return Ok(Arrival::End { termination, back: pending.is_some() });
+            return Ok(self.turn_back(pending, Termination::CallbackFailed));
         }
         match pending {
             None if back && entry == Entry::NotFinite => {
@@ -114,7 +116,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
                 let value = self.local.value(self.state, &pending.trial);
                 let (norm, lowest) = (kernels::norm(&track.step), self.local.lowest_ritz_value(self.state));
                 if track.arrived(&pending, value, norm, counts.all_products(), lowest) {
-                    self.local.leave_best(self.state);
+                    self.local.keep_best(self.state, false);
                 }
                 kernels::axpby(1.0, &track.gradient, -1.0, &mut track.new_gradient);
                 self.local.learn(self.state, track, &pending, rejected);
@@ -153,6 +155,17 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
 
     fn confirm(&mut self) -> Outcome<Arrival> {
         self.conclude(Termination::GradientTolerance).map(|()| Arrival::Move)
+    }
+
+    /// The end before the gradient at x is known: at the point before, if there is one, unless f is clearly lower here.
+    fn turn_back(&mut self, pending: Option<Pending>, termination: Termination) -> Arrival {
+        if let Some(Pending { trial, verdict: Judgement::Ratio(_), .. }) = &pending {
+            let value = self.local.value(self.state, trial);
+            if self.track.passes_by(Some(self.x), value) {
+                self.local.keep_best(self.state, true);
+            }
+        }
+        Arrival::End { termination, back: pending.is_some() }
     }
 
     /// Whether the run goes back to the point before, or ends there.

@@ -9,12 +9,14 @@ use crate::base::{CallbackError, Scalar};
 pub(crate) struct CountedModel<'m, T> {
     model: &'m dyn AnyModel<T>,
     counts: Cell<Counts>,
+    /// The most evaluations of the run.
+    most: usize,
     units: Units,
 }
 
 impl<'m, T: Scalar> CountedModel<'m, T> {
-    pub fn new(model: &'m dyn AnyModel<T>) -> Self {
-        CountedModel { model, counts: Cell::default(), units: Units::default() }
+    pub fn new(model: &'m dyn AnyModel<T>, most: usize) -> Self {
+        CountedModel { model, counts: Cell::default(), most, units: Units::default() }
     }
 
     fn record(&self, change: impl FnOnce(&mut Counts)) {
@@ -32,7 +34,8 @@ impl<'m, T: Scalar> CountedModel<'m, T> {
     /// The Jacobian at x, which stays within the bounds.
     pub fn linearize<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> CountedMap<'a, T> {
         self.record(|c| c.gradients += 1);
-        let around = Around { bounds, units: Some(&self.units) };
+        let most = self.most.saturating_sub(self.counts().values);
+        let around = Around { bounds, units: Some(&self.units), most };
         CountedMap { inner: self.model.linearize_within(x, around), counted: self, known: Cell::new(0) }
     }
 }
@@ -79,7 +82,7 @@ impl<T: Scalar> CountedMap<'_, T> {
 }
 
 impl<T: Scalar> LinearMap<T> for CountedMap<'_, T> {
-    forward!(self.inner; rows, columns, forming_cost, accuracy, take_error, blocks);
+    forward!(self.inner; rows, columns, forming_cost, accuracy, evaluations_ahead, take_error, blocks);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.counted.record(|c| c.products += 1);
         self.inner.apply(v, out);

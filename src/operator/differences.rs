@@ -54,12 +54,14 @@ pub struct Around<'a, T> {
     pub bounds: Option<[&'a [T]; 2]>,
     /// What differences at earlier points of the same run have shown.
     pub units: Option<&'a Units>,
+    /// The most evaluations: where they do not suffice for other steps the first ones stay, and for any the Jacobian is NaN.
+    pub most: usize,
 }
 
 impl<T> Default for Around<'_, T> {
-    /// Nothing.
+    /// Nothing, and no limit.
     fn default() -> Self {
-        Around { bounds: None, units: None }
+        Around { bounds: None, units: None, most: usize::MAX }
     }
 }
 
@@ -142,7 +144,12 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Differences<'_, T, F> {
 
     /// Writes the Jacobian to `matrix`, in the places of the shape, and returns how often it evaluated.
     pub fn write(&self, matrix: &mut [T]) -> usize {
-        let (n, rho) = (self.shape.columns, self.relative());
+        let (n, rho, most) = (self.shape.columns, self.relative(), self.around.most);
+        let least = self.least();
+        if least > most {
+            matrix.fill(T::nan());
+            return 0;
+        }
         let own = Units::default();
         let mut units = match self.around.units.unwrap_or(&own).0.lock() {
             Ok(units) => units,
@@ -161,6 +168,10 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Differences<'_, T, F> {
         let mut calls = self.evaluate_at(&mut trials, matrix);
         let sizes = self.sizes(&trials, matrix);
         for _ in 0..ROUNDS {
+            let others = self.shape.groups_with(|j| !trials[j].settled) + least - self.shape.groups();
+            if most - calls < others {
+                break;
+            }
             for j in 0..n {
                 if !trials[j].settled {
                     self.judge(j, &mut trials[j], &mut units[j], &sizes, matrix);
@@ -172,6 +183,14 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Differences<'_, T, F> {
             calls += self.evaluate_at(&mut trials, matrix);
         }
         calls + self.divide(&trials, matrix)
+    }
+
+    /// Evaluations for one step along each column, at most.
+    pub fn least(&self) -> usize {
+        match self.difference {
+            Difference::Forward => self.shape.groups(),
+            Difference::Central => 2 * self.shape.groups(),
+        }
     }
 
     /// Δ ← h(x + t) − h(x) for the columns that are not settled.

@@ -77,6 +77,7 @@ macro_rules! forward {
     (@ shared $f:tt) => { forward!(= $f shared() -> Option<&(dyn SymmetricOperator<T> + Sync)>); };
     (@ accuracy $f:tt) => { forward!(= $f accuracy() -> Option<f64>); };
     (@ evaluations $f:tt) => { forward!(= $f evaluations() -> usize); };
+    (@ evaluations_ahead $f:tt) => { forward!(= $f evaluations_ahead() -> usize); };
     (@ rows $f:tt) => { forward!(= $f rows() -> usize); };
     (@ columns $f:tt) => { forward!(= $f columns() -> usize); };
     (@ apply_transpose $f:tt) => { forward!(= $f apply_transpose(u: &[T], out: &mut [T])); };

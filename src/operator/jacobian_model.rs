@@ -176,13 +176,14 @@ impl<T: Scalar, F: WriteFn<T>> Model<T> for DifferenceModel<T, F> {
         let shape = Shape { rows: self.output_dim, columns: self.dim, pattern: self.pattern.as_ref() };
         let write = move |at: &MatrixAt<'a, T>, matrix: &mut [T]| {
             let DifferenceModel { difference, typical, .. } = self;
-            let outputs = at.outputs();
+            let most = around.most.saturating_sub(usize::from(at.outputs.get().is_none()));
+            let (outputs, around) = (at.outputs(), Around { most, ..around });
             let evaluate = &|x: &[T], out: &mut [T]| self.evaluate.write(&self.errors, x, out);
             let differences = Differences { evaluate, shape, difference: *difference, typical, x, outputs, around };
             at.evaluations.fetch_add(differences.write(matrix), Ordering::Relaxed);
         };
         let evaluate = move |out: &mut [T]| self.evaluate.write(&self.errors, x, out);
-        let at = MatrixAt::new(
+        let mut at = MatrixAt::new(
             shape,
             shape.groups(),
             Some(accuracy::<T>(self.difference)),
@@ -190,6 +191,7 @@ impl<T: Scalar, F: WriteFn<T>> Model<T> for DifferenceModel<T, F> {
             Box::new(evaluate),
             Box::new(write),
         );
+        at.ahead = shape.groups() * if self.difference == Difference::Central { 2 } else { 1 };
         let (point, outputs) = &*self.last();
         if point == x {
             let _ = at.outputs.set(outputs.clone());
@@ -215,6 +217,8 @@ struct MatrixAt<'a, T> {
     outputs: OnceLock<Vec<T>>,
     matrix: OnceLock<Vec<T>>,
     evaluations: AtomicUsize,
+    /// Evaluations that the matrix takes at least.
+    ahead: usize,
 }
 
 impl<'a, T: Scalar> MatrixAt<'a, T> {
@@ -227,7 +231,7 @@ impl<'a, T: Scalar> MatrixAt<'a, T> {
         write: Write<'a, T>,
     ) -> Self {
         let (outputs, matrix, evaluations) = (OnceLock::new(), OnceLock::new(), AtomicUsize::new(0));
-        MatrixAt { shape, cost, accuracy, errors, evaluate, write, outputs, matrix, evaluations }
+        MatrixAt { shape, cost, accuracy, errors, evaluate, write, outputs, matrix, evaluations, ahead: 0 }
     }
 
     fn matrix(&self) -> &[T] {
@@ -305,6 +309,9 @@ impl<T: Scalar> LinearMap<T> for MatrixAt<'_, T> {
     }
     fn evaluations(&self) -> usize {
         self.evaluations.load(Ordering::Relaxed)
+    }
+    fn evaluations_ahead(&self) -> usize {
+        if self.matrix.get().is_some() { 0 } else { self.ahead + usize::from(self.outputs.get().is_none()) }
     }
 }
 

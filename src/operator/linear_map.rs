@@ -72,6 +72,11 @@ pub trait LinearMap<T> {
         0
     }
 
+    /// Evaluations that the next call will make at least, for differences; none by default.
+    fn evaluations_ahead(&self) -> usize {
+        0
+    }
+
     /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
     /// [`ErrorSlot`](crate::callbacks::ErrorSlot).
     fn take_error(&self) -> Option<CallbackError> {
@@ -92,7 +97,7 @@ pub trait LinearMap<T> {
 }
 
 impl<T, J: LinearMap<T> + ?Sized> LinearMap<T> for &J {
-    forward!(*; rows, columns, apply, apply_transpose, form, abilities, column_norms, blocks, count_passes);
+    forward!(*; rows, columns, apply, apply_transpose, form, abilities, evaluations_ahead, column_norms, blocks, count_passes);
 }
 
 fn form_by_products<T: Scalar, J: LinearMap<T> + ?Sized>(map: &J, matrix: &mut [T]) {

@@ -175,6 +175,16 @@ impl<'p> Shape<'p> {
         self.pattern.map_or(self.columns, Pattern::groups)
     }
 
+    /// Those for the columns that are `asked` for.
+    pub fn groups_with(&self, asked: impl Fn(usize) -> bool) -> usize {
+        let any = |&group: &usize| {
+            let mut any = false;
+            self.for_group(group, |j| any |= asked(j));
+            any
+        };
+        (0..self.groups()).filter(any).count()
+    }
+
     /// Where the numbers of column j are.
     pub fn column(&self, j: usize) -> Range<usize> {
         self.pattern.map_or(j * self.rows..(j + 1) * self.rows, |p| p.column(j))

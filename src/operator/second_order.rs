@@ -95,7 +95,8 @@ struct Work<T> {
 }
 
 impl<T, L: LinearMap<T>, F> LinearMap<T> for SecondOrderLinearization<'_, T, L, F> {
-    forward!(self.inner; rows, columns, apply, apply_transpose, form, forming_cost, column_norms, accuracy, evaluations, blocks, count_passes);
+    forward!(self.inner; rows, columns, apply, apply_transpose, form, forming_cost, column_norms, accuracy, blocks, count_passes);
+    forward!(self.inner; evaluations, evaluations_ahead);
     fn take_error(&self) -> Option<CallbackError> {
         self.inner.take_error().or_else(|| self.errors.take())
     }

@@ -30,7 +30,8 @@ fn at<T: Scalar, M: Model<T>, L: RobustLoss, R>(
     check_positive_dimension("the number of residuals", m)?;
     check_length("x", x, n)?;
     check_finite("x", x)?;
-    let jacobian = fit.model().linearize_within(x, Around { bounds: fit.bounds().map(Bounds::slices), units: None });
+    let jacobian =
+        fit.model().linearize_within(x, Around { bounds: fit.bounds().map(Bounds::slices), ..Around::default() });
     let residual = jacobian.outputs();
     check_callback(jacobian.take_error())?;
     check_finite("the residuals at x", residual)?;

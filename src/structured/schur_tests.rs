@@ -206,7 +206,7 @@ fn sparse_steps_are_the_same_for_any_number_of_threads() {
 fn a_new_factor_needs_one_product() {
     let model = chain::<f64>(true);
     let n = model.dim();
-    let counted = CountedModel::new(&model);
+    let counted = CountedModel::new(&model, usize::MAX);
     let (x, scaling) = (vec![0.3; n], vec![1.0; n]);
     let at = counted.linearize(&x, None);
     let mut r = vec![0.0; model.output_dim()];

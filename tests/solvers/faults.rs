@@ -772,6 +772,39 @@ fn an_observer_stops_at_the_best_point() {
 }
 
 #[test]
+fn the_lowest_point_tried_is_reported() {
+    let truth = rosenbrock(2);
+    let x0: Vec<f64> = truth.start();
+    let start = truth.value(&x0);
+    for method in METHODS {
+        // The only trial lowers f, though too little to be taken.
+        let little = |call: usize, _: &[f64], value: f64| if call == 2 { start * (1.0 - 1e-6) } else { value };
+        let stopping = Stopping { max_values: 2, ..Stopping::default() };
+        let solver = Solver { stopping, ..Solver::new(method) };
+        let report = solver.minimize(&faulty(&truth, little, same, same), &x0).unwrap();
+        assert_eq!(report.termination, Termination::MaxValues);
+        assert!(report.value == start * (1.0 - 1e-6) && report.x != x0, "{solver:?}: {report}");
+        assert!(report.gradient_norm.is_nan());
+
+        // It is taken, and the run is cancelled before the gradient there.
+        let stopping = Stopping::default();
+        let lowest = Cell::new(start);
+        let cancelling = |call: usize, _: &[f64], value: f64| {
+            if call > 1 {
+                stopping.cancellation.cancel();
+            }
+            lowest.set(lowest.get().min(value));
+            value
+        };
+        let solver = Solver { stopping: stopping.clone(), ..Solver::new(method) };
+        let report = solver.minimize(&faulty(&truth, cancelling, same, same), &x0).unwrap();
+        assert_eq!(report.termination, Termination::Cancelled);
+        assert!(report.value == lowest.get() && lowest.get() < start, "{solver:?}: {report}");
+        assert_eq!(report.value, truth.value(&report.x));
+    }
+}
+
+#[test]
 fn every_limit_is_kept_exactly_and_named() {
     let truth = rosenbrock(10);
     let x0: Vec<f64> = truth.start();

@@ -68,7 +68,7 @@ pub(super) fn start<'r, T: Scalar, G: Globalisation>(
     };
     space::accepted(check())?;
     let weighs = !fit.loss.is_identity();
-    let oracle = Residuals { fit, model: CountedModel::new(fit.model), scaling, acceleration };
+    let oracle = Residuals { fit, model: CountedModel::new(fit.model, stopping.max_values), scaling, acceleration };
     let state = FitState::new(m, n, source, LossSum::new(m, fit.block, weighs));
     DescentRun::start(oracle, (state, Weights::new(m, fit.block, weighs)), globalisation, at, (solver, stopping))
 }

@@ -32,6 +32,10 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
         fit.source.entry_cost(&self.jacobian)
     }
 
+    fn entry_values(&self) -> usize {
+        self.jacobian.evaluations_ahead()
+    }
+
     /// Takes up the Jacobian at x, also where the run came back: its factors are gone.
     fn enter(&self, fit: &mut FitState<T>, track: &mut Track<T>, _: bool) -> Entry {
         let finite = fit.source.enter(&self.jacobian, self.residual(), &mut track.new_gradient);
@@ -225,8 +229,8 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
         self.jacobian.accuracy().is_some()
     }
 
-    fn leave_best(&self, fit: &mut FitState<T>) {
-        fit.best_residual.clone_from(&fit.other_residual);
+    fn keep_best(&self, fit: &mut FitState<T>, here: bool) {
+        fit.best_residual.clone_from(if here { &fit.residual } else { &fit.other_residual });
     }
 
     fn leave(&self, fit: &mut FitState<T>) {

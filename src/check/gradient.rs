@@ -33,10 +33,11 @@ use crate::operator::{AnyObjective, Expansion, Objective, SymmetricOperator};
 /// # Errors
 /// If `x` has the wrong length or is not finite; what a callback returned as an error.
 pub fn gradient<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) -> Result<TaylorTest> {
-    examine(AnyObjective::new(objective), x, seed)
+    check(AnyObjective::new(objective), x, seed)
 }
 
-fn examine<T: Scalar>(objective: AnyObjective<'_, T>, x: &[T], seed: u64) -> Result<TaylorTest> {
+/// The checks themselves.
+fn check<T: Scalar>(objective: AnyObjective<'_, T>, x: &[T], seed: u64) -> Result<TaylorTest> {
     check_point(objective.dim(), x)?;
     let refuse = |outcome| Ok(sweep::unmeasured(Property::Gradient, outcome));
     let expansion = objective.expand(x);

@@ -67,10 +67,11 @@ where
     T: Scalar,
     M: Model<T>,
 {
-    examine(fit.model(), fit.bounds().map(Bounds::slices), x, seed)
+    check(fit.model(), fit.bounds().map(Bounds::slices), x, seed)
 }
 
-fn examine<T: Scalar>(
+/// The checks themselves.
+fn check<T: Scalar>(
     model: &dyn AnyModel<T>,
     bounds: Option<[&[T]; 2]>,
     x: &[T],

@@ -54,10 +54,11 @@ pub struct LinearMapVerdict {
 /// # Errors
 /// If m or n is zero; what a callback returned as an error.
 pub fn linear_map<T: Scalar>(map: &impl LinearMap<T>, seed: u64) -> Result<LinearMapVerdict> {
-    examine(map, seed)
+    check(map, seed)
 }
 
-fn examine<T: Scalar>(map: &dyn LinearMap<T>, seed: u64) -> Result<LinearMapVerdict> {
+/// The checks themselves.
+fn check<T: Scalar>(map: &dyn LinearMap<T>, seed: u64) -> Result<LinearMapVerdict> {
     space::check_whole_residuals("check")?;
     let (m, n) = (map.rows(), map.columns());
     check_positive_dimension("the map's number of rows", m)?;

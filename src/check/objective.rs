@@ -70,10 +70,11 @@ pub struct ObjectiveVerdict {
 /// # Errors
 /// If `x` has the wrong length or is not finite; what a callback returned as an error.
 pub fn objective<T: Scalar>(objective: &impl Objective<T>, x: &[T], seed: u64) -> Result<ObjectiveVerdict> {
-    examine(AnyObjective::new(objective), x, seed)
+    check(AnyObjective::new(objective), x, seed)
 }
 
-fn examine<T: Scalar>(objective: AnyObjective<'_, T>, x: &[T], seed: u64) -> Result<ObjectiveVerdict> {
+/// The checks themselves.
+fn check<T: Scalar>(objective: AnyObjective<'_, T>, x: &[T], seed: u64) -> Result<ObjectiveVerdict> {
     let dim = objective.dim();
     check_point(dim, x)?;
     let random = &mut SplitMix64::new(seed);

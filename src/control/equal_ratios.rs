@@ -8,7 +8,7 @@
 //! model is next to linear: where its curvature decides, that may be wrong.
 
 use super::Trial;
-use crate::base::{Scalar, kernels, space};
+use crate::base::{Scalar, space};
 
 /// The share of the slope that the model's curvature may take back, or add.
 const CURVED: f64 = 0.1;
@@ -30,9 +30,8 @@ impl EqualRatios {
         EqualRatios { last_ratio: f64::NAN, last_norm: f64::INFINITY, equal: 0, first_norm: f64::NAN }
     }
 
-    /// Takes note of a rejected step from x; true if value and gradient do not fit together.
-    pub fn reject<T: Scalar>(&mut self, trial: &Trial, x: &[T], step: &[T]) -> bool {
-        let (position, norm) = (kernels::norm(x), kernels::norm(step));
+    /// Takes note of a rejected step from x, both with their norms; true if value and gradient do not fit together.
+    pub fn reject<T: Scalar>(&mut self, trial: &Trial, (x, position): (&[T], f64), (step, norm): (&[T], f64)) -> bool {
         let part = |(x, v): (&T, &T)| {
             let (x, v): (f64, f64) = (x.abs().into(), v.abs().into());
             v / if x > 0.0 { x } else { position }
@@ -58,6 +57,7 @@ impl EqualRatios {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::base::kernels;
     use crate::step::Solution;
 
     #[test]
@@ -86,7 +86,7 @@ mod tests {
                 let predicted = solution.decrease();
                 let (length, before, after, divergence) = (1.0, 0.0, predicted, 0.0);
                 let trial = Trial { solution, length, before, after, predicted, ratio: -1.0, divergence };
-                ratios.reject(&trial, &x, &[0.0, norm, 0.0])
+                ratios.reject(&trial, (&x, kernels::norm(&x)), (&[0.0, norm, 0.0], norm))
             })
         };
         assert!(rejections_at([1.0, 1.0, 1e-30], 0.0) && rejections_at([0.0; 3], 0.0));

@@ -198,9 +198,9 @@ pub(crate) trait LocalProblem<T: Scalar, O: Oracle<T> + ?Sized> {
         0.0
     }
 
-    /// Whether the gradient is from the library's own differences: then nobody is to blame for it.
-    fn by_differences(&self) -> bool {
-        false
+    /// What to call a gradient that values contradict; of the library's own differences nobody is to blame for it.
+    fn contradiction(&self) -> Termination {
+        Termination::InconsistentGradient
     }
 
     /// Keeps what belongs to the best point that was seen: x, if it is `here`, or track.other_x.

@@ -66,15 +66,15 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
                 self.track.pending = Some(Pending { trial, verdict, inner, control });
                 return Ok(());
             }
-            if ratios.reject(&trial, self.x, &self.track.step) && self.still_falls() {
-                return Err(self.stalled(Termination::InconsistentGradient));
+            let (position, step_norm) = (kernels::norm(self.x), kernels::norm(&self.track.step));
+            if ratios.reject(&trial, (self.x, position), (&self.track.step, step_norm)) && self.still_falls() {
+                return Err(self.stalled(self.local.contradiction()));
             }
-            if near && matches!(verdict, Judgement::Ratio(_)) && self.track.passes_by(None, trial.after) {
-                self.local.keep_best(self.state, false);
+            if near {
+                self.pass_by(verdict, trial.after, false);
             }
             self.reject(&trial, Evaluation::Value);
-            let step_norm = kernels::norm(&self.track.step);
-            if self.track.rejected >= MOST_REJECTIONS || step_norm <= T::epsilon_f64() * 0.01 * kernels::norm(self.x) {
+            if self.track.rejected >= MOST_REJECTIONS || step_norm <= T::epsilon_f64() * 0.01 * position {
                 return Err(self.stalled(Termination::Stalled));
             }
         }

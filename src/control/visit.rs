@@ -159,13 +159,19 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
 
     /// The end before the gradient at x is known: at the point before, if there is one, unless f is clearly lower here.
     fn turn_back(&mut self, pending: Option<Pending>, termination: Termination) -> Arrival {
-        if let Some(Pending { trial, verdict: Judgement::Ratio(_), .. }) = &pending {
+        if let Some(Pending { trial, verdict, .. }) = &pending {
             let value = self.local.value(self.state, trial);
-            if self.track.passes_by(Some(self.x), value) {
-                self.local.keep_best(self.state, true);
-            }
+            self.pass_by(*verdict, value, true);
         }
         Arrival::End { termination, back: pending.is_some() }
+    }
+
+    /// Keeps x, if that is meant by `here`, or `other_x`, where the run will not be, if f is clearly lower there.
+    pub(super) fn pass_by(&mut self, verdict: Judgement, value: f64, here: bool) {
+        let clear = matches!(verdict, Judgement::Ratio(_));
+        if clear && self.track.passes_by(here.then_some(self.x), value) {
+            self.local.keep_best(self.state, here);
+        }
     }
 
     /// Whether the run goes back to the point before, or ends there.
@@ -211,7 +217,6 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_,
             Termination::NotFinite(_) if self.track.value > self.track.initial_value && self.globalisation.bare() => {
                 Termination::Diverged
             }
-            Termination::InconsistentGradient if self.local.by_differences() => Termination::Stalled,
             termination => termination,
         }
     }

@@ -40,6 +40,16 @@ pub enum Difference {
     Central,
 }
 
+impl Difference {
+    /// Evaluations that show so many columns, each by one step.
+    pub(super) fn evaluations(self, columns: usize) -> usize {
+        match self {
+            Difference::Forward => columns,
+            Difference::Central => 2 * columns,
+        }
+    }
+}
+
 /// Rounds of other steps for one Jacobian. From 0 with the unit 1 to a unit of 1e-16 takes four.
 const ROUNDS: usize = 6;
 /// How much further a step has to go to be worth an evaluation.
@@ -145,7 +155,7 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Differences<'_, T, F> {
     /// Writes the Jacobian to `matrix`, in the places of the shape, and returns how often it evaluated.
     pub fn write(&self, matrix: &mut [T]) -> usize {
         let (n, rho, most) = (self.shape.columns, self.relative(), self.around.most);
-        let least = self.least();
+        let least = self.difference.evaluations(self.shape.groups());
         if least > most {
             matrix.fill(T::nan());
             return 0;
@@ -183,14 +193,6 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Differences<'_, T, F> {
             calls += self.evaluate_at(&mut trials, matrix);
         }
         calls + self.divide(&trials, matrix)
-    }
-
-    /// Evaluations for one step along each column, at most.
-    pub fn least(&self) -> usize {
-        match self.difference {
-            Difference::Forward => self.shape.groups(),
-            Difference::Central => 2 * self.shape.groups(),
-        }
     }
 
     /// Δ ← h(x + t) − h(x) for the columns that are not settled.

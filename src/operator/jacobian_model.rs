@@ -191,7 +191,7 @@ impl<T: Scalar, F: WriteFn<T>> Model<T> for DifferenceModel<T, F> {
             Box::new(evaluate),
             Box::new(write),
         );
-        at.ahead = shape.groups() * if self.difference == Difference::Central { 2 } else { 1 };
+        at.ahead = self.difference.evaluations(shape.groups());
         let (point, outputs) = &*self.last();
         if point == x {
             let _ = at.outputs.set(outputs.clone());

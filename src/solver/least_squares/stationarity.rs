@@ -132,8 +132,7 @@ impl<T: Scalar> FitLocal<'_, T> {
             if let Some(bounds) = problem.fit.bounds {
                 bounds.project(&mut track.other_x);
             }
-            problem.model.evaluate(&track.other_x, &mut fit.other_residual);
-            *gained = fit.sum.decrease(problem.fit.loss, &fit.residual, &fit.other_residual);
+            *gained = self.decrease(fit, &track.other_x);
             noise = rounding(T::epsilon_f64(), track.value, track.value - *gained)
                 + T::epsilon_f64() * (2.0 * track.value).sqrt() * (fit.terms + solution.norm);
             let in_vain = fit.worth_a_step.min(0.25 * promised).max(noise);

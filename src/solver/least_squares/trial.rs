@@ -77,9 +77,7 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
 
     fn confirm(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>) -> Confirmation {
         if self.contradicted(fit, track, limits) || self.terms_contradicted(fit, track, limits) {
-            // The user is not to blame for differences.
-            let stalled = self.by_differences();
-            Confirmation::End(if stalled { Termination::Stalled } else { Termination::InconsistentGradient })
+            Confirmation::End(self.contradiction())
         } else {
             self.look_along_null_directions(fit, track, limits)
         }
@@ -202,14 +200,7 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
                 return Ok((trial, Judgement::Ratio(ratio)));
             }
         }
-        let mut actual = f64::NAN;
-        if inside {
-            problem.model.evaluate(&track.other_x, &mut fit.other_residual);
-            // A bounded loss takes NaN for an outlier.
-            if problem.fit.loss.is_identity() || space::of_residuals(|| kernels::all_finite(&fit.other_residual)) {
-                actual = fit.sum.decrease(problem.fit.loss, &fit.residual, &fit.other_residual);
-            }
-        }
+        let actual = if inside { self.decrease(fit, &track.other_x) } else { f64::NAN };
         trial.after = track.value - actual;
         let noise = rounding(T::epsilon_f64(), track.value, trial.after)
             + T::epsilon_f64() * (2.0 * track.value).sqrt() * fit.terms;
@@ -225,8 +216,8 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
         false
     }
 
-    fn by_differences(&self) -> bool {
-        self.jacobian.accuracy().is_some()
+    fn contradiction(&self) -> Termination {
+        if self.jacobian.accuracy().is_some() { Termination::Stalled } else { Termination::InconsistentGradient }
     }
 
     fn keep_best(&self, fit: &mut FitState<T>, here: bool) {
@@ -239,6 +230,18 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
 }
 
 impl<T: Scalar> FitLocal<'_, T> {
+    /// How much lower f is at another point, whose residuals become `other_residual`; NaN where they are not finite.
+    pub(super) fn decrease(&self, fit: &mut FitState<T>, there: &[T]) -> f64 {
+        let Residuals { fit: problem, model, .. } = self.residuals;
+        model.evaluate(there, &mut fit.other_residual);
+        // A bounded loss takes NaN for an outlier.
+        if problem.loss.is_identity() || space::of_residuals(|| kernels::all_finite(&fit.other_residual)) {
+            fit.sum.decrease(problem.loss, &fit.residual, &fit.other_residual)
+        } else {
+            f64::NAN
+        }
+    }
+
     /// Adds the second-order correction of Transtrum & Sethna to the step. The ratio with which to reject it, where the
     /// correction is not small beside it, or where the residuals on the way are not finite.
     fn accelerate(&self, fit: &mut FitState<T>, track: &mut Track<T>, trial: &Trial) -> std::result::Result<(), f64> {

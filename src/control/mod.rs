@@ -42,7 +42,7 @@ pub use stopping::Stopping;
 pub use termination::{Evaluation, Termination};
 
 pub(crate) use any_run::AnyRun;
-pub(crate) use convergence::{Ending, Measures, Promise};
+pub(crate) use convergence::{Ending, Measures, Promise, not_worth_a_step};
 pub(crate) use descent::DescentRun;
 pub(crate) use ending::Whole;
 pub(crate) use equal_ratios::EqualRatios;

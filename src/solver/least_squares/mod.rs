@@ -220,6 +220,6 @@ impl<T: Scalar> FitLocal<'_, T> {
 
     /// Whether so many products may be made.
     fn allows(&self, limits: &crate::control::Limits<'_>, products: usize) -> bool {
-        limits.allow(&self.residuals.model, products)
+        limits.allow(&self.residuals.model, products, 0)
     }
 }

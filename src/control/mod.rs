@@ -41,7 +41,7 @@ pub use state::RunState;
 pub use stopping::Stopping;
 pub use termination::{Evaluation, Termination};
 
-pub(crate) use any_run::AnyRun;
+pub use any_run::AnyRun;
 pub(crate) use convergence::{Ending, Measures, Promise};
 pub(crate) use descent::DescentRun;
 pub(crate) use ending::Whole;

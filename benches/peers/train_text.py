@@ -17,7 +17,8 @@ linearly to zero over the time.
 
 Results are cross entropies in nats per character, learned / held out, interpolated between two evaluations in the
 logarithm of seconds or samples. Samples differentiated are gradients of one sequence, in passes over those learned: for this crate a
-value counts 1/3, a gradient 1, and a product with the Gauss-Newton matrix 4/3, as their operations are.
+gradient counts 1, with the value that comes along with it, a further value 1/3, and a product with the Gauss-Newton matrix 4/3,
+as their operations are.
 """
 
 import argparse
@@ -189,7 +190,8 @@ def run_crate(name, a):
     method, size, rate = re.fullmatch(r"(.*?)-(\d+)(?:-(.*))?", name).groups()
     line = crate(a, "--method", method, "--batch", size, "--seconds", max(a.seconds), *(["--rate", rate] if rate else []))
     for point in line["curve"]:
-        point["samples"] = point["sample_gradients"] + point["sample_values"] / 3 + point["sample_products"] * 4 / 3
+        values = max(point["sample_values"] - point["sample_gradients"], 0)
+        point["samples"] = point["sample_gradients"] + values / 3 + point["sample_products"] * 4 / 3
     return line["curve"]
 
 
@@ -209,9 +211,9 @@ def main():
     parser.add_argument("--programs", nargs="+", default=PROGRAMS)
     parser.add_argument("--json", help="write the curves to this file")
     parser.add_argument("--peer", help=argparse.SUPPRESS)
-    own, _, handed = " ".join(sys.argv[1:]).partition(" -- ")
-    a = parser.parse_args(own.split())
-    a.handed = handed.split()
+    given = sys.argv[1:] if "--" in sys.argv else [*sys.argv[1:], "--"]
+    a = parser.parse_args(given[: given.index("--")])
+    a.handed = given[given.index("--") + 1 :]
     shape = argparse.ArgumentParser()
     for name, default in [("places", 64), ("width", 64), ("heads", 4), ("blocks", 2)]:
         shape.add_argument(f"--{name}", type=int, default=default)

@@ -46,7 +46,7 @@ pub(crate) use convergence::{Ending, Measures, Promise};
 pub(crate) use descent::DescentRun;
 pub(crate) use ending::Whole;
 pub(crate) use equal_ratios::EqualRatios;
-pub(crate) use globalisation::{Globalisation, Scales, Trial, norm_or_one, reach};
+pub(crate) use globalisation::{Globalisation, Scales, StoredGlobalisation, Trial, norm_or_one, reach};
 pub(crate) use history::History;
 pub(crate) use identity::{Identity, type_name};
 pub(crate) use judge::{Judgement, judge, judge_decrease, rounding};

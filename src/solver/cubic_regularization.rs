@@ -70,7 +70,7 @@ impl CubicRegularization {
         &'r self,
         objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>, Weight>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>>> {
         let Self { stopping, inner, memory } = self;
         let settings = Settings { solver: self, stopping, inner: *inner, memory: *memory, curvature: true };
         newton::start(objective, start, settings, Weight::new())

@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 
-use super::control::{Control, Rule};
+use super::control::Control;
 use super::entry_points::{identified_by, minimizes_objectives};
 use super::memory::Memory;
 use super::newton::{self, SecondOrder, Settings};
@@ -79,7 +79,7 @@ impl Descent {
         &'r self,
         objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>, Rule>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>>> {
         let (shift, rule) = (self.damping, self.control.rule()?);
         check_not_negative("damping", shift)?;
         let memory = Memory::Forgetful(self.memory.vectors(objective.dim().max(1), size_of::<T>()));

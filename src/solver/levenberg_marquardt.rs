@@ -94,7 +94,7 @@ impl LevenbergMarquardt {
         &'r self,
         fit: AnyFit<'r, T>,
         at: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, Residuals<'r, T>, Rule>> {
+    ) -> Result<DescentRun<'r, T, Residuals<'r, T>>> {
         let settings =
             Settings { solver: self, stopping: &self.stopping, scaling: self.scaling, acceleration: self.acceleration };
         let (m, n) = (fit.model.output_dim(), fit.model.dim());

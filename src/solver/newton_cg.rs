@@ -61,7 +61,7 @@ impl NewtonCg {
         &'r self,
         objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>, NewtonLineSearch>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>>> {
         let Self { stopping, inner, memory } = self;
         let settings = Settings { solver: self, stopping, inner: *inner, memory: *memory, curvature: true };
         newton::start(objective, start, settings, NewtonLineSearch::new(true))

@@ -73,7 +73,7 @@ impl TrustRegion {
         &'r self,
         objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>, Radius>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>>> {
         let Self { stopping, inner, memory } = self;
         let settings = Settings { solver: self, stopping, inner: *inner, memory: *memory, curvature: true };
         newton::start(objective, start, settings, Radius::new())
@@ -101,7 +101,9 @@ impl Radius {
 }
 
 impl Globalisation for Radius {
-    const KEEPS_LENGTH: bool = true;
+    fn keeps_length(&self) -> bool {
+        true
+    }
 
     fn start(&mut self, scales: Scales) {
         self.radius = scales.length;

@@ -30,7 +30,7 @@ COMPARISONS = {
     "pde_energy": ("pde_energy.py", ["--points", "60", "--rounds", "3"], ["numpy", "scipy"], []),
     "pde_energy_tao": ("pde_energy_tao.py", ["--points", "60"], [], ["libopenmpi-dev", "openmpi-bin", "libclang-dev", "libpetsc-real-dev"]),
     "lsmr": ("lsmr.py", [], ["numpy", "scipy"], []),
-    "eigsh": ("eigsh.py", [], ["numpy", "scipy"], []),
+    "eigsh": ("eigsh.py", ["--dimension", "10000"], ["numpy", "scipy"], []),
     "logistic_regression": ("logistic_regression.py", ["--generate"], ["numpy", "scipy", "liblinear-official"], []),
     "bundle_adjustment": ("bundle_adjustment.py", ["--generate", "200,60000"], [], ["libceres-dev", "cmake"]),
     "autoencoder_products": ("autoencoder_products.py", [], ["numpy", "torch", "jax"], []),

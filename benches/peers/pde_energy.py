@@ -157,8 +157,8 @@ def main():
     parser.add_argument("--rounds", type=int, default=1)
     arguments = parser.parse_args()
 
-    for target in ["-p", "examples", "--bin", "pde_energy"], ["-p", "benches", "--lib"]:
-        subprocess.run(["cargo", "build", "--quiet", "--release", *target], cwd=ROOT, check=True)
+    targets = "-p benches -p examples --lib --bin pde_energy".split()
+    subprocess.run(["cargo", "build", "--quiet", "--release", *targets], cwd=ROOT, check=True)
     n = arguments.points**3
     scale = 1.0 if arguments.unscaled else 2.0 ** round(3 * math.log2(arguments.points + 1))
     scipy_arguments = arguments.points, arguments.coupling, arguments.tolerance, scale

@@ -86,7 +86,7 @@ struct Arguments {
     /// What the momentum of sgd grows to, from a half (otherwise it is 0.9 throughout)
     #[arg(long, value_parser = momentum)]
     momentum: Option<f64>,
-    /// Images in a batch of adam, sgd (otherwise 128) or natural-gradient (1000)
+    /// Images in a batch of adam, sgd (otherwise 128) or natural-gradient (1000), in the first of all others but lbfgs (500)
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
     /// Go on from this file if it is there, and save the state of the run to it every ten seconds and at the end

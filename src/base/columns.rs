@@ -2,7 +2,7 @@
 //! [kernels](super::kernels): the same for any number of threads.
 
 use super::Scalar;
-use super::kernels::{self, SHORT, axpy, for_blocks, row_dot, tree_sum};
+use super::kernels::{self, axpy, for_blocks, row_dot, tree_sum};
 use super::native::vectorized;
 use super::space;
 
@@ -157,13 +157,10 @@ fn four_dots<T: Scalar>(x: &[T], b: [&[T]; 4]) -> [f64; 4] {
         }
         sums
     }
-    if x.len() < SHORT {
-        return sums(x, b).map(|sums| (sums[0] + sums[2]) + (sums[1] + sums[3]));
-    }
-    let mut all = [[0.0; LANES]; 4];
-    vectorized(
+    let all = vectorized(
+        x.len(),
         #[inline(always)]
-        || all = sums(x, b),
+        || sums(x, b),
     );
     all.map(|sums| (sums[0] + sums[2]) + (sums[1] + sums[3]))
 }
@@ -177,10 +174,8 @@ fn add_four<T: Scalar>(c: [T; 4], b: [&[T]; 4], y: &mut [T]) {
             *y += (c[0] * b0 + c[1] * b1) + (c[2] * b2 + c[3] * b3);
         }
     }
-    if y.len() < SHORT {
-        return add(c, b, y);
-    }
     vectorized(
+        y.len(),
         #[inline(always)]
         || add(c, b, y),
     );

@@ -109,11 +109,14 @@ pub trait Native: Sized {
     fn ln_1p_all(x: &mut [Self]);
 }
 
-/// Calls a loop over numbers in a version that was compiled for the machine's vector registers (AVX2 where there are any). The
-/// closure must be `#[inline(always)]`. Bits do not change: the compiler fuses no multiplication with an addition.
+/// Numbers up to which asking for the machine's vector registers takes longer than they save.
+const SHORT: usize = 32;
+
+/// Calls a loop over `len` numbers in a version that was compiled for the machine's vector registers (AVX2 where there are any).
+/// The closure must be `#[inline(always)]`. Bits do not change: the compiler fuses no multiplication with an addition.
 #[inline]
-pub fn vectorized(body: impl FnOnce()) {
-    pulp::Arch::new().dispatch(body);
+pub fn vectorized<R>(len: usize, body: impl FnOnce() -> R) -> R {
+    if len < SHORT { body() } else { pulp::Arch::new().dispatch(body) }
 }
 
 macro_rules! multiply {
@@ -196,6 +199,7 @@ impl Native for f32 {
 
     fn tanh_all(x: &mut [f32]) {
         vectorized(
+            x.len(),
             #[inline(always)]
             || x.iter_mut().for_each(|x| *x = tanh(*x)),
         );
@@ -203,6 +207,7 @@ impl Native for f32 {
 
     fn logistic_all(x: &mut [f32]) {
         vectorized(
+            x.len(),
             #[inline(always)]
             || x.iter_mut().for_each(|x| *x = logistic(*x)),
         );
@@ -210,6 +215,7 @@ impl Native for f32 {
 
     fn exp_minus_abs_all(x: &mut [f32]) {
         vectorized(
+            x.len(),
             #[inline(always)]
             || x.iter_mut().for_each(|x| *x = if x.abs() > 87.0 { 0.0 } else { exp(-x.abs()) }),
         );
@@ -217,6 +223,7 @@ impl Native for f32 {
 
     fn ln_1p_all(x: &mut [f32]) {
         vectorized(
+            x.len(),
             #[inline(always)]
             || x.iter_mut().for_each(|x| *x = ln_1p(*x)),
         );

@@ -7,9 +7,14 @@ use faer::Par;
 
 /// Calls both, at the same time if a thread is free.
 #[cfg(feature = "rayon")]
-#[inline]
 pub fn join<A: Send, B: Send>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B + Send) -> (A, B) {
-    rayon::join(a, b)
+    /// The one that is compiled.
+    fn both(a: &mut (dyn FnMut() + Send), b: &mut (dyn FnMut() + Send)) {
+        rayon::join(a, b);
+    }
+    let (mut a, mut b) = ((Some(a), None), (Some(b), None));
+    both(&mut || a.1 = a.0.take().map(|a| a()), &mut || b.1 = b.0.take().map(|b| b()));
+    a.1.zip(b.1).expect("both were called once")
 }
 
 /// Calls one after the other.

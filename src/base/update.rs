@@ -43,12 +43,11 @@ fn part<T: Scalar, const K: usize>(
 ) -> f64 {
     let n = x.len();
     if n <= BLOCK {
-        let mut sum = 0.0;
-        vectorized(
+        return vectorized(
+            n,
             #[inline(always)]
-            || sum = block(&gradient[..n], from, x, memory, rule),
+            || block(&gradient[..n], from, x, memory, rule),
         );
-        return sum;
     }
     let middle = n.div_ceil(BLOCK) / 2 * BLOCK;
     let (gradient, other_gradient) = gradient.split_at(middle);

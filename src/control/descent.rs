@@ -4,7 +4,7 @@
 //!
 //! 1. A step, from where the [`Oracle`] has its steps.
 //! 2. A trial: f(x + δ). A step that fails is shortened, one that the model describes well is lengthened, as the
-//!    [`Globalisation`] says; a stored space solves the new subproblem without a product.
+//!    [`Globalisation`](super::Globalisation) says; a stored space solves the new subproblem without a product.
 //! 3. The gradient at the new point judges the step where f is too noisy to ([`judge`](super::judge)).
 //!
 //! Everything about a step and about the end of a run is decided here, for all of them: whether it is taken, rejected or
@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 
 #[cfg(feature = "serde")]
 use super::RunState;
-use super::globalisation::Globalisation;
+use super::globalisation::StoredGlobalisation;
 use super::oracle::{LocalProblem, Oracle};
 use super::track::Track;
 use super::visit::{Arrival, Visit};
@@ -27,14 +27,14 @@ use crate::base::{Result, Scalar};
 use crate::operator::Caller;
 
 /// A run.
-pub(crate) struct DescentRun<'r, T, O: Oracle<T>, G>
+pub(crate) struct DescentRun<'r, T, O: Oracle<T>>
 where
     T: Scalar,
 {
     pub oracle: O,
     pub frame: O::Frame,
     pub state: O::State,
-    pub globalisation: G,
+    pub globalisation: Box<dyn StoredGlobalisation + 'r>,
     pub track: Track<T>,
     pub limits: Limits<'r>,
     /// x, where the run is; apart, since places borrow it.
@@ -43,12 +43,12 @@ where
     solver: &'r dyn Identity,
 }
 
-impl<'r, T: Scalar, O: Oracle<T>, G: Globalisation> DescentRun<'r, T, O, G> {
+impl<'r, T: Scalar, O: Oracle<T>> DescentRun<'r, T, O> {
     /// Starts at x₀, which has been checked, and evaluates f there; or where another run was.
     pub fn start(
         oracle: O,
         (state, frame): (O::State, O::Frame),
-        globalisation: G,
+        globalisation: Box<dyn StoredGlobalisation + 'r>,
         start: Start<'_, T>,
         (solver, stopping): (&'r dyn Identity, &'r Stopping),
     ) -> Result<Self> {
@@ -70,9 +70,10 @@ impl<'r, T: Scalar, O: Oracle<T>, G: Globalisation> DescentRun<'r, T, O, G> {
 
     #[cfg(feature = "serde")]
     fn resume(&mut self, saved: &RunState) -> Result<()> {
-        let (calls, seconds);
-        (calls, self.state, self.globalisation, self.track, self.x, seconds) =
+        let (calls, globalisation, seconds): (_, Vec<u8>, f64);
+        (calls, self.state, globalisation, self.track, self.x, seconds) =
             saved.parts::<T, _>(self.solver, self.oracle.caller().dimensions())?;
+        self.globalisation.resume(&globalisation)?;
         self.oracle.caller_mut().resume(calls);
         self.limits = Limits::new(self.limits.stopping(), seconds);
         Ok(())
@@ -83,7 +84,7 @@ impl<'r, T: Scalar, O: Oracle<T>, G: Globalisation> DescentRun<'r, T, O, G> {
     }
 }
 
-impl<T: Scalar, O: Oracle<T>, G: Globalisation> Run<T> for DescentRun<'_, T, O, G> {
+impl<T: Scalar, O: Oracle<T>> Run<T> for DescentRun<'_, T, O> {
     type Report = O::Report;
 
     /// Visits a point: its gradient, the observer, and the next step.
@@ -100,7 +101,7 @@ impl<T: Scalar, O: Oracle<T>, G: Globalisation> Run<T> for DescentRun<'_, T, O, 
         self.oracle.frame(&self.state, &mut self.frame);
         let DescentRun { oracle, frame, state, globalisation, track, limits, x, .. } = self;
         let local = oracle.local(frame, x);
-        let mut visit = Visit { oracle: &*oracle, local, state, globalisation, track, limits, x };
+        let mut visit = Visit { oracle: &*oracle, local, state, globalisation: &mut **globalisation, track, limits, x };
         let (termination, moves) = match visit.arrive(observer)? {
             Arrival::Stay => match visit.find_step().or_else(|termination| visit.conclude(termination)) {
                 Ok(()) => (None, true),
@@ -123,7 +124,7 @@ impl<T: Scalar, O: Oracle<T>, G: Globalisation> Run<T> for DescentRun<'_, T, O, 
     #[cfg(feature = "serde")]
     fn save(&self) -> RunState {
         let DescentRun { oracle, state, globalisation, track, x, .. } = self;
-        let parts = (oracle.caller().calls(), state, globalisation, track, x, self.limits.seconds());
+        let parts = (oracle.caller().calls(), state, globalisation.bytes(), track, x, self.limits.seconds());
         RunState::new::<T>(self.solver, oracle.caller().dimensions(), &parts)
     }
 

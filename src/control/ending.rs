@@ -48,7 +48,7 @@ fn held_back(solution: &Solution) -> bool {
     held || solution.on_boundary && solution.shift == 0.0
 }
 
-impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_, '_, T, O, P, G> {
+impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
     /// Whether the model's minimum is where the run is, with the globalisation's solution as it is in the end.
     ///
     /// # Errors

@@ -1,5 +1,9 @@
 //! How long a step may be, and what happens when it fails: the part in which the solvers differ.
 
+#[cfg(feature = "serde")]
+use super::state;
+#[cfg(feature = "serde")]
+use crate::base::Result;
 use crate::base::{Scalar, Stored, kernels};
 use crate::step::{Solution, Subproblem};
 
@@ -74,9 +78,11 @@ impl Trial {
 }
 
 /// A rule for the length of steps.
-pub(crate) trait Globalisation: Stored {
+pub(crate) trait Globalisation {
     /// Whether steps stay within a length that has been good, so that one which does well says something of the next.
-    const KEEPS_LENGTH: bool = false;
+    fn keeps_length(&self) -> bool {
+        false
+    }
     /// Sets the first radius, weight or length.
     fn start(&mut self, scales: Scales);
     /// What to ask of the model.
@@ -116,4 +122,27 @@ pub(crate) trait Globalisation: Stored {
     fn lengthen(&mut self, trial: &Trial) -> bool;
     /// After a step was taken: prepares the next.
     fn taken(&mut self, trial: &Trial);
+}
+
+/// A rule of any type, which can be saved with the run that it belongs to.
+pub(crate) trait StoredGlobalisation: Globalisation {
+    /// It, in bytes.
+    #[cfg(feature = "serde")]
+    fn bytes(&self) -> Vec<u8>;
+    /// Becomes what these bytes say.
+    #[cfg(feature = "serde")]
+    fn resume(&mut self, bytes: &[u8]) -> Result<()>;
+}
+
+impl<G: Globalisation + Stored> StoredGlobalisation for G {
+    #[cfg(feature = "serde")]
+    fn bytes(&self) -> Vec<u8> {
+        state::bytes(self)
+    }
+
+    #[cfg(feature = "serde")]
+    fn resume(&mut self, bytes: &[u8]) -> Result<()> {
+        *self = state::parts(bytes)?;
+        Ok(())
+    }
 }

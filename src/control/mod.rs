@@ -41,12 +41,12 @@ pub use state::RunState;
 pub use stopping::Stopping;
 pub use termination::{Evaluation, Termination};
 
-pub(crate) use any_run::AnyRun;
+pub use any_run::AnyRun;
 pub(crate) use convergence::{Ending, Measures, Promise, not_worth_a_step};
 pub(crate) use descent::DescentRun;
 pub(crate) use ending::Whole;
 pub(crate) use equal_ratios::EqualRatios;
-pub(crate) use globalisation::{Globalisation, Scales, Trial, norm_or_one, reach};
+pub(crate) use globalisation::{Globalisation, Scales, StoredGlobalisation, Trial, norm_or_one, reach};
 pub(crate) use history::History;
 pub(crate) use identity::{Identity, type_name};
 pub(crate) use judge::{Judgement, judge, judge_decrease, rounding};

@@ -138,7 +138,7 @@ pub(crate) trait LocalProblem<T: Scalar, O: Oracle<T> + ?Sized> {
         &self,
         state: &mut O::State,
         track: &mut Track<T>,
-        globalisation: &mut impl Globalisation,
+        globalisation: &mut dyn Globalisation,
         limits: &Limits<'_>,
         grow: bool,
     ) -> Outcome<(Solution, InnerStop)>;
@@ -175,7 +175,7 @@ pub(crate) trait LocalProblem<T: Scalar, O: Oracle<T> + ?Sized> {
         &self,
         state: &mut O::State,
         track: &mut Track<T>,
-        globalisation: &impl Globalisation,
+        globalisation: &dyn Globalisation,
         limits: &Limits<'_>,
         solution: Solution,
     ) -> Outcome<(Trial, Judgement)>;

@@ -1,6 +1,6 @@
 //! The search for a step from a point: trials, shortened and lengthened, and whether there is anything left to gain.
 
-use super::globalisation::{Globalisation, Trial, reach};
+use super::globalisation::{Trial, reach};
 use super::oracle::{LocalProblem, Oracle, Outcome};
 use super::track::{Pending, Track};
 use super::visit::{MOST_ROUNDING_STEPS, Visit};
@@ -14,7 +14,7 @@ const MOST_LENGTHENINGS: usize = 20;
 /// Rejections of one step, each at least halving it, after which it is given up.
 const MOST_REJECTIONS: usize = 200;
 
-impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_, '_, T, O, P, G> {
+impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
     /// Parts 1 and 2: finds a step that decreases f, or says why there is none.
     pub(super) fn find_step(&mut self) -> Outcome<()> {
         if self.track.rounding_steps >= MOST_ROUNDING_STEPS || self.track.rejected >= MOST_REJECTIONS {

@@ -52,7 +52,7 @@ pub struct RunState {
 impl RunState {
     /// The state of a run of `solver` that consists of these `parts`.
     pub(crate) fn new<T>(solver: &dyn Identity, [unknowns, data]: [usize; 2], parts: &impl Serialize) -> Self {
-        let contents = postcard::to_allocvec(parts).expect("the lengths of all parts are known");
+        let contents = bytes(parts);
         RunState {
             solver: solver.to_string(),
             version: env!("CARGO_PKG_VERSION").into(),
@@ -76,11 +76,21 @@ impl RunState {
         check("number of unknowns", &self.unknowns, &unknowns)?;
         check("number of residuals or samples", &self.data, &data)?;
         check("checksum", &fnv1a(&self.contents), &self.checksum)?;
-        let found = match postcard::take_from_bytes(&self.contents) {
-            Ok((parts, [])) => return Ok(parts),
-            Ok((_, rest)) => format!("too long by {} bytes", rest.len()),
-            Err(error) => error.to_string(),
-        };
-        Err(Error::State { what: "contents", expected: "a run of this solver".into(), found })
+        parts(&self.contents)
     }
+}
+
+/// What makes up a state, or a part of one.
+pub(super) fn bytes(parts: &impl Serialize) -> Vec<u8> {
+    postcard::to_allocvec(parts).expect("the lengths of all parts are known")
+}
+
+/// What these [`bytes`] were.
+pub(super) fn parts<P: Stored>(bytes: &[u8]) -> Result<P> {
+    let found = match postcard::take_from_bytes(bytes) {
+        Ok((parts, [])) => return Ok(parts),
+        Ok((_, rest)) => format!("too long by {} bytes", rest.len()),
+        Err(error) => error.to_string(),
+    };
+    Err(Error::State { what: "contents", expected: "a run of this solver".into(), found })
 }

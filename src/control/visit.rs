@@ -25,17 +25,17 @@ pub(super) enum Arrival {
 }
 
 /// One visit to a point.
-pub(super) struct Visit<'v, 'r, T: Scalar, O: Oracle<T>, P, G> {
+pub(super) struct Visit<'v, 'r, T: Scalar, O: Oracle<T>, P> {
     pub oracle: &'v O,
     pub local: P,
     pub state: &'v mut O::State,
-    pub globalisation: &'v mut G,
+    pub globalisation: &'v mut dyn Globalisation,
     pub track: &'v mut Track<T>,
     pub limits: &'v Limits<'r>,
     pub x: &'v [T],
 }
 
-impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>, G: Globalisation> Visit<'_, '_, T, O, P, G> {
+impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
     pub(super) fn limit(&self) -> Option<Termination> {
         self.limits.stop(self.track.steps(), self.oracle.caller())
     }

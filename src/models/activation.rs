@@ -37,6 +37,7 @@ impl Activation {
     pub(super) fn times_derivative<T: Scalar>(self, a: &[T], d: &mut [T]) {
         fn each<T: Scalar>(a: &[T], d: &mut [T], derivative: impl Fn(T) -> T) {
             vectorized(
+                a.len(),
                 #[inline(always)]
                 || d.iter_mut().zip(a).for_each(|(d, &a)| *d *= derivative(a)),
             );
@@ -55,6 +56,7 @@ impl Activation {
     pub(super) fn curvature<T: Scalar>(self, a: &[T], z_dot: &[T], delta: &[T], c: &mut [T]) {
         fn each<T: Scalar>(a: &[T], z_dot: &[T], delta: &[T], c: &mut [T], ratio: impl Fn(T) -> T) {
             vectorized(
+                a.len(),
                 #[inline(always)]
                 || {
                     for (((c, &a), &z_dot), &delta) in c.iter_mut().zip(a).zip(z_dot).zip(delta) {

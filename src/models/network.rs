@@ -200,6 +200,7 @@ impl Connection {
 /// z ← z + b for the values of one unit.
 pub fn add_bias<T: Scalar>(b: T, z: &mut [T]) {
     vectorized(
+        z.len(),
         #[inline(always)]
         || z.iter_mut().for_each(|z| *z += b),
     );
@@ -218,6 +219,7 @@ pub fn sum<T: Scalar>(a: &[T]) -> T {
     const LANES: usize = 16;
     let mut sums = [T::zero(); LANES];
     vectorized(
+        a.len(),
         #[inline(always)]
         || {
             let (whole, rest) = a.as_chunks::<LANES>();

@@ -6,12 +6,12 @@
 
 use std::ops::ControlFlow;
 
-use super::control::{Control, Rule};
+use super::control::Control;
 use super::entry_points::{identified_by, minimizes_objectives};
 use super::memory::Memory;
 use super::newton::{self, SecondOrder, Settings};
 use crate::base::{Result, Scalar, check_not_negative};
-use crate::control::{DescentRun, Identity, Progress, Report, Run, Start, Stopping};
+use crate::control::{AnyRun, DescentRun, Identity, Progress, Report, Run, Start, Stopping};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
 use crate::operator::{AnyObjective, Objective, Shifted};
@@ -79,7 +79,7 @@ impl Descent {
         &'r self,
         objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>, Rule>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>>> {
         let (shift, rule) = (self.damping, self.control.rule()?);
         check_not_negative("damping", shift)?;
         let memory = Memory::Forgetful(self.memory.vectors(objective.dim().max(1), size_of::<T>()));

@@ -11,7 +11,7 @@ use super::least_squares::{GaussNewtonPath, Residuals, Scaling, Settings, start}
 use super::memory::Memory;
 use super::newton_cg::NewtonLineSearch;
 use crate::base::{Result, Scalar};
-use crate::control::{DescentRun, Identity, LeastSquaresReport, Progress, Run, Start, Stopping};
+use crate::control::{AnyRun, DescentRun, Identity, LeastSquaresReport, Progress, Run, Start, Stopping};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
 use crate::curvature::{AnyFit, LeastSquares, RobustLoss};
@@ -66,7 +66,7 @@ impl GaussNewton {
         &'r self,
         fit: AnyFit<'r, T>,
         at: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, Residuals<'r, T>, NewtonLineSearch>> {
+    ) -> Result<DescentRun<'r, T, Residuals<'r, T>>> {
         let (m, n) = (fit.model.output_dim(), fit.model.dim());
         let source = GaussNewtonPath::new(m, n, self.inner, self.memory.right_vectors(n, size_of::<T>()))?;
         let settings = Settings { solver: self, stopping: &self.stopping, scaling: self.scaling, acceleration: false };

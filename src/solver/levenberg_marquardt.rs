@@ -17,7 +17,7 @@ use super::least_squares::{GaussNewtonPath, Residuals, Scaling, Settings, start}
 use super::memory::Memory;
 use super::trust_region::Radius;
 use crate::base::{Result, Scalar};
-use crate::control::{DescentRun, Identity, LeastSquaresReport, Progress, Run, Start, Stopping};
+use crate::control::{AnyRun, DescentRun, Identity, LeastSquaresReport, Progress, Run, Start, Stopping};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
 use crate::curvature::{AnyFit, LeastSquares, RobustLoss};
@@ -94,7 +94,7 @@ impl LevenbergMarquardt {
         &'r self,
         fit: AnyFit<'r, T>,
         at: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, Residuals<'r, T>, Rule>> {
+    ) -> Result<DescentRun<'r, T, Residuals<'r, T>>> {
         let settings =
             Settings { solver: self, stopping: &self.stopping, scaling: self.scaling, acceleration: self.acceleration };
         let (m, n) = (fit.model.output_dim(), fit.model.dim());

@@ -8,10 +8,10 @@ use crate::base::{Result, Scalar, kernels, space};
 use crate::control::RunState;
 use crate::control::{
     Batches, Evaluation, Globalisation, History, Identity, Iteration, Limits, Progress, Report, Run, Start,
-    Termination, Trial, check_start,
+    StoredGlobalisation, Termination, Trial, check_start,
 };
 use crate::operator::{AnyObjective, AnySampledObjective, Counted, Counts, Expansion, Objective};
-use crate::step::{Accuracy, InnerSolver, InnerStop, Resources, Solution, StepFamily};
+use crate::step::{Accuracy, InnerSolver, InnerStop, Resources, Solution, StepFamily, Subproblem};
 
 /// ‖(M + λI)δ + g‖ ≤ this × ‖g‖: as loose as loops over whole sets begin, since the next batch has another g.
 const RESIDUAL: f64 = 0.1;
@@ -36,24 +36,24 @@ struct Taken {
 }
 
 /// A run over batches.
-pub(super) struct BatchRun<'r, T, G> {
+pub(super) struct BatchRun<'r, T> {
     objective: &'r dyn AnySampledObjective<T>,
     inner: InnerSolver,
     limits: Limits<'r>,
     batches: Batches,
-    state: State<T, G>,
+    globalisation: Box<dyn StoredGlobalisation + 'r>,
+    state: State<T>,
     #[cfg_attr(not(feature = "serde"), expect(dead_code, reason = "only saved states ask"))]
     solver: &'r dyn Identity,
 }
 
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct State<T, G> {
+struct State<T> {
     x: Vec<T>,
     /// The last value and gradient norm that were finite, and the first.
     value: f64,
     gradient_norm: f64,
     first: Option<(f64, f64)>,
-    globalisation: G,
     /// Of the batches so far.
     counts: Counts,
     gradient: Vec<T>,
@@ -67,13 +67,13 @@ struct State<T, G> {
     failures: usize,
 }
 
-impl<'r, T: Scalar, G: Globalisation> BatchRun<'r, T, G> {
+impl<'r, T: Scalar> BatchRun<'r, T> {
     pub fn start(
         objective: &'r dyn AnySampledObjective<T>,
         batches: Batches,
         start: Start<'_, T>,
         settings: Settings<'r>,
-        globalisation: G,
+        globalisation: impl StoredGlobalisation + 'r,
     ) -> Result<Self> {
         let dim = objective.dim();
         check_start(dim, start, settings.stopping)?;
@@ -85,7 +85,6 @@ impl<'r, T: Scalar, G: Globalisation> BatchRun<'r, T, G> {
             value: f64::NAN,
             gradient_norm: f64::NAN,
             first: None,
-            globalisation,
             counts: Counts::default(),
             gradient: zeros(),
             step: zeros(),
@@ -97,33 +96,38 @@ impl<'r, T: Scalar, G: Globalisation> BatchRun<'r, T, G> {
             failures: 0,
         };
         let Settings { solver, stopping, inner, .. } = settings;
-        let run = BatchRun { objective, inner, limits: Limits::new(stopping, 0.0), batches, state, solver };
+        let (limits, globalisation) = (Limits::new(stopping, 0.0), Box::new(globalisation));
+        let run = BatchRun { objective, inner, limits, batches, globalisation, state, solver };
         match start {
             Start::Point(_) => Ok(run),
             #[cfg(feature = "serde")]
             Start::State(saved) => {
-                let (batches, state, seconds) = saved.parts::<T, _>(solver, [dim, objective.samples()])?;
-                Ok(BatchRun { batches, state, limits: Limits::new(stopping, seconds), ..run })
+                let (batches, rule, state, seconds): (_, Vec<u8>, _, _) =
+                    saved.parts::<T, _>(solver, [dim, objective.samples()])?;
+                let mut run = BatchRun { batches, state, limits: Limits::new(stopping, seconds), ..run };
+                run.globalisation.resume(&rule)?;
+                Ok(run)
             }
         }
     }
 }
 
-impl<T: Scalar, G: Globalisation> Run<T> for BatchRun<'_, T, G> {
+impl<T: Scalar> Run<T> for BatchRun<'_, T> {
     type Report = Report<T>;
 
     fn iterate_with(
         &mut self,
         observer: &mut dyn FnMut(&Progress<'_, T>) -> ControlFlow<()>,
     ) -> Result<Option<Termination>> {
-        let BatchRun { objective, inner, limits, batches, state, .. } = self;
+        let BatchRun { objective, inner, limits, batches, globalisation, state, .. } = self;
         if let Some(limit) = limits.reached(state.history.steps(), state.counts) {
             return Ok(Some(limit));
         }
         let batch = Counted::new(objective.batch(batches.draw()));
         let x = std::mem::take(&mut state.x);
-        let step =
-            state.visit(&Here { inner: *inner, limits, batch: &batch, expansion: batch.expand(&x), x: &x }, observer);
+        let here = Here { inner: *inner, limits, batch: &batch, expansion: batch.expand(&x), x: &x };
+        let step = state.visit(&here, &mut **globalisation, observer);
+        drop(here);
         let failed = limits.fails(Objective::<T>::take_error(&batch));
         (state.x, state.counts) = (x, state.counts + batch.counts());
         match step {
@@ -151,7 +155,7 @@ impl<T: Scalar, G: Globalisation> Run<T> for BatchRun<'_, T, G> {
 
     #[cfg(feature = "serde")]
     fn save(&self) -> RunState {
-        let parts = (&self.batches, &self.state, self.limits.seconds());
+        let parts = (&self.batches, self.globalisation.bytes(), &self.state, self.limits.seconds());
         RunState::new::<T>(self.solver, [self.objective.dim(), self.objective.samples()], &parts)
     }
 
@@ -186,7 +190,7 @@ struct Here<'a, T, E> {
     x: &'a [T],
 }
 
-impl<T: Scalar, G: Globalisation> State<T, G> {
+impl<T: Scalar> State<T> {
     fn progress<'a>(&'a self, x: &'a [T], value: f64, gradient_norm: f64, limits: &Limits<'_>) -> Progress<'a, T> {
         Progress {
             iteration: self.history.steps(),
@@ -205,6 +209,7 @@ impl<T: Scalar, G: Globalisation> State<T, G> {
     fn visit(
         &mut self,
         here: &Here<'_, T, impl Expansion<T>>,
+        globalisation: &mut dyn Globalisation,
         observer: &mut dyn FnMut(&Progress<'_, T>) -> ControlFlow<()>,
     ) -> std::result::Result<Taken, Failure> {
         let interruption = || {
@@ -230,7 +235,7 @@ impl<T: Scalar, G: Globalisation> State<T, G> {
             return Err(Failure::End(Termination::TargetValue));
         }
         match usable {
-            true => self.step(here, before, size),
+            true => self.step(here, globalisation, before, size),
             false if before.is_finite() => Err(Failure::NotFinite(Evaluation::Gradient)),
             false => Err(Failure::NotFinite(Evaluation::Value)),
         }
@@ -240,6 +245,7 @@ impl<T: Scalar, G: Globalisation> State<T, G> {
     fn step(
         &mut self,
         here: &Here<'_, T, impl Expansion<T>>,
+        globalisation: &mut dyn Globalisation,
         before: f64,
         size: f64,
     ) -> std::result::Result<Taken, Failure> {
@@ -247,18 +253,18 @@ impl<T: Scalar, G: Globalisation> State<T, G> {
         if size == 0.0 {
             return Err(Failure::NoDecrease);
         }
-        let (solution, inner) = self.solve(here)?;
+        let (solution, inner) = self.solve(here, globalisation.subproblem())?;
         self.family.step(&mut self.step);
         self.asymmetry = self.asymmetry.max(self.family.asymmetry());
         let mut not_finite = true;
-        let first_length = self.globalisation.length(&solution);
+        let first_length = globalisation.length(&solution);
         for rejected in 0..MOST_TRIALS {
             let now = self.counts + batch.counts();
             limits.note(Objective::<T>::take_error(*batch));
             if let Some(limit) = limits.reached(self.history.steps(), now) {
                 return Err(Failure::End(limit));
             }
-            let (length, predicted) = (self.globalisation.length(&solution), self.globalisation.predicted(&solution));
+            let (length, predicted) = (globalisation.length(&solution), globalisation.predicted(&solution));
             kernels::add_scaled(x, length, &self.step, &mut self.trial_x);
             if predicted.is_nan() || predicted <= 0.0 || kernels::same(&self.trial_x, x) {
                 return Err(Failure::NoDecrease);
@@ -272,25 +278,26 @@ impl<T: Scalar, G: Globalisation> State<T, G> {
             not_finite &= !finite;
             let ratio = if finite { (before - after) / predicted } else { f64::NEG_INFINITY };
             let trial = Trial { solution, length, before, after, predicted, ratio, divergence };
-            let near = self.globalisation.most_divergence().is_none_or(|most| divergence <= most);
-            if near && self.globalisation.acceptable(&trial) {
-                let control = self.globalisation.control(&trial);
-                self.globalisation.taken(&trial);
+            let near = globalisation.most_divergence().is_none_or(|most| divergence <= most);
+            if near && globalisation.acceptable(&trial) {
+                let control = globalisation.control(&trial);
+                globalisation.taken(&trial);
                 return Ok(Taken { trial, inner, control, rejected });
             }
-            self.globalisation.shorten(&trial);
+            globalisation.shorten(&trial);
         }
         // The next batch is not to suffer for this one.
-        self.globalisation.restore(first_length);
+        globalisation.restore(first_length);
         Err(if not_finite { Failure::NotFinite(Evaluation::Value) } else { Failure::NoDecrease })
     }
 
-    /// The solution to the globalisation's subproblem at this point.
+    /// The solution to the subproblem at this point.
     fn solve(
         &mut self,
         Here { inner, limits, batch, expansion, .. }: &Here<'_, T, impl Expansion<T>>,
+        subproblem: Subproblem,
     ) -> std::result::Result<(Solution, InnerStop), Failure> {
-        let State { globalisation, counts, gradient, family, .. } = self;
+        let State { counts, gradient, family, .. } = self;
         let (made, gradients) = (|| *counts + batch.counts(), expansion.evaluations_ahead());
         let more = || {
             limits.note(Objective::<T>::take_error(*batch));
@@ -309,7 +316,7 @@ impl<T: Scalar, G: Globalisation> State<T, G> {
         }
         let accuracy = Accuracy { residual: RESIDUAL, energy: 0.0, enough: 0.0, truncated: true };
         let resources = Resources { remembered: None, more: &more };
-        let solution = family.refine(expansion, gradient, globalisation.subproblem(), accuracy, resources);
+        let solution = family.refine(expansion, gradient, subproblem, accuracy, resources);
         solution.map_err(|_| Failure::NoDecrease)
     }
 

@@ -21,7 +21,7 @@ use super::minibatch::BatchRun;
 use super::newton::{self, SecondOrder, Settings};
 use crate::base::{Result, Scalar, check_not_negative, check_positive};
 use crate::control::{
-    Batches, DescentRun, Globalisation, Identity, Progress, Report, Run, Scales, Start, Stopping, Trial,
+    AnyRun, Batches, DescentRun, Globalisation, Identity, Progress, Report, Run, Scales, Start, Stopping, Trial,
 };
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
@@ -105,7 +105,7 @@ impl NaturalGradient {
         &'r self,
         objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>, Ball>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>>> {
         let ball = self.ball()?;
         let settings = self.settings::<T>(objective.dim());
         newton::start(objective, start, settings, ball)
@@ -116,7 +116,7 @@ impl NaturalGradient {
         objective: &'r dyn AnySampledObjective<T>,
         batches: Batches,
         start: Start<'_, T>,
-    ) -> Result<BatchRun<'r, T, Ball>> {
+    ) -> Result<BatchRun<'r, T>> {
         BatchRun::start(objective, batches, start, self.settings::<T>(objective.dim()), self.ball()?)
     }
 

@@ -11,7 +11,8 @@ use super::source::{CurrentPoint, StepSource};
 use crate::base::{Error, Result, Scalar, kernels};
 use crate::control::{
     Confirmation, DescentRun, Entry, Globalisation, Identity, Judgement, Limits, LocalProblem, Look, Oracle, Outcome,
-    Pending, Promise, Report, Start, Stopping, Termination, Track, Trial, check_start, judge, not_worth_a_step,
+    Pending, Promise, Report, Start, Stopping, StoredGlobalisation, Termination, Track, Trial, check_start, judge,
+    not_worth_a_step,
 };
 use crate::operator::{AnyObjective, Counted, Expansion, Objective};
 use crate::step::{InnerSolver, InnerStop, Solution, check_memory};
@@ -27,21 +28,21 @@ pub(super) struct Settings<'s> {
 }
 
 /// Starts a descent on `objective`.
-pub(super) fn start<'r, T: Scalar, G: Globalisation>(
+pub(super) fn start<'r, T: Scalar>(
     objective: AnyObjective<'r, T>,
     at: Start<'_, T>,
     settings: Settings<'r>,
-    globalisation: G,
-) -> Result<DescentRun<'r, T, SecondOrder<'r, T>, G>> {
+    globalisation: impl StoredGlobalisation + 'r,
+) -> Result<DescentRun<'r, T, SecondOrder<'r, T>>> {
     let dim = objective.dim();
     check_start(dim, at, settings.stopping)?;
     if settings.inner == InnerSolver::Dense {
         check_memory(dim)?;
     }
     let plan = settings.memory.plan(dim, size_of::<T>());
-    let source = StepSource::new(settings.inner, plan, dim, G::KEEPS_LENGTH);
+    let source = StepSource::new(settings.inner, plan, dim, globalisation.keeps_length());
     let oracle = SecondOrder { objective: Counted::new(objective), curvature: settings.curvature };
-    DescentRun::start(oracle, (source, ()), globalisation, at, (settings.solver, settings.stopping))
+    DescentRun::start(oracle, (source, ()), Box::new(globalisation), at, (settings.solver, settings.stopping))
 }
 
 /// Values, gradients and products of an objective.
@@ -104,7 +105,7 @@ struct NewtonLocal<'a, T, E> {
 
 impl<T: Scalar, E: Expansion<T>> NewtonLocal<'_, T, E> {
     /// f at `y`, and its divergence from x if that is bounded. A divergence that is NaN makes f NaN.
-    fn probe(&self, y: &[T], globalisation: &impl Globalisation) -> (f64, f64) {
+    fn probe(&self, y: &[T], globalisation: &dyn Globalisation) -> (f64, f64) {
         let bounded = globalisation.most_divergence().is_some();
         match bounded.then(|| self.expansion.value_and_divergence(y)).flatten() {
             Some((_, divergence)) if divergence.is_nan() => (f64::NAN, divergence),
@@ -194,7 +195,7 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         &self,
         source: &mut StepSource<T>,
         track: &mut Track<T>,
-        globalisation: &mut impl Globalisation,
+        globalisation: &mut dyn Globalisation,
         limits: &Limits<'_>,
         grow: bool,
     ) -> Outcome<(Solution, InnerStop)> {
@@ -242,7 +243,7 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         &self,
         source: &mut StepSource<T>,
         track: &mut Track<T>,
-        globalisation: &impl Globalisation,
+        globalisation: &dyn Globalisation,
         _: &Limits<'_>,
         solution: Solution,
     ) -> Outcome<(Trial, Judgement)> {

@@ -104,7 +104,7 @@ impl<T: Scalar> StepSource<T> {
     pub fn propose<E: Expansion<T>>(
         &mut self,
         here: &CurrentPoint<'_, T, E>,
-        globalisation: &mut impl Globalisation,
+        globalisation: &mut dyn Globalisation,
         grow: bool,
         step: &mut [T],
     ) -> Proposal {
@@ -172,7 +172,7 @@ impl<T: Scalar> StepSource<T> {
     fn remembered_answer<E>(
         &mut self,
         here: &CurrentPoint<'_, T, E>,
-        globalisation: &impl Globalisation,
+        globalisation: &dyn Globalisation,
         step: &mut [T],
     ) -> Option<Solution> {
         let solution = self.remembered.solution(globalisation.subproblem(), here.gradient, step)?;
@@ -186,7 +186,7 @@ impl<T: Scalar> StepSource<T> {
     fn enter<E: Expansion<T>>(
         &mut self,
         here: &CurrentPoint<'_, T, E>,
-        globalisation: &impl Globalisation,
+        globalisation: &dyn Globalisation,
         fits: bool,
     ) -> bool {
         let entered = if fits && self.family.prefers_dense(self.inner, here.expansion) {
@@ -202,7 +202,7 @@ impl<T: Scalar> StepSource<T> {
         entered
     }
 
-    fn scale<E>(&mut self, here: &CurrentPoint<'_, T, E>, globalisation: &mut impl Globalisation, curvature: f64) {
+    fn scale<E>(&mut self, here: &CurrentPoint<'_, T, E>, globalisation: &mut dyn Globalisation, curvature: f64) {
         let gradient_norm = here.gradient_norm;
         let (point, length) = (norm_or_one(here.x), gradient_norm / curvature);
         // Beside a step that is longer than x has digits, x is lost: there is next to no curvature.
@@ -219,7 +219,7 @@ impl<T: Scalar> StepSource<T> {
     fn without_products<E>(
         &mut self,
         here: &CurrentPoint<'_, T, E>,
-        globalisation: &mut impl Globalisation,
+        globalisation: &mut dyn Globalisation,
         step: &mut [T],
     ) -> Proposal {
         // What is taken as its formula has it is not replaced by anything else.

@@ -14,7 +14,9 @@ use super::entry_points::{identified_by, minimizes_objectives};
 use super::memory::Memory;
 use super::newton::{self, SecondOrder, Settings};
 use crate::base::{Result, Scalar};
-use crate::control::{DescentRun, Globalisation, Identity, Progress, Report, Run, Scales, Start, Stopping, Trial};
+use crate::control::{
+    AnyRun, DescentRun, Globalisation, Identity, Progress, Report, Run, Scales, Start, Stopping, Trial,
+};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
 use crate::operator::{AnyObjective, Objective};
@@ -73,7 +75,7 @@ impl TrustRegion {
         &'r self,
         objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>, Radius>> {
+    ) -> Result<DescentRun<'r, T, SecondOrder<'r, T>>> {
         let Self { stopping, inner, memory } = self;
         let settings = Settings { solver: self, stopping, inner: *inner, memory: *memory, curvature: true };
         newton::start(objective, start, settings, Radius::new())
@@ -101,7 +103,9 @@ impl Radius {
 }
 
 impl Globalisation for Radius {
-    const KEEPS_LENGTH: bool = true;
+    fn keeps_length(&self) -> bool {
+        true
+    }
 
     fn start(&mut self, scales: Scales) {
         self.radius = scales.length;

@@ -53,6 +53,7 @@ impl Factors {
         let least = f64::EPSILON * k as f64 * largest;
         let (upper, rows, columns) = (&mut self.upper, &mut self.rows, self.columns);
         vectorized(
+            k,
             #[inline(always)]
             || {
                 for j in 0..k {
@@ -133,6 +134,7 @@ impl Factors {
     pub fn solve_lower(&self, x: &mut [f64]) {
         let k = x.len();
         vectorized(
+            k,
             #[inline(always)]
             || {
                 for (j, row) in self.upper.chunks_exact(self.stride).take(k).enumerate() {
@@ -148,6 +150,7 @@ impl Factors {
     fn solve_upper(&self, x: &mut [f64]) {
         let k = x.len();
         vectorized(
+            k,
             #[inline(always)]
             || {
                 for (j, row) in self.upper.chunks_exact(self.stride).take(k).enumerate().rev() {

@@ -197,6 +197,7 @@ impl Projected {
         u.iter_mut().for_each(|u| *u *= inverse);
         let mut most = [0.0_f64; 8];
         vectorized(
+            k,
             #[inline(always)]
             || {
                 for (i, row) in matrix.chunks_exact_mut(n).take(k).enumerate() {
@@ -224,6 +225,7 @@ impl Projected {
         let (k, out) = (self.len, &mut out[..self.len]);
         out.fill(0.0);
         vectorized(
+            k,
             #[inline(always)]
             || {
                 for (row, &x) in self.matrix.chunks_exact(self.capacity).zip(&x[..k]) {

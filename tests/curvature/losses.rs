@@ -28,10 +28,16 @@ fn likelihoods<T: Scalar>() -> Vec<(&'static str, Box<dyn Loss<T>>)> {
         ("squared error", Box::new(squared.clone())),
         ("squared error, variance 4", Box::new(squared.with_variance(4.0).unwrap())),
         ("softmax", Box::new(SoftmaxCrossEntropy::new(vec![2, 0, 3], 4).unwrap())),
+        ("softmax of two", Box::new(two_labels())),
         ("Bernoulli", Box::new(BernoulliCrossEntropy::new(t(&[1.0, 0.0, 0.3, 0.9, 0.0, 1.0]), 2).unwrap())),
         ("Poisson", Box::new(PoissonLoss::new(t(&[0.0, 3.0, 7.0, 1.0, 2.0, 0.5]), 2).unwrap())),
         ("Gaussian", Box::new(GaussianLoss::new(t(&[1.0, -2.0, 0.5, 3.0, 0.0, 0.2]), 2).unwrap())),
     ]
+}
+
+/// Two labels for each sample.
+fn two_labels() -> SoftmaxCrossEntropy<'static> {
+    SoftmaxCrossEntropy::new(vec![2, 0, 1, 1, 2, 1], 3).unwrap().with_labels_per_sample(2).unwrap()
 }
 
 fn random_outputs(k: usize, size: f64, seed: u64) -> Vec<f64> {
@@ -372,12 +378,32 @@ fn not_a_number_goes_through() {
     }
 }
 
+/// Several labels of a sample are as many samples of one label, added up.
+#[test]
+fn labels_of_a_sample_add_up() {
+    let (two, one) = (two_labels(), SoftmaxCrossEntropy::new(vec![2, 0, 1, 1, 2, 1], 3).unwrap());
+    let h: Vec<f64> = random_outputs(6, 2.0, 4);
+    assert_eq!(two.value(2, &h), one.value(4, &h[..3]) + one.value(5, &h[3..]));
+    assert_eq!(gradient(&two, 2, &h), [gradient(&one, 4, &h[..3]), gradient(&one, 5, &h[3..])].concat());
+    let weighed = |loss: &SoftmaxCrossEntropy<'_>, sample: usize, h: &[f64]| {
+        let [mut p, mut out] = [vec![f64::NAN; h.len()], vec![f64::NAN; h.len()]];
+        loss.hessian(sample, h, &mut p);
+        loss.multiply(&p, h, &mut out);
+        out
+    };
+    assert_eq!(weighed(&two, 2, &h), [weighed(&one, 4, &h[..3]), weighed(&one, 5, &h[3..])].concat());
+}
+
 #[test]
 fn bad_targets_are_refused_by_name_and_number() {
     let label = SoftmaxCrossEntropy::new(vec![0, 1, 5, 2], 3).unwrap_err();
     assert!(matches!(label, Error::EntryOutOfRange { argument: "labels", index: 2, value: 5.0, .. }));
     assert_eq!(label.to_string(), "labels[2] is 5, but must be below the number of classes");
     assert!(SoftmaxCrossEntropy::new(vec![], 3).is_err() && SoftmaxCrossEntropy::new(vec![0], 0).is_err());
+    let labels = || SoftmaxCrossEntropy::new(vec![0, 1, 1], 2).unwrap();
+    assert!(labels().with_labels_per_sample(0).is_err() && labels().with_labels_per_sample(3).is_ok());
+    let ragged = labels().with_labels_per_sample(2).unwrap_err();
+    assert_eq!(ragged, Error::Length { argument: "labels", expected: 4, found: 3 });
 
     let target = BernoulliCrossEntropy::new(vec![0.5, 1.5], 1).unwrap_err();
     assert!(matches!(target, Error::EntryOutOfRange { argument: "targets", index: 1, value: 1.5, .. }));

@@ -67,7 +67,7 @@ pub struct Training<'c> {
     pub rate: Option<f64>,
     /// What Nesterov's momentum grows to, in place of the constant default.
     pub momentum: Option<f64>,
-    /// Samples in a batch of Adam, Nesterov's momentum or the natural gradient, in place of the default.
+    /// Samples in a batch, of Hessian-free methods in the first, in place of the default.
     pub batch: Option<usize>,
     /// Where the state of the run is, if it is to be resumed and saved.
     pub checkpoint: Option<&'c Checkpoint>,

@@ -11,7 +11,7 @@ pub use recurrences::{
 pub use tree::{for_rows, sum_rows, sum_terms};
 pub use vectors::*;
 
-pub(super) use tree::{BLOCK, LANES, SHORT, both, for_blocks, join_lanes, tree_sum};
+pub(super) use tree::{BLOCK, LANES, both, for_blocks, join_lanes, tree_sum};
 
 #[cfg(test)]
 pub(super) mod tests {

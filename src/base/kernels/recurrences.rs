@@ -39,25 +39,24 @@ pub fn conjugate_gradient_step<T: Scalar>(
 ) -> [f64; 2] {
     let factors = [alpha, beta, lambda].map(T::from_f64);
     update_and_sum([z, r, p], &|start, [z, r, p]| {
-        let mut sums = [0.0; 2];
         let q = &q[start..start + z.len()];
         vectorized(
+            q.len(),
             #[inline(always)]
-            || sums = conjugate_gradient_block(factors, q, z, r, p),
-        );
-        sums
+            || conjugate_gradient_block(factors, q, z, r, p),
+        )
     })
 }
 
 /// pᵀp, pᵀ(q + λp) and ‖q + λp‖², in one pass, q being Mp.
 pub fn conjugate_gradient_dots<T: Scalar>(lambda: f64, p: &[T], q: &[T]) -> [f64; 3] {
     whole_sum(p.len(), &|r| {
-        let (p, q, mut sums) = (&p[r.clone()], &q[r], [0.0; 3]);
+        let (p, q) = (&p[r.clone()], &q[r]);
         vectorized(
+            q.len(),
             #[inline(always)]
-            || sums = shifted_dots_block(lambda, p, q),
-        );
-        sums
+            || shifted_dots_block(lambda, p, q),
+        )
     })
 }
 
@@ -135,11 +134,11 @@ const STREAMS: usize = 4;
 pub fn golub_kahan_update<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &mut [T]) -> (f64, f64) {
     let (a, b) = (T::from_f64(alpha), T::from_f64(beta));
     let [squared, dot] = update_and_sum([&mut *y], &|start, [y]| {
-        let (mut squared, mut dot) = (0.0, 0.0);
         let x = &x[start..start + y.len()];
-        vectorized(
+        let (squared, dot) = vectorized(
+            x.len(),
             #[inline(always)]
-            || (squared, dot) = golub_kahan_block(a, x, b, y),
+            || golub_kahan_block(a, x, b, y),
         );
         [squared, dot]
     });
@@ -187,10 +186,10 @@ pub fn lsmr_updates<T: Scalar, const K: usize>(
     let factors = factors.map(|factors| factors.map(T::from_f64));
     let [squared] = update_and_sum([h, h_bar, &mut *x], &|start, [h, h_bar, x]| {
         let v = v.map(|v| &v[start..start + x.len()]);
-        let mut squared = 0.0;
-        vectorized(
+        let squared = vectorized(
+            x.len(),
             #[inline(always)]
-            || squared = lsmr_block(v, &factors, h, h_bar, x),
+            || lsmr_block(v, &factors, h, h_bar, x),
         );
         [squared]
     });
@@ -239,12 +238,12 @@ fn lsmr_block<T: Scalar, const K: usize>(
 pub fn lanczos_update<T: Scalar>([a, b, c]: [f64; 3], v: &[T], u: &[T], q: &mut [T]) -> [f64; 3] {
     let factors = [a, b, c].map(T::from_f64);
     let [squared, along, across] = update_and_sum([&mut *q], &|start, [q]| {
-        let (v, u, mut sums) = (&v[start..start + q.len()], &u[start..start + q.len()], [0.0; 3]);
+        let (v, u) = (&v[start..start + q.len()], &u[start..start + q.len()]);
         vectorized(
+            v.len(),
             #[inline(always)]
-            || sums = lanczos_block(factors, v, u, q),
-        );
-        sums
+            || lanczos_block(factors, v, u, q),
+        )
     });
     [if SAFE_SQUARES.contains(&squared) { squared.sqrt() } else { norm(q) }, along, across]
 }
@@ -284,6 +283,7 @@ pub fn minres_updates<T: Scalar, const K: usize>(v: [&[T]; K], factors: [[f64; 6
     update_and_sum([w, w2, z, r], &|start, [w, w2, z, r]| {
         let v = v.map(|v| &v[start..start + z.len()]);
         vectorized(
+            z.len(),
             #[inline(always)]
             || minres_block(v, &factors, w, w2, z, r),
         );

@@ -20,8 +20,6 @@ const PARALLEL: usize = 1 << 16;
 /// are not in their caches. Measured in LSMR with two threads: passes over 400,000 numbers gain a third, over 100,000 they
 /// lose a third.
 const PARALLEL_FROM_OUTSIDE: usize = 1 << 18;
-/// Elements up to which asking for the machine's vector registers takes longer than they save.
-pub(in crate::base) const SHORT: usize = 32;
 /// Independent partial sums inside a block; a fixed number that the compiler turns into vector registers.
 pub(in crate::base) const LANES: usize = 8;
 

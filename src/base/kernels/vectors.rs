@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::tree::{LANES, SHORT, for_blocks, join_lanes, lanes, tree_sum, whole_sum};
+use super::tree::{LANES, for_blocks, join_lanes, lanes, tree_sum, whole_sum};
 use crate::base::native::vectorized;
 use crate::base::{Scalar, space};
 
@@ -26,15 +26,11 @@ pub(super) fn dot_block<T: Scalar>(a: &[T], b: &[T]) -> f64 {
         }
         sums
     }
-    if a.len() < SHORT {
-        return join_lanes(sums(a, b));
-    }
-    let mut all = [0.0; LANES];
-    vectorized(
+    join_lanes(vectorized(
+        a.len(),
         #[inline(always)]
-        || all = sums(a, b),
-    );
-    join_lanes(all)
+        || sums(a, b),
+    ))
 }
 
 /// aᵀb.

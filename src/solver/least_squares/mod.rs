@@ -17,7 +17,7 @@ mod trial;
 
 use crate::base::{Error, Result, Scalar, SplitMix64, check_finite, check_positive_dimension, kernels, space};
 use crate::control::{
-    DescentRun, Globalisation, Identity, LeastSquaresReport, LocalProblem, Oracle, Report, Start, Stopping,
+    DescentRun, Identity, LeastSquaresReport, LocalProblem, Oracle, Report, Start, Stopping, StoredGlobalisation,
 };
 use crate::curvature::{AnyFit, Bounds, LeastCurvature, LossSum, Weighted, Weights};
 use crate::operator::{CountedMap, CountedModel};
@@ -51,13 +51,13 @@ pub(super) struct Settings<'s> {
 }
 
 /// Starts a descent on ½ Σ ρ(‖r_b‖²).
-pub(super) fn start<'r, T: Scalar, G: Globalisation>(
+pub(super) fn start<'r, T: Scalar>(
     fit: AnyFit<'r, T>,
     at: Start<'_, T>,
     Settings { solver, stopping, scaling, acceleration }: Settings<'r>,
     source: GaussNewtonPath<T>,
-    globalisation: G,
-) -> Result<DescentRun<'r, T, Residuals<'r, T>, G>> {
+    globalisation: impl StoredGlobalisation + 'r,
+) -> Result<DescentRun<'r, T, Residuals<'r, T>>> {
     let (m, n) = (fit.model.output_dim(), fit.model.dim());
     let check = || {
         check_positive_dimension("the number of parameters", n)?;
@@ -70,7 +70,13 @@ pub(super) fn start<'r, T: Scalar, G: Globalisation>(
     let weighs = !fit.loss.is_identity();
     let oracle = Residuals { fit, model: CountedModel::new(fit.model, stopping.max_values), scaling, acceleration };
     let state = FitState::new(m, n, source, LossSum::new(m, fit.block, weighs));
-    DescentRun::start(oracle, (state, Weights::new(m, fit.block, weighs)), globalisation, at, (solver, stopping))
+    DescentRun::start(
+        oracle,
+        (state, Weights::new(m, fit.block, weighs)),
+        Box::new(globalisation),
+        at,
+        (solver, stopping),
+    )
 }
 
 /// The residuals and how they count.

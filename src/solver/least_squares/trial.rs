@@ -100,7 +100,7 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
         &self,
         fit: &mut FitState<T>,
         track: &mut Track<T>,
-        globalisation: &mut impl Globalisation,
+        globalisation: &mut dyn Globalisation,
         limits: &Limits<'_>,
         grow: bool,
     ) -> Outcome<(Solution, InnerStop)> {
@@ -159,7 +159,7 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
         &self,
         fit: &mut FitState<T>,
         track: &mut Track<T>,
-        globalisation: &impl Globalisation,
+        globalisation: &dyn Globalisation,
         limits: &Limits<'_>,
         solution: Solution,
     ) -> Outcome<(Trial, Judgement)> {

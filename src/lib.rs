@@ -169,8 +169,8 @@ pub mod statistics;
 
 pub use base::{Error, Result, Scalar};
 pub use control::{
-    Batches, Cancellation, Evaluation, Iteration, LeastSquaresReport, Progress, Report, Run, Stopping, Termination,
-    observers,
+    AnyRun, Batches, Cancellation, Evaluation, Iteration, LeastSquaresReport, Progress, Report, Run, Stopping,
+    Termination, observers,
 };
 pub use curvature::{
     LeastSquares, Metric, exponential_family, fit, fit_samples, least_squares, least_squares_dense,

@@ -187,7 +187,13 @@ impl ErrorSlot {
         if self.is_full() {
             return None;
         }
-        call().into_result().map_err(|error| self.store(error)).ok()
+        match call().into_result() {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.store(error);
+                None
+            }
+        }
     }
 
     /// Stores an error, unless one waits already.

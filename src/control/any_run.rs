@@ -38,11 +38,20 @@ impl<T, R: Run<T>> DynRun<T, R::Report> for R {
     }
 }
 
-/// A [`Run`] of any type that ends in a report `R`.
-pub(crate) struct AnyRun<'r, T, R>(Box<dyn DynRun<T, R> + 'r>);
+/// A [`Run`] that ends in a report `R`: what the solvers' `start` gives, whatever the objective.
+///
+/// ```
+/// use newton_krylov::{AnyRun, Report};
+///
+/// /// A type of yours that goes on with a run from time to time.
+/// struct Estimator<'r> {
+///     run: AnyRun<'r, f64, Report<f64>>,
+/// }
+/// ```
+pub struct AnyRun<'r, T, R>(Box<dyn DynRun<T, R> + 'r>);
 
 impl<'r, T, R> AnyRun<'r, T, R> {
-    pub fn new(run: impl Run<T, Report = R> + 'r) -> Self {
+    pub(crate) fn new(run: impl Run<T, Report = R> + 'r) -> Self {
         AnyRun(Box::new(run))
     }
 }

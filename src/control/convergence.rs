@@ -52,8 +52,18 @@ pub(crate) struct Promise {
     pub accurate: bool,
     /// Whether no direction was left out, and all curvatures are more than rounding.
     pub complete: bool,
-    /// S.
+    /// S, where nothing was left out.
     pub position: f64,
+}
+
+/// The decrease that no end minds: the √ε|f| that a stuck run may leave, and where f vanishes that share of D.
+pub(crate) fn not_worth_a_step(epsilon: f64, tolerance: f64, value: f64, gained: f64) -> f64 {
+    (epsilon.sqrt() * value.abs()).max(vanishing(epsilon, tolerance) * gained)
+}
+
+/// max(τ³, ε²).
+fn vanishing(epsilon: f64, tolerance: f64) -> f64 {
+    tolerance.powi(3).max(epsilon.powi(2))
 }
 
 /// What kind of end is looked for.
@@ -128,7 +138,7 @@ impl Measures {
         let nearby = epsilon.sqrt().sqrt();
         let short = promise.step <= self.tolerance.max(epsilon.sqrt()) * size;
         let nothing_left = p <= rounding;
-        let vanished = p.max(self.value.abs()) <= self.tolerance.powi(3).max(epsilon.powi(2)) * self.gained;
+        let vanished = p.max(self.value.abs()) <= vanishing(epsilon, self.tolerance) * self.gained;
         let sure = promise.accurate && (promise.complete || self.seems_flat());
         let risen = self.gradient_norm > self.first_gradient_norm;
         let whole = promise.accurate && promise.complete && !risen;

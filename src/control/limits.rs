@@ -71,10 +71,20 @@ impl<'s> Limits<'s> {
         self.reached(iterations, caller.counts())
     }
 
-    /// Whether this caller may make so many `further` products.
-    pub fn allow(&self, caller: &impl Caller, further: usize) -> bool {
+    /// Products that may still be made, each of which takes so many gradients at most, and the limit that says so.
+    pub fn products_left(&self, counts: Counts, gradients: usize) -> (usize, Termination) {
+        let products = self.stopping.max_products.saturating_sub(counts.all_products());
+        let most = self.stopping.max_gradients.saturating_sub(counts.gradients);
+        match most.checked_div(gradients) {
+            Some(most) if most < products => (most, Termination::MaxGradients),
+            _ => (products, Termination::MaxProducts),
+        }
+    }
+
+    /// Whether this caller may make so many `further` products, each of which takes so many gradients at most.
+    pub fn allow(&self, caller: &impl Caller, further: usize, gradients: usize) -> bool {
         self.note(caller.take_error());
-        self.allow_products(caller.counts(), further)
+        self.allow_products(caller.counts(), further, gradients)
     }
 
     /// Whether a callback has failed, on any rank.
@@ -136,9 +146,8 @@ impl<'s> Limits<'s> {
         counts.values < self.stopping.max_values && self.interruption().is_none()
     }
 
-    /// Whether so many `further` products may be made.
-    pub fn allow_products(&self, counts: Counts, further: usize) -> bool {
-        counts.all_products().saturating_add(further) <= self.stopping.max_products
-            && !space::stops(self.here().contains(&true))
+    /// The same for these counts.
+    pub fn allow_products(&self, counts: Counts, further: usize, gradients: usize) -> bool {
+        further <= self.products_left(counts, gradients).0 && !space::stops(self.here().contains(&true))
     }
 }

@@ -67,7 +67,8 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
                 return Ok(());
             }
             let (position, step_norm) = (kernels::norm(self.x), kernels::norm(&self.track.step));
-            if ratios.reject(&trial, (self.x, position), (&self.track.step, step_norm)) && self.still_falls() {
+            let contradicted = ratios.reject(&trial, (self.x, position), (&self.track.step, step_norm));
+            if contradicted && self.limit().is_none() && self.still_falls() {
                 return Err(self.stalled(self.local.contradiction()));
             }
             if near {

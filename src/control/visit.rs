@@ -52,7 +52,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
             return Ok(self.turn_back(pending, termination));
         }
         let cost = self.local.entry_cost(self.state);
-        if cost > 0 && !self.limits.allow_products(counts, cost) {
+        if cost > 0 && !self.limits.allow_products(counts, cost, 0) {
             let termination = self.limit().unwrap_or(Termination::MaxProducts);
             return Ok(self.turn_back(pending, termination));
         }

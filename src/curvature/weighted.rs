@@ -127,7 +127,7 @@ pub(crate) struct Weighted<'a, T, J> {
 }
 
 impl<T: Scalar, J: LinearMap<T>> LinearMap<T> for Weighted<'_, T, J> {
-    forward!(self.jacobian; rows, columns, abilities, evaluations_ahead, count_passes);
+    forward!(self.jacobian; rows, columns, abilities, count_passes);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.jacobian.apply(v, out);
         self.weights.weight(out);

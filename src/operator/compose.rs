@@ -206,6 +206,9 @@ impl<T: Scalar, M: SymmetricOperator<T>, N: SymmetricOperator<T>> SymmetricOpera
     fn evaluations(&self) -> usize {
         self.first.evaluations() + self.second.evaluations()
     }
+    fn evaluations_ahead(&self) -> usize {
+        self.first.evaluations_ahead() + self.second.evaluations_ahead()
+    }
     fn take_error(&self) -> Option<CallbackError> {
         self.first.take_error().or_else(|| self.second.take_error())
     }

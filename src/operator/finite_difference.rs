@@ -118,6 +118,7 @@ impl<T: Scalar, F, G: WriteFn<T>> GradientAt<'_, T, GradientObjective<T, F, G>> 
 
     fn base_gradient(&self) -> &[T] {
         self.gradient.get_or_init(|| {
+            self.evaluations.set(self.evaluations.get() + 1);
             // A component that is not written is no number.
             let mut g = vec![T::nan(); self.x.len()];
             self.gradient_at(self.x, &mut g);
@@ -175,6 +176,10 @@ impl<T: Scalar, F, G: WriteFn<T>> SymmetricOperator<T> for GradientAt<'_, T, Gra
     fn evaluations(&self) -> usize {
         self.evaluations.get()
     }
+    /// Where the gradient is not finite on one side a forward difference takes two as well.
+    fn evaluations_ahead(&self) -> usize {
+        2 + usize::from(self.gradient.get().is_none())
+    }
     fn take_error(&self) -> Option<CallbackError> {
         self.objective.errors.take()
     }
@@ -185,6 +190,8 @@ impl<T: Scalar, F: ValueFn<T>, G: WriteFn<T>> Expansion<T> for GradientAt<'_, T,
         self.objective.value(self.x)
     }
     fn gradient(&self, out: &mut [T]) {
+        let known = self.evaluations.get();
         out.copy_from_slice(self.base_gradient());
+        self.evaluations.set(known); // counted as itself
     }
 }

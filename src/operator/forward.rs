@@ -53,6 +53,7 @@ macro_rules! forward {
         forward!(@ forming_cost $f);
         forward!(@ accuracy $f);
         forward!(@ evaluations $f);
+        forward!(@ evaluations_ahead $f);
         forward!(@ take_error $f);
     };
     (@ dim $f:tt) => { forward!(= $f dim() -> usize); };

@@ -97,7 +97,7 @@ pub trait LinearMap<T> {
 }
 
 impl<T, J: LinearMap<T> + ?Sized> LinearMap<T> for &J {
-    forward!(*; rows, columns, apply, apply_transpose, form, abilities, evaluations_ahead, column_norms, blocks, count_passes);
+    forward!(*; rows, columns, apply, apply_transpose, form, abilities, column_norms, blocks, count_passes);
 }
 
 fn form_by_products<T: Scalar, J: LinearMap<T> + ?Sized>(map: &J, matrix: &mut [T]) {

@@ -152,7 +152,7 @@ struct Adapted<'a, T, L, A> {
 }
 
 impl<T: Scalar, L: LinearMap<T>, A: Adapter<T>> LinearMap<T> for Adapted<'_, T, L, A> {
-    forward!(self.inner; columns, abilities, evaluations_ahead);
+    forward!(self.inner; columns, abilities);
     fn rows(&self) -> usize {
         self.outputs.len()
     }

@@ -228,6 +228,9 @@ impl<T: Scalar, E: SymmetricOperator<T>> SymmetricOperator<T> for SummedExpansio
     fn evaluations(&self) -> usize {
         self.inner.as_ref().map_or(0, |inner| inner.evaluations())
     }
+    fn evaluations_ahead(&self) -> usize {
+        self.inner.as_ref().map_or(0, |inner| inner.evaluations_ahead())
+    }
     fn take_error(&self) -> Option<CallbackError> {
         self.ranks.errors.take()
     }

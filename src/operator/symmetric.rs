@@ -83,6 +83,11 @@ pub trait SymmetricOperator<T> {
         0
     }
 
+    /// Gradients that the next product takes at most, by differences; none by default.
+    fn evaluations_ahead(&self) -> usize {
+        0
+    }
+
     /// Hands out the first error that a callback has returned since this was last asked, if there is one; see
     /// [`ErrorSlot`](crate::callbacks::ErrorSlot).
     fn take_error(&self) -> Option<CallbackError> {

@@ -11,7 +11,9 @@ use super::entry_points::{identified_by, minimizes_objectives};
 use super::memory::Memory;
 use super::newton::{self, SecondOrder, Settings};
 use crate::base::{Result, Scalar};
-use crate::control::{DescentRun, Globalisation, Identity, Progress, Report, Run, Scales, Start, Stopping, Trial};
+use crate::control::{
+    AnyRun, DescentRun, Globalisation, Identity, Progress, Report, Run, Scales, Start, Stopping, Trial,
+};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
 use crate::operator::{AnyObjective, Objective};

@@ -11,7 +11,7 @@ use super::entry_points::{identified_by, minimizes_objectives};
 use super::memory::Memory;
 use super::newton::{self, SecondOrder, Settings};
 use crate::base::{Result, Scalar, check_not_negative};
-use crate::control::{DescentRun, Identity, Progress, Report, Run, Start, Stopping};
+use crate::control::{AnyRun, DescentRun, Identity, Progress, Report, Run, Start, Stopping};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
 use crate::operator::{AnyObjective, Objective, Shifted};

@@ -8,42 +8,26 @@ macro_rules! compiled_run {
                 &'r self,
                 $($argument: $Argument,)+
                 start: Start<'_, T>,
-            ) -> Result<$crate::control::AnyRun<'r, T, $Report<T>>> {
+            ) -> Result<AnyRun<'r, T, $Report<T>>> {
                 let solver = self;
                 $crate::base::compiled!(<'r, 's, T>(
                     solver: &'r $solver, $($argument: $Argument,)+ start: Start<'s, T>
-                ) -> Result<$crate::control::AnyRun<'r, T, $Report<T>>> {
-                    solver.$run($($argument,)+ start).map($crate::control::AnyRun::new)
+                ) -> Result<AnyRun<'r, T, $Report<T>>> {
+                    solver.$run($($argument,)+ start).map(AnyRun::new)
                 })
             }
         }
     };
 }
 
-/// `begin` of a generic solver: its `run` in a box, compiled wherever the solver's parameter is known.
-macro_rules! generic_run {
-    ($solver:ty, $M:ident: $Bound:ident: $begin:ident = $run:ident($($argument:ident: $Argument:ty),+)) => {
-        impl<$M: $Bound> $solver {
-            fn $begin<'r, T: Scalar>(
-                &'r self,
-                $($argument: $Argument,)+
-                start: Start<'_, T>,
-            ) -> Result<$crate::control::AnyRun<'r, T, Report<T>>> {
-                self.$run($($argument,)+ start).map($crate::control::AnyRun::new)
-            }
-        }
-    };
-}
-
 /// `minimize`, `minimize_with`, `start` and `resume` of a solver whose private method `run(&self, objective, start)` makes
-/// the run on an [`Objective`](crate::Objective).
+/// the run on an [`Objective`](crate::Objective); a generic solver has `begin`, which forgets its parameter, itself.
 macro_rules! minimizes_objectives {
     ($solver:ident) => {
         $crate::solver::entry_points::compiled_run!($solver: begin = run(objective: AnyObjective<'r, T>) -> Report);
         minimizes_objectives!(@methods $solver);
     };
     ($solver:ty, $M:ident: $Bound:ident) => {
-        $crate::solver::entry_points::generic_run!($solver, $M: $Bound: begin = run(objective: AnyObjective<'r, T>));
         minimizes_objectives!(@methods $solver, $M: $Bound);
     };
     (@methods $solver:ty $(, $M:ident: $Bound:ident)?) => {
@@ -74,11 +58,11 @@ macro_rules! minimizes_objectives {
             ///
             /// # Errors
             /// As [`minimize`](Self::minimize).
-            pub fn start<'r, T: Scalar, O: Objective<T>>(
+            pub fn start<'r, T: Scalar>(
                 &'r self,
-                objective: &'r O,
+                objective: &'r impl Objective<T>,
                 x0: &[T],
-            ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, O $(, $M)?>> {
+            ) -> Result<AnyRun<'r, T, Report<T>>> {
                 self.begin(AnyObjective::new(objective), Start::Point(x0))
             }
 
@@ -88,11 +72,11 @@ macro_rules! minimizes_objectives {
             /// For the state of another solver, version of the library, number type or dimension, or an option out of its
             /// range.
             #[cfg(feature = "serde")]
-            pub fn resume<'r, T: Scalar, O: Objective<T>>(
+            pub fn resume<'r, T: Scalar>(
                 &'r self,
-                objective: &'r O,
+                objective: &'r impl Objective<T>,
                 state: &RunState,
-            ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, O $(, $M)?>> {
+            ) -> Result<AnyRun<'r, T, Report<T>>> {
                 self.begin(AnyObjective::new(objective), Start::State(state))
             }
 
@@ -127,9 +111,6 @@ macro_rules! minimizes_samples {
         minimizes_samples!(@methods $solver);
     };
     ($solver:ty, $M:ident: $Bound:ident) => {
-        $crate::solver::entry_points::generic_run!(
-            $solver, $M: $Bound: begin_on_batches = run_on_batches(samples: &'r dyn AnySampledObjective<T>, batches: Batches)
-        );
         minimizes_samples!(@methods $solver, $M: $Bound);
     };
     (@methods $solver:ty $(, $M:ident: $Bound:ident)?) => {
@@ -166,12 +147,12 @@ macro_rules! minimizes_samples {
             ///
             /// # Errors
             /// As [`minimize_sampled`](Self::minimize_sampled).
-            pub fn start_sampled<'r, T: Scalar, S: SampledObjective<T>>(
+            pub fn start_sampled<'r, T: Scalar>(
                 &'r self,
-                objective: &'r S,
+                objective: &'r impl SampledObjective<T>,
                 batches: Batches,
                 x0: &[T],
-            ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, S $(, $M)?>> {
+            ) -> Result<AnyRun<'r, T, Report<T>>> {
                 self.begin_on_batches(objective as &dyn AnySampledObjective<T>, batches, Start::Point(x0))
             }
 
@@ -181,11 +162,11 @@ macro_rules! minimizes_samples {
             /// For the state of another solver, version of the library, number type, dimension or number of samples, or an
             /// option out of its range.
             #[cfg(feature = "serde")]
-            pub fn resume_sampled<'r, T: Scalar, S: SampledObjective<T>>(
+            pub fn resume_sampled<'r, T: Scalar>(
                 &'r self,
-                objective: &'r S,
+                objective: &'r impl SampledObjective<T>,
                 state: &RunState,
-            ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, S $(, $M)?>> {
+            ) -> Result<AnyRun<'r, T, Report<T>>> {
                 // Those of the state take their place.
                 let batches = Batches::new(objective.samples(), 1, 0)?;
                 self.begin_on_batches(objective as &dyn AnySampledObjective<T>, batches, Start::State(state))
@@ -234,7 +215,7 @@ macro_rules! minimizes_least_squares {
                 &'r self,
                 fit: &'r LeastSquares<T, M, L>,
                 x0: &[T],
-            ) -> Result<impl Run<T, Report = LeastSquaresReport<T>> + use<'r, T, M, L>> {
+            ) -> Result<AnyRun<'r, T, LeastSquaresReport<T>>> {
                 self.begin(fit.any(), Start::Point(x0))
             }
 
@@ -247,7 +228,7 @@ macro_rules! minimizes_least_squares {
                 &'r self,
                 fit: &'r LeastSquares<T, M, L>,
                 state: &RunState,
-            ) -> Result<impl Run<T, Report = LeastSquaresReport<T>> + use<'r, T, M, L>> {
+            ) -> Result<AnyRun<'r, T, LeastSquaresReport<T>>> {
                 self.begin(fit.any(), Start::State(state))
             }
 
@@ -283,6 +264,4 @@ macro_rules! identified_by {
     };
 }
 
-pub(super) use {
-    compiled_run, generic_run, identified_by, minimizes_least_squares, minimizes_objectives, minimizes_samples,
-};
+pub(super) use {compiled_run, identified_by, minimizes_least_squares, minimizes_objectives, minimizes_samples};

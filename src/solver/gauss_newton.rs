@@ -11,7 +11,7 @@ use super::least_squares::{GaussNewtonPath, Residuals, Scaling, Settings, start}
 use super::memory::Memory;
 use super::newton_cg::NewtonLineSearch;
 use crate::base::{Result, Scalar};
-use crate::control::{DescentRun, Identity, LeastSquaresReport, Progress, Run, Start, Stopping};
+use crate::control::{AnyRun, DescentRun, Identity, LeastSquaresReport, Progress, Run, Start, Stopping};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
 use crate::curvature::{AnyFit, LeastSquares, RobustLoss};

@@ -298,14 +298,14 @@ impl<T: Scalar> State<T> {
         subproblem: Subproblem,
     ) -> std::result::Result<(Solution, InnerStop), Failure> {
         let State { counts, gradient, family, .. } = self;
-        let made = || *counts + batch.counts();
+        let (made, gradients) = (|| *counts + batch.counts(), expansion.evaluations_ahead());
         let more = || {
             limits.note(Objective::<T>::take_error(*batch));
-            limits.allow_products(made(), 1)
+            limits.allow_products(made(), 1, gradients)
         };
         family.clear();
-        family.allow(limits.stopping().max_products.saturating_sub(made().products));
-        let fits = limits.allow_products(made(), expansion.forming_cost());
+        family.allow(limits.products_left(made(), gradients).0);
+        let fits = limits.allow_products(made(), expansion.forming_cost(), gradients);
         let entered = if fits && family.prefers_dense(*inner, expansion) {
             family.form(expansion, gradient)
         } else {

@@ -17,6 +17,7 @@ mod minibatch;
 mod natural_gradient;
 mod newton;
 mod newton_cg;
+mod own_units;
 mod second_look;
 mod source;
 mod trust_region;

@@ -21,7 +21,7 @@ use super::minibatch::BatchRun;
 use super::newton::{self, SecondOrder, Settings};
 use crate::base::{Result, Scalar, check_not_negative, check_positive};
 use crate::control::{
-    Batches, DescentRun, Globalisation, Identity, Progress, Report, Run, Scales, Start, Stopping, Trial,
+    AnyRun, Batches, DescentRun, Globalisation, Identity, Progress, Report, Run, Scales, Start, Stopping, Trial,
 };
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};

@@ -6,12 +6,13 @@
 //! loop is [`DescentRun`].
 
 use super::memory::Memory;
-use super::second_look::{self, Stationary};
+use super::second_look::{self, Around, Stationary};
 use super::source::{CurrentPoint, StepSource};
 use crate::base::{Error, Result, Scalar, kernels};
 use crate::control::{
     Confirmation, DescentRun, Entry, Globalisation, Identity, Judgement, Limits, LocalProblem, Look, Oracle, Outcome,
     Pending, Promise, Report, Start, Stopping, StoredGlobalisation, Termination, Track, Trial, check_start, judge,
+    not_worth_a_step,
 };
 use crate::operator::{AnyObjective, Counted, Expansion, Objective};
 use crate::step::{InnerSolver, InnerStop, Solution, check_memory};
@@ -123,7 +124,8 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         if kernels::norm(&track.new_gradient).is_finite() { Entry::Finite } else { Entry::NotFinite }
     }
 
-    fn assess(&self, _: &mut StepSource<T>, track: &mut Track<T>, _: &Limits<'_>) {
+    fn assess(&self, source: &mut StepSource<T>, track: &mut Track<T>, _: &Limits<'_>) {
+        source.steepest.meet(&track.gradient);
         track.gradient_norm = kernels::norm(&track.gradient);
         track.measure = track.gradient_norm;
     }
@@ -169,16 +171,23 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
             gradient: &track.gradient,
             gradient_norm: track.gradient_norm,
             farthest: track.farthest,
-            whole: source.remembers_all,
+            least: not_worth_a_step(
+                T::epsilon_f64(),
+                limits.stopping().relative_tolerance::<T>(),
+                track.value,
+                track.initial_value - track.value,
+            ),
+            doubtful: source.steepest.doubts(&track.gradient, self.objective.counts()),
+            whole: source.remembers_all || !self.curvature,
             remembered: Some(&mut source.remembered),
         };
         let (family, lower) = (&mut source.family, &mut track.other_x);
         match second_look::way_down(self.objective, &self.expansion, point, limits, family, lower) {
-            Some(value) => {
+            Around::Lower(value) => {
                 source.leave_saddle();
                 Confirmation::Lower(value)
             }
-            None => Confirmation::Minimum,
+            Around::Promise(_) | Around::Nothing => Confirmation::Minimum,
         }
     }
 
@@ -193,7 +202,9 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         let stopping = limits.stopping();
         // Once the gradient is small, the model's minimum decides: it has to be found, about as well as before.
         let tolerance = stopping.gradient_tolerance::<T>(track.reference_gradient_norm).min(0.2 * track.gradient_norm);
-        let more = || limits.allow(self.objective, 1);
+        let gradients = self.expansion.evaluations_ahead();
+        let more = || limits.allow(self.objective, 1, gradients);
+        let (products_left, limit) = limits.products_left(self.objective.counts(), gradients);
         let here = CurrentPoint {
             expansion: &self.expansion,
             x: self.x,
@@ -202,7 +213,8 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
             gradient_norm: track.gradient_norm,
             tolerance,
             more: &more,
-            products_left: stopping.max_products.saturating_sub(self.objective.counts().products),
+            products_left,
+            limit,
         };
         let (solution, inner) = source.propose(&here, globalisation, grow, &mut track.step)?;
         let length = globalisation.length(&solution);

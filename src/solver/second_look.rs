@@ -6,14 +6,17 @@
 //! Lanczos run from a random vector (fixed seed), orthogonal to what is known, looks for it; if the lowest Ritz vector has
 //! some, f is probed along it in both senses, over a range of lengths since such a gradient gives no scale.
 
+use super::own_units::OwnUnits;
 use crate::base::random::SplitMix64;
 use crate::base::{Scalar, kernels, space};
 use crate::control::{Limits, Promise, rounding};
-use crate::operator::{AnyObjective, Counted, Expansion, Objective, SymmetricOperator};
+use crate::operator::{AnyObjective, Counted, Counts, Expansion, Objective, SymmetricOperator};
 use crate::step::{InnerStop, RememberedModel, Solution, StepFamily};
 
 /// The shortest length that is tried, as a share of ‖x‖ and of f's own length.
 const SHORTEST: f64 = 1e-6;
+/// A look that costs one call of so many is made in any case.
+const LITTLE: usize = 20;
 /// Most products that are spent on a way down from where the gradient cannot tell of one …
 const PRODUCTS: usize = 10;
 /// … and where it is rounding: there most points are minima, and two products tell a saddle of two unknowns.
@@ -53,16 +56,10 @@ pub(super) fn promise<T: Scalar>(
     if inner == InnerStop::Remembered {
         return Some(promise);
     }
-    let Curvatures { lowest, largest, noise } = Curvatures::of(family, operator);
+    let Curvatures { lowest, noise, .. } = Curvatures::of(family, operator);
     let whole = family.is_whole() || inner == InnerStop::Exhausted && reaches_all(family, x, gradient);
     promise.complete = whole && lowest > noise;
-    promise.position = match family.matrix() {
-        Some((matrix, unit)) => {
-            // x first: its square alone may leave the range of numbers.
-            kernels::sum_terms(x.len(), |j| unit * matrix[j * (x.len() + 1)] * x[j].into() * x[j].into())
-        }
-        None => largest * kernels::norm(x) * kernels::norm(x),
-    };
+    promise.position = if promise.complete { family.metric_size(x) } else { 0.0 };
     (lowest >= -noise && inner != InnerStop::Limit).then_some(promise)
 }
 
@@ -76,6 +73,36 @@ fn reaches_all<T: Scalar>(family: &StepFamily<T>, x: &[T], gradient: &[T]) -> bo
     slopes(&left) <= T::epsilon_f64().sqrt() * slopes(gradient)
 }
 
+/// The largest |gⱼ| met, of few unknowns. Where ‖g‖ has fallen, those that have not were lost in it: in other units, or on an
+/// axis of symmetry, they may be worth all of f.
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub(super) struct Steepest(Vec<f64>);
+
+impl Steepest {
+    /// Nothing where the whole matrix would cost more than a look.
+    pub fn new(dim: usize) -> Self {
+        Steepest(if dim <= PRODUCTS && !space::in_parts() { vec![0.0; dim] } else { Vec::new() })
+    }
+
+    /// Whether it is kept.
+    pub fn is_kept(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    pub fn meet<T: Scalar>(&mut self, gradient: &[T]) {
+        self.0.iter_mut().zip(gradient).for_each(|(most, g)| *most = most.max(g.abs().into()));
+    }
+
+    /// Whether d products are worth it: where a component has not fallen to ε^¼ of the largest, as all do on the way to a
+    /// minimum, or where they are next to nothing beside the calls that were made, a product being two.
+    pub fn doubts<T: Scalar>(&self, gradient: &[T], counts: Counts) -> bool {
+        let share = T::epsilon_f64().powf(0.25);
+        let left_out = self.0.iter().zip(gradient).any(|(most, g)| g.abs().into() >= share * most);
+        let calls = (counts.values + counts.gradients).saturating_add(2 * counts.all_products());
+        left_out || self.is_kept() && 2 * self.0.len() <= calls / LITTLE
+    }
+}
+
 /// A stationary point, as far as its gradient tells.
 pub(super) struct Stationary<'a, T> {
     pub x: &'a [T],
@@ -84,14 +111,27 @@ pub(super) struct Stationary<'a, T> {
     pub gradient_norm: f64,
     /// The largest ‖x‖ met.
     pub farthest: f64,
-    /// Whether all of its curvature was seen.
+    /// The decrease that is not worth a step.
+    pub least: f64,
+    /// Whether the whole matrix is to be looked at.
+    pub doubtful: bool,
+    /// Whether all of its curvature was seen, or none is to be.
     pub whole: bool,
     /// The curvature met on the way.
     pub remembered: Option<&'a mut RememberedModel<T>>,
 }
 
-/// A lower point, if x turns out to be a saddle or a maximum: written to `lower`, with its value. It is looked for where
-/// `family` knows a way down at x, and in the [blind spot](blind_spot) of the gradient.
+/// What a look around shows.
+pub(super) enum Around {
+    /// f is this at `lower`, and x a saddle, a maximum or no stationary point.
+    Lower(f64),
+    /// Nothing lower, and what the whole matrix promises in units of its own, as a share of ‖x‖.
+    Promise(Promise),
+    /// Nothing lower.
+    Nothing,
+}
+
+/// Looks for a lower point where `family` knows a way down at x, and in the [blind spot](blind_spot) of the gradient.
 pub(super) fn way_down<T: Scalar>(
     objective: &Counted<AnyObjective<'_, T>>,
     expansion: &impl Expansion<T>,
@@ -99,19 +139,56 @@ pub(super) fn way_down<T: Scalar>(
     limits: &Limits<'_>,
     family: &mut StepFamily<T>,
     lower: &mut [T],
-) -> Option<f64> {
-    let Curvatures { lowest, largest, .. } = Curvatures::of(family, expansion);
+) -> Around {
+    let Curvatures { lowest, largest, noise } = Curvatures::of(family, expansion);
     if !negative::<T>(lowest, largest) {
-        let (direction, products) = blind_spot(&mut point, family, largest.max(-lowest))?;
+        let known = point.whole || family.is_whole() && lowest > noise;
+        if point.doubtful && !known {
+            return way_down_in_own_units(objective, expansion, &point, limits, lower);
+        }
+        let Some((direction, products)) = blind_spot(&mut point, family, largest.max(-lowest)) else {
+            return Around::Nothing;
+        };
         explore(objective, expansion, limits, family, &direction, products);
     }
     let Curvatures { lowest, largest, .. } = Curvatures::of(family, expansion);
-    if !negative::<T>(lowest, largest) {
-        return None;
-    }
     let mut direction = vec![T::zero(); expansion.dim()];
-    let curvature = family.lowest_direction(&mut direction)?;
-    probe(objective, &point, limits, (direction, curvature), lower)
+    match family.lowest_direction(&mut direction) {
+        Some(curvature) if negative::<T>(lowest, largest) => {
+            let lengths = lengths(kernels::norm(point.x), point.value, curvature);
+            let found = probe(objective, &point, limits, (&direction, &[1.0, -1.0]), lengths, lower);
+            found.map_or(Around::Nothing, Around::Lower)
+        }
+        _ => Around::Nothing,
+    }
+}
+
+/// The same from the whole matrix, for d products, whatever the units are.
+pub(super) fn way_down_in_own_units<T: Scalar>(
+    objective: &Counted<AnyObjective<'_, T>>,
+    expansion: &impl Expansion<T>,
+    point: &Stationary<'_, T>,
+    limits: &Limits<'_>,
+    lower: &mut [T],
+) -> Around {
+    let allowed = limits.allow(objective, expansion.forming_cost(), expansion.evaluations_ahead());
+    let Some(own) = allowed.then(|| OwnUnits::of(expansion, point.gradient)).flatten() else { return Around::Nothing };
+    let (decrease, step) = own.newton();
+    if decrease > point.least
+        && let Some(value) = probe(objective, point, limits, (&step, &[1.0]), [1.0, SHORTEST], lower)
+    {
+        return Around::Lower(value);
+    }
+    let (lowest, direction) = own.lowest();
+    let size = own.size(point.x);
+    if lowest < -own.noise {
+        let lengths = lengths(size, point.value, lowest);
+        let found = probe(objective, point, limits, (&direction, &[1.0, -1.0]), lengths, lower);
+        return found.map_or(Around::Nothing, Around::Lower);
+    }
+    let step = own.size(&step) / size * kernels::norm(point.x);
+    let position = size * size;
+    Around::Promise(Promise { decrease, step, accurate: true, complete: lowest > own.noise, position })
 }
 
 /// A random direction of which the gradient cannot tell, and the products that it is worth: where the gradient is no more
@@ -162,31 +239,36 @@ fn explore<T: Scalar>(
     products: usize,
 ) {
     let before = objective.counts().products;
-    let more = || limits.allow(objective, 1) && objective.counts().products - before < products;
+    let gradients = expansion.evaluations_ahead();
+    let more = || limits.allow(objective, 1, gradients) && objective.counts().products - before < products;
     family.explore(expansion, direction, |lowest, largest| !negative::<T>(lowest, largest) && more());
 }
 
-/// Looks for a point below x along a direction of negative curvature, in both senses.
+/// The lengths between which a way down is looked for along a direction of this curvature: x's, and the one at which that
+/// curvature alone would take all of f away, which is one of f's own.
+fn lengths(position: f64, value: f64, curvature: f64) -> [f64; 2] {
+    let known = [position, (2.0 * value / curvature).abs().sqrt()];
+    let known = || known.into_iter().filter(|&length| length > 0.0 && length.is_finite());
+    [known().reduce(f64::max).unwrap_or(1.0), SHORTEST * known().reduce(f64::min).unwrap_or(1.0)]
+}
+
+/// Looks for a point below x along a direction, in these senses and from the longest of these lengths to the shortest.
 fn probe<T: Scalar>(
     objective: &Counted<AnyObjective<'_, T>>,
-    &Stationary { x, value, .. }: &Stationary<'_, T>,
+    &Stationary { x, value, least, .. }: &Stationary<'_, T>,
     limits: &Limits<'_>,
-    (direction, curvature): (Vec<T>, f64),
+    (direction, signs): (&[T], &[f64]),
+    [mut length, shortest]: [f64; 2],
     lower: &mut [T],
 ) -> Option<f64> {
-    // The length at which that curvature alone would take all of f away is one of f's own.
-    let lengths = [kernels::norm(x), (2.0 * value / curvature).abs().sqrt()];
-    let known = || lengths.into_iter().filter(|&length| length > 0.0 && length.is_finite());
-    let mut length = known().reduce(f64::max).unwrap_or(1.0);
-    let shortest = SHORTEST * known().reduce(f64::min).unwrap_or(1.0);
     while length > shortest {
-        for sign in [1.0, -1.0] {
+        for sign in signs {
             if limits.stop(0, objective).is_some() {
                 return None;
             }
-            kernels::add_scaled(x, sign * length, &direction, lower);
-            let there = objective.value(lower);
-            if there < value - rounding(T::epsilon_f64(), value, there) {
+            kernels::add_scaled(x, sign * length, direction, lower);
+            let there = if kernels::all_finite(lower) { objective.value(lower) } else { f64::NAN };
+            if there < value - least.max(rounding(T::epsilon_f64(), value, there)) {
                 return Some(there);
             }
         }

@@ -10,6 +10,7 @@
 
 use super::gain::Gain;
 use super::memory::Plan;
+use super::second_look::Steepest;
 use crate::base::{Scalar, kernels};
 use crate::control::{Evaluation, Globalisation, Look, Pending, Scales, Termination, norm_or_one, reach};
 use crate::operator::Expansion;
@@ -46,8 +47,9 @@ pub(super) struct CurrentPoint<'a, T, E> {
     pub tolerance: f64,
     /// Whether another product is allowed.
     pub more: &'a dyn Fn() -> bool,
-    /// How many are.
+    /// How many are, and the limit that says so.
     pub products_left: usize,
+    pub limit: Termination,
 }
 
 /// The step family at x and the remembered model, and when to use which.
@@ -68,6 +70,7 @@ pub(super) struct StepSource<T> {
     leave: f64,
     /// Whether the point before was left with the whole of its matrix, and that was positive definite.
     pub remembers_all: bool,
+    pub steepest: Steepest,
     /// How accurate solutions at this point are to be, if not as usual.
     pub look: Option<Look>,
     /// Points in a row at which products are not finite, and whether this is one.
@@ -89,6 +92,7 @@ impl<T: Scalar> StepSource<T> {
             gain: keeps_length.then_some(Gain::UNKNOWN),
             leave: LOOSEST,
             remembers_all: false,
+            steepest: Steepest::new(dim),
             look: None,
             failures: 0,
             failed_here: false,
@@ -112,11 +116,11 @@ impl<T: Scalar> StepSource<T> {
         }
         self.family.allow(self.family.products_made().saturating_add(here.products_left));
         if self.family.is_empty() && !self.failed_here && !(here.more)() {
-            return Err(Termination::MaxProducts);
+            return Err(here.limit);
         }
         let fits = here.expansion.forming_cost() <= here.products_left;
         if self.family.is_empty() && self.inner == InnerSolver::Dense && !fits {
-            return Err(Termination::MaxProducts);
+            return Err(here.limit);
         }
         if self.family.is_empty() && (self.failed_here || !self.enter(here, globalisation, fits)) {
             self.failed_here = true;

@@ -2,6 +2,9 @@
 //! by an exact Jacobian, by its products, and by differences. The right answers are known, since the data are exact, or the
 //! problem is symmetric.
 
+use std::cell::Cell;
+
+use newton_krylov::losses::Tukey;
 use newton_krylov::{
     LeastSquares, LevenbergMarquardt, Model, Termination, differences::Difference, least_squares, least_squares_dense,
     least_squares_from_residuals,
@@ -290,6 +293,49 @@ fn errors_of_differences_are_not_taken_for_a_minimum() {
             assert!(!report.termination.converged(), "{k}, {slope}\n{report}");
         }
     }
+}
+
+/// A trial of a claim that cannot be evaluated says nothing, also where a bounded loss would take what is infinite for one
+/// more outlier: the run goes on.
+#[test]
+fn a_claim_is_not_believed_for_a_trial_that_failed() {
+    let t = grid(0.0, 4.0, 50);
+    let y: Vec<f64> = (0..50).map(|i| 3.0 + t[i] - 0.1 * t[i] * t[i] + 0.1 * (2.0 * i as f64).sin()).collect();
+    let run = |failing: std::ops::RangeInclusive<usize>| {
+        let calls = Cell::new(0);
+        let residual = |x: &[f64], r: &mut [f64]| {
+            calls.set(calls.get() + 1);
+            (0..50).for_each(|i| r[i] = x[0] - x[1] * (-x[2] * t[i]).exp() - y[i]);
+            r[0] = if failing.contains(&calls.get()) { f64::INFINITY } else { 100.0 };
+        };
+        let fit = least_squares_from_residuals(50, 3, residual, Difference::Forward);
+        let fit = fit.with_loss(Tukey::new(1.0).unwrap(), 1).unwrap();
+        let report = LevenbergMarquardt::default().minimize(&fit, &[1.0; 3]).unwrap();
+        assert!(report.termination.converged(), "{report}");
+        calls.get()
+    };
+    let calls = run(0..=0);
+    // The last two are the whole step, to either side.
+    assert!(run(calls - 1..=calls) > calls);
+}
+
+/// Terms of e²⁰⁰ on the way are not what residuals of the size 1 are made of, nor those of 10⁴⁴ in between.
+#[test]
+fn a_far_start_does_not_make_rounding_of_residuals() {
+    let t = grid(-2.0, 2.0, 13);
+    let y: Vec<f64> = (0..13).map(|i| 25.0 + 0.5 * (7.0 * i as f64).sin()).collect();
+    let residual = |x: &[f64], r: &mut [f64]| {
+        (0..13).for_each(|i| r[i] = 10.0 * x[0] - x[1] * (-100.0 * x[2] * t[i]).exp() - y[i]);
+    };
+    let jacobian = |x: &[f64], j: &mut [f64]| {
+        for i in 0..13 {
+            let e = (-100.0 * x[2] * t[i]).exp();
+            (j[i], j[13 + i], j[26 + i]) = (10.0, -e, 100.0 * t[i] * x[1] * e);
+        }
+    };
+    let fit = least_squares_dense(13, 3, residual, jacobian);
+    let report = LevenbergMarquardt::default().minimize(&fit, &[1.0, 0.29, 1.0]).unwrap();
+    assert!(report.value < 2.0, "{report}");
 }
 
 /// Zero times zero: J is 0 along both factors, and only where both change f falls.

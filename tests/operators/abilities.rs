@@ -34,6 +34,9 @@ impl SymmetricOperator<f64> for Able {
     fn preconditioner(&self) -> Option<&dyn Preconditioner<f64>> {
         Some(self)
     }
+    fn evaluations_ahead(&self) -> usize {
+        7
+    }
     fn take_error(&self) -> Option<CallbackError> {
         self.1.take()
     }
@@ -107,6 +110,9 @@ impl SymmetricOperator<f64> for ExpandedAble<'_> {
     fn preconditioner(&self) -> Option<&dyn Preconditioner<f64>> {
         self.0.preconditioner()
     }
+    fn evaluations_ahead(&self) -> usize {
+        self.0.evaluations_ahead()
+    }
     fn take_error(&self) -> Option<CallbackError> {
         self.0.1.take()
     }
@@ -135,6 +141,7 @@ fn examine(name: &str, m: &dyn SymmetricOperator<f64>, errors: &ErrorSlot) {
     m.apply_block(&v, &mut block);
     m.form(&mut matrix);
     assert_eq!(m.forming_cost(), 1, "{name}");
+    assert!(m.evaluations_ahead() >= 7, "{name}");
     for k in 0..3 {
         m.apply(&v[k * D..(k + 1) * D], &mut out);
         assert_eq!(out, block[k * D..(k + 1) * D], "{name}");

@@ -1,11 +1,14 @@
 //! Reported counts are the calls that were made, and a step that is rejected or lengthened costs no product.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
 
 use crate::common::{METHODS, Method, Solver, Watched};
 use newton_krylov::problems::{ChainedRosenbrock, MoreGarbowHillstrom};
-use newton_krylov::{InnerSolver, Memory, Objective, TrustRegion, objective, operators::Counted, steps::InnerStop};
+use newton_krylov::{
+    InnerSolver, Lbfgs, Memory, Objective, Stopping, Termination, TrustRegion, differences::Difference, objective,
+    objective_from_gradient, operators::Counted, steps::InnerStop,
+};
 
 #[test]
 fn counts_are_exact_on_both_paths() {
@@ -196,4 +199,34 @@ fn waves_on_the_way_do_not_set_the_length_of_steps() {
     let calls = counts.values + counts.gradients + 2 * counts.products;
     // 2,130 where only steps that are predicted well are lengthened.
     assert!(report.termination.converged() && calls < 500, "{}: {counts}", report.termination);
+}
+
+/// A product by differences takes one gradient or two, and is not begun where that would pass the limit of gradients.
+#[test]
+fn gradients_that_products_take_keep_to_their_limit() {
+    let made = Cell::new(0);
+    let value = |x: &[f64]| 100.0 * (x[1] - x[0] * x[0]).powi(2) + (1.0 - x[0]).powi(2);
+    let gradient = |x: &[f64], g: &mut [f64]| {
+        made.set(made.get() + 1);
+        let across = 200.0 * (x[1] - x[0] * x[0]);
+        g.copy_from_slice(&[2.0 * (x[0] - 1.0) - 2.0 * x[0] * across, across]);
+    };
+    for difference in [Difference::Forward, Difference::Central] {
+        let f = objective_from_gradient(2, value, gradient, difference);
+        for (most, x0) in (1..=40).flat_map(|most| [(most, [-1.2, 1.0]), (most, [1.0, 1.0])]) {
+            let stopping = Stopping { max_gradients: most, ..Stopping::default() };
+            let examine = |name: String, report: newton_krylov::Result<newton_krylov::Report<f64>>| {
+                let report = report.unwrap();
+                assert_eq!(report.counts.gradients, made.replace(0), "{name}");
+                assert!(report.counts.gradients <= most, "{name}, {difference:?}: {} of {most}", report.counts);
+                let told = report.termination == Termination::MaxGradients || report.termination.converged();
+                assert!(told, "{name}, {difference:?}, {most}: {}", report.termination);
+            };
+            for method in METHODS {
+                let solver = Solver { stopping: stopping.clone(), ..Solver::new(method) };
+                examine(format!("{method:?}"), solver.minimize(&f, &x0));
+            }
+            examine("L-BFGS".into(), Lbfgs { stopping, ..Lbfgs::default() }.minimize(&f, &x0));
+        }
+    }
 }

@@ -187,6 +187,33 @@ fn an_unknown_in_another_unit_is_not_left_out() {
     }
 }
 
+/// Σ log cosh(uᵢxᵢ − 1), and a saddle in the unknown with the smallest unit: beside the first unknown ‖∇f‖ and products do not
+/// show the others, of which f is made.
+#[test]
+fn unknowns_in_other_units_find_their_minimum() {
+    let units = [1e4, 1e-8, 1e-4];
+    for saddle in [false, true] {
+        let term = move |j: usize, x: f64| match units[j] * x - 1.0 {
+            p if saddle && j == 1 => [0.25 * (p * p - 1.0).powi(2), p * (p * p - 1.0), 3.0 * p * p - 1.0],
+            p => [p.abs() + (-2.0 * p.abs()).exp().ln_1p() - 2.0_f64.ln(), p.tanh(), 1.0 - p.tanh().powi(2)],
+        };
+        let f = objective(
+            3,
+            move |x: &[f64]| (0..3).map(|j| term(j, x[j])[0]).sum::<f64>(),
+            move |x: &[f64], g: &mut [f64]| (0..3).for_each(|j| g[j] = units[j] * term(j, x[j])[1]),
+            move |x: &[f64], v: &[f64], hv: &mut [f64]| {
+                (0..3).for_each(|j| hv[j] = units[j] * units[j] * term(j, x[j])[2] * v[j])
+            },
+        );
+        let x0 = [3.0, if saddle { 1e8 } else { 1e-5 }, 2.0];
+        let [radius, quasi] =
+            [TrustRegion::default().minimize(&f, &x0).unwrap(), Lbfgs::default().minimize(&f, &x0).unwrap()];
+        for report in [radius, quasi] {
+            assert!(report.termination.converged() && report.value < 1e-8, "{saddle}: {report}");
+        }
+    }
+}
+
 #[test]
 fn a_cubic_weight_does_not_hide_the_end() {
     let f = separable(3, |x| [x.powi(4), 4.0 * x.powi(3), 12.0 * x * x]);

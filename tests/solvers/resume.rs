@@ -47,17 +47,12 @@ fn same_but_for_time(a: &RunState, b: &RunState) -> bool {
 
 /// The number of steps. Beside the run that is resumed before each of them goes one that never is: what either of them
 /// saves is the same, remembered curvature, averages and all.
-fn resumed<T, R, Q>(
+fn resumed<T: Scalar, R: Run<T, Report: Bits>>(
     name: &str,
-    start: impl Fn() -> Result<R>,
-    start_whole: impl Fn() -> Result<R>,
-    resume: impl Fn(&RunState) -> Result<Q>,
-) -> usize
-where
-    T: Scalar,
-    R: Run<T, Report: Bits>,
-    Q: Run<T, Report = R::Report>,
-{
+    start: &dyn Fn() -> Result<R>,
+    start_whole: &dyn Fn() -> Result<R>,
+    resume: &dyn Fn(&RunState) -> Result<R>,
+) -> usize {
     let at_once = start().unwrap().complete().unwrap().bits();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run");
@@ -90,7 +85,7 @@ macro_rules! on_objective {
         let (solver, objective, other, x0) = (&$solver, &$objective, &$objective, &$x0[..]);
         let name = format!("{solver:?} on {}", $name);
         let (start, start_whole) = (|| solver.start(objective, x0), || solver.start(other, x0));
-        resumed(&name, start, start_whole, |state| solver.resume(objective, state))
+        resumed(&name, &start, &start_whole, &|state| solver.resume(objective, state))
     }};
 }
 
@@ -213,7 +208,7 @@ fn first_order<T: Scalar>() {
         let whole = on_objective!("the valley", solver, valley, x0);
         let fit = Line(60);
         let start = || solver.start_sampled(&fit, Batches::new(60, 7, 3).unwrap(), &[T::one(); 2]);
-        whole + resumed("batches", start, start, |state| solver.resume_sampled(&fit, state))
+        whole + resumed("batches", &start, &start, &|state| solver.resume_sampled(&fit, state))
     }
     steps += one(GradientDescent { rate: 1e-3 }, &x0);
     steps += one(HeavyBall { rate: 1e-3, momentum: 0.5 }, &x0);
@@ -233,7 +228,7 @@ fn first_order<T: Scalar>() {
     let x0 = [0.2, 0.3, 0.5].map(T::from_f64);
     steps += on_objective!("a simplex", mirror, bowl, x0);
     let start = || mirror.start_dual(&bowl, &[T::zero(); 3]);
-    steps += resumed("in dual coordinates", start, start, |state| mirror.resume(&bowl, state));
+    steps += resumed("in dual coordinates", &start, &start, &|state| mirror.resume(&bowl, state));
     assert!(steps > 300, "{steps}");
 }
 
@@ -279,7 +274,7 @@ fn on_batches<T: Scalar>() {
     for inner in PATHS {
         let solver = NaturalGradient { stopping: stopping(), inner, ..NaturalGradient::default() };
         let start = || solver.start_sampled(&fit, Batches::new(60, 7, 3).unwrap(), &[T::one(); 2]);
-        resumed("natural gradients", start, start, |state| solver.resume_sampled(&fit, state));
+        resumed("natural gradients", &start, &start, &|state| solver.resume_sampled(&fit, state));
         let chain = ChainedRosenbrock::new(6).unwrap();
         on_objective!("the valley", solver, smooth::<T, _>(&chain), chain.start::<T>());
     }
@@ -288,7 +283,7 @@ fn on_batches<T: Scalar>() {
         let solver = HessianFree { method, gradient_batch, stopping: stopping(), ..HessianFree::default() };
         let start = || solver.start(&fit, (), &[T::one(); 2]);
         let resume = |state: &RunState| -> Result<HessianFreeRun<'_, T, _>> { solver.resume(&fit, state) };
-        resumed("Hessian-free", start, start, resume);
+        resumed("Hessian-free", &start, &start, &resume);
     }
 }
 
@@ -401,22 +396,22 @@ fn states_of_others_are_refused_by_name() {
     assert_eq!(run.iterate().unwrap(), None);
     let state = run.save();
     let refused = |error: Option<Error>| error.expect("it is not refused").to_string();
-    let other = NewtonCg::default().resume::<f64, _>(&valley, &state).err();
+    let other = NewtonCg::default().resume::<f64>(&valley, &state).err();
     let words = "the state's solver is TrustRegion { inner: Automatic, memory: Automatic }, \
                  but NewtonCg { inner: Automatic, memory: Automatic } is needed";
     assert_eq!(refused(other), words);
     let dense = TrustRegion { inner: InnerSolver::Dense, ..TrustRegion::default() };
-    assert!(refused(dense.resume::<f64, _>(&valley, &state).err()).contains("inner: Dense"));
+    assert!(refused(dense.resume::<f64>(&valley, &state).err()).contains("inner: Dense"));
     let wider = ChainedRosenbrock::new(7).unwrap();
     let words = "the state's number of unknowns is 6, but 7 is needed";
-    assert_eq!(refused(solver.resume::<f64, _>(&wider, &state).err()), words);
+    assert_eq!(refused(solver.resume::<f64>(&wider, &state).err()), words);
     let words = "the state's number type is f64, but f32 is needed";
-    assert_eq!(refused(solver.resume::<f32, _>(&valley, &state).err()), words);
+    assert_eq!(refused(solver.resume::<f32>(&valley, &state).err()), words);
 
     let changed = |field: &str, change: &dyn Fn(&mut serde_json::Value)| {
         let mut text = serde_json::to_value(&state).unwrap();
         change(&mut text[field]);
-        refused(solver.resume::<f64, _>(&valley, &serde_json::from_value(text).unwrap()).err())
+        refused(solver.resume::<f64>(&valley, &serde_json::from_value(text).unwrap()).err())
     };
     let words = changed("version", &|version| *version = "0.0.1".into());
     assert!(words.starts_with("the state's version of the library is 0.0.1, but "), "{words}");
@@ -429,7 +424,7 @@ fn states_of_others_are_refused_by_name() {
     assert_eq!((report.termination, report.steps), (Termination::MaxIterations, 3));
     let method = FirstOrder::new(Adam::default());
     let state = method.start(&valley, &valley.start::<f64>()).unwrap().save();
-    let error = FirstOrder::new(AdaGrad::default()).resume::<f64, _>(&valley, &state).err();
+    let error = FirstOrder::new(AdaGrad::default()).resume::<f64>(&valley, &state).err();
     assert_eq!(refused(error), "the state's solver is FirstOrder with Adam, but FirstOrder with AdaGrad is needed");
 }
 

@@ -75,7 +75,10 @@ pub trait MirrorMap {
     ///
     /// # Errors
     /// For slices of another length, NaN or ∞, a point not inside the set, or coordinates beyond the numbers of the type.
-    fn to_dual<T: Scalar>(&self, x: &[T], dual: &mut [T]) -> Result<()> {
+    fn to_dual<T: Scalar>(&self, x: &[T], dual: &mut [T]) -> Result<()>
+    where
+        Self: Sized,
+    {
         let x = inside(self, "x", x)?;
         check_length("dual", dual, x.len())?;
         let mut exact = vec![0.0; x.len()];
@@ -87,7 +90,10 @@ pub trait MirrorMap {
     ///
     /// # Errors
     /// For slices of another length, NaN or ∞, coordinates that no point has, or a point beyond the numbers of the type.
-    fn to_point<T: Scalar>(&self, dual: &[T], x: &mut [T]) -> Result<()> {
+    fn to_point<T: Scalar>(&self, dual: &[T], x: &mut [T]) -> Result<()>
+    where
+        Self: Sized,
+    {
         check_length("dual", dual, self.dim())?;
         check_length("x", x, self.dim())?;
         check_finite("dual", dual)?;
@@ -101,14 +107,17 @@ pub trait MirrorMap {
     ///
     /// # Errors
     /// For points of another length, with NaN or ∞, or not inside the set.
-    fn bregman<T: Scalar>(&self, z: &[T], x: &[T]) -> Result<f64> {
+    fn bregman<T: Scalar>(&self, z: &[T], x: &[T]) -> Result<f64>
+    where
+        Self: Sized,
+    {
         let (z, x) = (inside(self, "z", z)?, inside(self, "x", x)?);
         Ok(self.bregman_at(&z, &x).max(0.0))
     }
 }
 
 /// The point in f64, inside the set.
-fn inside<T: Scalar>(map: &(impl MirrorMap + ?Sized), argument: &'static str, x: &[T]) -> Result<Vec<f64>> {
+fn inside<T: Scalar>(map: &dyn MirrorMap, argument: &'static str, x: &[T]) -> Result<Vec<f64>> {
     check_length(argument, x, map.dim())?;
     check_finite(argument, x)?;
     let x = widened(x);

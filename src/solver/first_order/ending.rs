@@ -3,15 +3,17 @@
 //! H stands for M⁻¹: p = ½gᵀHg is what the pairs promise, and −Hg where they lead; the tests are those of
 //! [`Measures`]. A run that starts at a minimum has no pairs, one that stalls has only rounding to go by, and a gradient
 //! of zero has no direction. There an accurate Newton step, from products at x, says whether x is a minimum, and if not
-//! where the way down is. That happens at most once near the start, and at the end.
+//! where the way down is. That happens at most once near the start, and at the end. Pairs know nothing of what no step has met,
+//! nor of what is lost beside other units: where components of a gradient of few unknowns have not fallen, the
+//! whole matrix has to confirm what they say.
 
 use super::mover::{End, Limits, Moment, Moved, Place, Since};
 use super::oracle::{Exact, gradient_at};
 use super::search::Searcher;
 use crate::base::{Scalar, kernels};
-use crate::control::{Ending, Measures, Promise, Termination};
-use crate::operator::{Caller, Objective, SymmetricOperator};
-use crate::solver::second_look::{Stationary, promise, way_down};
+use crate::control::{Ending, Measures, Promise, Termination, not_worth_a_step};
+use crate::operator::{Caller, Counts, Objective, SymmetricOperator};
+use crate::solver::second_look::{Around, Stationary, promise, way_down, way_down_in_own_units};
 use crate::step::{Accuracy, InnerSolver, Resources, StepFamily, Subproblem};
 
 /// Vectors that a closer look stores at most, and the products that it makes.
@@ -38,12 +40,21 @@ impl<T: Scalar> Searcher<T> {
         since: Since,
         moment: Moment,
     ) -> Option<End> {
-        let measures = self.measures(place, limits, since);
-        let measures = match moment {
+        let (measures, doubtful) =
+            (self.measures(place, limits, since), self.steepest.doubts(&place.gradient, Counts::default()));
+        let seen = match moment {
             Moment::Small if place.gradient_norm > 0.0 => {
+                if place.gradient_norm <= limits.run.stopping().gradient_absolute {
+                    return Some(End::Converged);
+                }
                 let (decrease, step) = self.promised(place);
-                let enough = place.gradient_norm <= limits.run.stopping().gradient_absolute;
-                return (enough || measures.settle_limited(decrease, step)).then_some(End::Converged);
+                if !measures.settle_limited(decrease, step) {
+                    return None;
+                }
+                match doubtful {
+                    true => look_again(place, oracle, limits, &measures),
+                    false => Seen::Nothing,
+                }
             }
             Moment::Early => {
                 let short = T::epsilon_f64().powf(0.375) * measures.farthest;
@@ -51,11 +62,13 @@ impl<T: Scalar> Searcher<T> {
                     return None;
                 }
                 // A run from here would end with x right to that, where f vanishes.
-                Measures { ending: Ending::Restart, tolerance: measures.limited_tolerance(), ..measures }
+                let tolerance = measures.limited_tolerance();
+                look(place, oracle, limits, &Measures { ending: Ending::Restart, tolerance, ..measures }, doubtful)
             }
-            Moment::Small | Moment::Stalled => Measures { ending: Ending::Stuck, ..measures },
+            Moment::Small | Moment::Stalled => {
+                look(place, oracle, limits, &Measures { ending: Ending::Stuck, ..measures }, self.steepest.is_kept())
+            }
         };
-        let seen = look(place, oracle, limits, &measures);
         // A look that was cut short tells nothing.
         let reached = limits.reached(oracle);
         let interrupted = matches!(reached, Some(Termination::CallbackFailed | Termination::Cancelled));
@@ -73,6 +86,7 @@ impl<T: Scalar> Searcher<T> {
     /// A step to `next`, where f has this value, that no line search made.
     fn jump(&mut self, place: &Place<T>, oracle: &Exact<'_, T>, value: f64) -> Moved {
         self.looked = true;
+        self.forget_rounding();
         self.memory.clear();
         self.length = f64::NAN;
         self.trial_value = value;
@@ -112,25 +126,41 @@ impl<T: Scalar> Searcher<T> {
     }
 }
 
+/// A look at a point that has converged in the method's own metric, where few products tell all.
+fn look_again<T: Scalar>(
+    place: &mut Place<T>,
+    objective: &Exact<'_, T>,
+    limits: &Limits<'_, '_>,
+    measures: &Measures,
+) -> Seen {
+    let Place { x, next, gradient, .. } = place;
+    let (expansion, point) = (objective.expand(x), stationary(x, gradient, measures));
+    match way_down_in_own_units(objective, &expansion, &point, limits.run, next) {
+        Around::Lower(value) => Seen::Lower(value),
+        Around::Promise(_) | Around::Nothing => Seen::Nothing,
+    }
+}
+
 /// A closer look.
 fn look<T: Scalar>(
     place: &mut Place<T>,
     objective: &Exact<'_, T>,
     limits: &Limits<'_, '_>,
     measures: &Measures,
+    doubtful: bool,
 ) -> Seen {
-    let Place { x, next, value, gradient, gradient_norm, .. } = place;
+    let Place { x, next, gradient, gradient_norm, .. } = place;
     let expansion = objective.expand(x);
-    let before = objective.counts().products;
+    let (before, gradients) = (objective.counts().products, expansion.evaluations_ahead());
+    let counts = || objective.counts() + limits.reserve;
     let more = || {
         limits.run.note(Caller::take_error(objective));
-        let counts = objective.counts() + limits.reserve;
-        limits.run.allow_products(counts, 1) && counts.products - before < PRODUCTS
+        limits.run.allow_products(counts(), 1, gradients) && counts().products - before < PRODUCTS
     };
     let mut family = StepFamily::new(x.len(), COLUMNS);
-    family.allow(PRODUCTS.min(limits.run.stopping().max_products.saturating_sub(before)));
+    family.allow(PRODUCTS.min(limits.run.products_left(counts(), gradients).0));
     let dense = family.prefers_dense(InnerSolver::Automatic, &expansion)
-        && limits.run.allow_products(objective.counts(), expansion.forming_cost());
+        && limits.run.allow_products(counts(), expansion.forming_cost(), gradients);
     let known = *gradient_norm > 0.0
         && more()
         && if dense { family.form(&expansion, gradient) } else { family.start(&expansion, gradient, |_| false, &more) };
@@ -141,18 +171,18 @@ fn look<T: Scalar>(
         let promised = solved.ok().and_then(|(s, inner)| promise(&mut family, &expansion, (x, gradient), &s, inner));
         promised.is_some_and(|promised| measures.settle(Promise { accurate: true, ..promised }))
     };
-    let point = Stationary {
-        x,
-        value: *value,
-        gradient,
-        gradient_norm: *gradient_norm,
-        farthest: measures.farthest,
-        whole: false,
-        remembered: None,
-    };
+    let point = Stationary { doubtful, ..stationary(x, gradient, measures) };
     match way_down(objective, &expansion, point, limits.run, &mut family, next) {
-        Some(value) => Seen::Lower(value),
-        None if minimum => Seen::Minimum,
-        None => Seen::Nothing,
+        Around::Lower(value) => Seen::Lower(value),
+        Around::Promise(promise) if measures.settle(promise) => Seen::Minimum,
+        _ if minimum => Seen::Minimum,
+        _ => Seen::Nothing,
     }
+}
+
+/// The place as a point that may be stationary.
+fn stationary<'a, T: Scalar>(x: &'a [T], gradient: &'a [T], measures: &Measures) -> Stationary<'a, T> {
+    let &Measures { epsilon, tolerance, gradient_norm, value, gained, farthest, .. } = measures;
+    let least = not_worth_a_step(epsilon, tolerance, value, gained);
+    Stationary { x, value, gradient, gradient_norm, farthest, least, doubtful: true, whole: false, remembered: None }
 }

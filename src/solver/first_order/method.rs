@@ -80,6 +80,37 @@ pub trait GradientMethod {
     }
 }
 
+/// A [`GradientMethod`] of any type, for one type of numbers: what runs on it is compiled once.
+pub(super) trait AnyMethod<T> {
+    fn rate(&self) -> f64;
+    fn check(&self) -> Result<()>;
+    fn storage(&self, dim: usize) -> [usize; 2];
+    fn preconditionable(&self) -> bool;
+    fn moments(&self, dim: usize) -> Moments<T>;
+    fn advance(&self, moments: &mut Moments<T>, factor: f64, step: Move<'_, T>) -> f64;
+}
+
+impl<T: Scalar, M: GradientMethod> AnyMethod<T> for M {
+    fn rate(&self) -> f64 {
+        GradientMethod::rate(self)
+    }
+    fn check(&self) -> Result<()> {
+        GradientMethod::check(self)
+    }
+    fn storage(&self, dim: usize) -> [usize; 2] {
+        GradientMethod::storage(self, dim)
+    }
+    fn preconditionable(&self) -> bool {
+        GradientMethod::preconditionable(self)
+    }
+    fn moments(&self, dim: usize) -> Moments<T> {
+        GradientMethod::moments(self, dim)
+    }
+    fn advance(&self, moments: &mut Moments<T>, factor: f64, step: Move<'_, T>) -> f64 {
+        GradientMethod::advance(self, moments, factor, step)
+    }
+}
+
 /// Refuses a rate that is not a positive number.
 pub(super) fn check_rate(rate: f64) -> Result<()> {
     check_positive("rate", rate)

@@ -18,8 +18,8 @@ use super::method::check_rate;
 use super::mover::{Limits, Moved, Mover, Place};
 use super::oracle::{Exact, Oracle, Preconditioned};
 use super::walk::Walk;
-use crate::base::{CallbackError, Error, Result, Scalar, check_finite, check_length, kernels, space};
-use crate::control::{Identity, Progress, Report, Run, Start, Stopping, Termination, check_start, type_name};
+use crate::base::{CallbackError, Error, Result, Scalar, check_finite, check_length, compiled, kernels, space};
+use crate::control::{AnyRun, Identity, Progress, Report, Run, Start, Stopping, Termination, check_start, type_name};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
 use crate::curvature::mirror_map::MirrorMap;
@@ -132,19 +132,19 @@ impl<M: MirrorMap> MirrorDescent<M> {
     ///
     /// # Errors
     /// As [`minimize_dual`](Self::minimize_dual).
-    pub fn start_dual<'r, T: Scalar, O: Objective<T>>(
+    pub fn start_dual<'r, T: Scalar>(
         &'r self,
-        objective: &'r O,
+        objective: &'r impl Objective<T>,
         dual: &[T],
-    ) -> Result<impl Run<T, Report = Report<T>> + use<'r, T, O, M>> {
+    ) -> Result<AnyRun<'r, T, Report<T>>> {
         self.walk(AnyObjective::new(objective), false, Start::Point(dual))
     }
 
-    fn run<'r, T: Scalar>(
+    fn begin<'r, T: Scalar>(
         &'r self,
         objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<Walk<'r, T, InDual<'r, M, T>, Additive>> {
+    ) -> Result<AnyRun<'r, T, Report<T>>> {
         let Some(x0) = start.point() else { return self.walk(objective, true, start) };
         check_length("x0", x0, self.map.dim())?;
         check_finite("x0", x0)?;
@@ -158,7 +158,7 @@ impl<M: MirrorMap> MirrorDescent<M> {
         objective: AnyObjective<'r, T>,
         in_points: bool,
         start: Start<'_, T>,
-    ) -> Result<Walk<'r, T, InDual<'r, M, T>, Additive>> {
+    ) -> Result<AnyRun<'r, T, Report<T>>> {
         check_rate(self.rate)?;
         let (expected, found) = (self.map.dim(), objective.dim());
         if expected != found {
@@ -180,7 +180,12 @@ impl<M: MirrorMap> MirrorDescent<M> {
         if let Some(dual) = start.point() {
             oracle.check(dual)?;
         }
-        Walk::start(oracle, (Additive(self.rate), ()), start, (self, &self.stopping))
+        let (rate, whose) = (self.rate, (self as &dyn Identity, &self.stopping));
+        compiled!(<'r, 's, T>(
+            oracle: InDual<'r, T>, rate: f64, whose: (&'r dyn Identity, &'r Stopping), start: Start<'s, T>
+        ) -> Result<AnyRun<'r, T, Report<T>>> {
+            Walk::start(oracle, (Additive(rate), ()), start, whose).map(AnyRun::new)
+        })
     }
 }
 
@@ -191,8 +196,8 @@ impl<M> Identity for MirrorDescent<M> {
 }
 
 /// f(∇φ⁻¹(y)) with ∇f.
-pub(super) struct InDual<'o, M, T> {
-    map: &'o M,
+pub(super) struct InDual<'o, T> {
+    map: &'o dyn MirrorMap,
     objective: Exact<'o, T>,
     /// Whether x is shown and reported, instead of y.
     in_points: bool,
@@ -204,7 +209,7 @@ pub(super) struct InDual<'o, M, T> {
     stationarity: f64,
 }
 
-impl<T: Scalar, M: MirrorMap> InDual<'_, M, T> {
+impl<T: Scalar> InDual<'_, T> {
     /// Refuses dual coordinates that no point has.
     fn check(&mut self, dual: &[T]) -> Result<()> {
         widen(dual, &mut self.wide_dual);
@@ -212,7 +217,7 @@ impl<T: Scalar, M: MirrorMap> InDual<'_, M, T> {
     }
 }
 
-impl<T: Scalar, M> Caller for InDual<'_, M, T> {
+impl<T: Scalar> Caller for InDual<'_, T> {
     type Calls = (Counts, bool, Vec<T>, f64);
 
     fn counts(&self) -> Counts {
@@ -237,7 +242,7 @@ impl<T: Scalar, M> Caller for InDual<'_, M, T> {
     }
 }
 
-impl<T: Scalar, M: MirrorMap> Oracle<T> for InDual<'_, M, T> {
+impl<T: Scalar> Oracle<T> for InDual<'_, T> {
     const EXACT: bool = true;
 
     fn evaluate(&mut self, dual: &[T], gradient: &mut [T], preconditioned: &mut Preconditioned<T>) -> f64 {
@@ -287,7 +292,7 @@ fn narrow<T: Scalar>(from: &[f64], to: &mut [T]) {
 /// y ← y − αg.
 pub(super) struct Additive(f64);
 
-impl<T: Scalar, M: MirrorMap> Mover<T, InDual<'_, M, T>> for Additive {
+impl<T: Scalar> Mover<T, InDual<'_, T>> for Additive {
     type Memory = ();
 
     fn preconditionable(&self) -> bool {
@@ -298,7 +303,7 @@ impl<T: Scalar, M: MirrorMap> Mover<T, InDual<'_, M, T>> for Additive {
         &self,
         (): &mut (),
         place: &mut Place<T>,
-        oracle: &mut InDual<'_, M, T>,
+        oracle: &mut InDual<'_, T>,
         _limits: &Limits<'_, '_>,
     ) -> std::result::Result<Moved, Termination> {
         let mut control = self.0;

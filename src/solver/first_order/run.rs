@@ -4,14 +4,14 @@ use std::cell::Cell;
 use std::ops::ControlFlow;
 
 use super::super::entry_points::{minimizes_objectives, minimizes_samples};
-use super::method::{GradientMethod, Moments};
+use super::method::{AnyMethod, GradientMethod, Moments};
 use super::mover::{Limits, Moved, Mover, Place};
 use super::oracle::{Exact, Oracle, Sampled};
 use super::schedule::Schedule;
 use super::walk::Walk;
-use crate::base::{Move, Result, Scalar};
+use crate::base::{Move, Result, Scalar, compiled};
 use crate::control::{
-    Batches, Evaluation, Identity, Progress, Report, Run, Start, Stopping, Termination, check_start, type_name,
+    AnyRun, Batches, Evaluation, Identity, Progress, Report, Run, Start, Stopping, Termination, check_start, type_name,
 };
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
@@ -88,47 +88,63 @@ impl<M: GradientMethod> FirstOrder<M> {
         FirstOrder { method, schedule: Schedule::default(), stopping: Stopping::default() }
     }
 
-    fn run<'r, T: Scalar>(
+    fn begin<'r, T: Scalar>(
         &'r self,
         objective: AnyObjective<'r, T>,
         start: Start<'_, T>,
-    ) -> Result<Walk<'r, T, Exact<'r, T>, Rated<'r, M>>> {
-        let dim = objective.dim();
-        self.walk(Exact::new(objective), dim, start)
+    ) -> Result<AnyRun<'r, T, Report<T>>> {
+        let (mover, whose) = (self.mover(), (self as &dyn Identity, &self.stopping));
+        compiled!(<'r, 's, T>(
+            mover: Rated<'r, T>, whose: (&'r dyn Identity, &'r Stopping), objective: AnyObjective<'r, T>, start: Start<'s, T>
+        ) -> Result<AnyRun<'r, T, Report<T>>> {
+            let dim = objective.dim();
+            walk(Exact::new(objective), dim, mover, whose, start)
+        })
     }
 
-    fn run_on_batches<'r, T: Scalar>(
+    fn begin_on_batches<'r, T: Scalar>(
         &'r self,
-        objective: &'r dyn AnySampledObjective<T>,
+        samples: &'r dyn AnySampledObjective<T>,
         batches: Batches,
         start: Start<'_, T>,
-    ) -> Result<Walk<'r, T, Sampled<'r, T>, Rated<'r, M>>> {
-        batches.check(objective.samples())?;
-        let oracle = Sampled { objective, batches, counts: Counts::default(), error: Cell::default() };
-        self.walk(oracle, objective.dim(), start)
+    ) -> Result<AnyRun<'r, T, Report<T>>> {
+        batches.check(samples.samples())?;
+        let (mover, whose) = (self.mover(), (self as &dyn Identity, &self.stopping));
+        let oracle = Sampled { objective: samples, batches, counts: Counts::default(), error: Cell::default() };
+        compiled!(<'r, 's, T>(
+            mover: Rated<'r, T>, whose: (&'r dyn Identity, &'r Stopping), oracle: Sampled<'r, T>, start: Start<'s, T>
+        ) -> Result<AnyRun<'r, T, Report<T>>> {
+            let dim = oracle.objective.dim();
+            walk(oracle, dim, mover, whose, start)
+        })
     }
 
-    fn walk<'r, T: Scalar, O: Oracle<T>>(
-        &'r self,
-        oracle: O,
-        dim: usize,
-        start: Start<'_, T>,
-    ) -> Result<Walk<'r, T, O, Rated<'r, M>>> {
-        self.method.check()?;
-        self.schedule.check()?;
-        check_start(dim, start, &self.stopping)?;
-        let mover = Rated { method: &self.method, schedule: self.schedule };
-        Walk::start(oracle, (mover, self.method.moments(dim)), start, (self, &self.stopping))
+    fn mover<T: Scalar>(&self) -> Rated<'_, T> {
+        Rated { method: &self.method, schedule: self.schedule }
     }
 }
 
-/// A method with the rate of the next step.
-pub(super) struct Rated<'m, M> {
-    method: &'m M,
+fn walk<'r, T: Scalar, O: Oracle<T> + 'r>(
+    oracle: O,
+    dim: usize,
+    mover: Rated<'r, T>,
+    whose: (&'r dyn Identity, &'r Stopping),
+    start: Start<'_, T>,
+) -> Result<AnyRun<'r, T, Report<T>>> {
+    mover.method.check()?;
+    mover.schedule.check()?;
+    check_start(dim, start, whose.1)?;
+    let moments = mover.method.moments(dim);
+    Walk::start(oracle, (mover, moments), start, whose).map(AnyRun::new)
+}
+
+/// Makes steps of a method with a rate.
+struct Rated<'m, T> {
+    method: &'m dyn AnyMethod<T>,
     schedule: Schedule,
 }
 
-impl<T: Scalar, M: GradientMethod, O: Oracle<T>> Mover<T, O> for Rated<'_, M> {
+impl<T: Scalar, O: Oracle<T>> Mover<T, O> for Rated<'_, T> {
     type Memory = Moments<T>;
 
     fn preconditionable(&self) -> bool {

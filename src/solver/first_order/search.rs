@@ -6,6 +6,7 @@ use super::oracle::{Exact, Oracle, Preconditioned, gradient_at};
 use crate::base::{Scalar, kernels};
 use crate::control::{Evaluation, Found, Line, Point, Rules, Termination, backtrack, rounding, strong_wolfe};
 use crate::operator::Objective;
+use crate::solver::second_look::Steepest;
 
 /// Armijo's constant c₁ (Nocedal & Wright, section 3.1).
 const ARMIJO: f64 = 1e-4;
@@ -55,6 +56,7 @@ pub(super) struct Searcher<T> {
     pub(super) resolution: f64,
     /// Whether the start was taken for a minimum, and turned out to be none.
     pub(super) looked: bool,
+    pub(super) steepest: Steepest,
     least_gradient: f64,
     rounding_steps: usize,
 }
@@ -80,9 +82,15 @@ impl<T: Scalar> Searcher<T> {
             farthest: 0.0,
             resolution: 0.0,
             looked: false,
+            steepest: Steepest::new(dim),
             least_gradient: f64::INFINITY,
             rounding_steps: 0,
         }
+    }
+
+    /// Steps within rounding are counted anew.
+    pub(super) fn forget_rounding(&mut self) {
+        (self.least_gradient, self.rounding_steps) = (f64::INFINITY, 0);
     }
 
     /// Sets p, and returns φ′(0) = gᵀp < 0. Where the matrix is not positive definite p is −g.
@@ -174,6 +182,7 @@ impl<T: Scalar> Searcher<T> {
         oracle: &mut Exact<'_, T>,
         limits: &Limits<'_, '_>,
     ) -> Result<Moved, Termination> {
+        self.steepest.meet(&place.gradient);
         if place.gradient_norm < self.least_gradient {
             (self.least_gradient, self.rounding_steps) = (place.gradient_norm, 0);
         }

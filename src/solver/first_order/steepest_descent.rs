@@ -10,7 +10,7 @@ use super::oracle::Exact;
 use super::search::{Search, Searcher, Searching};
 use super::walk::Walk;
 use crate::base::{Result, Scalar};
-use crate::control::{Identity, Progress, Report, Run, Start, Stopping, check_start};
+use crate::control::{AnyRun, Identity, Progress, Report, Run, Start, Stopping, check_start};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
 use crate::operator::{AnyObjective, Objective};

@@ -103,7 +103,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         };
         let more = || {
             limits.note(batch.take_error().or_else(|| curvature_batch.take_error()));
-            limits.allow_products(tally.calls.get(), 1)
+            limits.allow_products(tally.calls.get(), 1, 0)
         };
         let preconditioner = self.state.preconditioner.preconditioner().or_else(|| at.preconditioner());
         let operator = Metered {

@@ -104,6 +104,8 @@ pub(super) struct FitState<T> {
     projected: bool,
     /// Whether the cosine is within the tolerance.
     orthogonal: bool,
+    /// Whether it is so only to the errors of columns.
+    only_to_errors: bool,
     /// The decrease that a step would have to bring, where only the errors of J make it so; 0 otherwise.
     worth_a_step: f64,
     /// Whether Jᵀr and ‖r‖² are in the range of numbers: below it all points look stationary.
@@ -141,6 +143,7 @@ impl<T: Scalar> FitState<T> {
             largest_term: 0,
             projected: false,
             orthogonal: false,
+            only_to_errors: false,
             worth_a_step: 0.0,
             seen: true,
             residual: of_r(),
@@ -226,6 +229,6 @@ impl<T: Scalar> FitLocal<'_, T> {
 
     /// Whether so many products may be made.
     fn allows(&self, limits: &crate::control::Limits<'_>, products: usize) -> bool {
-        limits.allow(&self.residuals.model, products)
+        limits.allow(&self.residuals.model, products, 0)
     }
 }

@@ -68,6 +68,21 @@ impl<T: Scalar> StepFamily<T> {
         self.dense.as_ref().filter(|_| self.on_dense).map(DenseModel::matrix)
     }
 
+    /// Σ Mⱼⱼxⱼ² where the matrix was formed, and otherwise xᵀMx for the part of x that lies in the space. No product.
+    pub fn metric_size(&self, x: &[T]) -> f64 {
+        match self.matrix() {
+            // x first: its square alone may leave the range of numbers.
+            Some((matrix, unit)) => {
+                kernels::sum_terms(x.len(), |j| unit * matrix[j * (x.len() + 1)] * x[j].into() * x[j].into())
+            }
+            None => {
+                let (v, products) = (self.krylov.basis(), self.krylov.products());
+                let columns = (0..self.krylov.len()).map(|j| (v.column(j), products.column(j)));
+                columns.map(|(v, product)| kernels::dot(v, x) * kernels::dot(product, x)).sum()
+            }
+        }
+    }
+
     /// The curvature along the first direction of the space, on the dense path along g.
     pub fn first_curvature(&mut self) -> f64 {
         match &self.dense {

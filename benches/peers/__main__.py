@@ -33,6 +33,7 @@ COMPARISONS = {
     "eigsh": ("eigsh.py", ["--dimension", "10000"], ["numpy", "scipy"], []),
     "logistic_regression": ("logistic_regression.py", ["--generate"], ["numpy", "scipy", "liblinear-official"], []),
     "bundle_adjustment": ("bundle_adjustment.py", ["--generate", "200,60000"], [], ["libceres-dev", "cmake"]),
+    "train_text": ("train_text.py", [], ["numpy", "torch", "pytorch_optimizer"], []),
     "autoencoder_products": ("autoencoder_products.py", [], ["numpy", "torch", "jax"], []),
 }
 

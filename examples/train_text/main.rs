@@ -48,7 +48,7 @@ const PART: usize = 256;
 /// The ratio of the times at which the learning curve is evaluated.
 const CURVE_RATIO: f64 = 1.25;
 /// Sequences of a batch.
-const BATCH: usize = 64;
+const BATCH: u32 = 32;
 /// What letters are drawn by: the probabilities to the power 1/this. Below 1 the likelier ones are drawn more often.
 const TEMPERATURE: f64 = 0.8;
 
@@ -88,7 +88,7 @@ struct Arguments {
     #[arg(long, value_parser = momentum)]
     momentum: Option<f64>,
     /// Sequences in a batch, the first one where they grow
-    #[arg(long, default_value_t = BATCH as u32, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, default_value_t = BATCH, value_parser = clap::value_parser!(u32).range(1..))]
     batch: u32,
     /// Go on from this file if it is there, and save the state of the run to it every ten seconds and at the end
     #[arg(long)]

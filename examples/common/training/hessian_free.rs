@@ -23,14 +23,15 @@ fn solver(training: Training<'_>) -> HessianFree {
     HessianFree { stopping, gradient_batch, curvature_batch, ..HessianFree::default() }
 }
 
-/// The default method. The curvature batch judges steps, which saves a sixth of an iteration.
+/// The default method. The curvature batch judges steps, which saves a sixth of an iteration, unless batches are chosen:
+/// parts of small ones differ so much that good steps are refused, and λ is raised by powers of four.
 pub fn with_kronecker_factors<M: SampledModel<f32>, L: Loss<f32>>(
     training: Training<'_>,
     objective: &ModelObjective<M, L>,
     x0: &[f32],
     see: &mut See<'_>,
 ) -> Result<Trained, String> {
-    let acceptance_batch = AcceptanceBatch::Curvature;
+    let acceptance_batch = training.batch.map_or(AcceptanceBatch::Curvature, |_| AcceptanceBatch::Gradient);
     let solver = HessianFree { acceptance_batch, ..solver(training) };
     train(&solver, KroneckerPreconditioner::new(), training, objective, x0, see)
 }

@@ -10,15 +10,15 @@
 //! |Jⱼᵀr| ≤ ‖Jⱼ‖ 8εt *and* steps have stopped to help. Terms of the size t are what r is made of, seen from x, which is
 //! given to ε: t = ‖(‖Jⱼ‖xⱼ)ⱼ‖. Where the solution is at or near 0 that vanishes with r, and the unit of x is the largest
 //! |xⱼ| met so far, X; then t = min(‖r₀‖, ‖(‖Jⱼ‖Xⱼ)ⱼ‖). Neither of the two alone would do: far from the solution r₀ and J
-//! may be 10¹⁷ times what they are near it. J is always that at x. Residuals below an eighth of εt are not made of such terms,
-//! which do not count then.
+//! may be 10¹⁷ times what they are near it. J is always that at x. At a double root r falls as x² does, and is of the size
+//! ε²t where x has come to the rounding of X; residuals below an eighth of that are not made of such terms, which do not count
+//! then.
 //!
 //! Where the columns of J are known to e only, as by differences, no cosine below 8e can be told from 0, and τ is that at
 //! least. The rounding of r, of the size εt or ε‖r‖, is more of a column whose own term is small: there e counts t/(‖Jⱼ‖Xⱼ)
-//! times, up to the ε^{-⅛} at which differences take another step, once steps have ceased to help; a column that is all error
-//! says nothing. But along a
-//! valley all columns together may say more than each of them, and where one of them is nearly
-//! a sum of the others errors decide what they say. So where J comes from differences too coarse to polish with, the claim is
+//! times, up to the ε^{-⅛} at which differences take another step, once steps have ceased to help. But along a valley all
+//! columns together may say more than each of them, and where one of them is nearly a sum of the others errors decide what
+//! they say. So where J comes from differences too coarse to polish with, the claim is
 //! tried: the whole Gauss–Newton step, if it promises more than e^{3/2} of the value, has to fail as noise does. At a
 //! minimum −(JᵀJ)⁻¹JᵀEr, what errors E make of a step, raises f by what it promises to lower it by, to either side; where
 //! the values say that f falls along it, or rises by more than twice that, the run goes on.
@@ -99,7 +99,8 @@ impl<T: Scalar> FitLocal<'_, T> {
             }
         }
         let remembered = met.min(fit.initial_size);
-        fit.terms = if ROUNDING * size < T::epsilon_f64() * remembered { terms } else { terms.max(remembered) };
+        let least = T::epsilon_f64() * T::epsilon_f64() * remembered;
+        fit.terms = if ROUNDING * size < least { terms } else { terms.max(remembered) };
         track.resolution = ROUNDING * T::epsilon_f64() * (2.0 * track.value).sqrt() * fit.terms;
         track.measure = if largest == 0.0 { 0.0 } else { largest / size };
         // Where r and the terms that it is made of have products with J, and squares, in the range of numbers.
@@ -111,10 +112,9 @@ impl<T: Scalar> FitLocal<'_, T> {
             || steepest == 0.0
             || bulk * bulk >= least(f64::MIN_POSITIVE) && steepest * bulk >= least(T::min_positive_value().into());
         let told = match self.jacobian.accuracy() {
-            Some(accuracy) if known => self.beyond_errors(fit, track, (accuracy, terms.max(size))),
+            Some(_) if known => self.beyond_errors(fit, track, terms.max(size)),
             _ => largest,
         };
-        fit.seen &= told < f64::INFINITY;
         fit.only_to_errors = largest > tolerance * size;
         fit.orthogonal = fit.seen && verified && told <= tolerance * size;
         let rounding = fit.seen && largest <= ROUNDING * T::epsilon_f64() * fit.terms;
@@ -123,17 +123,15 @@ impl<T: Scalar> FitLocal<'_, T> {
         track.stationary = rounding || fit.orthogonal && !doubtful;
     }
 
-    /// The largest |gⱼ|/‖Jⱼ‖ as a share of the columns' errors in units of e, seen from outputs of the size t; ∞ where one is
-    /// all error.
-    fn beyond_errors(&self, fit: &FitState<T>, track: &Track<T>, (e, t): (f64, f64)) -> f64 {
+    /// The largest |gⱼ|/‖Jⱼ‖ as a share of the columns' errors in units of e, seen from outputs of the size t.
+    fn beyond_errors(&self, fit: &FitState<T>, track: &Track<T>, t: f64) -> f64 {
         let most = T::epsilon_f64().powf(-0.125);
         let mut largest = 0.0_f64;
         for (j, &g) in track.gradient.iter().enumerate().filter(|&(j, &g)| g != T::zero() && fit.scaling[j] > T::zero())
         {
             let unit = if fit.met[j] > 0.0 { fit.met[j] } else { 1.0 };
             let excess = t / (fit.norms[j] * unit);
-            let told = if e * excess < 1.0 { g.into().abs() / fit.norms[j] } else { f64::INFINITY };
-            largest = largest.max(told / excess.clamp(1.0, most));
+            largest = largest.max(g.into().abs() / fit.norms[j] / excess.clamp(1.0, most));
         }
         space::largest(largest)
     }

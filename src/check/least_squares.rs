@@ -42,7 +42,7 @@ pub struct LeastSquaresVerdict {
 ///
 /// Jv and Jᵀu are each compared with differences of the residuals, and with each other: where they disagree the first
 /// two say which one is wrong. Choose a point that is not special: no zeros, no symmetry. Costs about 250 residuals, 13
-/// products of each kind, and a formed matrix of m·n numbers.
+/// products of each kind, and a formed matrix of m·n numbers, if it has at most 2²⁰ or takes less than min(m, n) products.
 ///
 /// ```
 /// use newton_krylov::{check, least_squares};

@@ -35,7 +35,7 @@ pub struct LinearMapVerdict {
 
 /// Checks a linear map: whether its products are finite, repeatable, written without being read, linear, and those of a
 /// matrix and its transpose, and whether the matrix that it forms is that matrix. Costs 16 products of each kind, and a
-/// formed matrix of m·n numbers.
+/// formed matrix of m·n numbers, unless it has more than 2²⁰ and is made of min(m, n) products: then it is what they are.
 ///
 /// ```
 /// use newton_krylov::{check, linear_map};
@@ -114,8 +114,21 @@ pub(super) fn adjoint<T: Scalar>(
     Finding::measured(Property::Adjoint, error, tolerance::<T>(), Outcome::NotAdjoint)
 }
 
+/// Numbers of a matrix that is formed in any case.
+const MOST_NUMBERS: usize = 1 << 20;
+
+/// Whether the matrix can be wrong where its products are right, or is small enough to see: one that takes as many products is
+/// made of them, and may be larger than memory.
+fn worth_forming<T: Scalar>(map: &dyn LinearMap<T>) -> bool {
+    let (m, n) = (map.rows(), map.columns());
+    map.forming_cost() < m.min(n) || m.saturating_mul(n) <= MOST_NUMBERS
+}
+
 /// The first entry of the matrix, by columns, that no closure has written.
 pub(super) fn unwritten_entry<T: Scalar>(map: &dyn LinearMap<T>) -> Option<Outcome> {
+    if !worth_forming(map) {
+        return None;
+    }
     let m = map.rows();
     let mut matrix = vec![T::zero(); m * map.columns()];
     map.form(&mut matrix);
@@ -125,6 +138,9 @@ pub(super) fn unwritten_entry<T: Scalar>(map: &dyn LinearMap<T>) -> Option<Outco
 
 /// The matrix that is formed, times v, against Jv.
 pub(super) fn matrix<T: Scalar>(map: &dyn LinearMap<T>, v: &[T], jv: &[T]) -> Finding {
+    if !worth_forming(map) {
+        return Finding::exact(Property::Matrix, Outcome::Passed);
+    }
     let (m, n) = (map.rows(), map.columns());
     let mut matrix = vec![T::nan(); m * n];
     map.form(&mut matrix);

@@ -6,7 +6,7 @@
 //! loop is [`DescentRun`].
 
 use super::memory::Memory;
-use super::second_look::{self, Around, Stationary};
+use super::second_look::{self, Outlook, Stationary};
 use super::source::{CurrentPoint, StepSource};
 use crate::base::{Error, Result, Scalar, kernels};
 use crate::control::{
@@ -183,11 +183,11 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         };
         let (family, lower) = (&mut source.family, &mut track.other_x);
         match second_look::way_down(self.objective, &self.expansion, point, limits, family, lower) {
-            Around::Lower(value) => {
+            Outlook::Lower(value) => {
                 source.leave_saddle();
                 Confirmation::Lower(value)
             }
-            Around::Promise(_) | Around::Nothing => Confirmation::Minimum,
+            Outlook::Promise(_) | Outlook::Nothing => Confirmation::Minimum,
         }
     }
 

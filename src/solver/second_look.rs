@@ -122,7 +122,7 @@ pub(super) struct Stationary<'a, T> {
 }
 
 /// What a look around shows.
-pub(super) enum Around {
+pub(super) enum Outlook {
     /// f is this at `lower`, and x a saddle, a maximum or no stationary point.
     Lower(f64),
     /// Nothing lower, and what the whole matrix promises in units of its own, as a share of ‖x‖.
@@ -139,7 +139,7 @@ pub(super) fn way_down<T: Scalar>(
     limits: &Limits<'_>,
     family: &mut StepFamily<T>,
     lower: &mut [T],
-) -> Around {
+) -> Outlook {
     let Curvatures { lowest, largest, noise } = Curvatures::of(family, expansion);
     if !negative::<T>(lowest, largest) {
         let known = point.whole || family.is_whole() && lowest > noise;
@@ -147,7 +147,7 @@ pub(super) fn way_down<T: Scalar>(
             return way_down_in_own_units(objective, expansion, &point, limits, lower);
         }
         let Some((direction, products)) = blind_spot(&mut point, family, largest.max(-lowest)) else {
-            return Around::Nothing;
+            return Outlook::Nothing;
         };
         explore(objective, expansion, limits, family, &direction, products);
     }
@@ -157,9 +157,9 @@ pub(super) fn way_down<T: Scalar>(
         Some(curvature) if negative::<T>(lowest, largest) => {
             let lengths = lengths(kernels::norm(point.x), point.value, curvature);
             let found = probe(objective, &point, limits, (&direction, &[1.0, -1.0]), lengths, lower);
-            found.map_or(Around::Nothing, Around::Lower)
+            found.map_or(Outlook::Nothing, Outlook::Lower)
         }
-        _ => Around::Nothing,
+        _ => Outlook::Nothing,
     }
 }
 
@@ -170,25 +170,25 @@ pub(super) fn way_down_in_own_units<T: Scalar>(
     point: &Stationary<'_, T>,
     limits: &Limits<'_>,
     lower: &mut [T],
-) -> Around {
+) -> Outlook {
     let allowed = limits.allow(objective, expansion.forming_cost(), expansion.evaluations_ahead());
-    let Some(own) = allowed.then(|| OwnUnits::of(expansion, point.gradient)).flatten() else { return Around::Nothing };
+    let Some(own) = allowed.then(|| OwnUnits::of(expansion, point.gradient)).flatten() else { return Outlook::Nothing };
     let (decrease, step) = own.newton();
     if decrease > point.least
         && let Some(value) = probe(objective, point, limits, (&step, &[1.0]), [1.0, SHORTEST], lower)
     {
-        return Around::Lower(value);
+        return Outlook::Lower(value);
     }
     let (lowest, direction) = own.lowest();
     let size = own.size(point.x);
     if lowest < -own.noise {
         let lengths = lengths(size, point.value, lowest);
         let found = probe(objective, point, limits, (&direction, &[1.0, -1.0]), lengths, lower);
-        return found.map_or(Around::Nothing, Around::Lower);
+        return found.map_or(Outlook::Nothing, Outlook::Lower);
     }
     let step = own.size(&step) / size * kernels::norm(point.x);
     let position = size * size;
-    Around::Promise(Promise { decrease, step, accurate: true, complete: lowest > own.noise, position })
+    Outlook::Promise(Promise { decrease, step, accurate: true, complete: lowest > own.noise, position })
 }
 
 /// A random direction of which the gradient cannot tell, and the products that it is worth: where the gradient is no more

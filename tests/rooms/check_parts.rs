@@ -1,9 +1,24 @@
 //! Checks of the parts that a problem is made of: each passes what is right, and names what was made wrong.
 
+use std::cell::Cell;
+
 use newton_krylov::check::{self, Outcome};
 use newton_krylov::losses::*;
 use newton_krylov::random::*;
 use newton_krylov::*;
+
+/// 10¹⁰ numbers, made of 10⁵ products.
+#[test]
+fn a_matrix_larger_than_memory_is_not_formed() {
+    let n = 100_000;
+    let (products, scaled) = (Cell::new(0), |v: &[f64], out: &mut [f64]| (0..n).for_each(|i| out[i] = i as f64 * v[i]));
+    let product = |v: &[f64], out: &mut [f64]| {
+        products.set(products.get() + 1);
+        scaled(v, out);
+    };
+    let verdict = check::linear_map(&linear_map(n, n, product, scaled), 1).unwrap();
+    assert!(verdict.passed() && products.get() < 30, "{verdict} {}", products.get());
+}
 
 #[test]
 fn linear_maps_are_checked() {

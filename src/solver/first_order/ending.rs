@@ -13,7 +13,7 @@ use super::search::Searcher;
 use crate::base::{Scalar, kernels};
 use crate::control::{Ending, Measures, Promise, Termination, not_worth_a_step};
 use crate::operator::{Caller, Counts, Objective, SymmetricOperator};
-use crate::solver::second_look::{Around, Stationary, promise, way_down, way_down_in_own_units};
+use crate::solver::second_look::{Outlook, Stationary, promise, way_down, way_down_in_own_units};
 use crate::step::{Accuracy, InnerSolver, Resources, StepFamily, Subproblem};
 
 /// Vectors that a closer look stores at most, and the products that it makes.
@@ -136,8 +136,8 @@ fn look_again<T: Scalar>(
     let Place { x, next, gradient, .. } = place;
     let (expansion, point) = (objective.expand(x), stationary(x, gradient, measures));
     match way_down_in_own_units(objective, &expansion, &point, limits.run, next) {
-        Around::Lower(value) => Seen::Lower(value),
-        Around::Promise(_) | Around::Nothing => Seen::Nothing,
+        Outlook::Lower(value) => Seen::Lower(value),
+        Outlook::Promise(_) | Outlook::Nothing => Seen::Nothing,
     }
 }
 
@@ -173,8 +173,8 @@ fn look<T: Scalar>(
     };
     let point = Stationary { doubtful, ..stationary(x, gradient, measures) };
     match way_down(objective, &expansion, point, limits.run, &mut family, next) {
-        Around::Lower(value) => Seen::Lower(value),
-        Around::Promise(promise) if measures.settle(promise) => Seen::Minimum,
+        Outlook::Lower(value) => Seen::Lower(value),
+        Outlook::Promise(promise) if measures.settle(promise) => Seen::Minimum,
         _ if minimum => Seen::Minimum,
         _ => Seen::Nothing,
     }

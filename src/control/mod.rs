@@ -31,6 +31,7 @@ mod termination;
 mod track;
 mod visit;
 
+pub use any_run::AnyRun;
 pub use batches::Batches;
 pub use cancellation::Cancellation;
 pub use least_squares_report::LeastSquaresReport;
@@ -41,7 +42,6 @@ pub use state::RunState;
 pub use stopping::Stopping;
 pub use termination::{Evaluation, Termination};
 
-pub use any_run::AnyRun;
 pub(crate) use convergence::{Ending, Measures, Promise, not_worth_a_step};
 pub(crate) use descent::DescentRun;
 pub(crate) use ending::Whole;

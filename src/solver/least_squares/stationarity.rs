@@ -18,10 +18,10 @@
 //! least. The rounding of r, of the size εt or ε‖r‖, is more of a column whose own term is small: there e counts t/(‖Jⱼ‖Xⱼ)
 //! times, up to the ε^{-⅛} at which differences take another step, once steps have ceased to help. But along a valley all
 //! columns together may say more than each of them, and where one of them is nearly a sum of the others errors decide what
-//! they say. So where J comes from differences too coarse to polish with, the claim is
-//! tried: the whole Gauss–Newton step, if it promises more than e^{3/2} of the value, has to fail as noise does. At a
-//! minimum −(JᵀJ)⁻¹JᵀEr, what errors E make of a step, raises f by what it promises to lower it by, to either side; where
-//! the values say that f falls along it, or rises by more than twice that, the run goes on.
+//! they say. So where J comes from differences too coarse to polish with, the claim is tried: the whole Gauss–Newton step, if
+//! it promises more than e^{3/2} of the value, has to fail as noise does. At a minimum −(JᵀJ)⁻¹JᵀEr, what errors E make of a
+//! step, raises f by what it promises to lower it by, to either side; where the values say that f falls along it, or rises by
+//! more than twice that, the run goes on.
 //!
 //! Whether r has terms of the size t only J tells, and one absurd number in it makes everything rounding. So a claim that
 //! rests on t is tried: a step of √ε in the parameter with the largest term has to change r by at least half of what J
@@ -83,7 +83,8 @@ impl<T: Scalar> FitLocal<'_, T> {
         largest = space::largest(largest);
         (terms, met, squares) = (space::norm(terms), space::norm(met), space::norm(squares));
         track.gradient_norm = squares;
-        let noise = self.jacobian.accuracy().unwrap_or(0.0).max(T::epsilon_f64());
+        let accuracy = self.jacobian.accuracy();
+        let noise = accuracy.unwrap_or(0.0).max(T::epsilon_f64());
         let tolerance = limits.stopping().gradient_relative.max(ROUNDING * noise);
         let mut verified = true;
         if !known {
@@ -99,8 +100,8 @@ impl<T: Scalar> FitLocal<'_, T> {
             }
         }
         let remembered = met.min(fit.initial_size);
-        let least = T::epsilon_f64() * T::epsilon_f64() * remembered;
-        fit.terms = if ROUNDING * size < least { terms } else { terms.max(remembered) };
+        let lost = ROUNDING * size < T::epsilon_f64().powi(2) * remembered;
+        fit.terms = if lost { terms } else { terms.max(remembered) };
         track.resolution = ROUNDING * T::epsilon_f64() * (2.0 * track.value).sqrt() * fit.terms;
         track.measure = if largest == 0.0 { 0.0 } else { largest / size };
         // Where r and the terms that it is made of have products with J, and squares, in the range of numbers.
@@ -111,14 +112,11 @@ impl<T: Scalar> FitLocal<'_, T> {
         fit.seen = size == 0.0
             || steepest == 0.0
             || bulk * bulk >= least(f64::MIN_POSITIVE) && steepest * bulk >= least(T::min_positive_value().into());
-        let told = match self.jacobian.accuracy() {
-            Some(_) if known => self.beyond_errors(fit, track, terms.max(size)),
-            _ => largest,
-        };
+        let told = if accuracy.is_some() && known { self.beyond_errors(fit, track, terms.max(size)) } else { largest };
         fit.only_to_errors = largest > tolerance * size;
         fit.orthogonal = fit.seen && verified && told <= tolerance * size;
         let rounding = fit.seen && largest <= ROUNDING * T::epsilon_f64() * fit.terms;
-        let doubtful = fit.orthogonal && self.jacobian.accuracy().is_some() && !fit.source.exact() && !rounding;
+        let doubtful = fit.orthogonal && accuracy.is_some() && !fit.source.exact() && !rounding;
         fit.worth_a_step = if doubtful { noise.powf(1.5) * track.value } else { 0.0 };
         track.stationary = rounding || fit.orthogonal && !doubtful;
     }

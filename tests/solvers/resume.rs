@@ -9,7 +9,7 @@ use newton_krylov::first_order::*;
 use newton_krylov::hessian_free::*;
 use newton_krylov::losses::Huber;
 use newton_krylov::mirror_map::Simplex;
-use newton_krylov::operators::{BlockStructure, ClosureObjective};
+use newton_krylov::operators::{BlockStructure, ClosureObjective, LayerShape};
 use newton_krylov::preconditioners::{with_diagonal, with_preconditioner};
 use newton_krylov::problems::{ChainedRosenbrock, MoreGarbowHillstrom};
 use newton_krylov::*;

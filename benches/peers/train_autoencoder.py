@@ -41,7 +41,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ["hessian-free", "natural-gradient", "gauss-newton", "martens", "adam", "sgd", "lbfgs"]
+OURS = ["hessian-free", "natural-gradient", "gauss-newton", "martens", "adam", "soap", "sgd", "lbfgs"]
 TORCH = ["torch-adam-3e-4", "torch-adam-1e-3", "torch-adam-3e-3", "torch-nesterov-3e-3", "torch-lbfgs"]
 # Rates, sizes of batches, and renewal intervals (for muon: hidden matrices or all); the first of each is the default.
 SEARCHED = {

@@ -80,13 +80,13 @@ struct Arguments {
     /// Seed of the initial weights
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The rate of adam (otherwise 0.001) or sgd (0.003)
+    /// The rate of adam (otherwise 0.001), soap (0.003) or sgd (0.003)
     #[arg(long, value_parser = positive)]
     rate: Option<f64>,
     /// What the momentum of sgd grows to, from a half (otherwise it is 0.9 throughout)
     #[arg(long, value_parser = momentum)]
     momentum: Option<f64>,
-    /// Images in a batch of adam, sgd (otherwise 128) or natural-gradient (1000), in the first of all others but lbfgs (500)
+    /// Images in a batch of adam, soap, sgd (otherwise 128) or natural-gradient (1000), in the first of all others but lbfgs (500)
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     batch: Option<u32>,
     /// Go on from this file if it is there, and save the state of the run to it every ten seconds and at the end

@@ -81,7 +81,7 @@ struct Arguments {
     /// Seed of the initial weights and of what is written at the end
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// The rate of adam (otherwise 0.001) or sgd (0.003)
+    /// The rate of adam (otherwise 0.001), soap (0.003) or sgd (0.003)
     #[arg(long, value_parser = positive)]
     rate: Option<f64>,
     /// What the momentum of sgd grows to, from a half (otherwise it is 0.9 throughout)

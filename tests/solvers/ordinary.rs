@@ -269,3 +269,14 @@ fn a_closer_look_costs_products_only_near_the_start() {
     let again = Lbfgs::default().minimize(&f, &report.x).unwrap();
     assert!(again.iterations() == 0 && (1..=12).contains(&again.counts.products), "{again}");
 }
+
+/// Terms of the size 10² whose gradients cancel to 10⁻⁵ in f32: what is left has any slope.
+#[test]
+fn a_gradient_of_rounding_accuses_nobody() {
+    for (n, factor) in [60, 100].into_iter().flat_map(|n| [1.0, 10.0, 100.0].map(|factor| (n, factor))) {
+        let problem = MoreGarbowHillstrom::new(26, n).unwrap();
+        let report = NewtonCg::default().minimize(&problem, &problem.scaled_start::<f32>(factor)).unwrap();
+        let truthful = report.termination.converged() || report.termination == Termination::Stalled;
+        assert!(truthful && report.value < 1e-4, "{n} {factor}: {report}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Problems from ordinary use: far starts, restarts, saddles and maxima. Each is held against its known minimum.
 
 use newton_krylov::first_order::SteepestDescent;
+use newton_krylov::problems::MoreGarbowHillstrom;
 use newton_krylov::{CubicRegularization, Lbfgs, NewtonCg, Objective, Report, Termination, TrustRegion, objective};
 
 /// A sum of one term of each unknown: value, first and second derivative.

@@ -101,7 +101,7 @@ pub trait Native: Sized {
     /// the factor, n², and for faer is the caller's; nothing is allocated once there is enough of the latter.
     fn invert(matrix: &mut [Self], n: usize, factor: &mut [Self], scratch: &mut Scratch) -> bool;
 
-    /// Overwrites an n × n matrix by the Q of its QR decomposition, on the calling thread; columns that depend on those before
+    /// Overwrites an n × n matrix, n > 0, by the Q of its QR decomposition, on the calling thread; columns that depend on those before
     /// are replaced by others. Allocates Q.
     fn orthonormalize(matrix: &mut [Self], n: usize);
 
@@ -335,7 +335,7 @@ mod tests {
     #[test]
     fn columns_become_orthonormal() {
         fn check<T: crate::base::Scalar>(rounding: f64) {
-            for n in [0, 1, 2, 7, 40, 200] {
+            for n in [1, 2, 7, 40, 200] {
                 for dependent in [false, true] {
                     let mut random = crate::base::SplitMix64::new(n as u64);
                     let mut a: Vec<T> = (0..n * n).map(|_| T::from_f64(random.normal())).collect();

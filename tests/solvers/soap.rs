@@ -288,6 +288,21 @@ fn weights_without_a_gradient_stay() {
     check::<f32>();
 }
 
+/// Without layers, and with layers that are nothing but biases: Adam.
+#[test]
+fn what_belongs_to_no_weights_is_adams() {
+    for layers in [vec![], vec![layer(0, 3, 0), layer(3, 0, 4)]] {
+        let soap = Soap { renewal: 1, ..Soap::new(layers) };
+        let (mut x, mut y) = ([0.5_f64; 5], [0.5; 5]);
+        let (mut moments, mut adams) = (soap.moments(5), soap.adam.moments(5));
+        for t in 0..4 {
+            soap.step(&mut moments, &normal(5, t), &mut x).unwrap();
+            soap.adam.step(&mut adams, &normal(5, t), &mut y).unwrap();
+        }
+        assert_eq!(x, y);
+    }
+}
+
 #[test]
 fn a_zero_gradient_moves_nothing_and_later_ones_do() {
     let soap = Soap { renewal: 1, ..Soap::new(vec![layer(0, 2, 3)]) };

@@ -2,6 +2,7 @@
 //!
 //! Time is that of training: what an observer does, such as evaluating on the whole set, does not count.
 
+mod arguments;
 mod clock;
 mod first_order;
 mod hessian_free;
@@ -17,8 +18,7 @@ use newton_krylov::{
     operators::ModelObjective,
 };
 
-use crate::arguments::number;
-
+pub use arguments::TrainingArguments;
 pub use saved::Checkpoint;
 
 /// How to train.
@@ -74,11 +74,6 @@ pub struct Training<'c> {
     pub batch: Option<usize>,
     /// Where the state of the run is, if it is to be resumed and saved.
     pub checkpoint: Option<&'c Checkpoint>,
-}
-
-/// A momentum on the command line.
-pub fn momentum(text: &str) -> Result<f64, String> {
-    number(text, "a number of at least 0 and below 1 is needed", |momentum| (0.0..1.0).contains(&momentum))
 }
 
 /// What training came to.

@@ -22,4 +22,5 @@ mod pinned_runs;
 mod proximity;
 mod reference_runs;
 mod resume;
+mod symmetry;
 mod torch_optimizers;

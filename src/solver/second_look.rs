@@ -273,35 +273,40 @@ fn blind_spot<T: Scalar>(
     let noise = 4.0 * T::epsilon_f64() * curvature;
     let vanishes = point.gradient_norm <= noise * point.farthest.max(kernels::norm(point.x));
     let everywhere = blind || vanishes;
-    if !everywhere && let Some(spot) = between_equals(point, curvature) {
-        return Some(spot);
-    }
+    let apart = if everywhere { None } else { between_equals(point, curvature) };
+    let (equals, sets) = (apart.is_some(), apart.as_ref().map_or(0, |apart| apart.products));
+    let apart = |i: usize| apart.as_ref().map_or(T::zero(), |apart| apart.direction[i]);
     // In a coordinate it is to be rounding, or not much more where curvature met on the way does not speak against it.
     let convex = !everywhere && point.remembered.as_mut().is_some_and(|remembered| remembered.is_definite());
     let faint = if convex { noise } else { T::epsilon_f64().powf(-0.25) * noise };
-    let hidden = |i: usize| everywhere || point.gradient[i].abs().into() <= faint * point.x[i].abs().into();
+    let small = |i: usize| point.gradient[i].abs().into() <= faint * point.x[i].abs().into();
+    let hidden = |i: usize| everywhere || apart(i) == T::zero() && small(i);
     let products = match everywhere {
         true if blind => PRODUCTS,
         true => FEW_PRODUCTS,
-        false => PRODUCTS.min(space::whole((0..point.x.len()).filter(|&i| hidden(i)).count())),
+        false => PRODUCTS.min(sets + space::whole((0..point.x.len()).filter(|&i| hidden(i)).count())),
     };
     if products == 0 {
         return None;
     }
     let mut direction = vec![T::zero(); point.x.len()];
     space::normals(&mut SplitMix64::new(0), 1.0, &mut direction);
-    (0..direction.len()).filter(|&i| !hidden(i)).for_each(|i| direction[i] = T::zero());
-    Some(BlindSpot { direction, products, equals: false })
+    (0..direction.len()).filter(|&i| !hidden(i)).for_each(|i| direction[i] = apart(i));
+    Some(BlindSpot { direction, products, equals })
 }
 
-/// A random direction that parts unknowns which x and g hold equal, as no step does if f treats them alike, and as many
-/// products as there are sets of them: M seldom has more curvatures between equals than these have kinds.
+/// A random direction that parts unknowns which x and g hold equal, g beyond rounding, as no step does if f treats them
+/// alike, and as many products as there are sets of them: M seldom has more curvatures between equals than these have kinds.
+/// Not where ranks know only their own.
 fn between_equals<T: Scalar>(point: &Stationary<'_, T>, curvature: f64) -> Option<BlindSpot<T>> {
     let of = |v: &[T], i: usize| -> f64 { v[i].into() };
     let (x, g) = (|i| of(point.x, i), |i| of(point.gradient, i));
     let (near, noise) = (T::epsilon_f64().sqrt(), 16.0 * T::epsilon_f64() * curvature * kernels::norm(point.x));
     let equal = |&i: &usize, &j: &usize| (x(i) - x(j)).abs() <= near * x(i).abs() && (g(i) - g(j)).abs() <= noise;
-    let mut order: Vec<usize> = (0..point.x.len()).filter(|&i| x(i) != 0.0).collect();
+    if space::in_parts() {
+        return None;
+    }
+    let mut order: Vec<usize> = (0..point.x.len()).filter(|&i| x(i) != 0.0 && g(i).abs() > noise).collect();
     order.sort_by(|&i, &j| x(i).total_cmp(&x(j)).then(g(i).total_cmp(&g(j))));
     let mut direction = vec![T::zero(); point.x.len()];
     let mut random = SplitMix64::new(0);

@@ -59,7 +59,7 @@
 //! | | of least squares: [`LevenbergMarquardt`], [`GaussNewton`] |
 //! | | of models that learn from samples: [`HessianFree`], [`NaturalGradient`] |
 //! | | on a set or over distributions, by a [`mirror_map`] or an [`exponential_family`]: [`MirrorDescent`] |
-//! | | of first order: [`FirstOrder`] runs a [`GradientMethod`] on an objective or on batches, [`GradientDescent`], [`HeavyBall`], [`Nesterov`], [`AdaGrad`], [`FullAdaGrad`], [`RmsProp`], [`Adam`]; with line searches, [`SteepestDescent`], [`Lbfgs`] |
+//! | | of first order: [`FirstOrder`] runs a [`GradientMethod`] on an objective or on batches, [`GradientDescent`], [`HeavyBall`], [`Nesterov`], [`AdaGrad`], [`FullAdaGrad`], [`RmsProp`], [`Adam`], [`Soap`]; with line searches, [`SteepestDescent`], [`Lbfgs`] |
 //! | 5 control | when a run ends, [`Stopping`]; why it ended, [`Termination`]; what it reports, [`Report`], [`Progress`], [`Iteration`], [`LeastSquaresReport`]; which samples come next, [`Batches`] |
 //! | 4 structured | least squares in residual blocks: elimination, the Schur complement and its factors |
 //! | 3 step | the steps by themselves, [`Steps`], [`damped_step`], [`minres`]; those of least squares, [`LeastSquaresSteps`]; linear least squares, [`LinearLeastSquares`], [`linear_least_squares`]; the path they take, [`InnerSolver`] |
@@ -138,6 +138,7 @@
 //! [`RobustLoss`]: losses::RobustLoss
 //! [`Scaled`]: operators::Scaled
 //! [`Shifted`]: operators::Shifted
+//! [`Soap`]: first_order::Soap
 //! [`SteepestDescent`]: first_order::SteepestDescent
 //! [`Steps`]: steps::Steps
 //! [`Subproblem::Cubic`]: steps::Subproblem::Cubic
@@ -203,8 +204,8 @@ pub mod differences {
 pub mod first_order {
     pub use crate::base::Move;
     pub use crate::solver::{
-        AdaGrad, Adam, Epsilon, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, LineSearch,
-        MirrorDescent, Moments, Momentum, Nesterov, RmsProp, Schedule, SteepestDescent,
+        AdaGrad, Adam, Epsilon, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, IterateAverage,
+        LineSearch, MirrorDescent, Moments, Momentum, Nesterov, RmsProp, Schedule, Soap, SteepestDescent,
     };
 }
 

@@ -41,7 +41,7 @@ from pathlib import Path
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
-OURS = ["hessian-free", "natural-gradient", "gauss-newton", "martens", "adam", "sgd", "lbfgs"]
+OURS = ["hessian-free", "natural-gradient", "gauss-newton", "martens", "adam", "our-soap", "sgd", "lbfgs"]
 TORCH = ["torch-adam-3e-4", "torch-adam-1e-3", "torch-adam-3e-3", "torch-nesterov-3e-3", "torch-lbfgs"]
 # Rates, sizes of batches, and renewal intervals (for muon: hidden matrices or all); the first of each is the default.
 SEARCHED = {
@@ -305,8 +305,10 @@ def run_kfac(problem, a):
 
 def run_crate(method, a):
     command = ["cargo", "run", "--quiet", "--release", "--example", "train_autoencoder", "--", a.idx, "--images", a.images]
-    command += ["--layers", a.layers, "--method", method, "--seconds", max(a.marks), "--json"]
+    command += ["--layers", a.layers, "--method", method.removeprefix("our-"), "--seconds", max(a.marks), "--json"]
     command += ["--at", ",".join(str(mark) for mark in a.marks)]
+    if method == "our-soap":
+        command += ["--batch", 250]  # peers' best
     environment = os.environ | {"RAYON_NUM_THREADS": str(a.threads)}
     output = subprocess.run(
         [str(part) for part in command], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True

@@ -11,7 +11,8 @@ f32, one after the other, with as many threads; the clock stops while one evalua
 to the program.
 
 A program is named method-batch-rate. The first batch of hessian-free (which has no rate) is given, and it grows; it minimises
-the cross entropy plus its ½c|x|² of examples/train_text, as the crate's adam does. PyTorch's AdamW and SOAP, and Muon (hidden matrices;
+the cross entropy plus its ½c|x|² of examples/train_text, as the crate's adam and soap do; the latter is judged at the average
+of its points. PyTorch's AdamW and SOAP, and Muon (hidden matrices;
 AdamW with a tenth of the rate for the rest), have their own decay of weights, 0.01, in its place. A rate with `d` at its end falls
 linearly to zero over the time.
 
@@ -41,6 +42,7 @@ SOURCE = ROOT / "examples/train_text/text.rs"
 RARE, HELD_OUT = 10, 10
 PROGRAMS = [
     "hessian-free-32", "hessian-free-128", "adam-16-1e-3", "adam-16-3e-3", "adam-16-1e-2",
+    "soap-16-3e-3", "soap-16-5e-3", "soap-16-1e-2",
     *(f"torch-adamw-16-{rate}" for rate in ["1e-3", "3e-3", "1e-2"]),
     *(f"torch-soap-16-{rate}" for rate in ["3e-3", "1e-2"]),
     *(f"torch-muon-16-{rate}" for rate in ["2e-2", "5e-2"]),

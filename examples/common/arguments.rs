@@ -1,4 +1,32 @@
-//! Numbers on the command line.
+//! What the examples that train have in common on the command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// A run: how long, and what it leaves behind.
+#[derive(clap::Args)]
+pub struct RunArguments {
+    /// Train at most this long, in seconds of training time: evaluations do not count
+    #[arg(long, default_value_t = 20.0, value_parser = seconds)]
+    pub seconds: f64,
+    /// Write the learning curve to this file, as SVG
+    #[arg(long)]
+    pub curve: Option<PathBuf>,
+    /// Print the result as one line of JSON, last on standard output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// The exit code of a program; an error is said on standard error.
+pub fn exit(result: Result<(), String>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
 
 /// A number that is allowed; otherwise what is wanted.
 pub fn number(text: &str, wanted: &str, allowed: impl Fn(f64) -> bool) -> Result<f64, String> {
@@ -11,4 +39,8 @@ pub fn seconds(text: &str) -> Result<f64, String> {
 
 pub fn positive(text: &str) -> Result<f64, String> {
     number(text, "a positive number below 1e9 is needed", |number| number > 0.0 && number < 1e9)
+}
+
+pub fn weight(text: &str) -> Result<f64, String> {
+    number(text, "a number of at least 0 and below 1e9 is needed", |weight| (0.0..1e9).contains(&weight))
 }

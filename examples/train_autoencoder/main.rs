@@ -48,12 +48,10 @@ use newton_krylov::{
     Counts, Linearization, Model, SampledModel, Termination, fit_samples, losses::BernoulliCrossEntropy,
 };
 
-use arguments::{positive, seconds};
+use arguments::{exit, positive, seconds, weight};
 use idx::Images;
-use training::{Checkpoint, Method, Seen, Trained, Training, momentum};
+use training::{Method, Seen, Trained, TrainingArguments};
 
-/// The weight of ½‖x‖².
-const REGULARIZATION: f64 = 1e-5;
 /// Images evaluated at a time.
 const PART: usize = 1000;
 /// The curve is evaluated at so many times, at equal ratios.
@@ -62,6 +60,8 @@ const CURVE_RATIO: f64 = 1.2;
 
 /// Train a deep autoencoder.
 #[derive(Parser)]
+#[command(mut_arg("seconds", |seconds| seconds.default_value("6")))]
+#[command(mut_arg("curve", |curve| curve.help("Write the learning curves to this file: a picture if it ends in .svg, otherwise a table (CSV)")))]
 struct Arguments {
     /// Images in the IDX format, also compressed (.gz); without a file curves are drawn
     idx: Option<PathBuf>,
@@ -71,42 +71,23 @@ struct Arguments {
     /// Widths from the image to the code; the decoder mirrors them
     #[arg(long, default_value = "784-200-50-6", value_parser = widths)]
     layers: Widths,
+    /// c, the weight of ½‖x‖²
+    #[arg(long, default_value_t = 1e-5, value_parser = weight)]
+    l2: f64,
     /// How to train; several, separated by commas, are run one after another and compared
     #[arg(long, value_enum, value_delimiter = ',', default_value = "hessian-free,adam")]
     method: Vec<Method>,
-    /// Train this long with each method, in seconds of training time: evaluations on all images do not count
-    #[arg(long, default_value_t = 6.0, value_parser = seconds)]
-    seconds: f64,
-    /// Seed of the initial weights
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// The rate of adam (otherwise 0.001) or sgd (0.003)
-    #[arg(long, value_parser = positive)]
-    rate: Option<f64>,
-    /// What the momentum of sgd grows to, from a half (otherwise it is 0.9 throughout)
-    #[arg(long, value_parser = momentum)]
-    momentum: Option<f64>,
-    /// Images in a batch of adam, sgd (otherwise 128) or natural-gradient (1000), in the first of all others but lbfgs (500)
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    batch: Option<u32>,
-    /// Go on from this file if it is there, and save the state of the run to it every ten seconds and at the end
-    #[arg(long)]
-    resume: Option<PathBuf>,
+    #[command(flatten)]
+    training: TrainingArguments,
     /// Evaluate at these seconds; otherwise at 20 times
     #[arg(long, value_delimiter = ',', value_parser = seconds)]
     at: Vec<f64>,
     /// Evaluate after every iteration, and tell what it took to reach these cross entropies per image
     #[arg(long, value_delimiter = ',', value_parser = positive)]
     reach: Vec<f64>,
-    /// Write the learning curves to this file: a picture if it ends in .svg, otherwise a table (CSV)
-    #[arg(long)]
-    curve: Option<PathBuf>,
     /// Write images and their reconstructions by the first method to this file, as PNG or BMP
     #[arg(long)]
     pictures: Option<PathBuf>,
-    /// Print the result as one line of JSON, last on standard output
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -168,13 +149,7 @@ fn errors(network: &MultilayerPerceptron, images: &Images, x: &[f32]) -> Errors 
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    exit(run(&Arguments::parse()))
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
@@ -187,7 +162,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         let size = images.size();
         return Err(format!("--layers begins with {}, but an image has {size} pixels", encoder[0]));
     }
-    if arguments.resume.is_some() && arguments.method.len() > 1 {
+    if arguments.training.resume.is_some() && arguments.method.len() > 1 {
         return Err("--resume needs one --method: a file holds one run".into());
     }
     let mirrored: Vec<usize> = encoder.iter().chain(encoder.iter().rev().skip(1)).copied().collect();
@@ -202,11 +177,11 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         if arguments.idx.is_some() { "images" } else { "drawn curves" },
         names.join("-"),
         network.dim(),
-        arguments.seconds
+        arguments.training.run.seconds
     );
     let mut times = arguments.at.clone();
     if times.is_empty() {
-        times.extend((0..CURVE_POINTS).map(|k| arguments.seconds * CURVE_RATIO.powi(-k)));
+        times.extend((0..CURVE_POINTS).map(|k| arguments.training.run.seconds * CURVE_RATIO.powi(-k)));
     }
     times.push(0.0);
     times.sort_by(f64::total_cmp);
@@ -215,7 +190,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         runs.push(train(arguments, &network, &images, &times, method)?);
     }
 
-    if let Some(path) = &arguments.curve {
+    if let Some(path) = &arguments.training.run.curve {
         let svg = path.extension().is_some_and(|e| e == "svg");
         let written = if svg { pictures::learning_curves(path, &runs) } else { output::csv(path, &runs) };
         written.map_err(|e| format!("{}: {e}", path.display()))?;
@@ -229,7 +204,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         pictures::reconstructions(path, &images, &outputs).map_err(|e| format!("{}: {e}", path.display()))?;
     }
     output::tables(&runs, &times, &arguments.reach);
-    if arguments.json {
+    if arguments.training.run.json {
         println!("{}", output::json(&runs, &images, network.dim(), &arguments.reach));
     }
     match runs.iter().find(|run| matches!(run.trained.termination, Termination::NotFinite(_) | Termination::Unbounded))
@@ -249,17 +224,10 @@ fn train(
 ) -> Result<Run, String> {
     let objective = |metric| {
         let loss = BernoulliCrossEntropy::new(&images.pixels[..], images.size())?;
-        fit_samples(network.on(&images.pixels)?, loss, metric)?.with_regularization(REGULARIZATION)
+        fit_samples(network.on(&images.pixels)?, loss, metric)?.with_regularization(arguments.l2)
     };
-    let kind = format!("train_autoencoder {}", method.name());
-    let checkpoint = arguments.resume.clone().map(|path| Checkpoint::new(path, &kind, &images.pixels));
-    let training = Training {
-        seconds: arguments.seconds,
-        rate: arguments.rate,
-        momentum: arguments.momentum,
-        batch: arguments.batch.map(|size| size as usize),
-        checkpoint: checkpoint.as_ref(),
-    };
+    let checkpoint = arguments.training.checkpoint("train_autoencoder", method, &images.pixels);
+    let training = arguments.training.training(checkpoint.as_ref());
     // One line that is written again and again, for people.
     let watched = io::stderr().is_terminal();
     let mut shown = 0.0;
@@ -267,7 +235,7 @@ fn train(
     let mut due = times.iter().copied().peekable();
     let mut see = |Seen { x, iterations, counts, samples, value, seconds }: Seen<'_>| {
         if watched && seconds > shown + 0.1 {
-            let percent = 100.0 * (seconds / arguments.seconds).min(1.0);
+            let percent = 100.0 * (seconds / arguments.training.run.seconds).min(1.0);
             let name = method.name();
             eprint!("\r\x1b[K{percent:3.0} %  {name}: iteration {iterations}, loss on the batch {value:.3}");
             shown = seconds;
@@ -287,7 +255,7 @@ fn train(
             }
         }
     };
-    let trained = training::train(method, training, objective, &network.initial(arguments.seed), &mut see)?;
+    let trained = training::train(method, training, objective, &network.initial(arguments.training.seed), &mut see)?;
     if watched {
         eprint!("\r\x1b[K");
     }

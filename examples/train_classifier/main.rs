@@ -16,6 +16,8 @@
 
 #[path = "../common/arguments.rs"]
 mod arguments;
+#[path = "../common/bar.rs"]
+mod bar;
 #[path = "../common/digits.rs"]
 mod digits;
 #[path = "../common/idx.rs"]
@@ -31,16 +33,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::models::{Activation, Convolution, MultilayerPerceptron};
 use newton_krylov::{
     Counts, Linearization, Model, SampledModel, Termination, fit_samples,
     losses::{Loss, SoftmaxCrossEntropy},
 };
 
-use arguments::{number, positive, seconds};
+use arguments::{exit, weight};
+use bar::Bar;
 use set::Set;
-use training::{Checkpoint, Method, Seen, Trained, Training, momentum};
+use training::{Method, Seen, Trained, TrainingArguments};
 
 /// Images evaluated at a time.
 const PART: usize = 1000;
@@ -51,6 +53,7 @@ const SGD_RATE: f64 = 0.1;
 
 /// Train a classifier of images.
 #[derive(Parser)]
+#[command(mut_arg("seconds", |seconds| seconds.default_value("5")))]
 struct Arguments {
     /// Images in the IDX format, also compressed (.gz); without files the built-in digits are learned
     #[arg(requires = "labels")]
@@ -82,33 +85,11 @@ struct Arguments {
     /// How to train
     #[arg(long, value_enum, default_value_t = Method::HessianFree)]
     method: Method,
-    /// Train this long, in seconds of training time: evaluations on all images do not count
-    #[arg(long, default_value_t = 5.0, value_parser = seconds)]
-    seconds: f64,
-    /// Seed of the initial weights
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// The rate of adam (otherwise 0.001) or sgd (0.1)
-    #[arg(long, value_parser = positive)]
-    rate: Option<f64>,
-    /// What the momentum of sgd grows to, from a half (otherwise it is 0.9 throughout)
-    #[arg(long, value_parser = momentum)]
-    momentum: Option<f64>,
-    /// Images in a batch of adam, sgd (otherwise 128) or natural-gradient (1000), in the first of all others but lbfgs (500)
-    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
-    batch: Option<u32>,
-    /// Go on from this file if it is there, and save the state of the run to it every ten seconds and at the end
-    #[arg(long)]
-    resume: Option<PathBuf>,
-    /// Write the learning curve to this file, as SVG
-    #[arg(long)]
-    curve: Option<PathBuf>,
+    #[command(flatten)]
+    training: TrainingArguments,
     /// Write what is taken for what, and the clearest mistakes, to this file, as SVG
     #[arg(long)]
     pictures: Option<PathBuf>,
-    /// Print the result as one line of JSON, last on standard output
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -123,10 +104,6 @@ fn widths(text: &str) -> Result<Widths, String> {
         Ok(widths) if widths.iter().all(|&w| w > 0) => Ok(Widths(widths)),
         _ => Err("positive widths are needed, such as 256-64, or none".into()),
     }
-}
-
-fn weight(text: &str) -> Result<f64, String> {
-    number(text, "a number of at least 0 is needed", |weight| weight >= 0.0 && weight.is_finite())
 }
 
 /// What a classifier makes of a set.
@@ -166,13 +143,7 @@ fn judge(network: &MultilayerPerceptron, set: &Set, x: &[f32]) -> Judged {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    exit(run(&Arguments::parse()))
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
@@ -217,24 +188,16 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         let loss = SoftmaxCrossEntropy::new(&train.labels[..], classes)?;
         fit_samples(network.on(&train.images.pixels)?, loss, metric)?.with_regularization(arguments.l2)
     };
-    let x0: Vec<f32> = network.initial(arguments.seed);
+    let x0: Vec<f32> = network.initial(arguments.training.seed);
     let names: Vec<String> = widths.iter().map(usize::to_string).collect();
     let (images, test_images) = (train.labels.len(), test.labels.len());
     eprintln!("{images} images, {test_images} for the test, {} parameters, {}", network.dim(), names.join("-"));
 
     let method = arguments.method;
-    let kind = format!("train_classifier {}", method.name());
-    let checkpoint = arguments.resume.clone().map(|path| Checkpoint::new(path, &kind, &train.images.pixels));
-    let training = Training {
-        seconds: arguments.seconds,
-        rate: arguments.rate.or((method == Method::Sgd).then_some(SGD_RATE)),
-        momentum: arguments.momentum,
-        batch: arguments.batch.map(|size| size as usize),
-        checkpoint: checkpoint.as_ref(),
-    };
-    let milliseconds = (arguments.seconds * 1e3) as u64;
-    let bar = ProgressBar::new(milliseconds);
-    bar.set_style(ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}").expect("a valid template"));
+    let checkpoint = arguments.training.checkpoint("train_classifier", method, &train.images.pixels);
+    let mut training = arguments.training.training(checkpoint.as_ref());
+    training.rate = training.rate.or((method == Method::Sgd).then_some(SGD_RATE));
+    let bar = Bar::new(arguments.training.run.seconds);
     let mut curve: Vec<Mark> = vec![];
     let mut next_mark = 0.0;
     let mark = |x: &[f32], iterations: usize, [counts, samples]: [Counts; 2], seconds: f64| {
@@ -244,15 +207,14 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         Mark { seconds, iterations, products: counts.products, epochs, cross_entropy, accuracy, test_accuracy }
     };
     let mut see = |Seen { x, iterations, counts, samples, value, seconds }: Seen<'_>| {
-        bar.set_position(((seconds * 1e3) as u64).min(milliseconds));
-        bar.set_message(format!("iteration {iterations}, loss on the batch {value:.3}"));
+        bar.show(seconds, format!("iteration {iterations}, loss on the batch {value:.3}"));
         if seconds >= next_mark {
             curve.push(mark(x, iterations, [counts, samples], seconds));
             next_mark = (seconds * CURVE_RATIO).max(seconds + 0.05);
         }
     };
     let trained = training::train(method, training, objective, &x0, &mut see)?;
-    bar.finish_and_clear();
+    drop(bar);
     let Trained { x, iterations, counts, samples, seconds, .. } = &trained;
     if curve.last().is_none_or(|mark| mark.iterations < *iterations) {
         curve.push(mark(x, *iterations, [*counts, *samples], *seconds));
@@ -261,7 +223,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let squares: f64 = x.iter().map(|&x| (x as f64).powi(2)).sum();
     let value = end.cross_entropy + 0.5 * arguments.l2 * squares;
 
-    if let Some(path) = &arguments.curve {
+    if let Some(path) = &arguments.training.run.curve {
         pictures::learning_curve(path, &curve).map_err(|e| format!("{}: {e}", path.display()))?;
     }
     if let Some(path) = &arguments.pictures {
@@ -289,7 +251,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         trained.iterations,
         trained.termination
     );
-    if arguments.json {
+    if arguments.training.run.json {
         let line = serde_json::json!({
             "method": method.name(),
             "images": images,

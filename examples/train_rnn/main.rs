@@ -15,22 +15,23 @@
 mod addition;
 #[path = "../common/arguments.rs"]
 mod arguments;
+#[path = "../common/bar.rs"]
+mod bar;
 mod method;
 mod picture;
 
 use std::ops::Range;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::models::{ElmanNetwork, Readout};
 use newton_krylov::{
     Metric, Objective, SampledObjective, Termination, fit_samples, losses::SquaredError, random::SplitMix64,
 };
 
 use addition::{INPUTS, Quality, Sequences};
-use arguments::{number, positive, seconds};
+use arguments::{RunArguments, exit, positive, weight};
+use bar::Bar;
 use method::{Method, Seen};
 
 /// Weights of a unit, and the spectral radius of those between hidden units.
@@ -44,6 +45,7 @@ const ENOUGH: f64 = 0.005;
 
 /// Train a recurrent network to add two marked numbers of a sequence.
 #[derive(Parser)]
+#[command(mut_arg("seconds", |seconds| seconds.default_value("60").help("Train at most this long for each seed, in seconds of training time")))]
 struct Arguments {
     /// Steps of a sequence, T
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(2..100_000))]
@@ -60,9 +62,8 @@ struct Arguments {
     /// Train once for each of these seeds: 0..5 is 0, 1, 2, 3, 4
     #[arg(long, value_parser = seeds, conflicts_with = "seed")]
     seeds: Option<Range<u64>>,
-    /// Train at most this long, in seconds of training time for each seed
-    #[arg(long, default_value_t = 60.0, value_parser = seconds)]
-    seconds: f64,
+    #[command(flatten)]
+    run: RunArguments,
     /// How to train
     #[arg(long, value_enum, default_value_t = Method::HessianFree)]
     method: Method,
@@ -72,12 +73,6 @@ struct Arguments {
     /// Adam's rate
     #[arg(long, default_value_t = 1e-3, value_parser = positive)]
     rate: f64,
-    /// Write the learning curves to this file, as SVG
-    #[arg(long)]
-    curve: Option<PathBuf>,
-    /// Print the result as one line of JSON, last on standard output
-    #[arg(long)]
-    json: bool,
 }
 
 fn seeds(text: &str) -> Result<Range<u64>, String> {
@@ -85,10 +80,6 @@ fn seeds(text: &str) -> Result<Range<u64>, String> {
         Some((Ok(from), Ok(to))) if from < to && to - from <= 1000 => Ok(from..to),
         _ => Err("a range of at most 1000 seeds is needed, such as 0..5".into()),
     }
-}
-
-fn weight(text: &str) -> Result<f64, String> {
-    number(text, "a weight of at least 0 is needed", |weight| (0.0..1e9).contains(&weight))
 }
 
 /// One point of a learning curve.
@@ -129,13 +120,7 @@ impl Run {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    exit(run(&Arguments::parse()))
 }
 
 fn run(arguments: &Arguments) -> Result<(), String> {
@@ -159,13 +144,13 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         );
         runs.push(run);
     }
-    if let Some(path) = &arguments.curve {
+    if let Some(path) = &arguments.run.curve {
         let curves: Vec<Vec<Mark>> = runs.iter().map(|run| run.curve.clone()).collect();
         picture::learning_curves(path, &curves, &seeds).map_err(|e| format!("{}: {e}", path.display()))?;
     }
     // The seed with the largest error speaks for all.
     let worst = runs.iter().max_by(|a, b| a.test.error.total_cmp(&b.test.error)).expect("at least one seed");
-    if arguments.json {
+    if arguments.run.json {
         let line = serde_json::json!({
             "method": arguments.method.name(),
             "length": arguments.length,
@@ -201,22 +186,21 @@ fn train(arguments: &Arguments, seed: u64) -> newton_krylov::Result<Run> {
         .with_structural_damping(arguments.structural)?;
     let x0: Vec<f32> = network.initial(seed, CONNECTIONS, RADIUS)?;
 
-    let bar = ProgressBar::new((arguments.seconds * 1e3) as u64);
-    bar.set_style(ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}").expect("a valid template"));
+    let bar = Bar::new(arguments.run.seconds);
     let mut curve: Vec<Mark> = vec![];
     let mut see = |Seen { x, iterations, products, value, seconds }: Seen<'_>| {
         let quality = Quality::of(&network, x, &validation);
         curve.push(Mark { seconds, quality });
-        bar.set_position(((seconds * 1e3) as u64).min((arguments.seconds * 1e3) as u64));
         let Quality { error, wrong } = quality;
         let wrong = 100.0 * wrong;
-        bar.set_message(format!(
+        let message = format!(
             "seed {seed}, iteration {iterations}, {products} products, loss {value:.1e}, error {error:.1e}, {wrong:.1} % wrong"
-        ));
+        );
+        bar.show(seconds, message);
         quality.wrong <= ENOUGH
     };
     let trained = method::train(arguments, seed, &objective, &x0, &mut see)?;
-    bar.finish_and_clear();
+    drop(bar);
     let all: Vec<usize> = (0..sequences.sums.len()).collect();
     let quality = Quality::of(&network, &trained.x, &test);
     Ok(Run {

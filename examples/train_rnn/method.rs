@@ -89,7 +89,7 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
         Method::Adam => return adam(arguments, seed, objective, x0, see),
     };
     let solver = HessianFree {
-        stopping: Stopping { max_time: Duration::from_secs_f64(arguments.seconds), ..Stopping::default() },
+        stopping: Stopping { max_time: Duration::from_secs_f64(arguments.run.seconds), ..Stopping::default() },
         gradient_batch: GradientBatch { first: GRADIENT_BATCH, ..GradientBatch::default() },
         curvature_batch: CurvatureBatch { share: CURVATURE_SHARE, ..CurvatureBatch::default() },
         method,
@@ -139,7 +139,7 @@ fn adam<M: SampledModel<f32>, L: Loss<f32>>(
         if see(Seen { x: &x, iterations, products: 0, value, seconds }) {
             break Termination::Observer;
         }
-        if seconds >= arguments.seconds {
+        if seconds >= arguments.run.seconds {
             break Termination::MaxTime;
         }
         let started = Instant::now();

@@ -9,13 +9,15 @@
 //!
 //! ```sh
 //! cargo run --release --bin train_text
-//! cargo run --release --bin train_text -- --method adam --curve text.svg
+//! cargo run --release --bin train_text -- --method hessian-free --batch 32 --curve text.svg
 //! cargo run --release --bin train_text -- novel.txt --places 128 --blocks 4 --width 128 --seconds 3600 --resume run.checkpoint
 //! ```
 
 #[path = "../common/arguments.rs"]
 mod arguments;
 mod attention;
+#[path = "../common/bar.rs"]
+mod bar;
 mod layers;
 #[path = "../common/learning_curve.rs"]
 mod learning_curve;
@@ -30,30 +32,29 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
-use indicatif::{ProgressBar, ProgressStyle};
 use newton_krylov::{
     Counts, Expansion, Metric, Model, Objective, SampledModel, SampledObjective, Termination, check, fit_samples,
     losses::{Loss, SoftmaxCrossEntropy},
     random::SplitMix64,
 };
 
-use arguments::{number, positive, seconds};
+use arguments::{exit, weight};
+use bar::Bar;
 use layers::Real;
 use text::Text;
-use training::{Checkpoint, Method, Seen, Trained, Training, momentum};
+use training::{Method, Seen, Trained, TrainingArguments};
 use transformer::Transformer;
 
 /// Sequences evaluated at a time.
 const PART: usize = 256;
 /// The ratio of the times at which the learning curve is evaluated.
 const CURVE_RATIO: f64 = 1.25;
-/// Sequences of a batch.
-const BATCH: u32 = 32;
 /// What letters are drawn by: the probabilities to the power 1/this. Below 1 the likelier ones are drawn more often.
 const TEMPERATURE: f64 = 0.8;
 
 /// Train a small transformer to continue a text.
 #[derive(Parser)]
+#[command(mut_arg("batch", |batch| batch.default_value("16")))]
 struct Arguments {
     /// A text in UTF-8; without it this library's pages are learned
     text: Option<PathBuf>,
@@ -73,42 +74,16 @@ struct Arguments {
     #[arg(long, default_value_t = 1e-3, value_parser = weight)]
     l2: f64,
     /// How to train
-    #[arg(long, value_enum, default_value_t = Method::HessianFree)]
+    #[arg(long, value_enum, default_value_t = Method::Soap)]
     method: Method,
-    /// Train this long, in seconds of training time: evaluations on the whole text do not count
-    #[arg(long, default_value_t = 20.0, value_parser = seconds)]
-    seconds: f64,
-    /// Seed of the initial weights and of what is written at the end
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// The rate of adam (otherwise 0.001) or sgd (0.003)
-    #[arg(long, value_parser = positive)]
-    rate: Option<f64>,
-    /// What the momentum of sgd grows to, from a half (otherwise it is 0.9 throughout)
-    #[arg(long, value_parser = momentum)]
-    momentum: Option<f64>,
-    /// Sequences in a batch, the first one where they grow
-    #[arg(long, default_value_t = BATCH, value_parser = clap::value_parser!(u32).range(1..))]
-    batch: u32,
-    /// Go on from this file if it is there, and save the state of the run to it every ten seconds and at the end
-    #[arg(long)]
-    resume: Option<PathBuf>,
+    #[command(flatten)]
+    training: TrainingArguments,
     /// Check the products before training, and print the loss at the start and its gradient's norm, in double precision
     #[arg(long)]
     check: bool,
     /// Write so many characters at the end
     #[arg(long, default_value_t = 300)]
     write: u32,
-    /// Write the learning curve to this file, as SVG
-    #[arg(long)]
-    curve: Option<PathBuf>,
-    /// Print the result as one line of JSON, last on standard output
-    #[arg(long)]
-    json: bool,
-}
-
-fn weight(text: &str) -> Result<f64, String> {
-    number(text, "a number of at least 0 is needed", |weight| weight >= 0.0 && weight.is_finite())
 }
 
 /// One point of the learning curve; cross entropies in nats per character.
@@ -122,13 +97,7 @@ struct Mark {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("error: {message}");
-            ExitCode::FAILURE
-        }
-    }
+    exit(run(&Arguments::parse()))
 }
 
 fn say(error: newton_krylov::Error) -> String {
@@ -155,18 +124,15 @@ fn cross_entropy(network: &Transformer, text: &Text, starts: &[usize], x: &[f32]
     sum / (starts.len() * network.places) as f64
 }
 
-/// Checks the products of a network that is narrow and short, whose Jacobian can be written down. Returns loss and gradient
-/// norm of the one that is to be trained, without ½c‖x‖².
-fn check_start(network: &Transformer, text: &Text, heads: usize, seed: u64) -> Result<[f64; 2], String> {
-    let small = Transformer::new(network.alphabet, 4, 2 * heads, heads, 2);
-    let model = small.on(&text.characters, &text.learned);
-    let verdict = check::sampled_model(&model, &small.initial::<f64>(seed), 1).map_err(say)?;
+/// Checks the network's products. Returns loss and gradient norm at the start, without ½c‖x‖².
+fn check_start(network: &Transformer, text: &Text, seed: u64) -> Result<[f64; 2], String> {
+    let x0: Vec<f64> = network.initial(seed);
+    let model = network.on(&text.characters, &text.learned);
+    let verdict = check::sampled_model(&model, &x0, 1).map_err(say)?;
     println!("{verdict}");
     if !verdict.passed() {
         return Err("the network's products are wrong".into());
     }
-    let x0: Vec<f64> = network.initial(seed);
-    let model = network.on(&text.characters, &text.learned);
     let loss = loss(network, text.labels(&text.learned)).map_err(say)?;
     let objective = fit_samples(model, loss, Metric::GeneralizedGaussNewton).map_err(say)?;
     let (mut value, mut gradient, mut part_gradient) = (0.0, vec![0.0; x0.len()], vec![0.0; x0.len()]);
@@ -220,28 +186,19 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         text.alphabet.len(),
         network.dim()
     );
-    let start = arguments.check.then(|| check_start(&network, &text, heads, arguments.seed)).transpose()?;
+    let start = arguments.check.then(|| check_start(&network, &text, arguments.training.seed)).transpose()?;
 
     let objective = |metric| {
         let loss = loss(&network, text.labels(&text.learned))?;
         fit_samples(network.on(&text.characters, &text.learned), loss, metric)?.with_regularization(arguments.l2)
     };
-    let x0: Vec<f32> = network.initial(arguments.seed);
+    let x0: Vec<f32> = network.initial(arguments.training.seed);
     let method = arguments.method;
-    let shape = format!("{places} {width} {heads} {}", arguments.blocks);
-    let kind = format!("train_text {} {shape}", method.name());
+    let program = format!("train_text {places} {width} {heads} {}", arguments.blocks);
     let data: Vec<f32> = text.characters.iter().map(|&c| c as f32).collect();
-    let checkpoint = arguments.resume.clone().map(|path| Checkpoint::new(path, &kind, &data));
-    let training = Training {
-        seconds: arguments.seconds,
-        rate: arguments.rate,
-        momentum: arguments.momentum,
-        batch: Some(arguments.batch as usize),
-        checkpoint: checkpoint.as_ref(),
-    };
-    let milliseconds = (arguments.seconds * 1e3) as u64;
-    let bar = ProgressBar::new(milliseconds);
-    bar.set_style(ProgressStyle::with_template("{bar:40} {percent:>3} %  {msg}").expect("a valid template"));
+    let checkpoint = arguments.training.checkpoint(&program, method, &data);
+    let training = arguments.training.training(checkpoint.as_ref());
+    let bar = Bar::new(arguments.training.run.seconds);
     let mut curve: Vec<Mark> = vec![];
     let mut next_mark = 0.0;
     let mark = |x: &[f32], iterations: usize, [counts, samples]: [Counts; 2], seconds: f64| {
@@ -250,21 +207,20 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         Mark { seconds, iterations, products: counts.products, samples, learned, held_out }
     };
     let mut see = |Seen { x, iterations, counts, samples, value, seconds }: Seen<'_>| {
-        bar.set_position(((seconds * 1e3) as u64).min(milliseconds));
-        bar.set_message(format!("iteration {iterations}, {:.3} nats on the batch", value / places as f64));
+        bar.show(seconds, format!("iteration {iterations}, {:.3} nats on the batch", value / places as f64));
         if seconds >= next_mark {
             curve.push(mark(x, iterations, [counts, samples], seconds));
             next_mark = (seconds * CURVE_RATIO).max(seconds + 0.1);
         }
     };
     let trained = training::train(method, training, objective, &x0, &mut see)?;
-    bar.finish_and_clear();
+    drop(bar);
     let Trained { x, iterations, counts, samples, seconds, .. } = &trained;
     if curve.last().is_none_or(|mark| mark.iterations < *iterations) {
         curve.push(mark(x, *iterations, [*counts, *samples], *seconds));
     }
 
-    if let Some(path) = &arguments.curve {
+    if let Some(path) = &arguments.training.run.curve {
         let line = |y: fn(&Mark) -> f64| curve.iter().map(|mark| (mark.seconds, y(mark))).collect();
         let lines = vec![("learned", line(|mark| mark.learned)), ("held out", line(|mark| mark.held_out))];
         learning_curve::draw(path, lines, "nats per character").map_err(|e| format!("{}: {e}", path.display()))?;
@@ -286,9 +242,9 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         trained.termination
     );
     let first = &text.characters[text.held_out[0]..][..places];
-    let written = text.write(&write(&network, x, first, arguments.write as usize, arguments.seed));
+    let written = text.write(&write(&network, x, first, arguments.write as usize, arguments.training.seed));
     println!("\n{}[{written}]", text.write(first));
-    if arguments.json {
+    if arguments.training.run.json {
         let line = serde_json::json!({
             "method": method.name(),
             "sequences": sequences,

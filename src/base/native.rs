@@ -10,8 +10,13 @@
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::linalg::cholesky::llt::factor::{LltParams, LltRegularization, cholesky_in_place, cholesky_in_place_scratch};
 use faer::linalg::cholesky::llt::inverse::{inverse, inverse_scratch};
+use faer::linalg::householder::{
+    apply_block_householder_sequence_on_the_left_in_place_scratch as q_scratch,
+    apply_block_householder_sequence_on_the_left_in_place_with_conj as times_q,
+};
 use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut, MatRef, Par, Spec};
+use faer::linalg::qr::no_pivoting::factor::{qr_in_place, qr_in_place_scratch, recommended_block_size};
+use faer::{Accum, Conj, Mat, MatMut, MatRef, Par, Spec};
 
 /// A matrix that is read: `data` holds its columns `stride` numbers apart, or its rows if `by_rows`.
 #[derive(Clone, Copy)]
@@ -96,6 +101,10 @@ pub trait Native: Sized {
     /// the factor, n², and for faer is the caller's; nothing is allocated once there is enough of the latter.
     fn invert(matrix: &mut [Self], n: usize, factor: &mut [Self], scratch: &mut Scratch) -> bool;
 
+    /// Overwrites an n × n matrix, n > 0, by the Q of its QR decomposition, on the calling thread; columns that depend on those before
+    /// are replaced by others. Allocates Q.
+    fn orthonormalize(matrix: &mut [Self], n: usize);
+
     /// x ← tanh x.
     fn tanh_all(x: &mut [Self]);
 
@@ -156,6 +165,27 @@ macro_rules! multiply {
                 }
             }
             matrix.iter().all(|v| v.is_finite())
+        }
+
+        fn orthonormalize(matrix: &mut [$T], n: usize) {
+            let (block, params) = (recommended_block_size::<$T>(n, n), Spec::default());
+            let request = qr_in_place_scratch::<$T>(n, n, block, Par::Seq, params).or(q_scratch::<$T>(n, block, n));
+            let mut scratch = Scratch::new(request);
+            let stack = scratch.stack(request);
+            let (mut coefficients, mut q) = (Mat::<$T>::zeros(block, n), Mat::<$T>::identity(n, n));
+            qr_in_place(
+                MatMut::from_column_major_slice_mut(matrix, n, n),
+                coefficients.as_mut(),
+                Par::Seq,
+                stack,
+                params,
+            );
+            let reflections = MatRef::from_column_major_slice(matrix, n, n);
+            times_q(reflections, coefficients.as_ref(), Conj::No, q.as_mut(), Par::Seq, stack);
+            clean_registers();
+            for (column, q) in matrix.chunks_exact_mut(n).zip(q.col_iter()) {
+                column.iter_mut().zip(q.iter()).for_each(|(entry, &q)| *entry = q);
+            }
         }
     };
 }
@@ -299,6 +329,39 @@ mod tests {
             bits += 1009;
         }
         worst
+    }
+
+    /// QᵀQ = I, and the first j columns span those of the matrix, whether these are independent, dependent or zero.
+    #[test]
+    fn columns_become_orthonormal() {
+        fn check<T: crate::base::Scalar>(rounding: f64) {
+            for n in [1, 2, 7, 40, 200] {
+                for dependent in [false, true] {
+                    let mut random = crate::base::SplitMix64::new(n as u64);
+                    let mut a: Vec<T> = (0..n * n).map(|_| T::from_f64(random.normal())).collect();
+                    if dependent && n > 2 {
+                        let (first, others) = a.split_at_mut(n);
+                        others[..n].copy_from_slice(first);
+                        others[n..2 * n].fill(T::zero());
+                    }
+                    let mut q = a.clone();
+                    T::orthonormalize(&mut q, n);
+                    let dot = |a: &[T], b: &[T]| a.iter().zip(b).map(|(&a, &b)| a.into() * b.into()).sum::<f64>();
+                    let column = |q: &'_ [T], j: usize| q[j * n..][..n].to_vec();
+                    for j in 0..n {
+                        let (aj, qj) = (column(&a, j), column(&q, j));
+                        let inside: f64 = (0..=j).map(|i| dot(&column(&q, i), &aj).powi(2)).sum();
+                        assert!((inside.sqrt() - dot(&aj, &aj).sqrt()).abs() < rounding * (n as f64).sqrt(), "{n} {j}");
+                        for i in 0..=j {
+                            let one = f64::from(u8::from(i == j));
+                            assert!((dot(&column(&q, i), &qj) - one).abs() < rounding, "{n} {i} {j}");
+                        }
+                    }
+                }
+            }
+        }
+        check::<f64>(1e-13);
+        check::<f32>(1e-5);
     }
 
     #[test]

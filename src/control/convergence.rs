@@ -11,9 +11,10 @@
 //! - ‖g‖ ≤ τ‖g₀‖, ‖δ‖ ≤ τX, and p and |f| are at most max(τ³, ε²)D: for an f that vanishes at the minimum and has no
 //!   rounding there. A gradient that falls by τ lets p fall by τ²; the further τ is one Newton step, which tells a minimum
 //!   from a far start, and ε² is what the rounding of x leaves; or
-//! - ‖g‖ ≤ τ‖g₀‖, p is within the rounding of f, and ‖δ‖ ≤ ε^¼X: directions along which f is so flat that rounding decides
-//!   where they end. On a plateau that leads to infinity steps are longer. Where directions may be left out, because in
-//!   other units they are lost in the rounding of ‖g‖ and of the curvatures, Σ|gⱼxⱼ| ≤ ε^¼|f| as well.
+//! - ‖g‖ ≤ τ‖g₀‖, p is within the rounding of f or at most τ² of the smaller of |f| and D, and ‖δ‖ ≤ max(ε^¼, τ)X: directions
+//!   along which f is so flat that rounding decides where they end. On a plateau that leads to infinity steps are longer.
+//!   Where directions may be left out, because in other units they are lost in the rounding of ‖g‖ and of the curvatures,
+//!   Σ|gⱼxⱼ| ≤ max(ε^¼, τ)|f| as well.
 //!
 //! The first two do not know the start. δ must be accurate for them, not only in the directions that g is large in: in the
 //! whole space, with curvatures above their rounding, or else with Σ|gⱼxⱼ| ≤ √ε|f|, so that no direction of x's size is
@@ -135,9 +136,10 @@ impl Measures {
     pub fn settle(&self, promise: Promise) -> bool {
         let (size, epsilon, p) = (self.size(), self.epsilon, promise.decrease);
         let rounding = rounding(epsilon, self.value, self.value).max(self.resolution);
-        let nearby = epsilon.sqrt().sqrt();
+        let nearby = epsilon.sqrt().sqrt().max(self.tolerance);
         let short = promise.step <= self.tolerance.max(epsilon.sqrt()) * size;
         let nothing_left = p <= rounding;
+        let asked = self.tolerance.powi(2) * self.value.abs().min(self.gained);
         let vanished = p.max(self.value.abs()) <= vanishing(epsilon, self.tolerance) * self.gained;
         let sure = promise.accurate && (promise.complete || self.seems_flat());
         let risen = self.gradient_norm > self.first_gradient_norm;
@@ -146,7 +148,7 @@ impl Measures {
             || sure && short && nothing_left
             || self.gradient_small && short && vanished
             || self.gradient_small
-                && nothing_left
+                && p <= rounding.max(asked)
                 && promise.step <= nearby * size
                 && (promise.complete || self.slopes <= nearby * self.value.abs());
         let (stuck, within) = (self.ending == Ending::Stuck, self.slopes <= rounding);
@@ -198,6 +200,17 @@ mod tests {
         let at = |slopes| Measures { slopes, ..AT_ONE };
         assert!(at(3e-4).settle(flat) && !at(6e-4).settle(flat));
         assert!(at(6e-4).settle(Promise { complete: true, ..flat }));
+    }
+
+    #[test]
+    fn a_looser_tolerance_ends_earlier() {
+        let loose = |gained| Measures { tolerance: 1e-3, gained, ..AT_ONE };
+        assert!(loose(10.0).settle(promise(2.9e-6, 0.9e-3)) && !loose(10.0).settle(promise(3.1e-6, 0.9e-3)));
+        assert!(!loose(10.0).settle(promise(2.9e-6, 1.1e-3)));
+        assert!(loose(1.0).settle(promise(0.9e-6, 0.9e-3)) && !loose(1.0).settle(promise(1.1e-6, 0.9e-3)));
+        let part = Promise { complete: false, ..promise(1e-9, 1e-9) };
+        let at = |slopes| Measures { slopes, ..loose(10.0) };
+        assert!(at(2.9e-3).settle(part) && !at(3.1e-3).settle(part));
     }
 
     #[test]

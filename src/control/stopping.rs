@@ -24,8 +24,9 @@ pub struct Stopping {
     /// [`TrustRegion`](crate::TrustRegion), [`NewtonCg`](crate::NewtonCg) and
     /// [`CubicRegularization`](crate::CubicRegularization) ask their model as well, so that a far start does not converge
     /// where the gradient has merely fallen, and a run that starts at a minimum converges there: the step that is still
-    /// promised must be short against x, and its decrease within the rounding of f or at most τ³ of what was gained. Least
-    /// squares reads τ as a cosine ([`LevenbergMarquardt`](crate::LevenbergMarquardt)).
+    /// promised must be short against x, and its decrease within the rounding of f, at most τ² of both |f| and what was
+    /// gained, or, as |f| itself, at most τ³ of what was gained. Least squares reads τ as a cosine
+    /// ([`LevenbergMarquardt`](crate::LevenbergMarquardt)).
     pub gradient_relative: f64,
     /// Converged when ‖∇f(x)‖₂ ≤ this, in units of f per unit of x. Default 0: off, since it depends on those units.
     pub gradient_absolute: f64,

@@ -119,6 +119,11 @@ fn check_outputs(found: usize, expected: usize) -> Result<()> {
 }
 
 impl<M, L> ModelObjective<M, L> {
+    /// The model.
+    pub fn model(&self) -> &M {
+        &self.model
+    }
+
     /// The model, the loss and c.
     pub(super) fn parts(&self) -> (&M, &L, f64) {
         (&self.model, &self.loss, self.terms.regularization)

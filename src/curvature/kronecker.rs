@@ -27,7 +27,7 @@ use super::loss::Loss;
 use super::summed_loss::SummedLoss;
 use crate::base::native::{Matrix, MatrixMut, Scratch};
 use crate::base::parallel::{for_each, join, over_parts};
-use crate::base::{Error, Result, Scalar, check_length, check_range};
+use crate::base::{Error, Result, Scalar, check_length};
 use crate::operator::{Counts, LayerShape, LinearMap, Linearization, Model, Preconditioner, SampledModel};
 
 /// The weight of the past in the moving average of factors, at most.
@@ -68,7 +68,7 @@ const ALWAYS: u64 = 3;
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct KroneckerPreconditioner<T> {
-    layers: Vec<Layer>,
+    layers: Vec<LayerShape>,
     /// A and G: moving averages.
     inputs: Vec<Vec<T>>,
     outputs: Vec<Vec<T>>,
@@ -82,28 +82,6 @@ pub struct KroneckerPreconditioner<T> {
     learned: u64,
     #[cfg_attr(feature = "serde", serde(skip))]
     room: Room<T>,
-}
-
-/// A [`LayerShape`] that can be saved.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct Layer {
-    start: usize,
-    inputs: usize,
-    outputs: usize,
-    places: usize,
-}
-
-impl Layer {
-    fn len(&self) -> usize {
-        (self.inputs + 1) * self.outputs
-    }
-}
-
-impl From<LayerShape> for Layer {
-    fn from(LayerShape { start, inputs, outputs, places }: LayerShape) -> Self {
-        Layer { start, inputs, outputs, places }
-    }
 }
 
 impl<T: Scalar> KroneckerPreconditioner<T> {
@@ -199,9 +177,9 @@ struct ProductRoom<T> {
 }
 
 impl<T: Scalar> ProductRoom<T> {
-    fn new(layers: &[Layer], dim: usize) -> Self {
+    fn new(layers: &[LayerShape], dim: usize) -> Self {
         let ends = layers.iter().flat_map(|layer| [layer.start, layer.start + layer.len()]);
-        let pair = |layer: &Layer| Mutex::new([vec![T::zero(); layer.len()], vec![T::zero(); layer.len()]]);
+        let pair = |layer: &LayerShape| Mutex::new([vec![T::zero(); layer.len()], vec![T::zero(); layer.len()]]);
         ProductRoom {
             bounds: std::iter::once(0).chain(ends).chain([dim]).collect(),
             layers: layers.iter().map(pair).collect(),
@@ -254,7 +232,7 @@ impl<T: Scalar> Preconditioner<T> for KroneckerPreconditioner<T> {
                     continue;
                 }
                 let i = i / 2;
-                let Layer { inputs, outputs, .. } = self.layers[i];
+                let LayerShape { inputs, outputs, .. } = self.layers[i];
                 let wide = inputs + 1;
                 let (weights, biases) = part.split_at_mut(inputs * outputs);
                 let [v, product] = &mut *room[i].lock().unwrap_or_else(PoisonError::into_inner);
@@ -293,13 +271,13 @@ where
         let (model, loss, regularization) = objective.parts();
         let batch = model.batch(samples);
         if self.layers.is_empty() {
-            self.layers = batch.layers().into_iter().map(Layer::from).collect();
-            let sides = |layer: &Layer| layer.inputs + 1;
+            self.layers = batch.layers();
+            let sides = |layer: &LayerShape| layer.inputs + 1;
             self.inputs = zeros(self.layers.iter().map(sides));
             self.outputs = zeros(self.layers.iter().map(|layer| layer.outputs));
             self.inverse_inputs = self.inputs.clone();
             self.inverse_outputs = self.outputs.clone();
-            if self.layers.iter().map(Layer::len).sum::<usize>() < x.len() {
+            if self.layers.iter().map(LayerShape::len).sum::<usize>() < x.len() {
                 self.diagonal = vec![T::zero(); x.len()];
                 self.inverse_diagonal = self.diagonal.clone();
             }
@@ -341,23 +319,12 @@ where
 
     fn fits(&self, objective: &ModelObjective<M, L>) -> Result<()> {
         let (model, loss, _) = objective.parts();
-        let needed: Vec<Layer> = model.batch(&[]).layers().into_iter().map(Layer::from).collect();
+        let needed = model.batch(&[]).layers();
         if needed.is_empty() || loss.likelihood().is_none() {
             let argument = "the layers of a model with a likelihood";
             return Err(Error::ZeroDimension { argument });
         }
-        let (mut end, dim) = (0, SampledModel::<T>::dim(model));
-        for layer in &needed {
-            let argument = "where a layer of the model begins";
-            let room = layer.start >= end && layer.start + layer.len() <= dim && layer.places > 0;
-            check_range(
-                argument,
-                layer.start as f64,
-                room,
-                "behind the last layer, with room for it and at least one place",
-            )?;
-            end = layer.start + layer.len();
-        }
+        LayerShape::check(&needed, SampledModel::<T>::dim(model))?;
         if self.layers.is_empty() {
             return Ok(());
         }

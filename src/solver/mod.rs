@@ -26,8 +26,8 @@ pub use control::Control;
 pub use cubic_regularization::CubicRegularization;
 pub use descent::Descent;
 pub use first_order::{
-    AdaGrad, Adam, Epsilon, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, Lbfgs, LineSearch,
-    MirrorDescent, Moments, Momentum, Nesterov, RmsProp, Schedule, SteepestDescent,
+    AdaGrad, Adam, Epsilon, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, IterateAverage, Lbfgs,
+    LineSearch, MirrorDescent, Moments, Momentum, Nesterov, RmsProp, Schedule, Soap, SteepestDescent,
 };
 pub use gauss_newton::GaussNewton;
 pub use hessian_free::{

@@ -4,7 +4,8 @@
 //! (1983)) where the space is convex, and where it is not a direction of descent that follows negative curvature
 //! downwards in proportion (Greenstadt 1967; Dauphin et al. 2014). The line search starts at 1, backtracks by quadratic
 //! interpolation to Armijo's condition (Nocedal & Wright, *Numerical Optimization* (2006), section 3.1), and doubles the
-//! length while f keeps falling as fast as the model where the model has no minimum along the direction.
+//! length while f keeps falling as fast as the model where the model has no minimum along the direction, or where the length
+//! was cut to less than half: interpolation from far out, where f may be anything, cuts to its least share again and again.
 
 use std::ops::ControlFlow;
 
@@ -126,7 +127,8 @@ impl Globalisation for NewtonLineSearch {
 
     fn lengthen(&mut self, trial: &Trial) -> bool {
         let no_minimum = trial.solution.curvature <= 0.0 || trial.solution.on_boundary;
-        let promising = no_minimum && trial.length >= 1.0 && trial.ratio > GOOD;
+        let (full, cut) = (trial.length >= 1.0, trial.length < 0.5);
+        let promising = (no_minimum && full || cut) && trial.ratio > GOOD;
         if promising {
             self.length *= 2.0;
         }

@@ -6,6 +6,8 @@ use crate::base::{Scalar, columns::Columns, kernels, space};
 /// A part left of less than this share is orthogonalised again: "twice is enough" (Giraud, Langou, Rozložník & van den Eshof,
 /// Numer. Math. 101 (2005)). Without it what rounding leaves grows from column to column.
 const CANCELLED: f64 = 0.7;
+/// What is left of a vector, in units of its roundoff, that is nothing but that.
+const ROUNDING: f64 = 16.0;
 /// Rows of U that are multiplied at once.
 const ROWS: usize = 256;
 
@@ -57,22 +59,27 @@ impl<T: Scalar> OrthonormalBasis<T> {
         }
     }
 
-    /// v ← v − Uc for c = Uᵀv, once more where much of v cancelled; returns ‖v‖, given what it was. c stays Uᵀ of what v was.
+    /// v ← v − Uc for c = Uᵀv, again where much of v cancelled; returns ‖v‖, given what it was, or 0 where no more is left than
+    /// rounding. c stays Uᵀ of what v was.
     pub fn remove(&mut self, c: &mut [f64], norm: f64, v: &mut [T]) -> f64 {
         let m = self.len;
         if m == space::whole(self.dim) {
             return 0.0;
         }
-        let left = self.columns().remove(v, &c[..m], norm);
-        if left >= CANCELLED * norm {
-            return left;
-        }
-        let again = &mut self.again[..m];
+        let mut before = norm;
+        let mut left = self.columns().remove(v, &c[..m], norm);
         let columns = Columns::new(self.dim, &self.data[..m * self.dim]);
-        columns.transpose_times(v, again);
-        columns.add_times(-1.0, again, v);
-        c.iter_mut().zip(again).for_each(|(c, again)| *c += *again);
-        kernels::norm(v)
+        while left < CANCELLED * before {
+            if left <= ROUNDING * T::epsilon_f64() * norm {
+                return 0.0;
+            }
+            let again = &mut self.again[..m];
+            columns.transpose_times(v, again);
+            columns.add_times(-1.0, again, v);
+            c.iter_mut().zip(again).for_each(|(c, again)| *c += *again);
+            (before, left) = (left, kernels::norm(v));
+        }
+        left
     }
 
     /// Adds the direction of `v`, which is orthogonal to U and of length `left`.
@@ -109,5 +116,50 @@ impl<T: Scalar> OrthonormalBasis<T> {
     /// U ← I.
     pub fn become_identity(&mut self) {
         (self.len, self.identity) = (self.dim, true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::SplitMix64;
+
+    /// What is left of Uc + `outside` · (a normal vector), in units of ‖c‖, and the largest |uᵀv| of what is pushed.
+    fn left<T: Scalar>(outside: f64) -> (f64, f64) {
+        let d = 50;
+        let mut random = SplitMix64::new(1);
+        let mut normals = || (0..d).map(|_| T::from_f64(random.normal())).collect::<Vec<T>>();
+        let mut u = OrthonormalBasis::<T>::new(d, 5);
+        let remove = |u: &mut OrthonormalBasis<T>, norm: f64, v: &mut [T]| {
+            let mut c = [0.0; 5];
+            u.inside(v, &mut c);
+            u.remove(&mut c, norm, v)
+        };
+        for _ in 0..4 {
+            let mut v = normals();
+            let left = remove(&mut u, kernels::norm(&v), &mut v);
+            u.push(left, &v);
+        }
+        let mut v = normals();
+        kernels::scale(outside, &mut v);
+        u.add(1.0, &[3.0, -1.0, 2.0, 0.5], &mut v);
+        let norm = kernels::norm(&v);
+        let left = remove(&mut u, norm, &mut v);
+        if left > 0.0 {
+            u.push(left, &v);
+        }
+        let last = u.columns().column(u.len - 1);
+        (left / norm, (0..u.len - 1).map(|j| kernels::dot(u.columns().column(j), last).abs()).fold(0.0, f64::max))
+    }
+
+    #[test]
+    fn what_is_left_is_orthogonal_or_nothing() {
+        for outside in [1.0, 1e-4, 1e-9, 1e-13] {
+            let (left, across) = left::<f64>(outside);
+            assert!(left > 0.1 * outside && left < 10.0 * outside && across < 1e-14, "{outside}: {left} {across}");
+        }
+        assert_eq!(left::<f64>(0.0).0, 0.0);
+        assert_eq!(left::<f64>(1e-17).0, 0.0);
+        assert_eq!(left::<f32>(1e-9).0, 0.0);
     }
 }

@@ -22,5 +22,6 @@ mod pinned_runs;
 mod proximity;
 mod reference_runs;
 mod resume;
+mod soap;
 mod symmetry;
 mod torch_optimizers;

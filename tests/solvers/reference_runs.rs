@@ -104,6 +104,16 @@ fn nine_of_ten_far_starts_are_solved() {
     }
 }
 
+/// From x₀ to the minimum the Hessian falls by 10⁹: products lie in what is remembered, to rounding.
+#[test]
+fn a_large_penalty_function_is_solved_from_where_its_hessian_is_a_billion_times_larger() {
+    for factor in [1.0, 10.0] {
+        let problem = MoreGarbowHillstrom::new(23, 1000).unwrap();
+        let report = TrustRegion::default().minimize(&problem, &problem.scaled_start::<f64>(factor)).unwrap();
+        assert!(report.termination.converged() && (report.value - 9.686175e-3).abs() < 1e-8, "{report}");
+    }
+}
+
 #[test]
 fn a_long_valley_takes_a_bounded_number_of_products() {
     let problem = ChainedRosenbrock::new(100).unwrap();

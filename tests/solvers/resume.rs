@@ -9,7 +9,7 @@ use newton_krylov::first_order::*;
 use newton_krylov::hessian_free::*;
 use newton_krylov::losses::Huber;
 use newton_krylov::mirror_map::Simplex;
-use newton_krylov::operators::{BlockStructure, ClosureObjective};
+use newton_krylov::operators::{BlockStructure, ClosureObjective, LayerShape};
 use newton_krylov::preconditioners::{with_diagonal, with_preconditioner};
 use newton_krylov::problems::{ChainedRosenbrock, MoreGarbowHillstrom};
 use newton_krylov::*;
@@ -203,7 +203,7 @@ fn first_order<T: Scalar>() {
     }
     fn one<T: Scalar, M: GradientMethod + std::fmt::Debug>(method: M, x0: &[T]) -> usize {
         let schedule = Schedule::Cosine { steps: 25 };
-        let solver = FirstOrder { schedule, stopping: stopping(), ..FirstOrder::new(method) };
+        let solver = FirstOrder { schedule, average: true, stopping: stopping(), ..FirstOrder::new(method) };
         let valley = smooth::<T, _>(&ChainedRosenbrock::new(6).unwrap());
         let whole = on_objective!("the valley", solver, valley, x0);
         let fit = Line(60);
@@ -217,6 +217,8 @@ fn first_order<T: Scalar>() {
     steps += one(FullAdaGrad::default(), &x0);
     steps += one(RmsProp::default(), &x0);
     steps += one(Adam::default(), &x0);
+    let layer = LayerShape { start: 0, inputs: 1, outputs: 1, places: 1 };
+    steps += one(Soap { renewal: 2, ..Soap::new(vec![layer]) }, &x0);
     let target = |i: usize| [0.6, 0.6, -0.5][i];
     let bowl = objective(
         3,

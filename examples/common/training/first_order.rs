@@ -4,7 +4,7 @@
 
 use newton_krylov::{
     Batches, Evaluation, Expansion, Objective, SampledModel, SampledObjective, Termination,
-    first_order::{GradientMethod, Moments},
+    first_order::{GradientMethod, IterateAverage, Moments},
     losses::Loss,
     operators::ModelObjective,
 };
@@ -18,8 +18,10 @@ pub const NESTEROV_RATE: f64 = 0.003;
 /// Samples in a batch, as in many programs.
 const BATCH: usize = 128;
 
+/// Looks at the average of the points, and ends with it, if `averaged`.
 pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     method: &impl GradientMethod,
+    averaged: bool,
     training: Training<'_>,
     objective: &ModelObjective<M, L>,
     x0: &[f32],
@@ -28,10 +30,11 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     let say = |e: newton_krylov::Error| e.to_string();
     let all = objective.samples();
     let batches = Batches::new(all, training.batch.unwrap_or(BATCH).min(all), 0).map_err(say)?;
-    let start: (Moments<f32>, Batches) = (method.moments(x0.len()), batches);
+    let average = IterateAverage::<f32>::default();
+    let start: (Moments<f32>, _, Batches) = (method.moments(x0.len()), average, batches);
     let file = training.checkpoint;
     let mut state = Saved::load_or(file, x0, start)?;
-    if let (Some(file), (_, batches)) = (file, &state.method)
+    if let (Some(file), (.., batches)) = (file, &state.method)
         && batches.samples() != all
     {
         return Err(file.refuse(format!("{} samples, but there are {all}", batches.samples())));
@@ -39,9 +42,12 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     let mut clock = Clock::at(state.seconds);
     let (mut gradient, mut value) = (vec![0.0; x0.len()], f64::NAN);
     let termination = loop {
-        let Saved { x, iterations, counts, samples, method: (moments, batches), .. } = &mut state;
+        let Saved { x, iterations, counts, samples, method: (moments, average, batches), .. } = &mut state;
         let seconds = clock.seconds();
-        clock.held(|| see(Seen { x, iterations: *iterations, counts: *counts, samples: *samples, value, seconds }));
+        let point: &[f32] = if averaged && *iterations > 0 { average.point() } else { x };
+        clock.held(|| {
+            see(Seen { x: point, iterations: *iterations, counts: *counts, samples: *samples, value, seconds })
+        });
         if seconds >= training.seconds {
             break Termination::MaxTime;
         }
@@ -60,6 +66,9 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
             break Termination::NotFinite(Evaluation::Value);
         }
         method.step(moments, &gradient, x).map_err(say)?;
+        if averaged {
+            average.add(x);
+        }
         *iterations += 1;
         state.seconds = clock.seconds();
         if let Some(file) = file.filter(|file| file.due()) {
@@ -70,6 +79,9 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     if let Some(file) = file.filter(|_| !matches!(termination, Termination::NotFinite(_))) {
         file.save(&state)?;
     }
-    let Saved { x, iterations, seconds, counts, samples, .. } = state;
+    let Saved { mut x, iterations, seconds, counts, samples, method: (_, average, _) } = state;
+    if averaged && iterations > 0 {
+        x.copy_from_slice(average.point());
+    }
     Ok(Trained { x, seconds, iterations, counts, samples, termination })
 }

@@ -2,6 +2,7 @@
 //!
 //! Time is that of training: what an observer does, such as evaluating on the whole set, does not count.
 
+mod arguments;
 mod clock;
 mod first_order;
 mod hessian_free;
@@ -10,15 +11,14 @@ mod quasi_newton;
 mod saved;
 
 use newton_krylov::{
-    Counts, Metric, Result as Fallible, SampledModel, Termination,
-    first_order::{Adam, Momentum, Nesterov},
+    Counts, Metric, Model, Result as Fallible, SampledModel, Termination,
+    first_order::{Adam, Momentum, Nesterov, Soap},
     hessian_free::{ConjugateGradients, StepMethod, SubspaceDescent},
     losses::Loss,
     operators::ModelObjective,
 };
 
-use crate::arguments::number;
-
+pub use arguments::TrainingArguments;
 pub use saved::Checkpoint;
 
 /// How to train.
@@ -36,6 +36,8 @@ pub enum Method {
     Martens,
     /// Adam (Kingma & Ba 2015) on batches
     Adam,
+    /// Adam in the eigenbases of each layer's gradients (Vyas et al. 2024) on batches, its points averaged
+    Soap,
     /// Nesterov's momentum, 0.9, on batches
     Sgd,
     /// L-BFGS on the whole set
@@ -52,6 +54,7 @@ impl Method {
             Method::OneDamping => "one-damping",
             Method::Martens => "martens",
             Method::Adam => "adam",
+            Method::Soap => "soap",
             Method::Sgd => "sgd",
             Method::Lbfgs => "lbfgs",
         }
@@ -63,7 +66,7 @@ impl Method {
 pub struct Training<'c> {
     /// Most seconds of training, the parts before a resumption included.
     pub seconds: f64,
-    /// The rate of Adam or of Nesterov's momentum, in place of the default.
+    /// The rate of Adam, SOAP or Nesterov's momentum, in place of the default.
     pub rate: Option<f64>,
     /// What Nesterov's momentum grows to, in place of the constant default.
     pub momentum: Option<f64>,
@@ -71,11 +74,6 @@ pub struct Training<'c> {
     pub batch: Option<usize>,
     /// Where the state of the run is, if it is to be resumed and saved.
     pub checkpoint: Option<&'c Checkpoint>,
-}
-
-/// A momentum on the command line.
-pub fn momentum(text: &str) -> Result<f64, String> {
-    number(text, "a number of at least 0 and below 1 is needed", |momentum| (0.0..1.0).contains(&momentum))
 }
 
 /// What training came to.
@@ -133,13 +131,18 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
         Method::Adam => {
             let adam = Adam::default();
             let rate = training.rate.unwrap_or(adam.rate);
-            first_order::train(&Adam { rate, ..adam }, training, &objective, x0, see)
+            first_order::train(&Adam { rate, ..adam }, false, training, &objective, x0, see)
+        }
+        Method::Soap => {
+            let mut soap = Soap::new(objective.model().batch(&[]).layers());
+            soap.adam.rate = training.rate.unwrap_or(soap.adam.rate);
+            first_order::train(&soap, true, training, &objective, x0, see)
         }
         Method::Sgd => {
             let rate = training.rate.unwrap_or(first_order::NESTEROV_RATE);
             let momentum = training.momentum.map_or(Momentum::Constant(0.9), Momentum::Increasing);
             let nesterov = Nesterov { rate, momentum };
-            first_order::train(&nesterov, training, &objective, x0, see)
+            first_order::train(&nesterov, false, training, &objective, x0, see)
         }
         Method::Lbfgs => quasi_newton::train(training, &objective, x0, see),
     }

@@ -53,7 +53,7 @@ impl GradientMethod for AdaGrad {
         self.rate
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, _: usize) -> Result<()> {
         check_rate(self.rate)?;
         self.epsilon.check()
     }
@@ -118,7 +118,7 @@ impl GradientMethod for FullAdaGrad {
         self.rate
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, _: usize) -> Result<()> {
         space::check_whole("FullAdaGrad")?;
         check_rate(self.rate)?;
         self.epsilon.check()

@@ -61,7 +61,7 @@ impl GradientMethod for Adam {
         self.rate
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, _: usize) -> Result<()> {
         check_rate(self.rate)?;
         check_discount("beta1", self.beta1)?;
         check_discount("beta2", self.beta2)?;
@@ -75,7 +75,14 @@ impl GradientMethod for Adam {
 
     fn advance<T: Scalar>(&self, moments: &mut Moments<T>, factor: f64, step: Move<'_, T>) -> f64 {
         moments.steps += 1;
-        let t = moments.steps.min(i32::MAX as usize) as i32;
+        self.advance_at(moments.steps, [&mut moments.first, &mut moments.second], factor, step)
+    }
+}
+
+impl Adam {
+    /// Step number t, with m and v.
+    pub(super) fn advance_at<T: Scalar>(&self, t: usize, memory: [&mut [T]; 2], factor: f64, step: Move<'_, T>) -> f64 {
+        let t = t.min(i32::MAX as usize) as i32;
         let rate = factor * self.rate;
         let scale = T::from_f64(rate / (1.0 - self.beta1.powi(t)));
         let root = T::from_f64((1.0 - self.beta2.powi(t)).sqrt().recip());
@@ -83,7 +90,7 @@ impl GradientMethod for Adam {
         let (old1, new1) = (T::from_f64(self.beta1), T::from_f64(1.0 - self.beta1));
         let (old2, new2) = (T::from_f64(self.beta2), Square::weighted(1.0 - self.beta2));
         let epsilon = T::from_f64(self.epsilon);
-        update(step, [&mut moments.first, &mut moments.second], &|g, x, [m, v]| {
+        update(step, memory, &|g, x, [m, v]| {
             let (m, v) = (old1 * m + new1 * g, old2 * v + new2.of(g));
             (-scale * m / (v.sqrt() * root + epsilon) - decay * x, [m, v])
         })

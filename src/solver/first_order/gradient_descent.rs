@@ -41,7 +41,7 @@ impl GradientMethod for GradientDescent {
         self.rate
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, _: usize) -> Result<()> {
         check_rate(self.rate)
     }
 

@@ -74,7 +74,7 @@ impl GradientMethod for HeavyBall {
         self.rate
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, _: usize) -> Result<()> {
         check_rate(self.rate)?;
         check_discount("momentum", self.momentum)
     }

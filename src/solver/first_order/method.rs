@@ -40,11 +40,11 @@ pub trait GradientMethod {
     /// α.
     fn rate(&self) -> f64;
 
-    /// Refuses options out of their range.
+    /// Refuses options out of their range, for d unknowns.
     ///
     /// # Errors
     /// With the option and its number.
-    fn check(&self) -> Result<()>;
+    fn check(&self, dim: usize) -> Result<()>;
 
     /// The lengths of the first and second moments for d unknowns.
     fn storage(&self, dim: usize) -> [usize; 2];
@@ -71,7 +71,7 @@ pub trait GradientMethod {
     /// # Errors
     /// For options out of their range, and lengths that do not fit each other.
     fn step<T: Scalar>(&self, moments: &mut Moments<T>, gradient: &[T], x: &mut [T]) -> Result<f64> {
-        self.check()?;
+        self.check(x.len())?;
         check_length("gradient", gradient, x.len())?;
         let [first, second] = self.storage(x.len());
         check_length("moments.first", &moments.first, first)?;
@@ -83,7 +83,7 @@ pub trait GradientMethod {
 /// A [`GradientMethod`] of any type, for one type of numbers: what runs on it is compiled once.
 pub(super) trait AnyMethod<T> {
     fn rate(&self) -> f64;
-    fn check(&self) -> Result<()>;
+    fn check(&self, dim: usize) -> Result<()>;
     fn storage(&self, dim: usize) -> [usize; 2];
     fn preconditionable(&self) -> bool;
     fn moments(&self, dim: usize) -> Moments<T>;
@@ -94,8 +94,8 @@ impl<T: Scalar, M: GradientMethod> AnyMethod<T> for M {
     fn rate(&self) -> f64 {
         GradientMethod::rate(self)
     }
-    fn check(&self) -> Result<()> {
-        GradientMethod::check(self)
+    fn check(&self, dim: usize) -> Result<()> {
+        GradientMethod::check(self, dim)
     }
     fn storage(&self, dim: usize) -> [usize; 2] {
         GradientMethod::storage(self, dim)

@@ -9,6 +9,7 @@
 //! | AdaGrad, full matrix | εI + (Σggᵀ)^½ or (εI + Σggᵀ)^½ | – | d |
 //! | RMSProp | √v + ε or √(v + ε), v a mean of g², diagonal | – | 1 |
 //! | Adam, AdamW | the same without bias, diagonal | m̂ for g | 2 |
+//! | SOAP | Adam's, in the eigenbases of each layer's GGᵀ and GᵀG | m̂ for g | 2, and those |
 //! | L-BFGS | the inverse of two loops over m pairs | – | 2m |
 //! | mirror descent | ∇²φ of a mirror map, to first order; for an exponential family exactly F | – | 1 |
 //!
@@ -16,6 +17,7 @@
 
 mod ada_grad;
 mod adam;
+mod average;
 mod ending;
 mod epsilon;
 mod gradient_descent;
@@ -31,11 +33,13 @@ mod rms_prop;
 mod run;
 mod schedule;
 mod search;
+mod soap;
 mod steepest_descent;
 mod walk;
 
 pub use ada_grad::{AdaGrad, FullAdaGrad};
 pub use adam::Adam;
+pub use average::IterateAverage;
 pub use epsilon::Epsilon;
 pub use gradient_descent::GradientDescent;
 pub use heavy_ball::HeavyBall;
@@ -46,4 +50,5 @@ pub use nesterov::{Momentum, Nesterov};
 pub use rms_prop::RmsProp;
 pub use run::FirstOrder;
 pub use schedule::Schedule;
+pub use soap::Soap;
 pub use steepest_descent::{LineSearch, SteepestDescent};

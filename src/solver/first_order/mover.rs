@@ -78,6 +78,11 @@ pub(super) trait Mover<T: Scalar, O: Oracle<T>> {
         (moment == Moment::Small).then_some(End::Converged)
     }
 
+    /// What is reported of a run that ends at x, where the oracle is not exact; `new` if x has not been arrived at.
+    fn reported(&self, _memory: &mut Self::Memory, x: Vec<T>, _new: bool) -> Vec<T> {
+        x
+    }
+
     /// Its storage in vectors of length d.
     fn vectors(&self, memory: &Self::Memory, dim: usize) -> usize;
 }

@@ -75,7 +75,7 @@ impl GradientMethod for Nesterov {
         self.rate
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, _: usize) -> Result<()> {
         check_rate(self.rate)?;
         match self.momentum {
             Momentum::Convex => Ok(()),

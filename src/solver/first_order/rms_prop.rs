@@ -45,7 +45,7 @@ impl GradientMethod for RmsProp {
         self.rate
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self, _: usize) -> Result<()> {
         check_rate(self.rate)?;
         check_discount("discount", self.discount)?;
         self.epsilon.check()

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::ops::ControlFlow;
 
 use super::super::entry_points::{minimizes_objectives, minimizes_samples};
+use super::average::IterateAverage;
 use super::method::{AnyMethod, GradientMethod, Moments};
 use super::mover::{Limits, Moved, Mover, Place};
 use super::oracle::{Exact, Oracle, Sampled};
@@ -19,7 +20,8 @@ use crate::operator::{AnyObjective, AnySampledObjective, Counts, Objective, Samp
 
 /// Minimises by a first-order method of a given rate: [`GradientDescent`](crate::first_order::GradientDescent),
 /// [`HeavyBall`](crate::first_order::HeavyBall), [`Nesterov`](crate::first_order::Nesterov), [`AdaGrad`](crate::first_order::AdaGrad),
-/// [`FullAdaGrad`](crate::first_order::FullAdaGrad), [`RmsProp`](crate::first_order::RmsProp), [`Adam`](crate::first_order::Adam).
+/// [`FullAdaGrad`](crate::first_order::FullAdaGrad), [`RmsProp`](crate::first_order::RmsProp), [`Adam`](crate::first_order::Adam),
+/// [`Soap`](crate::first_order::Soap).
 ///
 /// One value and one gradient per step, from one expansion, and no product. The report has the point with the least value;
 /// where the run converged, the last point, whose gradient is small. Nothing checks that f falls: a rate that is
@@ -27,7 +29,7 @@ use crate::operator::{AnyObjective, AnySampledObjective, Counts, Objective, Samp
 /// a saddle: without products nothing tells it from a minimum.
 ///
 /// On batches each step has the gradient of one, until a limit of [`stopping`](Self::stopping) is reached: set one. The
-/// report has the last point at which value and gradient of the batch were finite. `value`, `gradient_norm`,
+/// report has the last point at which value and gradient of the batch were finite, or the average of all ([`average`](Self::average)). `value`, `gradient_norm`,
 /// `initial_value` and `initial_gradient_norm` are those of the whole set, which is evaluated at both ends of the
 /// run unless a callback failed or it was cancelled; the history and the observer see those of the batches. No batch can
 /// tell that a run has converged, so the tolerances and the target value are not looked at. Counts count calls: one on a
@@ -35,7 +37,7 @@ use crate::operator::{AnyObjective, AnySampledObjective, Counts, Objective, Samp
 ///
 /// ```
 /// use newton_krylov::{Batches, SampledObjective, Stopping, objective};
-/// use newton_krylov::first_order::{Adam, FirstOrder, Schedule};
+/// use newton_krylov::first_order::{Adam, FirstOrder};
 ///
 /// // f(x) = 1/N Σ (x − aᵢ)²/2
 /// struct Mean(Vec<f64>);
@@ -54,7 +56,7 @@ use crate::operator::{AnyObjective, AnySampledObjective, Counts, Objective, Samp
 ///
 /// let mean = Mean((0..100).map(|i| (i as f64).sin()).collect());
 /// let solver = FirstOrder {
-///     schedule: Schedule::Cosine { steps: 1000 },
+///     average: true,
 ///     stopping: Stopping { max_iterations: 1000, ..Stopping::default() },
 ///     ..FirstOrder::new(Adam { rate: 0.02, ..Adam::default() })
 /// };
@@ -69,6 +71,9 @@ pub struct FirstOrder<M> {
     pub method: M,
     /// How the rate changes from step to step.
     pub schedule: Schedule,
+    /// Whether the report of a run on batches has the [`IterateAverage`] of its points in place of the last one. On a whole
+    /// objective it changes nothing. Default: not.
+    pub average: bool,
     /// When the run ends.
     pub stopping: Stopping,
 }
@@ -85,7 +90,7 @@ impl<M> Identity for FirstOrder<M> {
 impl<M: GradientMethod> FirstOrder<M> {
     /// The method with a constant rate and the default tests of convergence.
     pub fn new(method: M) -> Self {
-        FirstOrder { method, schedule: Schedule::default(), stopping: Stopping::default() }
+        FirstOrder { method, schedule: Schedule::default(), average: false, stopping: Stopping::default() }
     }
 
     fn begin<'r, T: Scalar>(
@@ -120,7 +125,7 @@ impl<M: GradientMethod> FirstOrder<M> {
     }
 
     fn mover<T: Scalar>(&self) -> Rated<'_, T> {
-        Rated { method: &self.method, schedule: self.schedule }
+        Rated { method: &self.method, schedule: self.schedule, average: self.average }
     }
 }
 
@@ -131,21 +136,23 @@ fn walk<'r, T: Scalar, O: Oracle<T> + 'r>(
     whose: (&'r dyn Identity, &'r Stopping),
     start: Start<'_, T>,
 ) -> Result<AnyRun<'r, T, Report<T>>> {
-    mover.method.check()?;
+    mover.method.check(dim)?;
     mover.schedule.check()?;
     check_start(dim, start, whose.1)?;
     let moments = mover.method.moments(dim);
-    Walk::start(oracle, (mover, moments), start, whose).map(AnyRun::new)
+    let average = (mover.average && !O::EXACT).then(IterateAverage::default);
+    Walk::start(oracle, (mover, (moments, average)), start, whose).map(AnyRun::new)
 }
 
 /// Makes steps of a method with a rate.
 struct Rated<'m, T> {
     method: &'m dyn AnyMethod<T>,
     schedule: Schedule,
+    average: bool,
 }
 
 impl<T: Scalar, O: Oracle<T>> Mover<T, O> for Rated<'_, T> {
-    type Memory = Moments<T>;
+    type Memory = (Moments<T>, Option<IterateAverage<T>>);
 
     fn preconditionable(&self) -> bool {
         self.method.preconditionable()
@@ -153,7 +160,7 @@ impl<T: Scalar, O: Oracle<T>> Mover<T, O> for Rated<'_, T> {
 
     fn advance(
         &self,
-        moments: &mut Moments<T>,
+        (moments, _): &mut Self::Memory,
         place: &mut Place<T>,
         _oracle: &mut O,
         _limits: &Limits<'_, '_>,
@@ -174,7 +181,26 @@ impl<T: Scalar, O: Oracle<T>> Mover<T, O> for Rated<'_, T> {
         Ok(Moved { step_norm, control, ratio: f64::NAN, rejected: 0 })
     }
 
-    fn vectors(&self, _: &Moments<T>, dim: usize) -> usize {
-        self.method.storage(dim).iter().sum::<usize>().div_ceil(dim)
+    fn arrive(&self, (_, average): &mut Self::Memory, place: &mut Place<T>, oracle: &mut O) -> f64 {
+        let value = oracle.evaluate(&place.x, &mut place.gradient, &mut place.preconditioned);
+        if let Some(average) = average
+            && value.is_finite()
+            && oracle.stationarity(&place.gradient).is_finite()
+        {
+            average.add(&place.x);
+        }
+        value
+    }
+
+    fn reported(&self, (_, average): &mut Self::Memory, x: Vec<T>, new: bool) -> Vec<T> {
+        let Some(average) = average else { return x };
+        if new {
+            average.add(&x);
+        }
+        average.point().to_vec()
+    }
+
+    fn vectors(&self, (_, average): &Self::Memory, dim: usize) -> usize {
+        self.method.storage(dim).iter().sum::<usize>().div_ceil(dim) + usize::from(average.is_some())
     }
 }

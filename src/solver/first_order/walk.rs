@@ -235,7 +235,8 @@ impl<T: Scalar, O: Oracle<T>, M: Mover<T, O>> Run<T> for Walk<'_, T, O, M> {
             + usize::from(!self.state.best.x.is_empty())
             + self.state.place.preconditioned.vectors()
             + self.mover.vectors(&self.state.memory, dim);
-        let State { mut place, best, initial_value, initial_gradient_norm, mut history, pending, .. } = self.state;
+        let State { mut place, mut memory, best, initial_value, initial_gradient_norm, mut history, pending, .. } =
+            self.state;
         let mut termination = termination;
         let mut end = (place.x, place.value, place.gradient_norm);
         if O::EXACT {
@@ -245,6 +246,7 @@ impl<T: Scalar, O: Oracle<T>, M: Mover<T, O>> Run<T> for Walk<'_, T, O, M> {
         } else if steps == 0 {
             end = (end.0, initial_value, initial_gradient_norm);
         } else if self.limits.allow_value(self.oracle.counts()) {
+            end.0 = self.mover.reported(&mut memory, end.0, pending.is_some());
             let value = self.oracle.whole(&end.0, &mut place.gradient);
             let gradient_norm = self.oracle.stationarity(&place.gradient);
             if self.limits.fails(self.oracle.take_error()) {

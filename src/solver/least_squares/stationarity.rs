@@ -1,8 +1,8 @@
 //! Whether a run of least squares is over.
 //!
 //! x is stationary when |Jⱼᵀr| ≤ ‖Jⱼ‖ τ‖r‖ for every column, MINPACK's `gtol`. On the exact path J is at hand
-//! then, and steps go on while they promise more than [`POLISHED`] of the value and help. Where the norms of the columns are
-//! not known the test is ‖Jᵀr‖ ≤ ‖J‖ τ‖r‖ until it holds; then ‖Jⱼ‖ is taken to be the largest |Jⱼᵀs| for [`PROBES`] normal
+//! then, and steps go on while they promise more of the value than the square of τ/100, and help. Where the norms of the
+//! columns are not known the test is ‖Jᵀr‖ ≤ ‖J‖ τ‖r‖ until it holds; then ‖Jⱼ‖ is taken to be the largest |Jⱼᵀs| for [`PROBES`] normal
 //! vectors s. Each is normal with the variance ‖Jⱼ‖², so that one in 10⁵ estimates is ten times too low, which costs steps,
 //! and none is ten times too high.
 //!
@@ -33,7 +33,7 @@
 
 use super::{FitLocal, FitState, Scaling};
 use crate::base::{Scalar, kernels, space};
-use crate::control::{Limits, LocalProblem, Track, Whole, rounding};
+use crate::control::{Limits, LocalProblem, Stopping, Track, Whole, rounding};
 use crate::operator::{Caller, LinearMap};
 use crate::step::GaussNewtonSteps;
 
@@ -43,8 +43,14 @@ const PROBES: usize = 4;
 pub(super) const ROUNDING: f64 = 8.0;
 /// Products that a gradient of exactly zero is confirmed with.
 const CONFIRMATION: usize = 3;
-/// The share of the value below which a further decrease is of no interest: the square of a cosine of 1e-10.
-pub(super) const POLISHED: f64 = 1e-20;
+/// The share of the tolerance, and the cosine, whose square a further decrease has to exceed as a share of the value to be of
+/// interest.
+const POLISHED: (f64, f64) = (0.01, 1e-10);
+
+/// The share of the value below which a further decrease is of no interest.
+pub(super) fn polished(stopping: &Stopping) -> f64 {
+    (POLISHED.0 * stopping.gradient_relative).max(POLISHED.1).powi(2)
+}
 
 impl<T: Scalar> FitLocal<'_, T> {
     /// The scaling, the components that bounds hold, the gradient's norm and cosine, from the new Jacobian.

@@ -8,7 +8,7 @@
 //! an active one in the limit only; projection reaches it exactly, after which the method is the unbounded one in the
 //! other components, with its speed and its last digits.
 
-use super::stationarity::{POLISHED, ROUNDING};
+use super::stationarity::{ROUNDING, polished};
 use super::{FitLocal, FitState, LOOSEST, Residuals, TIGHTEST};
 use crate::base::{Scalar, kernels, space};
 use crate::control::{
@@ -165,7 +165,7 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
     ) -> Outcome<(Trial, Judgement)> {
         let problem = self.residuals;
         let predicted = globalisation.predicted(&solution);
-        if track.stationary && predicted <= POLISHED * track.value {
+        if track.stationary && predicted <= polished(limits.stopping()) * track.value {
             // Where r is not orthogonal to J either, the rank that J has to rounding hides what there is to gain.
             return Err(if fit.orthogonal { Termination::GradientTolerance } else { Termination::Stalled });
         }

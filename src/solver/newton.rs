@@ -164,6 +164,16 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         second_look::promise(&mut source.family, &self.expansion, (self.x, gradient), solution, inner)
     }
 
+    fn promise_of_singular(
+        &self,
+        source: &mut StepSource<T>,
+        track: &Track<T>,
+        limits: &Limits<'_>,
+    ) -> Option<Promise> {
+        let at = (self.x, track.value, &track.gradient[..]);
+        second_look::promise_of_singular(self.objective, &self.expansion, at, limits, &mut source.family)
+    }
+
     fn confirm(&self, source: &mut StepSource<T>, track: &mut Track<T>, limits: &Limits<'_>) -> Confirmation {
         let point = Stationary {
             x: self.x,

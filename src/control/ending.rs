@@ -148,25 +148,34 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
     fn settles_accurately(&mut self, ending: Ending) -> bool {
         self.local.look_closer(self.state, Some(Look::Accurate));
         let whole = self.local.propose(self.state, self.track, &mut Whole, self.limits, true);
-        whole.is_ok_and(|(solution, inner)| self.seems_settled(&solution, inner, true, ending))
+        if whole.is_ok_and(|(solution, inner)| self.seems_settled(&solution, inner, true, ending)) {
+            return true;
+        }
+        let promise = self.local.promise_of_singular(self.state, self.track, self.limits);
+        promise.is_some_and(|promise| self.measures(ending).settle(promise))
     }
 
     fn seems_settled(&mut self, solution: &Solution, inner: InnerStop, accurate: bool, ending: Ending) -> bool {
-        // In least squares τ is a cosine.
-        let gradient_small = O::residual(self.state).is_none() && self.gradient_small();
+        let measures = self.measures(ending);
         if inner == InnerStop::NotFinite {
-            return gradient_small && ending == Ending::Arrival; // there is nothing else to go by
+            return measures.gradient_small && ending == Ending::Arrival; // there is nothing else to go by
         }
-        let Some(promise) = self.local.promise(self.state, &self.track.gradient, solution, inner) else { return false };
+        let promise = self.local.promise(self.state, &self.track.gradient, solution, inner);
+        let accurate = accurate || matches!(inner, InnerStop::Dense);
+        promise.is_some_and(|promise| measures.settle(Promise { accurate, ..promise }))
+    }
+
+    fn measures(&mut self, ending: Ending) -> Measures {
         let position = kernels::norm(self.x);
         self.track.farthest = self.track.farthest.max(position);
         let track = &*self.track;
-        let measures = Measures {
+        Measures {
             epsilon: T::epsilon_f64(),
             tolerance: self.limits.stopping().relative_tolerance::<T>(),
             gradient_norm: track.gradient_norm,
             first_gradient_norm: track.initial_gradient_norm,
-            gradient_small,
+            // In least squares τ is a cosine.
+            gradient_small: O::residual(self.state).is_none() && self.gradient_small(),
             value: track.value,
             gained: track.initial_value - track.value,
             position,
@@ -174,7 +183,6 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
             slopes: self.slopes(),
             resolution: track.resolution,
             ending,
-        };
-        measures.settle(Promise { accurate: accurate || matches!(inner, InnerStop::Dense), ..promise })
+        }
     }
 }

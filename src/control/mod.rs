@@ -45,7 +45,7 @@ pub use termination::{Evaluation, Termination};
 pub(crate) use convergence::{Ending, Measures, Promise, not_worth_a_step};
 pub(crate) use descent::DescentRun;
 pub(crate) use ending::Whole;
-pub(crate) use equal_ratios::EqualRatios;
+pub(crate) use equal_ratios::{EqualRatios, is_rounding};
 pub(crate) use globalisation::{Globalisation, Scales, StoredGlobalisation, Trial, norm_or_one, reach};
 pub(crate) use history::History;
 pub(crate) use identity::{Identity, type_name};

@@ -154,6 +154,11 @@ pub(crate) trait LocalProblem<T: Scalar, O: Oracle<T> + ?Sized> {
         None
     }
 
+    /// The same from the whole of a matrix that is singular to rounding, if it is worth the products.
+    fn promise_of_singular(&self, _: &mut O::State, _: &Track<T>, _: &Limits<'_>) -> Option<Promise> {
+        None
+    }
+
     /// Whether it ever promises anything: whether the metric is the curvature of f.
     fn promises(&self) -> bool {
         false

@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::{Cancellation, Termination};
 use crate::base::{Result, Scalar, check_count, check_not_negative, check_range, kernels};
 
+/// Multiples of ε below which a gradient, as a share of the first, may be nothing but the rounding of its terms.
+pub(crate) const GRADIENT_ROUNDING: f64 = 8.0;
+
 /// When a run ends. Only the relative gradient test and a generous bound on iterations are on by default.
 ///
 /// ```
@@ -83,7 +86,7 @@ impl Stopping {
 
     /// τ.
     pub(crate) fn relative_tolerance<T: Scalar>(&self) -> f64 {
-        self.gradient_relative.max(8.0 * T::epsilon_f64())
+        self.gradient_relative.max(GRADIENT_ROUNDING * T::epsilon_f64())
     }
 
     /// The gradient norm that counts as small.

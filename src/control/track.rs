@@ -60,6 +60,8 @@ pub(crate) struct Track<T> {
     pub flat_steps: usize,
     pub flat_promise: f64,
     pub asymmetry: f64,
+    /// Whether products at some point were symmetric: then those elsewhere that are not are rounding.
+    symmetric: bool,
     /// Products when the point was entered.
     pub products_before: usize,
     pub last: Option<Iteration>,
@@ -100,6 +102,7 @@ impl<T: Scalar> Track<T> {
             flat_steps: 0,
             flat_promise: f64::NAN,
             asymmetry: 0.0,
+            symmetric: false,
             products_before: 0,
             last: None,
             history: History::default(),
@@ -184,6 +187,12 @@ impl<T: Scalar> Track<T> {
         best
     }
 
+    /// Takes note of the asymmetry of the products at a point; 0 where it is not known.
+    pub fn meet_asymmetry(&mut self, asymmetry: f64) {
+        self.asymmetry = self.asymmetry.max(asymmetry);
+        self.symmetric |= asymmetry > 0.0 && asymmetry <= T::epsilon_f64().sqrt();
+    }
+
     /// Counts a step that failed.
     pub fn rejected(&mut self, trial: &Trial, evaluation: Evaluation) {
         if trial.ratio != f64::NEG_INFINITY {
@@ -199,7 +208,9 @@ impl<T: Scalar> Track<T> {
         match self.not_finite {
             _ if self.stationary => Termination::GradientTolerance,
             Some(evaluation) => Termination::NotFinite(evaluation),
-            None if self.asymmetry.max(asymmetry) > T::epsilon_f64().powf(0.25) => Termination::Asymmetric,
+            None if !self.symmetric && self.asymmetry.max(asymmetry) > T::epsilon_f64().powf(0.25) => {
+                Termination::Asymmetric
+            }
             None => otherwise,
         }
     }

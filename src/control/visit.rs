@@ -110,7 +110,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
                 }
                 // From here on `new_gradient` holds the change y.
                 let track = &mut *self.track;
-                track.asymmetry = track.asymmetry.max(self.local.asymmetry(self.state));
+                track.meet_asymmetry(self.local.asymmetry(self.state));
                 track.gradient_norm_before = before.1;
                 let rejected = track.rejected;
                 let value = self.local.value(self.state, &pending.trial);

@@ -164,6 +164,16 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         second_look::promise(&mut source.family, &self.expansion, (self.x, gradient), solution, inner)
     }
 
+    fn promise_of_singular(
+        &self,
+        source: &mut StepSource<T>,
+        track: &Track<T>,
+        limits: &Limits<'_>,
+    ) -> Option<Promise> {
+        let at = (self.x, track.value, &track.gradient[..]);
+        second_look::promise_of_singular(self.objective, &self.expansion, at, limits, &mut source.family)
+    }
+
     fn confirm(&self, source: &mut StepSource<T>, track: &mut Track<T>, limits: &Limits<'_>) -> Confirmation {
         let point = Stationary {
             x: self.x,
@@ -216,14 +226,20 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
             products_left,
             limit,
         };
-        let (solution, inner) = source.propose(&here, globalisation, grow, &mut track.step)?;
-        let length = globalisation.length(&solution);
-        if length != 1.0 {
-            kernels::scale(length, &mut track.step);
-            kernels::scale(length, &mut source.product);
+        loop {
+            let (solution, inner) = source.propose(&here, globalisation, grow, &mut track.step)?;
+            let length = globalisation.length(&solution);
+            if length != 1.0 {
+                kernels::scale(length, &mut track.step);
+                kernels::scale(length, &mut source.product);
+            }
+            kernels::add_scaled(self.x, 1.0, &track.step, &mut track.other_x);
+            let useless = !(globalisation.predicted(&solution) > 0.0) || kernels::same(&track.other_x, self.x);
+            if !(useless && inner == InnerStop::Remembered && source.can_ask_for_products()) {
+                return Ok((solution, inner));
+            }
+            source.trust_memory = false;
         }
-        kernels::add_scaled(self.x, 1.0, &track.step, &mut track.other_x);
-        Ok((solution, inner))
     }
 
     fn remembers_all(&self, source: &StepSource<T>) -> bool {

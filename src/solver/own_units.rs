@@ -6,16 +6,24 @@
 //!
 //! - the Newton step −DQΘ⁻¹b, which promises p = Σ bᵢ²/2θᵢ, with θ from below at its rounding;
 //! - Dq for the lowest θ, if it is negative.
+//!
+//! A direction in which neither θ nor b is more than its rounding, ε|qᵀ||A||D⁻¹x| for b, is one that f does not know: a
+//! freedom of gauge, as to move a molecule, or to add the same to all logits. It belongs to no step, and promises what b is
+//! worth at the rounding of θ. Where that rounding, over the length of x, may hide √ε of f nothing is known.
 
 use faer::Par;
 
-use crate::base::{Eigen, Scalar};
+use crate::base::{Eigen, Scalar, kernels};
+use crate::control::Promise;
 use crate::operator::SymmetricOperator;
 
 /// Passes of Ruiz' iteration, each of which halves the logarithms of what is out of balance: from 2⁶⁴ to 1.05.
 const PASSES: usize = 10;
 /// Multiples of the accuracy of a product, and of d, that count as rounding of θ.
 const ROUNDING: f64 = 8.0;
+
+/// The same for b, a sum of terms that cancel.
+const SUM: f64 = 2.0;
 
 /// A, and b.
 pub(super) struct OwnUnits {
@@ -24,15 +32,29 @@ pub(super) struct OwnUnits {
     slopes: Vec<f64>,
     /// Below which θ is rounding.
     pub noise: f64,
+    /// The same for products that are exact.
+    rounding: f64,
+    /// Whether f does not know the direction.
+    free: Vec<bool>,
 }
 
 impl OwnUnits {
-    /// Forms the matrix; `None` if it is not finite.
-    pub fn of<T: Scalar>(operator: &impl SymmetricOperator<T>, gradient: &[T]) -> Option<Self> {
-        let d = gradient.len();
+    /// Forms the matrix at x; `None` if it is not finite.
+    pub fn of<T: Scalar>(operator: &impl SymmetricOperator<T>, at: (&[T], f64, &[T])) -> Option<Self> {
+        let d = at.0.len();
         let mut formed = vec![T::zero(); d * d];
         operator.form(&mut formed);
-        let mut a: Vec<f64> = (0..d * d).map(|k| 0.5 * (formed[k].into() + formed[k % d * d + k / d].into())).collect();
+        let formed = |k: usize| 0.5 * (formed[k].into() + formed[k % d * d + k / d].into());
+        Self::known((0..d * d).map(formed).collect(), operator.accuracy(), at)
+    }
+
+    /// From the matrix itself and the gradient at x, and the accuracy of products, if they are differences.
+    pub fn known<T: Scalar>(
+        mut a: Vec<f64>,
+        accuracy: Option<f64>,
+        (x, value, gradient): (&[T], f64, &[T]),
+    ) -> Option<Self> {
+        let d = gradient.len();
         let scale = equilibrate(&mut a, d);
         let mut eigen = Eigen::new(d);
         if !eigen.decompose(&a, d, d, Par::Seq) {
@@ -41,15 +63,42 @@ impl OwnUnits {
         let scaled: Vec<f64> = gradient.iter().zip(&scale).map(|(&g, d)| g.into() * d).collect();
         let mut slopes = vec![0.0; d];
         eigen.to_eigenbasis(&scaled, &mut slopes);
-        let accuracy = operator.accuracy().unwrap_or(0.0).max(T::epsilon_f64());
-        Some(OwnUnits { scale, eigen, slopes, noise: ROUNDING * d as f64 * accuracy })
+        let rounding = ROUNDING * d as f64 * T::epsilon_f64();
+        let noise = rounding.max(ROUNDING * d as f64 * accuracy.unwrap_or(0.0));
+        // |A||D⁻¹x|
+        let terms =
+            |column: &[f64]| column.iter().zip(x).zip(&scale).map(|((a, &x), d)| (a * x.into() / d).abs()).sum();
+        let terms: Vec<f64> = a.chunks_exact(d).map(terms).collect();
+        let unseen = |i: usize| {
+            SUM * T::epsilon_f64() * eigen.vector(i).iter().zip(&terms).map(|(q, t)| (q * t).abs()).sum::<f64>()
+        };
+        // All that x's size may hide of f there.
+        let size = x.iter().zip(&scale).fold(0.0, |size, (&x, d)| f64::hypot(size, x.into() / d));
+        let worthless = 0.5 * rounding * size * size <= T::epsilon_f64().sqrt() * value.abs();
+        let unknown = |i: usize| eigen.values()[i].abs() <= noise && slopes[i].abs() <= unseen(i);
+        let free = (0..d).map(|i| worthless && unknown(i)).collect();
+        Some(OwnUnits { scale, eigen, slopes, noise, rounding, free })
+    }
+
+    /// What the matrix promises at x, with lengths as shares of ‖x‖ and the square of x's size in it.
+    pub fn promise<T: Scalar>(&self, x: &[T]) -> Promise {
+        let ((decrease, step), size) = (self.newton::<T>(), self.size(x));
+        let complete = self.all_above(self.noise);
+        let step = self.size(&step) / size * kernels::norm(x);
+        Promise { decrease, step, accurate: true, complete, position: size * size }
+    }
+
+    /// Whether all curvatures of what f knows are above this.
+    pub fn all_above(&self, least: f64) -> bool {
+        self.eigen.values().iter().zip(&self.free).all(|(&theta, &free)| free || theta > least)
     }
 
     /// p, and the Newton step.
     pub fn newton<T: Scalar>(&self) -> (f64, Vec<T>) {
-        let theta = self.eigen.values().iter().map(|theta| theta.max(self.noise));
-        let step: Vec<f64> = self.slopes.iter().zip(theta).map(|(b, theta)| -b / theta).collect();
-        let promised = -0.5 * self.slopes.iter().zip(&step).map(|(b, z)| b * z).sum::<f64>();
+        let curvature = |i: usize| if self.free[i] { self.rounding } else { self.eigen.values()[i].max(self.noise) };
+        let steps = || self.slopes.iter().enumerate().map(|(i, b)| -b / curvature(i));
+        let promised = -0.5 * self.slopes.iter().zip(steps()).map(|(b, z)| b * z).sum::<f64>();
+        let step: Vec<f64> = self.free.iter().zip(steps()).map(|(&free, z)| if free { 0.0 } else { z }).collect();
         let mut z = vec![0.0; step.len()];
         self.eigen.from_eigenbasis(&step, &mut z);
         (promised, self.back(&z))
@@ -96,7 +145,7 @@ mod tests {
         let matrix = operator(2, move |v: &[f64], out: &mut [f64]| {
             (0..2).for_each(|i| out[i] = u[i] * (m[i][0] * u[0] * v[0] + m[i][1] * u[1] * v[1]));
         });
-        OwnUnits::of(&matrix, &[-1e8, -1e-8]).unwrap()
+        OwnUnits::of(&matrix, (&[0.0; 2], 0.0, &[-1e8, -1e-8])).unwrap()
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! A closer look at a point with products there: what its model promises, and whether it is a saddle with a way down.
 //!
 //! Where the gradient is no more than rounding no gradient method moves; nor does one ever leave a space that holds x − x₀
-//! and the gradient and that M maps into itself, as on an axis of symmetry, or a plane in which some coordinates of the
-//! gradient are zero. Unless negative curvature is at hand, a short
-//! Lanczos run from a random vector (fixed seed), orthogonal to what is known, looks for it; if the lowest Ritz vector has
-//! some, f is probed along it in both senses, over a range of lengths since such a gradient gives no scale.
+//! and the gradient and that M maps into itself, as on an axis of symmetry, a plane in which some coordinates of the
+//! gradient are zero, or where unknowns that f treats alike were given the same start. Unless negative curvature is at hand,
+//! a short Lanczos run from a random vector (fixed seed), orthogonal to what is known, looks for it; if the lowest Ritz
+//! vector has some, f is probed along it in both senses, over a range of lengths since such a gradient gives no scale.
+//! So it is where there is next to no curvature between equal unknowns.
 
 use super::own_units::OwnUnits;
 use crate::base::random::SplitMix64;
@@ -141,26 +142,58 @@ pub(super) fn way_down<T: Scalar>(
     lower: &mut [T],
 ) -> Outlook {
     let Curvatures { lowest, largest, noise } = Curvatures::of(family, expansion);
+    let mut equals = false;
     if !negative::<T>(lowest, largest) {
         let known = point.whole || family.is_whole() && lowest > noise;
         if point.doubtful && !known {
-            return way_down_in_own_units(objective, expansion, &point, limits, lower);
+            let seen = way_down_in_own_units(objective, expansion, &point, limits, lower);
+            // Rows that are rounding have units of no meaning, along which nothing is found.
+            if !matches!(seen, Outlook::Nothing) {
+                return seen;
+            }
         }
-        let Some((direction, products)) = blind_spot(&mut point, family, largest.max(-lowest)) else {
-            return Outlook::Nothing;
-        };
-        explore(objective, expansion, limits, family, &direction, products);
+        let Some(spot) = blind_spot(&mut point, family, largest.max(-lowest)) else { return Outlook::Nothing };
+        explore(objective, expansion, limits, family, &spot);
+        equals = spot.equals;
     }
+    let found = lowest_way(objective, expansion, &point, limits, (family, equals), lower);
+    found.map_or(Outlook::Nothing, Outlook::Lower)
+}
+
+/// A lower point between unknowns that x and g hold equal, where M's largest curvatures are about so large.
+pub(super) fn way_down_between_equals<T: Scalar>(
+    objective: &Counted<AnyObjective<'_, T>>,
+    expansion: &impl Expansion<T>,
+    point: &Stationary<'_, T>,
+    limits: &Limits<'_>,
+    curvature: f64,
+    lower: &mut [T],
+) -> Option<f64> {
+    let spot = between_equals(point, curvature)?;
+    let mut family = StepFamily::new(expansion.dim(), PRODUCTS);
+    explore(objective, expansion, limits, &mut family, &spot);
+    lowest_way(objective, expansion, point, limits, (&mut family, true), lower)
+}
+
+/// Probes f along the lowest direction of the space, if its curvature is negative, or between `equals` next to none.
+fn lowest_way<T: Scalar>(
+    objective: &Counted<AnyObjective<'_, T>>,
+    expansion: &impl Expansion<T>,
+    point: &Stationary<'_, T>,
+    limits: &Limits<'_>,
+    (family, equals): (&mut StepFamily<T>, bool),
+    lower: &mut [T],
+) -> Option<f64> {
     let Curvatures { lowest, largest, .. } = Curvatures::of(family, expansion);
     let mut direction = vec![T::zero(); expansion.dim()];
-    match family.lowest_direction(&mut direction) {
-        Some(curvature) if negative::<T>(lowest, largest) => {
-            let lengths = lengths(kernels::norm(point.x), point.value, curvature);
-            let found = probe(objective, &point, limits, (&direction, &[1.0, -1.0]), lengths, lower);
-            found.map_or(Outlook::Nothing, Outlook::Lower)
-        }
-        _ => Outlook::Nothing,
-    }
+    let curvature = family.lowest_direction(&mut direction)?;
+    let curvature = match negative::<T>(lowest, largest) {
+        true => curvature,
+        false if equals && lowest <= T::epsilon_f64().sqrt() * largest => 0.0,
+        false => return None,
+    };
+    let lengths = lengths(kernels::norm(point.x), point.value, curvature);
+    probe(objective, point, limits, (&direction, &[1.0, -1.0]), lengths, lower)
 }
 
 /// The same from the whole matrix, for d products, whatever the units are.
@@ -172,7 +205,9 @@ pub(super) fn way_down_in_own_units<T: Scalar>(
     lower: &mut [T],
 ) -> Outlook {
     let allowed = limits.allow(objective, expansion.forming_cost(), expansion.evaluations_ahead());
-    let Some(own) = allowed.then(|| OwnUnits::of(expansion, point.gradient)).flatten() else { return Outlook::Nothing };
+    let Some(own) = allowed.then(|| OwnUnits::of(expansion, (point.x, point.value, point.gradient))).flatten() else {
+        return Outlook::Nothing;
+    };
     let (decrease, step) = own.newton();
     if decrease > point.least
         && let Some(value) = probe(objective, point, limits, (&step, &[1.0]), [1.0, SHORTEST], lower)
@@ -180,24 +215,56 @@ pub(super) fn way_down_in_own_units<T: Scalar>(
         return Outlook::Lower(value);
     }
     let (lowest, direction) = own.lowest();
-    let size = own.size(point.x);
     if lowest < -own.noise {
-        let lengths = lengths(size, point.value, lowest);
+        let lengths = lengths(own.size(point.x), point.value, lowest);
         let found = probe(objective, point, limits, (&direction, &[1.0, -1.0]), lengths, lower);
         return found.map_or(Outlook::Nothing, Outlook::Lower);
     }
-    let step = own.size(&step) / size * kernels::norm(point.x);
-    let position = size * size;
-    Outlook::Promise(Promise { decrease, step, accurate: true, complete: lowest > own.noise, position })
+    Outlook::Promise(own.promise(point.x))
 }
 
-/// A random direction of which the gradient cannot tell, and the products that it is worth: where the gradient is no more
+/// What the whole matrix promises in units of its own where M is singular, to the rounding of the space that is known, and
+/// that has most of the products which the matrix takes.
+pub(super) fn promise_of_singular<T: Scalar>(
+    objective: &Counted<AnyObjective<'_, T>>,
+    expansion: &impl Expansion<T>,
+    (x, value, gradient): (&[T], f64, &[T]),
+    limits: &Limits<'_>,
+    family: &mut StepFamily<T>,
+) -> Option<Promise> {
+    let Curvatures { lowest, noise, .. } = Curvatures::of(family, expansion);
+    if lowest.abs() > noise || space::in_parts() {
+        return None;
+    }
+    let own = match family.matrix() {
+        Some((matrix, unit)) => {
+            OwnUnits::known(matrix.iter().map(|m| unit * m).collect(), expansion.accuracy(), (x, value, gradient))
+        }
+        None => {
+            let worth = x.len() <= PRODUCTS.max(2 * family.products_made());
+            let allowed = worth && limits.allow(objective, expansion.forming_cost(), expansion.evaluations_ahead());
+            allowed.then(|| OwnUnits::of(expansion, (x, value, gradient))).flatten()
+        }
+    }?;
+    // Along a slope with next to no curvature nothing is known.
+    own.all_above(own.noise.max(T::epsilon_f64().sqrt())).then(|| own.promise(x))
+}
+
+/// A random direction of which the gradient cannot tell, and the products that it is worth.
+struct BlindSpot<T> {
+    direction: Vec<T>,
+    products: usize,
+    /// Whether it lies between unknowns that are equal.
+    equals: bool,
+}
+
+/// Of what the gradient does not tell: where it is no more
 /// than the rounding of x, all of it or in some coordinates, or leads to no more than the space that is known.
 fn blind_spot<T: Scalar>(
     point: &mut Stationary<'_, T>,
     family: &StepFamily<T>,
     curvature: f64,
-) -> Option<(Vec<T>, usize)> {
+) -> Option<BlindSpot<T>> {
     if point.whole || family.is_whole() {
         return None;
     }
@@ -206,22 +273,51 @@ fn blind_spot<T: Scalar>(
     let noise = 4.0 * T::epsilon_f64() * curvature;
     let vanishes = point.gradient_norm <= noise * point.farthest.max(kernels::norm(point.x));
     let everywhere = blind || vanishes;
+    let apart = if everywhere { None } else { between_equals(point, curvature) };
+    let (equals, sets) = (apart.is_some(), apart.as_ref().map_or(0, |apart| apart.products));
+    let apart = |i: usize| apart.as_ref().map_or(T::zero(), |apart| apart.direction[i]);
     // In a coordinate it is to be rounding, or not much more where curvature met on the way does not speak against it.
     let convex = !everywhere && point.remembered.as_mut().is_some_and(|remembered| remembered.is_definite());
     let faint = if convex { noise } else { T::epsilon_f64().powf(-0.25) * noise };
-    let hidden = |i: usize| everywhere || point.gradient[i].abs().into() <= faint * point.x[i].abs().into();
+    let small = |i: usize| point.gradient[i].abs().into() <= faint * point.x[i].abs().into();
+    let hidden = |i: usize| everywhere || apart(i) == T::zero() && small(i);
     let products = match everywhere {
         true if blind => PRODUCTS,
         true => FEW_PRODUCTS,
-        false => PRODUCTS.min(space::whole((0..point.x.len()).filter(|&i| hidden(i)).count())),
+        false => PRODUCTS.min(sets + space::whole((0..point.x.len()).filter(|&i| hidden(i)).count())),
     };
     if products == 0 {
         return None;
     }
     let mut direction = vec![T::zero(); point.x.len()];
     space::normals(&mut SplitMix64::new(0), 1.0, &mut direction);
-    (0..direction.len()).filter(|&i| !hidden(i)).for_each(|i| direction[i] = T::zero());
-    Some((direction, products))
+    (0..direction.len()).filter(|&i| !hidden(i)).for_each(|i| direction[i] = apart(i));
+    Some(BlindSpot { direction, products, equals })
+}
+
+/// A random direction that parts unknowns which x and g hold equal, g beyond rounding, as no step does if f treats them
+/// alike, and as many products as there are sets of them: M seldom has more curvatures between equals than these have kinds.
+/// Not where ranks know only their own.
+fn between_equals<T: Scalar>(point: &Stationary<'_, T>, curvature: f64) -> Option<BlindSpot<T>> {
+    let of = |v: &[T], i: usize| -> f64 { v[i].into() };
+    let (x, g) = (|i| of(point.x, i), |i| of(point.gradient, i));
+    let (near, noise) = (T::epsilon_f64().sqrt(), 16.0 * T::epsilon_f64() * curvature * kernels::norm(point.x));
+    let equal = |&i: &usize, &j: &usize| (x(i) - x(j)).abs() <= near * x(i).abs() && (g(i) - g(j)).abs() <= noise;
+    if space::in_parts() {
+        return None;
+    }
+    let mut order: Vec<usize> = (0..point.x.len()).filter(|&i| x(i) != 0.0 && g(i).abs() > noise).collect();
+    order.sort_by(|&i, &j| x(i).total_cmp(&x(j)).then(g(i).total_cmp(&g(j))));
+    let mut direction = vec![T::zero(); point.x.len()];
+    let mut random = SplitMix64::new(0);
+    let sets = order.chunk_by(equal).filter(|set| set.len() > 1);
+    let sets = sets.map(|set| {
+        let parts: Vec<f64> = set.iter().map(|_| random.normal()).collect();
+        let mean = parts.iter().sum::<f64>() / set.len() as f64;
+        set.iter().zip(parts).for_each(|(&i, part)| direction[i] = T::from_f64((part - mean) * x(i)));
+    });
+    let products = PRODUCTS.min(sets.count());
+    (products > 0).then_some(BlindSpot { direction, products, equals: true })
 }
 
 /// Whether the lowest curvature is negative beyond doubt.
@@ -229,14 +325,13 @@ fn negative<T: Scalar>(lowest: f64, largest: f64) -> bool {
     lowest < -T::epsilon_f64().sqrt() * largest.max(-lowest)
 }
 
-/// Enlarges the space from this direction, until there is negative curvature in it.
+/// Enlarges the space from this spot, until there is negative curvature in it.
 fn explore<T: Scalar>(
     objective: &Counted<AnyObjective<'_, T>>,
     expansion: &impl Expansion<T>,
     limits: &Limits<'_>,
     family: &mut StepFamily<T>,
-    direction: &[T],
-    products: usize,
+    &BlindSpot { ref direction, products, .. }: &BlindSpot<T>,
 ) {
     let before = objective.counts().products;
     let gradients = expansion.evaluations_ahead();

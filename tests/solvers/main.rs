@@ -23,4 +23,5 @@ mod proximity;
 mod reference_runs;
 mod resume;
 mod soap;
+mod symmetry;
 mod torch_optimizers;

@@ -1,6 +1,7 @@
 //! Problems from ordinary use: far starts, restarts, saddles and maxima. Each is held against its known minimum.
 
 use newton_krylov::first_order::SteepestDescent;
+use newton_krylov::problems::MoreGarbowHillstrom;
 use newton_krylov::{CubicRegularization, Lbfgs, NewtonCg, Objective, Report, Termination, TrustRegion, objective};
 
 /// A sum of one term of each unknown: value, first and second derivative.
@@ -268,4 +269,15 @@ fn a_closer_look_costs_products_only_near_the_start() {
     assert!(report.termination.converged() && report.counts.products == 0, "{report}");
     let again = Lbfgs::default().minimize(&f, &report.x).unwrap();
     assert!(again.iterations() == 0 && (1..=12).contains(&again.counts.products), "{again}");
+}
+
+/// Terms of the size 10² whose gradients cancel to 10⁻⁵ in f32: what is left has any slope.
+#[test]
+fn a_gradient_of_rounding_accuses_nobody() {
+    for (n, factor) in [60, 100].into_iter().flat_map(|n| [1.0, 10.0, 100.0].map(|factor| (n, factor))) {
+        let problem = MoreGarbowHillstrom::new(26, n).unwrap();
+        let report = NewtonCg::default().minimize(&problem, &problem.scaled_start::<f32>(factor)).unwrap();
+        let truthful = report.termination.converged() || report.termination == Termination::Stalled;
+        assert!(truthful && report.value < 1e-4, "{n} {factor}: {report}");
+    }
 }

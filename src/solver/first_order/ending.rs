@@ -13,7 +13,9 @@ use super::search::Searcher;
 use crate::base::{Scalar, kernels};
 use crate::control::{Ending, Measures, Promise, Termination, not_worth_a_step};
 use crate::operator::{Caller, Counts, Objective, SymmetricOperator};
-use crate::solver::second_look::{Outlook, Stationary, promise, way_down, way_down_in_own_units};
+use crate::solver::second_look::{
+    Outlook, Stationary, promise, way_down, way_down_between_equals, way_down_in_own_units,
+};
 use crate::step::{Accuracy, InnerSolver, Resources, StepFamily, Subproblem};
 
 /// Vectors that a closer look stores at most, and the products that it makes.
@@ -51,10 +53,7 @@ impl<T: Scalar> Searcher<T> {
                 if !measures.settle_limited(decrease, step) {
                     return None;
                 }
-                match doubtful {
-                    true => look_again(place, oracle, limits, &measures),
-                    false => Seen::Nothing,
-                }
+                look_again(place, oracle, limits, &measures, doubtful, self.memory.curvature())
             }
             Moment::Early => {
                 let short = T::epsilon_f64().powf(0.375) * measures.farthest;
@@ -126,15 +125,21 @@ impl<T: Scalar> Searcher<T> {
     }
 }
 
-/// A look at a point that has converged in the method's own metric, where few products tell all.
+/// A look at a point that has converged in the method's own metric, where few products tell all, or between equals.
 fn look_again<T: Scalar>(
     place: &mut Place<T>,
     objective: &Exact<'_, T>,
     limits: &Limits<'_, '_>,
     measures: &Measures,
+    doubtful: bool,
+    curvature: f64,
 ) -> Seen {
     let Place { x, next, gradient, .. } = place;
     let (expansion, point) = (objective.expand(x), stationary(x, gradient, measures));
+    if !doubtful {
+        let found = way_down_between_equals(objective, &expansion, &point, limits.run, curvature, next);
+        return found.map_or(Seen::Nothing, Seen::Lower);
+    }
     match way_down_in_own_units(objective, &expansion, &point, limits.run, next) {
         Outlook::Lower(value) => Seen::Lower(value),
         Outlook::Promise(_) | Outlook::Nothing => Seen::Nothing,

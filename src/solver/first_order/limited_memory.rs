@@ -44,6 +44,11 @@ impl<T: Scalar> LimitedMemory<T> {
         self.pairs.iter().all(|pair| pair.rho == 0.0)
     }
 
+    /// The curvature along the last pair.
+    pub fn curvature(&self) -> f64 {
+        self.gamma.recip()
+    }
+
     /// Forgets all pairs.
     pub fn clear(&mut self) {
         self.pairs.iter_mut().for_each(|pair| pair.rho = 0.0);

@@ -12,7 +12,7 @@ use crate::base::{Error, Result, Scalar, check_finite, kernels, space};
 #[cfg(feature = "serde")]
 use crate::control::RunState;
 use crate::control::{
-    self, Evaluation, History, Identity, Iteration, Progress, Report, Run, Start, Stopping, Termination,
+    self, Evaluation, History, Identity, Iteration, Progress, Report, Run, Start, Stopping, Termination, is_rounding,
 };
 use crate::operator::Counts;
 
@@ -306,7 +306,14 @@ impl<T: Scalar, O: Oracle<T>, M: Mover<T, O>> Walk<'_, T, O, M> {
         let (run, iterations) = (&self.limits, self.iterations());
         let limits = Limits { run, iterations, reserve: reserve::<T, O>() };
         let State { place, memory, .. } = &mut self.state;
-        let moved = self.mover.advance(memory, place, &mut self.oracle, &limits);
+        let moved = match self.mover.advance(memory, place, &mut self.oracle, &limits) {
+            Err(Termination::InconsistentGradient)
+                if is_rounding::<T>(place.gradient_norm, self.state.initial_gradient_norm) =>
+            {
+                Err(Termination::Stalled)
+            }
+            moved => moved,
+        };
         if !O::EXACT || !matches!(moved, Err(Termination::Stalled)) || limits.reached(&self.oracle).is_some() {
             return moved;
         }

@@ -28,7 +28,7 @@ impl<T: Scalar> OrthonormalBasis<T> {
     pub fn new(dim: usize, capacity: usize) -> Self {
         let data = vec![T::zero(); dim * capacity];
         let height = if capacity < space::whole(dim) { ROWS.min(dim) } else { 0 };
-        let (again, rows) = (vec![0.0; capacity], vec![T::zero(); height * capacity]);
+        let (again, rows) = (vec![0.0; capacity + 1], vec![T::zero(); height * capacity]);
         OrthonormalBasis { dim, len: 0, data, identity: false, again, rows }
     }
 
@@ -70,14 +70,13 @@ impl<T: Scalar> OrthonormalBasis<T> {
         let mut left = self.columns().remove(v, &c[..m], norm);
         let columns = Columns::new(self.dim, &self.data[..m * self.dim]);
         while left < CANCELLED * before {
-            if left <= ROUNDING * T::epsilon_f64() * norm {
+            let again = &mut self.again[..m + 1];
+            [before, left] = columns.remove_from(v, again, left);
+            c.iter_mut().zip(&again[..m]).for_each(|(c, again)| *c += *again);
+            // Only this norm has all its digits over ranks.
+            if before <= ROUNDING * T::epsilon_f64() * norm {
                 return 0.0;
             }
-            let again = &mut self.again[..m];
-            columns.transpose_times(v, again);
-            columns.add_times(-1.0, again, v);
-            c.iter_mut().zip(again).for_each(|(c, again)| *c += *again);
-            (before, left) = (left, kernels::norm(v));
         }
         left
     }

@@ -66,15 +66,19 @@ impl<T: Scalar> OrthonormalBasis<T> {
         if m == space::whole(self.dim) {
             return 0.0;
         }
-        let mut before = norm;
+        let (least, mut before) = (ROUNDING * T::epsilon_f64() * norm, norm);
         let mut left = self.columns().remove(v, &c[..m], norm);
         let columns = Columns::new(self.dim, &self.data[..m * self.dim]);
+        // Over ranks only the norm before has all its digits.
+        let in_parts = space::in_parts();
         while left < CANCELLED * before {
+            if !in_parts && left <= least {
+                return 0.0;
+            }
             let again = &mut self.again[..m + 1];
             [before, left] = columns.remove_from(v, again, left);
             c.iter_mut().zip(&again[..m]).for_each(|(c, again)| *c += *again);
-            // Only this norm has all its digits over ranks.
-            if before <= ROUNDING * T::epsilon_f64() * norm {
+            if in_parts && before <= least {
                 return 0.0;
             }
         }

@@ -69,7 +69,7 @@ impl<T: Scalar> OrthonormalBasis<T> {
         let (least, mut before) = (ROUNDING * T::epsilon_f64() * norm, norm);
         let mut left = self.columns().remove(v, &c[..m], norm);
         let columns = Columns::new(self.dim, &self.data[..m * self.dim]);
-        // Over ranks only the norm before has all its digits.
+        // Over ranks `left` lacks digits, and there are never more than two passes, so that all numbers of ranks make as many.
         let in_parts = space::in_parts();
         while left < CANCELLED * before {
             if !in_parts && left <= least {
@@ -78,8 +78,8 @@ impl<T: Scalar> OrthonormalBasis<T> {
             let again = &mut self.again[..m + 1];
             [before, left] = columns.remove_from(v, again, left);
             c.iter_mut().zip(&again[..m]).for_each(|(c, again)| *c += *again);
-            if in_parts && before <= least {
-                return 0.0;
+            if in_parts {
+                return if before <= least { 0.0 } else { kernels::norm(v) };
             }
         }
         left

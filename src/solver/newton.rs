@@ -234,8 +234,9 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
                 kernels::scale(length, &mut source.product);
             }
             kernels::add_scaled(self.x, 1.0, &track.step, &mut track.other_x);
-            let useful = globalisation.predicted(&solution) > 0.0 && !kernels::same(&track.other_x, self.x);
-            if useful || inner != InnerStop::Remembered || !source.can_ask_for_products() {
+            let replaceable = inner == InnerStop::Remembered && source.can_ask_for_products();
+            let useful = || globalisation.predicted(&solution) > 0.0 && !kernels::same(&track.other_x, self.x);
+            if !replaceable || useful() {
                 return Ok((solution, inner));
             }
             source.trust_memory = false;

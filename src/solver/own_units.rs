@@ -21,7 +21,6 @@ use crate::operator::SymmetricOperator;
 const PASSES: usize = 10;
 /// Multiples of the accuracy of a product, and of d, that count as rounding of θ.
 const ROUNDING: f64 = 8.0;
-
 /// The same for b, a sum of terms that cancel.
 const SUM: f64 = 2.0;
 
@@ -73,7 +72,7 @@ impl OwnUnits {
             SUM * T::epsilon_f64() * eigen.vector(i).iter().zip(&terms).map(|(q, t)| (q * t).abs()).sum::<f64>()
         };
         // All that x's size may hide of f there.
-        let size = x.iter().zip(&scale).fold(0.0, |size, (&x, d)| f64::hypot(size, x.into() / d));
+        let size = size(x, &scale);
         let worthless = 0.5 * rounding * size * size <= T::epsilon_f64().sqrt() * value.abs();
         let unknown = |i: usize| eigen.values()[i].abs() <= noise && slopes[i].abs() <= unseen(i);
         let free = (0..d).map(|i| worthless && unknown(i)).collect();
@@ -111,12 +110,17 @@ impl OwnUnits {
 
     /// ‖D⁻¹x‖.
     pub fn size<T: Scalar>(&self, x: &[T]) -> f64 {
-        x.iter().zip(&self.scale).fold(0.0, |size, (&x, d)| f64::hypot(size, x.into() / d))
+        size(x, &self.scale)
     }
 
     fn back<T: Scalar>(&self, z: &[f64]) -> Vec<T> {
         z.iter().zip(&self.scale).map(|(z, d)| T::from_f64(z * d)).collect()
     }
+}
+
+/// ‖D⁻¹x‖.
+fn size<T: Scalar>(x: &[T], scale: &[f64]) -> f64 {
+    x.iter().zip(scale).fold(0.0, |size, (&x, d)| f64::hypot(size, x.into() / d))
 }
 
 /// A ← DAD; returns d, 1 for rows of zeros.

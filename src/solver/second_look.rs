@@ -204,10 +204,8 @@ pub(super) fn way_down_in_own_units<T: Scalar>(
     limits: &Limits<'_>,
     lower: &mut [T],
 ) -> Outlook {
-    let allowed = limits.allow(objective, expansion.forming_cost(), expansion.evaluations_ahead());
-    let Some(own) = allowed.then(|| OwnUnits::of(expansion, (point.x, point.value, point.gradient))).flatten() else {
-        return Outlook::Nothing;
-    };
+    let at = (point.x, point.value, point.gradient);
+    let Some(own) = own_units(objective, expansion, at, limits) else { return Outlook::Nothing };
     let (decrease, step) = own.newton();
     if decrease > point.least
         && let Some(value) = probe(objective, point, limits, (&step, &[1.0]), [1.0, SHORTEST], lower)
@@ -242,12 +240,22 @@ pub(super) fn promise_of_singular<T: Scalar>(
         }
         None => {
             let worth = x.len() <= PRODUCTS.max(2 * family.products_made());
-            let allowed = worth && limits.allow(objective, expansion.forming_cost(), expansion.evaluations_ahead());
-            allowed.then(|| OwnUnits::of(expansion, (x, value, gradient))).flatten()
+            worth.then(|| own_units(objective, expansion, (x, value, gradient), limits)).flatten()
         }
     }?;
     // Along a slope with next to no curvature nothing is known.
     own.all_above(own.noise.max(T::epsilon_f64().sqrt())).then(|| own.promise(x))
+}
+
+/// The whole matrix at x, where f and its gradient are these, if limits allow it and it is finite.
+fn own_units<T: Scalar>(
+    objective: &Counted<AnyObjective<'_, T>>,
+    expansion: &impl Expansion<T>,
+    at: (&[T], f64, &[T]),
+    limits: &Limits<'_>,
+) -> Option<OwnUnits> {
+    let allowed = limits.allow(objective, expansion.forming_cost(), expansion.evaluations_ahead());
+    allowed.then(|| OwnUnits::of(expansion, at)).flatten()
 }
 
 /// A random direction of which the gradient cannot tell, and the products that it is worth.
@@ -258,8 +266,8 @@ struct BlindSpot<T> {
     equals: bool,
 }
 
-/// Of what the gradient does not tell: where it is no more
-/// than the rounding of x, all of it or in some coordinates, or leads to no more than the space that is known.
+/// Of what the gradient does not tell: where it is no more than the rounding of x, all of it or in some coordinates, or leads
+/// to no more than the space that is known.
 fn blind_spot<T: Scalar>(
     point: &mut Stationary<'_, T>,
     family: &StepFamily<T>,

@@ -5,22 +5,16 @@
 //! does not move while the step shrinks says that the slope is wrong, but only where the step is short: seen from far, many
 //! functions are cones (log cosh, Huber's loss, logistic losses, distances), along which every overshoot has the same ratio.
 //! Short is √ε of x in each component, of ‖x‖ where that is 0, and at the origin of the first step; and so short that the
-//! model is next to linear: where its curvature decides, that may be wrong. A gradient that [is rounding](is_rounding) has any
-//! slope.
+//! model is next to linear: where its curvature decides, that may be wrong. A gradient that
+//! [is rounding](super::is_rounding) has any slope.
 
 use super::Trial;
-use super::stopping::GRADIENT_ROUNDING;
 use crate::base::{Scalar, space};
 
 /// The share of the slope that the model's curvature may take back, or add.
 const CURVED: f64 = 0.1;
 /// Rejections in a row at which the ratio does not move although the step shrinks: value and gradient do not fit.
 const MOST_EQUAL_RATIOS: usize = 6;
-
-/// Whether a gradient may be nothing but the rounding of terms as large as the first.
-pub(crate) fn is_rounding<T: Scalar>(gradient_norm: f64, first: f64) -> bool {
-    gradient_norm <= GRADIENT_ROUNDING * T::epsilon_f64() * first
-}
 
 /// The rejections since the last step, as far as they are alike.
 #[derive(Clone, Copy, Debug)]

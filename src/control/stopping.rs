@@ -6,7 +6,7 @@ use super::{Cancellation, Termination};
 use crate::base::{Result, Scalar, check_count, check_not_negative, check_range, kernels};
 
 /// Multiples of ε below which a gradient, as a share of the first, may be nothing but the rounding of its terms.
-pub(crate) const GRADIENT_ROUNDING: f64 = 8.0;
+const GRADIENT_ROUNDING: f64 = 8.0;
 
 /// When a run ends. Only the relative gradient test and a generous bound on iterations are on by default.
 ///
@@ -104,4 +104,9 @@ impl Stopping {
             None
         }
     }
+}
+
+/// Whether a gradient may be nothing but the rounding of terms as large as the first.
+pub(crate) fn is_rounding<T: Scalar>(gradient_norm: f64, first: f64) -> bool {
+    gradient_norm <= GRADIENT_ROUNDING * T::epsilon_f64() * first
 }

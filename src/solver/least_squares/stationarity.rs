@@ -2,9 +2,9 @@
 //!
 //! x is stationary when |Jⱼᵀr| ≤ ‖Jⱼ‖ τ‖r‖ for every column, MINPACK's `gtol`. On the exact path J is at hand
 //! then, and steps go on while they promise more of the value than the square of τ/100, and help. Where the norms of the
-//! columns are not known the test is ‖Jᵀr‖ ≤ ‖J‖ τ‖r‖ until it holds; then ‖Jⱼ‖ is taken to be the largest |Jⱼᵀs| for [`PROBES`] normal
-//! vectors s. Each is normal with the variance ‖Jⱼ‖², so that one in 10⁵ estimates is ten times too low, which costs steps,
-//! and none is ten times too high.
+//! columns are not known the test is ‖Jᵀr‖ ≤ ‖J‖ τ‖r‖ until it holds; then ‖Jⱼ‖ is taken to be the largest |Jⱼᵀs| for
+//! [`PROBES`] normal vectors s. Each is normal with the variance ‖Jⱼ‖², so that one in 10⁵ estimates is ten times too low,
+//! which costs steps, and none is ten times too high.
 //!
 //! Residuals that vanish become rounding before they become orthogonal. x is stationary as well when
 //! |Jⱼᵀr| ≤ ‖Jⱼ‖ 8εt *and* steps have stopped to help. Terms of the size t are what r is made of, seen from x, which is
@@ -43,13 +43,14 @@ const PROBES: usize = 4;
 pub(super) const ROUNDING: f64 = 8.0;
 /// Products that a gradient of exactly zero is confirmed with.
 const CONFIRMATION: usize = 3;
-/// The share of the tolerance, and the cosine, whose square a further decrease has to exceed as a share of the value to be of
-/// interest.
-const POLISHED: (f64, f64) = (0.01, 1e-10);
+/// The share of the tolerance that is a polished cosine …
+const POLISHED: f64 = 0.01;
+/// … and one that always is.
+const ALWAYS_POLISHED: f64 = 1e-10;
 
-/// The share of the value below which a further decrease is of no interest.
+/// The share of the value below which a further decrease is of no interest: the square of a polished cosine.
 pub(super) fn polished(stopping: &Stopping) -> f64 {
-    (POLISHED.0 * stopping.gradient_relative).max(POLISHED.1).powi(2)
+    (POLISHED * stopping.gradient_relative).max(ALWAYS_POLISHED).powi(2)
 }
 
 impl<T: Scalar> FitLocal<'_, T> {

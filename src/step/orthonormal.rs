@@ -66,21 +66,25 @@ impl<T: Scalar> OrthonormalBasis<T> {
         if m == space::whole(self.dim) {
             return 0.0;
         }
-        let (least, mut before) = (ROUNDING * T::epsilon_f64() * norm, norm);
-        let mut left = self.columns().remove(v, &c[..m], norm);
+        let least = ROUNDING * T::epsilon_f64() * norm;
+        let (mut before, mut left) = (norm, self.columns().remove(v, &c[..m], norm));
         let columns = Columns::new(self.dim, &self.data[..m * self.dim]);
-        // Over ranks `left` lacks digits, and there are never more than two passes, so that all numbers of ranks make as many.
-        let in_parts = space::in_parts();
+        let mut remove_again = |v: &mut [T], left: f64| {
+            let again = &mut self.again[..m + 1];
+            let norms = columns.remove_from(v, again, left);
+            c.iter_mut().zip(&again[..m]).for_each(|(c, again)| *c += *again);
+            norms
+        };
+        if space::in_parts() && left < CANCELLED * before {
+            // `left` lacks digits there; and twice at most, so that any number of ranks makes as many passes.
+            [before, _] = remove_again(v, left);
+            return if before <= least { 0.0 } else { kernels::norm(v) };
+        }
         while left < CANCELLED * before {
-            if !in_parts && left <= least {
+            if left <= least {
                 return 0.0;
             }
-            let again = &mut self.again[..m + 1];
-            [before, left] = columns.remove_from(v, again, left);
-            c.iter_mut().zip(&again[..m]).for_each(|(c, again)| *c += *again);
-            if in_parts {
-                return if before <= least { 0.0 } else { kernels::norm(v) };
-            }
+            [before, left] = remove_again(v, left);
         }
         left
     }

@@ -54,6 +54,7 @@ const SGD_RATE: f64 = 0.1;
 /// Train a classifier of images.
 #[derive(Parser)]
 #[command(mut_arg("seconds", |seconds| seconds.default_value("5")))]
+#[command(mut_arg("rate", |rate| rate.help("The rate of adam (otherwise 0.001), soap (0.003) or sgd (0.1)")))]
 struct Arguments {
     /// Images in the IDX format, also compressed (.gz); without files the built-in digits are learned
     #[arg(requires = "labels")]

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use newton_krylov::problems::NistStrd;
 use newton_krylov::{
-    LeastSquaresReport, LevenbergMarquardt, check, differences::Difference, least_squares_from_residuals,
+    LeastSquaresReport, LevenbergMarquardt, Stopping, check, differences::Difference, least_squares_from_residuals,
 };
 
 /// Digits and report of the 54 runs.
@@ -151,4 +151,18 @@ fn malformed_files_are_refused_with_their_line() {
     refused(&text.replace("500         250", "500"), 41, "expected 4 numbers");
     refused(&text.replace("Lower Level", "Lowest Level"), 28, "none of Lower, Average and Higher");
     refused("", 1, "no line with 'Dataset Name:'");
+}
+
+/// Between a tolerance and the default lie digits, and what they cost.
+#[test]
+fn a_looser_tolerance_takes_fewer_residuals() {
+    let with = |gradient_relative| {
+        let stopping = Stopping { gradient_relative, ..Stopping::default() };
+        let runs = runs(&LevenbergMarquardt { stopping, ..LevenbergMarquardt::default() });
+        assert!(runs.iter().all(|run| run.2.termination.converged()), "{gradient_relative}");
+        (runs.iter().map(|run| run.2.counts.values).sum::<usize>(), mean(&runs))
+    };
+    let ((loose, few_digits), (tight, digits)) = (with(1e-3), with(1e-8));
+    println!("{loose} and {tight} residuals, {few_digits:.1} and {digits:.1} digits");
+    assert!(20 * loose < 19 * tight && few_digits > 5.0 && few_digits < digits - 1.0);
 }

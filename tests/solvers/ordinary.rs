@@ -31,7 +31,8 @@ fn waves(a: Vec<f64>, unit: f64) -> impl Objective<f64> {
     )
 }
 
-fn second_order(f: &impl Objective<f64>, x0: &[f64]) -> [(&'static str, Report<f64>); 3] {
+/// The second-order solvers' reports, by name.
+pub fn second_order(f: &impl Objective<f64>, x0: &[f64]) -> [(&'static str, Report<f64>); 3] {
     [
         ("trust region", TrustRegion::default().minimize(f, x0).unwrap()),
         ("Newton-CG", NewtonCg::default().minimize(f, x0).unwrap()),
@@ -39,7 +40,8 @@ fn second_order(f: &impl Objective<f64>, x0: &[f64]) -> [(&'static str, Report<f
     ]
 }
 
-fn all(f: &impl Objective<f64>, x0: &[f64]) -> [(&'static str, Report<f64>); 4] {
+/// Those, and that of L-BFGS.
+pub fn all(f: &impl Objective<f64>, x0: &[f64]) -> [(&'static str, Report<f64>); 4] {
     let [radius, line, cubic] = second_order(f, x0);
     [radius, line, cubic, ("L-BFGS", Lbfgs::default().minimize(f, x0).unwrap())]
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use crate::common::{METHODS, Method, Solver, Watched};
 use newton_krylov::problems::{ChainedRosenbrock, MoreGarbowHillstrom};
-use newton_krylov::{Expansion, Objective, Report, Scalar, Stopping, TrustRegion};
+use newton_krylov::{CubicRegularization, Expansion, Objective, Report, Scalar, Stopping, TrustRegion};
 
 fn gradient_norm<T: Scalar>(f: &impl Objective<T>, x: &[T]) -> f64 {
     let mut g = vec![T::zero(); x.len()];
@@ -112,6 +112,14 @@ fn a_large_penalty_function_is_solved_from_where_its_hessian_is_a_billion_times_
         let report = TrustRegion::default().minimize(&problem, &problem.scaled_start::<f64>(factor)).unwrap();
         assert!(report.termination.converged() && (report.value - 9.686175e-3).abs() < 1e-8, "{report}");
     }
+}
+
+/// From Hessians of 10²⁰⁰, beside which all later ones are nothing, remembered curvature has steps that promise nothing.
+#[test]
+fn remembered_steps_that_promise_nothing_do_not_end_a_run() {
+    let problem = MoreGarbowHillstrom::new(27, 60).unwrap();
+    let report = CubicRegularization::default().minimize(&problem, &problem.scaled_start::<f64>(100.0)).unwrap();
+    assert!(report.termination.converged() && report.value < 1e-9, "{report}");
 }
 
 #[test]

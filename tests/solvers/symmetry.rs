@@ -1,23 +1,9 @@
 //! Symmetric problems: freedoms that f does not know, and unknowns that it treats alike, given the same start.
 
 use newton_krylov::differences::Difference;
-use newton_krylov::{
-    CubicRegularization, Lbfgs, NewtonCg, Objective, Report, Termination, TrustRegion, objective,
-    objective_from_gradient,
-};
+use newton_krylov::{Objective, Report, Termination, objective, objective_from_gradient};
 
-fn second_order(f: &impl Objective<f64>, x0: &[f64]) -> [(&'static str, Report<f64>); 3] {
-    [
-        ("trust region", TrustRegion::default().minimize(f, x0).unwrap()),
-        ("Newton-CG", NewtonCg::default().minimize(f, x0).unwrap()),
-        ("cubic", CubicRegularization::default().minimize(f, x0).unwrap()),
-    ]
-}
-
-fn all(f: &impl Objective<f64>, x0: &[f64]) -> [(&'static str, Report<f64>); 4] {
-    let [radius, line, cubic] = second_order(f, x0);
-    [radius, line, cubic, ("L-BFGS", Lbfgs::default().minimize(f, x0).unwrap())]
-}
+use crate::ordinary::{all, second_order};
 
 /// Converged at this value.
 fn check(name: &str, reports: impl IntoIterator<Item = (&'static str, Report<f64>)>, right: f64, within: f64) {

@@ -7,7 +7,7 @@
 //!
 //!   δ = Vy,   (G + λI) y = −Vᵀg,   r = (M + λI)δ + g = Wy + λVy + g
 //!
-//! solutions every subproblem of [`spectral`](super::spectral) with its true residual r, for any λ, Δ, σ or ε.
+//! solves every subproblem of [`spectral`](super::spectral) with its true residual r, for any λ, Δ, σ or ε.
 //!
 //! Deviations from the textbook Lanczos process, and why: the basis is reorthogonalised in full (classical
 //! Gram–Schmidt, repeated where more than half of a vector cancelled: Daniel, Gragg, Kaufman & Stewart 1976; Giraud et

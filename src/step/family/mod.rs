@@ -1,7 +1,7 @@
 //! One space for all subproblems at a point: grown until the solution is accurate, on whichever path is right.
 //!
 //! The Krylov path grows [`KrylovSpace`] by preconditioned residuals; when its memory is full, truncated conjugate
-//! gradients go on from there and hand their result back to the space. The dense path forms the matrix. Either way an
+//! gradients go on from there and hand their result back to the space. The dense path forms the matrix. Either way a
 //! solution to another subproblem costs no product, unless it is not accurate enough: then the space grows further.
 
 mod continuation;
@@ -261,7 +261,7 @@ impl<T: Scalar> StepFamily<T> {
         let mut next_look = 0;
         let mut continuations = 0;
         loop {
-            // An solution costs O(k³): large spaces grow by several dimensions between two looks.
+            // A solution costs O(k³): large spaces grow by several dimensions between two looks.
             let k = self.krylov.len();
             if k < next_look && k < columns {
                 if !(resources.more)() {

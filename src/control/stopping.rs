@@ -31,7 +31,8 @@ pub struct Stopping {
     /// gained, or, as |f| itself, at most τ³ of what was gained. Least squares reads τ as a cosine
     /// ([`LevenbergMarquardt`](crate::LevenbergMarquardt)).
     pub gradient_relative: f64,
-    /// Converged when ‖∇f(x)‖₂ ≤ this, in units of f per unit of x. Default 0: off, since it depends on those units.
+    /// Converged as soon as ‖∇f(x)‖₂ ≤ this, whatever f still promises, in units of f per unit of x. Default 0: off, since it
+    /// depends on those units.
     pub gradient_absolute: f64,
     /// Ends when an accepted step has ‖δ‖₂ ≤ this × ‖x‖₂. Default 0: off.
     pub step: f64,

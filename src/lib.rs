@@ -77,8 +77,8 @@
 //! - Counts of values, gradients and products are exact ([`Counts`]). Forming a matrix counts as
 //!   [`forming_cost`](SymmetricOperator::forming_cost) products; what differences evaluate counts as what it is, gradients
 //!   for products as gradients, residuals for a Jacobian as residuals.
-//! - [`Termination::converged`] claims that ‖∇f(x)‖ reached the tolerance; no other outcome does. The report has the
-//!   best point found.
+//! - [`Termination::converged`] claims a minimum, as far as gradient and model can tell; no other outcome does. The report
+//!   has the best point found.
 //! - Outside the dense path no d² numbers are stored, and vectors are stored as far as [`Memory`] allows.
 //! - A caller's mistake is an [`Error`] that names the argument and the number. NaN and ∞ from a callback are outcomes,
 //!   not errors and not panics.

@@ -4,7 +4,8 @@
 //! a part; [`least_squares`] does the same for residuals and the products of their Jacobian, [`linear_map`],
 //! [`sampled_model`], [`loss`] with its likelihood and [`preconditioner`] for these. Everything is decided by
 //! values, gradients and products alone, with random directions fixed by a seed. Every output is full of NaN before it is
-//! written, so that a component that is left out is named wherever that happens. A callback's error is handed out.
+//! written, so that a component that is left out is named wherever that happens. A callback's error is handed out. [`noise`]
+//! measures how accurate outputs are.
 //!
 //! | check | compares | says |
 //! | --- | --- | --- |
@@ -49,6 +50,7 @@ mod least_squares;
 mod line;
 mod linear_map;
 mod loss;
+mod noise;
 mod numbers;
 mod objective;
 mod operator;
@@ -64,6 +66,7 @@ pub use gradient::gradient;
 pub use least_squares::{LeastSquaresVerdict, least_squares};
 pub use linear_map::{LinearMapVerdict, linear_map};
 pub use loss::{LossVerdict, loss};
+pub use noise::noise;
 pub use objective::{ObjectiveVerdict, objective};
 pub use operator::{OperatorVerdict, operator};
 pub use preconditioner::{PreconditionerVerdict, preconditioner};

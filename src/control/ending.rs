@@ -91,13 +91,20 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
     /// The end of a run that finds no step, or none that is worth it; `Ok` if it goes on to `other_x` all the same.
     pub(super) fn conclude(&mut self, termination: Termination) -> Outcome<()> {
         let stalled = termination == Termination::Stalled;
-        if !stalled && termination != Termination::GradientTolerance {
+        let claimed = termination == Termination::GradientTolerance;
+        if !stalled && !claimed && termination != Termination::InconsistentGradient {
             return Err(termination);
         }
         match self.limit() {
             Some(interruption @ (Termination::CallbackFailed | Termination::Cancelled)) => return Err(interruption),
             Some(_) => return Err(termination),
             None => {}
+        }
+        if !stalled && self.tries_again(claimed)? {
+            return Ok(());
+        }
+        if !stalled && !claimed {
+            return Err(termination);
         }
         let promises = self.local.promises();
         let minimum = match stalled {
@@ -108,12 +115,15 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
         };
         let termination = if minimum { Termination::GradientTolerance } else { termination };
         if !minimum && (!promises || O::residual(self.state).is_some()) {
-            return Err(termination);
+            return if self.tries_again(false)? { Ok(()) } else { Err(termination) };
         }
         match self.local.confirm(self.state, self.track, self.limits) {
             Confirmation::Minimum => {
                 self.limits.note(self.oracle.caller().take_error());
-                Err(self.limits.interruption().unwrap_or(termination))
+                match self.limits.interruption() {
+                    None if !minimum && self.tries_again(false)? => Ok(()),
+                    interruption => Err(interruption.unwrap_or(termination)),
+                }
             }
             Confirmation::End(termination) => Err(termination),
             Confirmation::Lower(value) => {
@@ -123,6 +133,16 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
                 Ok(())
             }
         }
+    }
+
+    /// Whether the run goes on from here after all, since values turned out to be noisier than was thought.
+    fn tries_again(&mut self, claimed: bool) -> Outcome<bool> {
+        let again = self.local.doubts_values(self.state, self.track, self.limits, claimed);
+        self.limits.interruption().map_or(Ok(()), Err)?;
+        if again {
+            (self.track.rounding_steps, self.track.rejected) = (0, 0);
+        }
+        Ok(again)
     }
 
     fn gradient_small(&self) -> bool {

@@ -129,6 +129,12 @@ pub(crate) trait LocalProblem<T: Scalar, O: Oracle<T> + ?Sized> {
         false
     }
 
+    /// Whether it turns out that values are noisier than was thought, where no step helps or convergence is `claimed`: then the
+    /// run tries again at this point, which is track.other_x as well.
+    fn doubts_values(&self, _: &mut O::State, _: &mut Track<T>, _: &Limits<'_>, _claimed: bool) -> bool {
+        false
+    }
+
     /// Looks closer at a point that is about to be called converged.
     fn confirm(&self, state: &mut O::State, track: &mut Track<T>, limits: &Limits<'_>) -> Confirmation;
 

@@ -220,6 +220,14 @@ impl<T: Scalar, F, L> LeastSquares<T, DifferenceModel<T, F>, L> {
     pub fn with_typical(self, typical: &[T]) -> Result<Self> {
         Ok(LeastSquares { model: self.model.with_typical(typical)?, ..self })
     }
+
+    /// The same problem with the [accuracy](DifferenceModel::with_accuracy) of the residuals.
+    ///
+    /// # Errors
+    /// If it is not in [0, 1).
+    pub fn with_accuracy(self, accuracy: f64) -> Result<Self> {
+        Ok(LeastSquares { model: self.model.with_accuracy(accuracy)?, ..self })
+    }
 }
 
 /// The least-squares problem with m residuals and n parameters whose residuals `residual(x, r)` writes to `r`, and whose

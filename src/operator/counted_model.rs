@@ -31,6 +31,12 @@ impl<'m, T: Scalar> CountedModel<'m, T> {
         self.model.evaluate(x, out);
     }
 
+    /// Whether outputs accurate to η = `accuracy` are so many times less accurate than differences take them to be; from now on
+    /// those go by it.
+    pub fn learns_accuracy(&self, accuracy: f64, more: f64) -> bool {
+        self.units.learns_accuracy::<T>(accuracy, more)
+    }
+
     /// The Jacobian at x, which stays within the bounds.
     pub fn linearize<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> CountedMap<'a, T> {
         self.record(|c| c.gradients += 1);

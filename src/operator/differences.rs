@@ -1,19 +1,20 @@
 //! Jacobians by differences of outputs: which steps, and what is done where one fails.
 //!
-//!   ∂h/∂xⱼ ≈ (h(x + tⱼeⱼ) − h(x)) / tⱼ,                 tⱼ = √ε uⱼ       forward
-//!   ∂h/∂xⱼ ≈ (h(x + tⱼeⱼ) − h(x − tⱼeⱼ)) / 2tⱼ,         tⱼ = ∛ε uⱼ       central
+//!   ∂h/∂xⱼ ≈ (h(x + tⱼeⱼ) − h(x)) / tⱼ,                 tⱼ = √η uⱼ       forward
+//!   ∂h/∂xⱼ ≈ (h(x + tⱼeⱼ) − h(x − tⱼeⱼ)) / 2tⱼ,         tⱼ = ∛η uⱼ       central
 //!
 //! (Nocedal & Wright, *Numerical Optimization* (2006), section 8.1; Dennis & Schnabel, *Numerical Methods for
-//! Unconstrained Optimization* (1983), section 5.4.) With ρ for √ε or ∛ε, each component has a unit of its own, uⱼ =
-//! max(|xⱼ|, the typical size that the user gave, the unit that earlier points of the run have shown to be needed); 1
-//! where all are zero, as in MINPACK.
+//! Unconstrained Optimization* (1983), section 5.4.) The outputs are accurate to η, which is ε unless the user or the run
+//! knows better ([`noise`](super::noise)). With ρ for √η or ∛η, each component has a unit of its own, uⱼ = max(|xⱼ|, the
+//! typical size that the user gave, the unit that earlier points of the run have shown to be needed); 1 where all are zero,
+//! as in MINPACK.
 //!
 //! **What a difference shows.** Output i is made of terms of the size sᵢ = max(|hᵢ|, |Jᵢⱼxⱼ| for all j), and is accurate
-//! to εsᵢ. Let q = |Δᵢ|/sᵢ at the output that changes most. A parameter whose unit is right has q ≈ ρ. Where the first
+//! to ηsᵢ. Let q = |Δᵢ|/sᵢ at the output that changes most. A parameter whose unit is right has q ≈ ρ. Where the first
 //! step leaves q far from that, another one is tried:
 //!
 //! - not finite: to the other side, then √ρ times as far;
-//! - q < ρε^⅛ (f64: 1/90 of what it should be, and rounding takes more than 1 % of a column's half of the digits): xⱼ is
+//! - q < ρη^⅛ (f64: 1/90 of what it should be, and rounding takes more than 1 % of a column's half of the digits): xⱼ is
 //!   no measure of its unit, as at a solution xⱼ = 0 or a start at 1e-12. The step that gives q = ρ, but in no larger a
 //!   unit than the largest |xⱼ| met, or 1: nothing says that a parameter is of that order or above. If nothing changes
 //!   at all, once more with √ρ for ρ, where single precision inside h shows as well. If it is so only beside the largest
@@ -25,8 +26,7 @@
 //!
 //! Where a bound is nearer than tⱼ the difference is taken to the other side, one-sided.
 
-use std::sync::Mutex;
-
+use super::around::{Around, Unit, Units};
 use super::pattern::Shape;
 use crate::base::Scalar;
 
@@ -48,50 +48,30 @@ impl Difference {
             Difference::Central => 2 * columns,
         }
     }
+
+    /// ρ, the step in the unit of a parameter, for outputs that are accurate to η = `accuracy`.
+    pub(super) fn relative(self, accuracy: f64) -> f64 {
+        match self {
+            Difference::Forward => accuracy.sqrt(),
+            Difference::Central => accuracy.cbrt(),
+        }
+    }
+
+    /// The relative error that is left: √η, or η^⅔.
+    pub(super) fn error(self, accuracy: f64) -> f64 {
+        match self {
+            Difference::Forward => self.relative(accuracy),
+            Difference::Central => self.relative(accuracy).powi(2),
+        }
+    }
 }
 
 /// Rounds of other steps for one Jacobian. From 0 with the unit 1 to a unit of 1e-16 takes four.
 const ROUNDS: usize = 6;
 /// How much further a step has to go to be worth an evaluation.
 const WORTH: f64 = 4.0;
-/// Multiples of ε of an output that may be its rounding.
+/// Multiples of η of an output that may be its rounding.
 const NOISE: f64 = 4.0;
-
-/// What is known around a point where a Jacobian is wanted.
-#[derive(Clone, Copy, Debug)]
-pub struct Around<'a, T> {
-    /// lower ≤ x ≤ upper, for an x that stays in a box.
-    pub bounds: Option<[&'a [T]; 2]>,
-    /// What differences at earlier points of the same run have shown.
-    pub units: Option<&'a Units>,
-    /// The most evaluations: where they do not suffice for other steps the first ones stay, and for any the Jacobian is NaN.
-    pub most: usize,
-}
-
-impl<T> Default for Around<'_, T> {
-    /// Nothing, and no limit.
-    fn default() -> Self {
-        Around { bounds: None, units: None, most: usize::MAX }
-    }
-}
-
-/// The units of the parameters, as the differences of a run have found them: one for each run, so that a run depends on
-/// nothing before it.
-#[derive(Debug, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Units(Mutex<Vec<Unit>>);
-
-/// The unit of a parameter.
-#[derive(Clone, Copy, Debug, Default)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-struct Unit {
-    /// The largest |x| met.
-    largest: f64,
-    /// The unit that was needed where |x| was too small; 0 where it never was.
-    least: f64,
-    /// Whether a longer step showed nothing more.
-    shown: bool,
-}
 
 /// What is to be differenced.
 pub(super) struct Differences<'a, T, F> {
@@ -104,6 +84,8 @@ pub(super) struct Differences<'a, T, F> {
     /// h(x).
     pub outputs: &'a [T],
     pub around: Around<'a, T>,
+    /// η.
+    pub accuracy: f64,
 }
 
 /// A column on its way.
@@ -130,7 +112,7 @@ struct Earlier<T> {
 impl<T: Scalar, F: Fn(&[T], &mut [T])> Differences<'_, T, F> {
     /// ρ.
     fn relative(&self) -> f64 {
-        relative::<T>(self.difference)
+        self.difference.relative(self.accuracy)
     }
 
     fn room(&self, j: usize) -> [T; 2] {
@@ -161,10 +143,7 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Differences<'_, T, F> {
             return 0;
         }
         let own = Units::default();
-        let mut units = match self.around.units.unwrap_or(&own).0.lock() {
-            Ok(units) => units,
-            Err(poisoned) => poisoned.into_inner(),
-        };
+        let units = &mut self.around.units.unwrap_or(&own).shown().units;
         units.resize(n, Unit::default());
         let mut trials: Vec<Trial<T>> = (0..n)
             .map(|j| {
@@ -240,7 +219,7 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Differences<'_, T, F> {
 
     /// Settles a column, or says which step comes next.
     fn judge(&self, j: usize, trial: &mut Trial<T>, unit: &mut Unit, sizes: &[f64], changes: &mut [T]) {
-        let (rho, epsilon) = (self.relative(), T::epsilon_f64());
+        let (rho, eta) = (self.relative(), self.accuracy);
         let (x, t): (f64, f64) = (self.x[j].abs().into(), trial.width.abs());
         if t == 0.0 && self.room(j)[0] == self.room(j)[1] {
             trial.settled = true; // the bounds leave no room: xⱼ is fixed
@@ -264,14 +243,14 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Differences<'_, T, F> {
         if !finite {
             trial.failures += 1;
             return match trial.failures {
-                1 => step_to(trial, t * (epsilon.sqrt() / rho), trial.width > 0.0),
+                1 => step_to(trial, t * (eta.sqrt() / rho), trial.width > 0.0),
                 2 => step_to(trial, t * rho.sqrt(), false),
                 3 => step_to(trial, t, true),
                 _ => trial.settled = true,
             };
         }
         let share = |of: f64| if change > 0.0 { change / of } else { 0.0 };
-        let (q, least) = (share(size), rho * epsilon.powf(0.125));
+        let (q, least) = (share(size), rho * eta.powf(0.125));
         if let Some(earlier) = trial.other.take()
             && self.prefers(j, &earlier, trial, sizes, changes)
         {
@@ -321,7 +300,7 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Differences<'_, T, F> {
             let (before, after): (f64, f64) = (before.next().map_or(0.0, |&c| c.into()), after.into());
             let (slope, other) = (before / earlier.width, after / now.width);
             (apart, steepest) = (apart.max((slope - other).abs()), steepest.max(slope.abs()).max(other.abs()));
-            let noise = NOISE * T::epsilon_f64() * sizes[i];
+            let noise = NOISE * self.accuracy * sizes[i];
             lost |= before.abs() <= noise && after.abs() > noise;
         });
         if earlier.width.abs() > now.width.abs() { apart <= self.relative().powf(0.25) * steepest } else { !lost }
@@ -373,21 +352,5 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Differences<'_, T, F> {
         } else {
             column.iter_mut().for_each(|v| *v = T::from_f64((*v).into() / width));
         }
-    }
-}
-
-/// ρ, the step in the unit of a parameter.
-pub(super) fn relative<T: Scalar>(difference: Difference) -> f64 {
-    match difference {
-        Difference::Forward => T::epsilon_f64().sqrt(),
-        Difference::Central => T::epsilon_f64().cbrt(),
-    }
-}
-
-/// The relative error that differences leave: √ε, or ε^⅔.
-pub(super) fn accuracy<T: Scalar>(difference: Difference) -> f64 {
-    match difference {
-        Difference::Forward => relative::<T>(difference),
-        Difference::Central => relative::<T>(difference).powi(2),
     }
 }

@@ -3,11 +3,11 @@
 //! H v ≈ (∇f(x + hv) − ∇f(x)) / h                 forward: one gradient a product, ∇f(x) being kept
 //! H v ≈ (∇f(x + hv) − ∇f(x − hv)) / 2h           central: two gradients a product
 //!
-//! Steps: Nocedal & Wright, *Numerical Optimization* (2006), section 8.1. With a gradient that is accurate to ε relative
-//! the error is O(t) + O(ε/t) forward, least near t = √ε with a relative error of about √ε (1.5e-8 in f64, 3e-4 in f32);
-//! O(t²) + O(ε/t) central, least near ∛ε with about ε^⅔ (4e-11 in f64, 2e-5 in f32). Here t is the length of hv in the
-//! units of x, each component in its own: t = h maxⱼ |vⱼ|/uⱼ, where uⱼ is the larger of |xⱼ| and the typical size that
-//! the user gave, and 1 where both are zero.
+//! Steps: Nocedal & Wright, *Numerical Optimization* (2006), section 8.1. With a gradient that is accurate to η relative,
+//! which is ε unless the user knows better, the error is O(t) + O(η/t) forward, least near t = √η with a relative error of
+//! about √η (for ε 1.5e-8 in f64, 3e-4 in f32); O(t²) + O(η/t) central, least near ∛η with about η^⅔ (4e-11 in f64, 2e-5
+//! in f32). Here t is the length of hv in the units of x, each component in its own: t = h maxⱼ |vⱼ|/uⱼ, where uⱼ is the
+//! larger of |xⱼ| and the typical size that the user gave, and 1 where both are zero.
 //!
 //! A component that is near zero by chance (x at a solution) must not make h so short that the others do not move: h is
 //! at least ε^¾ ‖x∘v‖/‖v‖², where a displacement still has a quarter of its digits. Where the gradient is not finite on
@@ -17,9 +17,11 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::marker::PhantomData;
 
 use super::callback::{ValueFn, WriteFn};
-use super::differences::{Difference, accuracy, relative};
+use super::differences::Difference;
 use super::{Expansion, Objective, SymmetricOperator, forward};
-use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Result, Scalar, check_finite, check_length, kernels};
+use crate::base::{
+    CallbackError, CallbackOutput, ErrorSlot, Result, Scalar, check_finite, check_length, check_range, kernels,
+};
 
 /// An objective whose Hessian products come from its gradient; see [`objective_from_gradient`].
 pub struct GradientObjective<T, F, G> {
@@ -29,6 +31,8 @@ pub struct GradientObjective<T, F, G> {
     difference: Difference,
     /// Typical sizes of the unknowns, or nothing.
     typical: Vec<f64>,
+    /// η; 0 for rounding.
+    accuracy: f64,
     errors: ErrorSlot,
     scalar: PhantomData<fn(T)>,
 }
@@ -71,6 +75,7 @@ where
         gradient,
         difference,
         typical: vec![],
+        accuracy: 0.0,
         errors: ErrorSlot::new(),
         scalar: PhantomData,
     }
@@ -87,6 +92,21 @@ impl<T: Scalar, F, G> GradientObjective<T, F, G> {
         check_finite("typical", typical)?;
         self.typical = typical.iter().map(|t| t.abs().into()).collect();
         Ok(self)
+    }
+
+    /// The same objective whose gradient is accurate to η = `accuracy` only, relative to its size: where it comes from a
+    /// simulation or an iteration. Steps are √η and ∛η in the units of the unknowns.
+    ///
+    /// # Errors
+    /// If it is not in [0, 1).
+    pub fn with_accuracy(mut self, accuracy: f64) -> Result<Self> {
+        check_range("accuracy", accuracy, (0.0..1.0).contains(&accuracy), "at least 0 and below 1")?;
+        self.accuracy = accuracy;
+        Ok(self)
+    }
+
+    fn accuracy(&self) -> f64 {
+        self.accuracy.max(T::epsilon_f64())
     }
 }
 
@@ -140,7 +160,7 @@ impl<T: Scalar, F, G: WriteFn<T>> GradientAt<'_, T, GradientObjective<T, F, G>> 
             size = size.hypot(x * v);
         }
         let shortest = T::epsilon_f64().powf(0.75) * size;
-        Some((relative::<T>(self.objective.difference) / reach).max(shortest) / length)
+        Some((self.objective.difference.relative(self.objective.accuracy()) / reach).max(shortest) / length)
     }
 }
 
@@ -171,7 +191,7 @@ impl<T: Scalar, F, G: WriteFn<T>> SymmetricOperator<T> for GradientAt<'_, T, Gra
     }
 
     fn accuracy(&self) -> Option<f64> {
-        Some(accuracy::<T>(self.objective.difference))
+        Some(self.objective.difference.error(self.objective.accuracy()))
     }
     fn evaluations(&self) -> usize {
         self.evaluations.get()

@@ -6,10 +6,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use super::callback::WriteFn;
-use super::differences::{Around, Differences, accuracy};
+use super::differences::Differences;
 use super::pattern::Shape;
-use super::{Difference, LinearMap, Linearization, Model, Pattern, forward};
-use crate::base::{CallbackError, ErrorSlot, Result, Scalar, check_finite, check_length, kernels, unwritten};
+use super::{Around, Difference, LinearMap, Linearization, Model, Pattern, forward};
+use crate::base::{
+    CallbackError, ErrorSlot, Result, Scalar, check_finite, check_length, check_range, kernels, unwritten,
+};
 
 /// A model whose Jacobian a closure writes as a matrix; see [`least_squares_dense`](crate::least_squares_dense).
 pub struct JacobianModel<T, F, J> {
@@ -97,6 +99,8 @@ pub struct DifferenceModel<T, F> {
     dim: usize,
     pattern: Option<Pattern>,
     typical: Vec<f64>,
+    /// η; 0 for rounding.
+    accuracy: f64,
     evaluate: F,
     difference: Difference,
     /// The last point, and the outputs there.
@@ -108,8 +112,8 @@ impl<T: Scalar, F: WriteFn<T>> DifferenceModel<T, F> {
     /// The model with m = `output_dim` and n = `dim` whose outputs `evaluate(x, h)` writes to `h`. A Jacobian costs n
     /// evaluations with [`Difference::Forward`] and 2n with [`Difference::Central`], and a few more where steps fail.
     pub fn new(output_dim: usize, dim: usize, evaluate: F, difference: Difference) -> Self {
-        let (pattern, typical, last) = (None, vec![], Mutex::default());
-        DifferenceModel { output_dim, dim, pattern, typical, evaluate, difference, last, errors: ErrorSlot::new() }
+        let (pattern, typical, last, errors) = (None, vec![], Mutex::default(), ErrorSlot::new());
+        DifferenceModel { output_dim, dim, pattern, typical, accuracy: 0.0, evaluate, difference, last, errors }
     }
 
     /// The model with a sparse Jacobian of the given pattern. A Jacobian costs as many evaluations as the pattern has
@@ -154,6 +158,19 @@ impl<T: Scalar, F> DifferenceModel<T, F> {
         Ok(self)
     }
 
+    /// The same model whose outputs are accurate to η = `accuracy` only, relative to their terms: where they come from a
+    /// simulation, an iteration or a table. Steps are √η and ∛η in the units of the parameters (MINPACK's `epsfcn` is η).
+    /// [`check::noise`](crate::check::noise) finds it. Without it
+    /// [`LevenbergMarquardt`](crate::LevenbergMarquardt) finds out where it would stall.
+    ///
+    /// # Errors
+    /// If it is not in [0, 1).
+    pub fn with_accuracy(mut self, accuracy: f64) -> Result<Self> {
+        check_range("accuracy", accuracy, (0.0..1.0).contains(&accuracy), "at least 0 and below 1")?;
+        self.accuracy = accuracy;
+        Ok(self)
+    }
+
     fn last(&self) -> std::sync::MutexGuard<'_, (Vec<T>, Vec<T>)> {
         self.last.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
@@ -174,19 +191,21 @@ impl<T: Scalar, F: WriteFn<T>> Model<T> for DifferenceModel<T, F> {
     }
     fn linearize_within<'a>(&'a self, x: &'a [T], around: Around<'a, T>) -> impl Linearization<T> + 'a {
         let shape = Shape { rows: self.output_dim, columns: self.dim, pattern: self.pattern.as_ref() };
+        let accuracy = around.accuracy(self.accuracy);
         let write = move |at: &MatrixAt<'a, T>, matrix: &mut [T]| {
             let DifferenceModel { difference, typical, .. } = self;
             let most = around.most.saturating_sub(usize::from(at.outputs.get().is_none()));
             let (outputs, around) = (at.outputs(), Around { most, ..around });
             let evaluate = &|x: &[T], out: &mut [T]| self.evaluate.write(&self.errors, x, out);
-            let differences = Differences { evaluate, shape, difference: *difference, typical, x, outputs, around };
+            let difference = *difference;
+            let differences = Differences { evaluate, shape, difference, typical, x, outputs, around, accuracy };
             at.evaluations.fetch_add(differences.write(matrix), Ordering::Relaxed);
         };
         let evaluate = move |out: &mut [T]| self.evaluate.write(&self.errors, x, out);
         let mut at = MatrixAt::new(
             shape,
             shape.groups(),
-            Some(accuracy::<T>(self.difference)),
+            Some(self.difference.error(accuracy)),
             &self.errors,
             Box::new(evaluate),
             Box::new(write),

@@ -1,6 +1,7 @@
 //! Floor 1: operators and objectives, how they are composed and counted, and what can be built from them.
 
 mod any;
+mod around;
 mod blocks;
 mod callback;
 mod caller;
@@ -17,6 +18,7 @@ mod jacobian_model;
 mod layer_shape;
 mod linear_map;
 mod model;
+mod noise;
 mod objective;
 mod observations;
 mod pattern;
@@ -27,13 +29,14 @@ mod structural_damping;
 mod summed;
 mod symmetric;
 
+pub use around::{Around, Units};
 pub(crate) use blocks::{BlockJacobian, BlockLayout, BlockValues, Chunk, ChunkValues, NO_PARAMETER, RowWeights};
 pub use blocks::{BlockModel, BlockStructure};
 pub use closures::{ClosureObjective, FnOperator, objective, operator};
 pub use compose::{DiagonalOperator, Scaled, Shifted, ShiftedDiagonal, Sum};
 pub use counted::Counted;
 pub use counts::Counts;
-pub use differences::{Around, Difference, Units};
+pub use differences::Difference;
 pub use divergence::{DivergenceObjective, with_divergence};
 pub use finite_difference::{GradientObjective, objective_from_gradient};
 pub use jacobian_model::{DifferenceModel, JacobianModel};
@@ -54,3 +57,4 @@ pub(crate) use any::{AnyModel, AnyObjective, AnySampledObjective};
 pub(crate) use caller::Caller;
 pub(crate) use counted_model::{CountedMap, CountedModel};
 pub(crate) use forward::forward;
+pub(crate) use noise::{NOISE_CALLS, displace, noise};

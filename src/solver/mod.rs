@@ -21,6 +21,7 @@ mod own_units;
 mod second_look;
 mod source;
 mod trust_region;
+mod value_noise;
 
 pub use control::Control;
 pub use cubic_regularization::CubicRegularization;

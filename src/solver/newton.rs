@@ -8,6 +8,7 @@
 use super::memory::Memory;
 use super::second_look::{self, Outlook, Stationary};
 use super::source::{CurrentPoint, StepSource};
+use super::value_noise;
 use crate::base::{Error, Result, Scalar, kernels};
 use crate::control::{
     Confirmation, DescentRun, Entry, Globalisation, Identity, Judgement, Limits, LocalProblem, Look, Oracle, Outcome,
@@ -174,6 +175,20 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         second_look::promise_of_singular(self.objective, &self.expansion, at, limits, &mut source.family)
     }
 
+    fn doubts_values(
+        &self,
+        source: &mut StepSource<T>,
+        track: &mut Track<T>,
+        limits: &Limits<'_>,
+        claimed: bool,
+    ) -> bool {
+        let found = !claimed && value_noise::finds_noise(self.objective, self.x, track, limits);
+        if found {
+            source.start_again();
+        }
+        found
+    }
+
     fn confirm(&self, source: &mut StepSource<T>, track: &mut Track<T>, limits: &Limits<'_>) -> Confirmation {
         let point = Stationary {
             x: self.x,
@@ -194,7 +209,7 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         let (family, lower) = (&mut source.family, &mut track.other_x);
         match second_look::way_down(self.objective, &self.expansion, point, limits, family, lower) {
             Outlook::Lower(value) => {
-                source.leave_saddle();
+                source.start_again();
                 Confirmation::Lower(value)
             }
             Outlook::Promise(_) | Outlook::Nothing => Confirmation::Minimum,
@@ -279,8 +294,10 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
             return Err(track.stalled(self.asymmetry(source), Termination::Stalled));
         }
         let (after, divergence) = if inside { self.probe(&track.other_x, globalisation) } else { (f64::NAN, f64::NAN) };
+        let noise = predicted <= track.noise && (track.value - after).abs() <= track.noise;
         let verdict = match judge(T::epsilon_f64(), track.value, after, predicted) {
             Judgement::Rounding if globalisation.bare() => Judgement::Ratio((track.value - after) / predicted),
+            Judgement::Ratio(_) if noise => Judgement::Rounding,
             verdict => verdict,
         };
         let ratio = match verdict {

@@ -94,7 +94,7 @@ impl NewtonLineSearch {
 
 impl Globalisation for NewtonLineSearch {
     fn start(&mut self, scales: Scales) {
-        self.longest = 100.0 * scales.length.max(scales.point);
+        (self.length, self.longest) = (1.0, 100.0 * scales.length.max(scales.point));
     }
 
     fn subproblem(&self) -> Subproblem {

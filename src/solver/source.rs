@@ -237,10 +237,10 @@ impl<T: Scalar> StepSource<T> {
             .ok_or(Termination::NotFinite(Evaluation::Product))
     }
 
-    /// The run goes on far from here, where curvature and gradient have other scales.
-    pub fn leave_saddle(&mut self) {
+    /// The run goes on with other scales: far from here, or where steps had become short for no reason.
+    pub fn start_again(&mut self) {
         self.family.clear();
-        self.scaled = false;
+        (self.scaled, self.trust_memory) = (false, false);
     }
 
     /// Whether a rejected step may be tried again with products at this point, which will say more than a shorter one.

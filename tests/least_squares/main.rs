@@ -2,6 +2,7 @@
 
 mod faults;
 mod nist_strd;
+mod noise;
 mod ordinary_fits;
 mod pose_graph;
 mod problems;

@@ -262,6 +262,24 @@ fn products_have_a_unit_for_each_unknown() {
 }
 
 #[test]
+fn differences_go_over_a_distance_that_suits_the_accuracy() {
+    // e^x to six digits: the products of √(1e-6) and of ∛(1e-6) are right to about 1e-3 and 1e-4.
+    let rounded = |x: &[f64], g: &mut [f64]| g[0] = (x[0].exp() * 1e6).round() * 1e-6;
+    for (difference, error) in [(Difference::Forward, 3e-3), (Difference::Central, 3e-4)] {
+        let f = || objective_from_gradient(1, |x: &[f64]| x[0].exp(), rounded, difference);
+        let h = || DifferenceModel::new(1, 1, rounded, difference);
+        let (x, right, mut hv) = ([0.7], 0.7_f64.exp(), [0.0]);
+        let off = |found: f64| (found / right - 1.0).abs();
+        f().with_accuracy(1e-6).unwrap().expand(&x).apply(&[1.0], &mut hv);
+        assert!(off(hv[0]) < error, "{difference:?} {hv:?}");
+        assert!(off(jacobian(&h().with_accuracy(1e-6).unwrap(), &x)[0]) < error);
+        f().expand(&x).apply(&[1.0], &mut hv);
+        assert!(off(hv[0]) > 10.0 * error && off(jacobian(&h(), &x)[0]) > 10.0 * error, "{difference:?} {hv:?}");
+        assert!(f().with_accuracy(1.0).is_err() && h().with_accuracy(-1.0).is_err());
+    }
+}
+
+#[test]
 fn a_gradient_that_is_finite_on_one_side_gives_a_product() {
     // f = -(2/3)(1 − x)^{3/2} at the edge of its domain, g = √(1 − x)
     for (difference, sign) in [(Difference::Forward, 1.0), (Difference::Central, 1.0), (Difference::Central, -1.0)] {

@@ -8,8 +8,11 @@
 //!   minimum longer Gauss–Newton steps that do decrease the value led to worse basins (54 of 54 of NIST's problems are
 //!   solved without, 52 with).
 //!
-//! The loop is [`DescentRun`]. Steps, trials and bounds: [`trial`]; the end: [`stationarity`], [`null_directions`].
+//! The loop is [`DescentRun`]. Steps, trials and bounds: [`trial`]; the end: [`stationarity`], [`null_directions`];
+//! residuals that are not accurate to rounding: [`noise`].
 
+mod errors;
+mod noise;
 mod null_directions;
 mod path;
 mod stationarity;
@@ -23,6 +26,7 @@ use crate::curvature::{AnyFit, Bounds, LeastCurvature, LossSum, Weighted, Weight
 use crate::operator::{CountedMap, CountedModel};
 use crate::step::GaussNewtonSteps;
 
+use errors::Errors;
 pub(super) use path::GaussNewtonPath;
 
 /// The largest share of the scaled gradient that an inexact step may leave (Dembo, Eisenstat & Steihaug 1982).
@@ -96,8 +100,7 @@ pub(super) struct FitState<T> {
     initial_size: f64,
     /// The largest |xⱼ| met.
     met: Vec<f64>,
-    /// t, the size of the terms that make up the residuals. Their rounding is in r.
-    terms: f64,
+    errors: Errors,
     /// The parameter that makes the largest of them.
     largest_term: usize,
     /// Whether the last step was cut off at a bound.
@@ -139,7 +142,7 @@ impl<T: Scalar> FitState<T> {
             sum,
             initial_size: f64::NAN,
             met: vec![0.0; n],
-            terms: 0.0,
+            errors: Errors::default(),
             largest_term: 0,
             projected: false,
             orthogonal: false,

@@ -10,7 +10,7 @@
 
 use super::{FitLocal, FitState};
 use crate::base::{Scalar, kernels, space};
-use crate::control::{Confirmation, Limits, Termination, Track, rounding};
+use crate::control::{Confirmation, Limits, Termination, Track};
 use crate::step::GaussNewtonSteps;
 
 /// Null directions that are looked along.
@@ -68,8 +68,7 @@ impl<T: Scalar> FitLocal<'_, T> {
                     }
                     finite = true;
                     let gained = fit.sum.decrease(problem.fit.loss, &fit.residual, &fit.other_residual);
-                    let noise = rounding(T::epsilon_f64(), track.value, track.value - gained)
-                        + T::epsilon_f64() * (2.0 * track.value).sqrt() * (fit.terms + h);
+                    let noise = fit.errors.of_decrease::<T>(track.value, gained, h);
                     level &= gained.abs() <= noise;
                     falls |= gained > noise.max(left);
                     if gained > noise.max(T::epsilon_f64().sqrt() * track.value) {

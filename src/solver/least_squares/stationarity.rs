@@ -33,7 +33,7 @@
 
 use super::{FitLocal, FitState, Scaling};
 use crate::base::{Scalar, kernels, space};
-use crate::control::{Limits, LocalProblem, Stopping, Track, Whole, rounding};
+use crate::control::{Limits, LocalProblem, Stopping, Track, Whole};
 use crate::operator::{Caller, LinearMap};
 use crate::step::GaussNewtonSteps;
 
@@ -108,11 +108,11 @@ impl<T: Scalar> FitLocal<'_, T> {
         }
         let remembered = met.min(fit.initial_size);
         let lost = ROUNDING * size < T::epsilon_f64().powi(2) * remembered;
-        fit.terms = if lost { terms } else { terms.max(remembered) };
-        track.resolution = ROUNDING * T::epsilon_f64() * (2.0 * track.value).sqrt() * fit.terms;
+        fit.errors.terms = if lost { terms } else { terms.max(remembered) };
+        track.resolution = ROUNDING * fit.errors.of_residual::<T>() * (2.0 * track.value).sqrt();
         track.measure = if largest == 0.0 { 0.0 } else { largest / size };
         // Where r and the terms that it is made of have products with J, and squares, in the range of numbers.
-        let bulk = size.max(fit.terms);
+        let bulk = size.max(fit.errors.terms);
         let steepest =
             if known { fit.norms.iter().copied().fold(0.0, f64::max) } else { fit.source.largest_singular_value() };
         let least = |smallest: f64| smallest / T::epsilon_f64();
@@ -122,7 +122,7 @@ impl<T: Scalar> FitLocal<'_, T> {
         let told = if accuracy.is_some() && known { self.beyond_errors(fit, track, terms.max(size)) } else { largest };
         fit.only_to_errors = largest > tolerance * size;
         fit.orthogonal = fit.seen && verified && told <= tolerance * size;
-        let rounding = fit.seen && largest <= ROUNDING * T::epsilon_f64() * fit.terms;
+        let rounding = fit.seen && largest <= ROUNDING * fit.errors.of_residual::<T>();
         let doubtful = fit.orthogonal && accuracy.is_some() && !fit.source.exact() && !rounding;
         fit.worth_a_step = if doubtful { noise.powf(1.5) * track.value } else { 0.0 };
         track.stationary = rounding || fit.orthogonal && !doubtful;
@@ -165,8 +165,7 @@ impl<T: Scalar> FitLocal<'_, T> {
                 bounds.project(&mut track.other_x);
             }
             *gained = self.decrease(fit, &track.other_x);
-            noise = rounding(T::epsilon_f64(), track.value, track.value - *gained)
-                + T::epsilon_f64() * (2.0 * track.value).sqrt() * (fit.terms + solution.norm);
+            noise = fit.errors.of_decrease::<T>(track.value, *gained, solution.norm);
             let in_vain = fit.worth_a_step.min(0.25 * promised).max(noise);
             if !(-noise.max(2.0 * promised)..=in_vain).contains(gained) {
                 return false;

@@ -13,7 +13,7 @@ use super::{FitLocal, FitState, LOOSEST, Residuals, TIGHTEST};
 use crate::base::{Scalar, kernels, space};
 use crate::control::{
     Confirmation, Entry, Globalisation, Judgement, Limits, LocalProblem, Outcome, Pending, Promise, Scales, Stopping,
-    Termination, Track, Trial, judge_decrease, rounding,
+    Termination, Track, Trial, judge_decrease,
 };
 use crate::operator::{Caller, LinearMap};
 use crate::step::{Accuracy, GaussNewtonSteps, InnerStop, Solution, System};
@@ -91,7 +91,7 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
     fn promise(&self, fit: &mut FitState<T>, _: &[T], solution: &Solution, _: InnerStop) -> Option<Promise> {
         let free = fit.scaling.iter().filter(|&&s| s > T::zero()).count();
         let complete = fit.source.factors()?.rank(self.residual(), &fit.scaling)? == free;
-        let (decrease, position) = (-0.5 * solution.slope, fit.terms * fit.terms);
+        let (decrease, position) = (-0.5 * solution.slope, fit.errors.terms * fit.errors.terms);
         (complete && fit.seen).then_some(Promise { decrease, step: solution.norm, accurate: true, complete, position })
     }
 
@@ -202,9 +202,7 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
         }
         let actual = if inside { self.decrease(fit, &track.other_x) } else { f64::NAN };
         trial.after = track.value - actual;
-        let noise = rounding(T::epsilon_f64(), track.value, trial.after)
-            + T::epsilon_f64() * (2.0 * track.value).sqrt() * fit.terms;
-        let verdict = judge_decrease(noise, actual, predicted);
+        let verdict = judge_decrease(fit.errors.of_decrease::<T>(track.value, actual, 0.0), actual, predicted);
         trial.ratio = match verdict {
             Judgement::Ratio(ratio) => ratio,
             Judgement::Rounding => actual / predicted,
@@ -214,6 +212,10 @@ impl<'f, T: Scalar> LocalProblem<T, Residuals<'f, T>> for FitLocal<'_, T> {
 
     fn elastic(&self) -> bool {
         false
+    }
+
+    fn doubts_values(&self, fit: &mut FitState<T>, track: &mut Track<T>, limits: &Limits<'_>, claimed: bool) -> bool {
+        self.finds_noise(fit, track, limits, claimed)
     }
 
     fn contradiction(&self) -> Termination {
@@ -257,7 +259,7 @@ impl<T: Scalar> FitLocal<'_, T> {
         if !second.is_finite() {
             return Err(f64::NEG_INFINITY);
         }
-        let noise = ROUNDING * T::epsilon_f64() * fit.terms * 2.0 / (h * h);
+        let noise = ROUNDING * fit.errors.of_residual::<T>() * 2.0 / (h * h);
         let mut small = true;
         if second > noise {
             let factors = fit.source.factors();

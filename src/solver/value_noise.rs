@@ -1,0 +1,56 @@
+//! Values of f that are less accurate than their numbers, as a simulation's are.
+//!
+//! Decreases that such noise hides look like failures of the step, until no length helps. So before a run has stalled, or a
+//! gradient is said to be wrong, the noise is measured ([`noise`]). Where it is more than rounding the run goes on from the
+//! same point, and the gradient judges what the values cannot ([`judge`](crate::control::judge)).
+
+use crate::base::{Scalar, SplitMix64, kernels, space};
+use crate::control::{Limits, Track, rounding};
+use crate::operator::{AnyObjective, Counted, NOISE_CALLS, Objective, displace, noise};
+
+/// Lines along which it is looked for: of a single output one in ten tells nothing.
+const LINES: u64 = 3;
+/// Standard deviations that the difference of two values may have by noise.
+const DEVIATIONS: f64 = 4.0;
+/// The noise has to be so many times what was thought.
+const MORE: f64 = 2.0;
+
+/// Whether values around x are noisier than was thought; then this is known, and `track.other_x` is x.
+pub(super) fn finds_noise<T: Scalar>(
+    objective: &Counted<AnyObjective<'_, T>>,
+    x: &[T],
+    track: &mut Track<T>,
+    limits: &Limits<'_>,
+) -> bool {
+    let known = track.noise.max(rounding(T::epsilon_f64(), track.value, track.value));
+    let largest = kernels::max_abs(x);
+    let mut direction = vec![T::zero(); x.len()];
+    for line in 0..LINES {
+        let calls = objective.counts().values.saturating_add(NOISE_CALLS);
+        if calls > limits.stopping().max_values || limits.stop(track.steps(), objective).is_some() {
+            return false;
+        }
+        let Track { value: here, other_x, .. } = &mut *track;
+        space::normals(&mut SplitMix64::new(line), 1.0, &mut direction);
+        let unit = |j: usize| match x[j].abs().into() {
+            0.0 if largest > 0.0 => largest,
+            0.0 => 1.0,
+            size => size,
+        };
+        let evaluate = |t: f64, value: &mut [f64]| {
+            displace(t, x, &direction, unit, other_x);
+            value[0] = if limits.interruption().is_some() { f64::NAN } else { objective.value(other_x) };
+            limits.note(objective.take_error());
+        };
+        if let Some(deviation) = noise(T::epsilon_f64(), &[*here], evaluate, |v| v[0].abs()) {
+            let found = DEVIATIONS * deviation;
+            if found <= MORE * known {
+                return false;
+            }
+            (track.noise, track.resolution) = (found, track.resolution.max(found));
+            track.other_x.copy_from_slice(x);
+            return true;
+        }
+    }
+    false
+}

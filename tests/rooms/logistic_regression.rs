@@ -101,7 +101,7 @@ fn products_agree_with_the_dense_matrix() {
         assert_close(&matrix, &h, 1e-13);
 
         let mut diagonal = vec![f64::NAN; d];
-        problem.hessian_diagonal(&w, &mut diagonal);
+        problem.at(&w).hessian_diagonal(&mut diagonal);
         let exact: Vec<f64> = (0..d).map(|j| h[j * d + j]).collect();
         assert_close(&diagonal, &exact, 1e-13);
     }

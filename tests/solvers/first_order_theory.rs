@@ -1,5 +1,6 @@
 //! What theory says of first-order methods, tested as it is written.
 
+use crate::vectors::norm;
 use newton_krylov::{
     InnerSolver, Objective, Scalar, Stopping, TrustRegion,
     differences::Difference,
@@ -73,10 +74,6 @@ impl SoftPlus {
             g.iter_mut().zip(a).for_each(|(g, a)| *g += a / (1.0 + (-z).exp()));
         }
     }
-}
-
-fn norm(x: &[f64]) -> f64 {
-    x.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
 
 /// The points x₁, x₂, … of `steps` steps with the given gradient.

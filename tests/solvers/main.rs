@@ -25,3 +25,5 @@ mod resume;
 mod soap;
 mod symmetry;
 mod torch_optimizers;
+#[path = "../common/vectors.rs"]
+mod vectors;

@@ -1,5 +1,6 @@
 //! Linear least squares against singular value decompositions, and with products that go wrong.
 
+use crate::vectors::norm;
 use faer::Mat;
 use newton_krylov::{
     Error, LinearLeastSquares, LinearMap, Scalar, linear_least_squares, linear_map,
@@ -56,10 +57,6 @@ fn dense(a: &Mat<f64>, b: &[f64], damping: f64, cut: f64) -> Vec<f64> {
         }
     }
     x
-}
-
-fn norm(x: &[f64]) -> f64 {
-    x.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
 fn distance(x: &[f64], y: &[f64]) -> f64 {

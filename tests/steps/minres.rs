@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use crate::vectors::{dot, norm};
 use newton_krylov::{
     Error, Scalar, SymmetricOperator, minres, operator,
     operators::{Counted, FnOperator},
@@ -81,14 +82,6 @@ impl Random {
         let size = |i: usize| condition.powf(-(i as f64) / (dim.max(2) - 1) as f64);
         (0..dim).map(|i| size(i).copysign(self.uniform())).collect()
     }
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-fn norm(a: &[f64]) -> f64 {
-    dot(a, a).sqrt()
 }
 
 fn f64s<T: Scalar>(a: &[T]) -> Vec<f64> {

@@ -14,6 +14,7 @@ use newton_krylov::{
     preconditioners::{
         EmpiricalFisherDiagonal, LearnedPreconditioner, LimitedMemoryPreconditioner, NystromPreconditioner,
     },
+    random::SplitMix64,
 };
 
 /// Logistic regression with N samples of d numbers, 1/N Σ log(1 + exp(−bᵢ aᵢᵀx)) + μ/2 ‖x‖², with its exact Hessian.
@@ -33,11 +34,8 @@ const MU: f64 = 1e-3;
 
 impl<T: Scalar> Logistic<T> {
     fn new(samples: usize, dim: usize) -> Self {
-        let mut state = 12345_u64;
-        let mut uniform = move || {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (state >> 40) as f64 / (1_u64 << 24) as f64 - 0.5
-        };
+        let mut random = SplitMix64::new(12345);
+        let mut uniform = move || random.uniform() - 0.5;
         let scale = |j: usize| 10f64.powf(-2.0 * (j % 7) as f64 / 7.0);
         let rows: Vec<f64> = (0..samples * dim).map(|i| uniform() * 4.0 * scale(i % dim)).collect();
         let labels = rows.chunks(dim).map(|a| (a.iter().sum::<f64>() + uniform()).signum()).collect();

@@ -125,7 +125,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
         }
     }
 
-    fn gradient_small(&self) -> bool {
+    pub(super) fn gradient_small(&self) -> bool {
         let tolerance = self.limits.stopping().gradient_tolerance::<T>(self.track.reference_gradient_norm);
         self.track.gradient_norm <= tolerance
     }

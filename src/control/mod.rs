@@ -54,5 +54,4 @@ pub(crate) use limits::Limits;
 pub(crate) use line_search::{Found, Line, Point, Rules, backtrack, strong_wolfe};
 pub(crate) use oracle::{Confirmation, Entry, LocalProblem, Look, Oracle, Outcome};
 pub(crate) use start::{Start, check_start};
-pub(crate) use stopping::is_rounding;
 pub(crate) use track::{Pending, Track};

@@ -4,7 +4,7 @@ use super::globalisation::{Trial, reach};
 use super::oracle::{LocalProblem, Oracle, Outcome};
 use super::track::{Pending, Track};
 use super::visit::{MOST_ROUNDING_STEPS, Visit};
-use super::{EqualRatios, Evaluation, Judgement, Termination, is_rounding};
+use super::{EqualRatios, Evaluation, Judgement, Termination};
 use crate::base::{Scalar, kernels};
 use crate::operator::Caller;
 use crate::step::InnerStop;
@@ -68,8 +68,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
             }
             let (position, step_norm) = (kernels::norm(self.x), kernels::norm(&self.track.step));
             let contradicted = ratios.reject(&trial, (self.x, position), (&self.track.step, step_norm));
-            let gradient_known = !is_rounding::<T>(self.track.gradient_norm, self.track.initial_gradient_norm);
-            if contradicted && gradient_known && self.limit().is_none() && self.still_falls() {
+            if contradicted && !self.gradient_small() && self.limit().is_none() && self.still_falls() {
                 return Err(self.stalled(self.local.contradiction()));
             }
             if near {

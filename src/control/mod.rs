@@ -49,7 +49,7 @@ pub(crate) use equal_ratios::EqualRatios;
 pub(crate) use globalisation::{Globalisation, Scales, StoredGlobalisation, Trial, norm_or_one, reach};
 pub(crate) use history::History;
 pub(crate) use identity::{Identity, type_name};
-pub(crate) use judge::{Judgement, judge, judge_decrease, rounding};
+pub(crate) use judge::{Judgement, contradiction, judge, judge_decrease, rounding};
 pub(crate) use limits::Limits;
 pub(crate) use line_search::{Found, Line, Point, Rules, backtrack, strong_wolfe};
 pub(crate) use oracle::{Confirmation, Entry, LocalProblem, Look, Oracle, Outcome};

@@ -296,6 +296,7 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         let (after, divergence) = if inside { self.probe(&track.other_x, globalisation) } else { (f64::NAN, f64::NAN) };
         let verdict = match judge(T::epsilon_f64(), track.value, after, predicted) {
             Judgement::Rounding if globalisation.bare() => Judgement::Ratio((track.value - after) / predicted),
+            Judgement::Ratio(_) if predicted.max((track.value - after).abs()) <= track.noise => Judgement::Rounding,
             verdict => verdict,
         };
         let ratio = match verdict {

@@ -4,7 +4,7 @@ use super::globalisation::{Trial, reach};
 use super::oracle::{LocalProblem, Oracle, Outcome};
 use super::track::{Pending, Track};
 use super::visit::{MOST_ROUNDING_STEPS, Visit};
-use super::{EqualRatios, Evaluation, Judgement, Termination, contradiction, not_worth_a_step};
+use super::{EqualRatios, Evaluation, Judgement, Termination, contradiction};
 use crate::base::{Scalar, kernels};
 use crate::operator::Caller;
 use crate::step::InnerStop;
@@ -126,10 +126,8 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
     /// Whether the values at both ends of a trial that is not a short one contradict gradients that agree with the model, by so
     /// little that it is noise, of which the run takes note.
     fn shows_noise(&mut self, trial: &Trial) -> bool {
-        let (actual, gained) = (trial.before - trial.after, self.track.initial_value - trial.before);
-        let tolerance = self.limits.stopping().relative_tolerance::<T>();
-        let most = not_worth_a_step(T::epsilon_f64(), tolerance, trial.before, gained);
-        let little = trial.predicted.max(actual.abs()) <= most;
+        let actual = trial.before - trial.after;
+        let little = trial.predicted.max(actual.abs()) <= T::epsilon_f64().sqrt() * trial.before.abs();
         if !little || self.limit().is_some() {
             return false;
         }

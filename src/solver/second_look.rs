@@ -165,16 +165,17 @@ pub(super) fn way_down<T: Scalar>(
     found.map_or(Outlook::Nothing, |value| Outlook::Lower(value, None))
 }
 
-/// A lower point between unknowns that x and g hold equal, where M's largest curvatures are about so large, or where g is 0.
+/// A lower point between unknowns that x and g hold equal, where M's largest curvatures are about so large, or along those that
+/// never had a gradient.
 pub(super) fn way_down_beside_gradient<T: Scalar>(
     objective: &Counted<AnyObjective<'_, T>>,
     expansion: &impl Expansion<T>,
     point: &Stationary<'_, T>,
     limits: &Limits<'_>,
-    curvature: f64,
+    (curvature, steepest): (f64, &Steepest),
     lower: &mut [T],
 ) -> Option<f64> {
-    let spot = between_equals(point, curvature).or_else(|| on_an_axis(point, curvature))?;
+    let spot = between_equals(point, curvature).or_else(|| on_an_axis(point, steepest))?;
     let mut family = StepFamily::new(expansion.dim(), PRODUCTS);
     explore(objective, expansion, limits, &mut family, &spot);
     lowest_way(objective, expansion, point, limits, (&mut family, spot.equals), lower)
@@ -333,17 +334,17 @@ fn between_equals<T: Scalar>(point: &Stationary<'_, T>, curvature: f64) -> Optio
     (products > 0).then_some(BlindSpot { direction, products, equals: true })
 }
 
-/// A random direction along unknowns of which a gradient beyond rounding has nothing, as on an axis of symmetry.
-fn on_an_axis<T: Scalar>(point: &Stationary<'_, T>, curvature: f64) -> Option<BlindSpot<T>> {
-    let hidden = point.gradient.iter().filter(|g| g.is_zero()).count();
-    let rounding = point.gradient_norm <= 4.0 * T::epsilon_f64() * curvature * kernels::norm(point.x);
-    if hidden == 0 || rounding || space::in_parts() {
+/// A random direction along unknowns that have never had a gradient, as on an axis of symmetry.
+fn on_an_axis<T: Scalar>(point: &Stationary<'_, T>, steepest: &Steepest) -> Option<BlindSpot<T>> {
+    let hidden = |i: usize| point.gradient[i].is_zero() && steepest.0[i] == 0.0;
+    let hidden: Vec<usize> = (0..steepest.0.len()).filter(|&i| hidden(i)).collect();
+    if hidden.is_empty() {
         return None;
     }
     let mut direction = vec![T::zero(); point.x.len()];
-    space::normals(&mut SplitMix64::new(0), 1.0, &mut direction);
-    direction.iter_mut().zip(point.gradient).filter(|(_, g)| !g.is_zero()).for_each(|(v, _)| *v = T::zero());
-    Some(BlindSpot { direction, products: PRODUCTS.min(hidden), equals: false })
+    let mut random = SplitMix64::new(0);
+    hidden.iter().for_each(|&i| direction[i] = T::from_f64(random.normal()));
+    Some(BlindSpot { direction, products: PRODUCTS.min(hidden.len()), equals: false })
 }
 
 /// Whether the lowest curvature is negative beyond doubt.

@@ -14,7 +14,7 @@ use crate::base::{Scalar, kernels};
 use crate::control::{Ending, Measures, Promise, Termination, not_worth_a_step};
 use crate::operator::{Caller, Counts, Objective, SymmetricOperator};
 use crate::solver::second_look::{
-    Outlook, Stationary, promise, way_down, way_down_beside_gradient, way_down_in_own_units,
+    Outlook, Stationary, Steepest, promise, way_down, way_down_beside_gradient, way_down_in_own_units,
 };
 use crate::step::{Accuracy, InnerSolver, Resources, StepFamily, Subproblem};
 
@@ -53,7 +53,7 @@ impl<T: Scalar> Searcher<T> {
                 if !measures.settle_limited(decrease, step) {
                     return None;
                 }
-                look_again(place, oracle, limits, &measures, doubtful, self.memory.curvature())
+                look_again(place, oracle, limits, &measures, doubtful, (self.memory.curvature(), &self.steepest))
             }
             Moment::Early => {
                 let short = T::epsilon_f64().powf(0.375) * measures.farthest;
@@ -132,7 +132,7 @@ fn look_again<T: Scalar>(
     limits: &Limits<'_, '_>,
     measures: &Measures,
     doubtful: bool,
-    curvature: f64,
+    met: (f64, &Steepest),
 ) -> Seen {
     let Place { x, next, gradient, .. } = place;
     let (expansion, point) = (objective.expand(x), stationary(x, gradient, measures));
@@ -143,7 +143,7 @@ fn look_again<T: Scalar>(
             Outlook::Nothing => {}
         }
     }
-    let found = way_down_beside_gradient(objective, &expansion, &point, limits.run, curvature, next);
+    let found = way_down_beside_gradient(objective, &expansion, &point, limits.run, met, next);
     found.map_or(Seen::Nothing, Seen::Lower)
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Track<T> {
     pub farthest: f64,
     /// The largest decrease that was promised for a step between two values that are the same.
     pub resolution: f64,
+    /// The most by which values have contradicted gradients that agreed with the model.
+    pub noise: f64,
     pub gradient: Vec<T>,
     /// The gradient at a new point; once its step was taken, the change y = g₊ − g.
     pub new_gradient: Vec<T>,
@@ -91,6 +93,7 @@ impl<T: Scalar> Track<T> {
             left_saddle: None,
             farthest: 0.0,
             resolution: 0.0,
+            noise: 0.0,
             gradient: zeros(),
             new_gradient: zeros(),
             step: zeros(),

@@ -16,6 +16,7 @@ mod interruptions;
 mod magnitude;
 mod mirror_descent;
 mod mirror_maps;
+mod noise;
 mod observers;
 mod ordinary;
 mod pinned_runs;

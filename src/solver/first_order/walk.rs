@@ -12,7 +12,7 @@ use crate::base::{Error, Result, Scalar, check_finite, kernels, space};
 #[cfg(feature = "serde")]
 use crate::control::RunState;
 use crate::control::{
-    self, Evaluation, History, Identity, Iteration, Progress, Report, Run, Start, Stopping, Termination, is_rounding,
+    self, Evaluation, History, Identity, Iteration, Progress, Report, Run, Start, Stopping, Termination,
 };
 use crate::operator::Counts;
 
@@ -304,13 +304,10 @@ impl<T: Scalar, O: Oracle<T>, M: Mover<T, O>> Walk<'_, T, O, M> {
 
     fn step(&mut self) -> std::result::Result<Moved, Termination> {
         let limits = limits::<T, O>(&self.limits, self.iterations());
+        let tolerance = self.tolerance();
         let State { place, memory, .. } = &mut self.state;
         let moved = match self.mover.advance(memory, place, &mut self.oracle, &limits) {
-            Err(Termination::InconsistentGradient)
-                if is_rounding::<T>(place.gradient_norm, self.state.initial_gradient_norm) =>
-            {
-                Err(Termination::Stalled)
-            }
+            Err(Termination::InconsistentGradient) if place.gradient_norm <= tolerance => Err(Termination::Stalled),
             moved => moved,
         };
         if !O::EXACT || !matches!(moved, Err(Termination::Stalled)) || limits.reached(&self.oracle).is_some() {
@@ -323,10 +320,14 @@ impl<T: Scalar, O: Oracle<T>, M: Mover<T, O>> Walk<'_, T, O, M> {
         }
     }
 
+    /// The gradient norm at which a run may be over.
+    fn tolerance(&self) -> f64 {
+        self.limits.stopping().gradient_tolerance::<T>(self.state.initial_gradient_norm)
+    }
+
     /// Whether the run may be over at this place.
     fn moment(&self) -> Option<Moment> {
-        let tolerance = self.limits.stopping().gradient_tolerance::<T>(self.state.initial_gradient_norm);
-        if self.state.place.gradient_norm <= tolerance {
+        if self.state.place.gradient_norm <= self.tolerance() {
             return Some(Moment::Small);
         }
         (self.iterations() <= RESTART).then_some(Moment::Early)

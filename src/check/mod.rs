@@ -58,6 +58,7 @@ mod preconditioner;
 mod product;
 mod sampled_model;
 mod sweep;
+mod table;
 mod watch;
 
 pub use curvature::{Curvature, Definiteness};

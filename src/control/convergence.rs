@@ -30,7 +30,8 @@
 //!   vanishes where it leads; or
 //! - for a run that is stuck, p is within the rounding of f, or ‖g‖ ≤ τ‖g₀‖ and p ≤ √ε|f|.
 //!
-//! The rounding of f is 10ε|f|, or the decrease for which a step was promised that did not change the value at all.
+//! The rounding of f is 10ε|f|, or the decrease for which a step was promised that did not change the value at all; for a run
+//! that is stuck it is the noise that values have shown.
 //!
 //! X is ‖x‖, but not less than √τ of the largest met: where the minimum lies at the origin ‖x‖ is no unit. τ counts as √ε
 //! for steps if it is below.

@@ -145,7 +145,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
         Ok(again)
     }
 
-    fn gradient_small(&self) -> bool {
+    pub(super) fn gradient_small(&self) -> bool {
         let tolerance = self.limits.stopping().gradient_tolerance::<T>(self.track.reference_gradient_norm);
         self.track.gradient_norm <= tolerance
     }
@@ -201,7 +201,8 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
             position,
             farthest: track.farthest,
             slopes: self.slopes(),
-            resolution: track.resolution,
+            // On its way a run may go on by gradients.
+            resolution: if ending == Ending::Stuck { track.resolution.max(track.noise) } else { track.resolution },
             ending,
         }
     }

@@ -5,8 +5,8 @@
 //! does not move while the step shrinks says that the slope is wrong, but only where the step is short: seen from far, many
 //! functions are cones (log cosh, Huber's loss, logistic losses, distances), along which every overshoot has the same ratio.
 //! Short is √ε of x in each component, of ‖x‖ where that is 0, and at the origin of the first step; and so short that the
-//! model is next to linear: where its curvature decides, that may be wrong. A gradient that
-//! [is rounding](super::is_rounding) has any slope.
+//! model is next to linear: where its curvature decides, that may be wrong. A gradient that has fallen to the tolerance may be
+//! the error of its terms, as one by differences, and have any slope.
 
 use super::Trial;
 use crate::base::{Scalar, space};

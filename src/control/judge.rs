@@ -6,6 +6,9 @@
 //! rounding of f. Where neither is larger than that, the actual decrease is taken from the gradients instead,
 //! −½ (g + g₊)ᵀδ, the trapezoidal rule, whose rounding error is relative to the decrease and not to f. It is the idea
 //! behind the approximate Wolfe conditions of Hager & Zhang (SIAM J. Optim. 16 (2005)).
+//!
+//! f may have more noise than that, as where its terms cancel, or where an inner iteration computes it. How much values show
+//! where they [contradict](contradiction) gradients that agree with the model.
 
 /// Multiples of ε|f| that count as rounding of f.
 const ROUNDING: f64 = 10.0;
@@ -13,6 +16,13 @@ const ROUNDING: f64 = 10.0;
 /// The size of rounding in a difference of these two values, for vectors with unit roundoff `epsilon`.
 pub(crate) fn rounding(epsilon: f64, before: f64, after: f64) -> f64 {
     ROUNDING * epsilon * before.abs().max(after.abs())
+}
+
+/// By how much values that fall by `actual` contradict the slopes at both ends of a step, δᵀg and δᵀg₊: where the slope is
+/// monotone the decrease lies between them.
+pub(crate) fn contradiction(actual: f64, first: f64, last: f64) -> f64 {
+    let (least, most) = (-first.max(last), -first.min(last));
+    (actual - most).max(least - actual).max(0.0)
 }
 
 /// What the values say of a trial step.
@@ -54,6 +64,13 @@ pub(crate) fn judge_decrease(noise: f64, actual: f64, predicted: f64) -> Judgeme
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_contradict_slopes_that_do_not_enclose_them() {
+        assert_eq!([0.5, 1.0, 3.0].map(|actual| contradiction(actual, -3.0, -1.0)), [0.5, 0.0, 0.0]);
+        assert_eq!([-2.0, 2.0, 4.0].map(|actual| contradiction(actual, -3.0, 1.0)), [1.0, 0.0, 1.0]);
+        assert_eq!(contradiction(-2.0, 1.0, 3.0), 0.0);
+    }
 
     #[test]
     fn values_decide_where_they_can() {

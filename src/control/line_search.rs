@@ -98,7 +98,9 @@ impl Failures {
         self.not_finite = None;
         let ratio = (self.start.value - point.value) / (-point.length * self.start.slope);
         if (self.start.value - point.value).abs() > rounding(self.epsilon, self.start.value, point.value) {
-            let equal = ratio <= -0.1 && (ratio - self.ratio).abs() <= 0.1 * (1.0 - ratio);
+            // Beyond a kink, or a minimum, the slope there says that f rises.
+            let falls = point.slope <= 0.0 || point.slope.is_nan();
+            let equal = falls && ratio <= -0.1 && (ratio - self.ratio).abs() <= 0.1 * (1.0 - ratio);
             self.equal_ratios = if equal { self.equal_ratios + 1 } else { 0 };
             self.ratio = ratio;
         }

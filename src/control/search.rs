@@ -4,7 +4,7 @@ use super::globalisation::{Trial, reach};
 use super::oracle::{LocalProblem, Oracle, Outcome};
 use super::track::{Pending, Track};
 use super::visit::{MOST_ROUNDING_STEPS, Visit};
-use super::{EqualRatios, Evaluation, Judgement, Termination, is_rounding};
+use super::{EqualRatios, Evaluation, Judgement, Termination, contradiction};
 use crate::base::{Scalar, kernels};
 use crate::operator::Caller;
 use crate::step::InnerStop;
@@ -13,6 +13,10 @@ use crate::step::InnerStop;
 const MOST_LENGTHENINGS: usize = 20;
 /// Rejections of one step, each at least halving it, after which it is given up.
 const MOST_REJECTIONS: usize = 200;
+/// The share of what the first trials of a step promise below which another is a short one …
+const SHORT: f64 = 0.1;
+/// … and that of what a model predicts that gradients have to confirm where values contradict both.
+const AGREES: f64 = 0.5;
 
 impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
     /// Parts 1 and 2: finds a step that decreases f, or says why there is none.
@@ -23,14 +27,14 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
         // A good trial and its Δ, σ or α, while a longer step is tried.
         let mut longer_than: Option<(Trial, f64)> = None;
         let (mut lengthened, mut first) = (0, true);
-        let mut ratios = EqualRatios::new();
+        let (mut ratios, mut most_promised) = (EqualRatios::new(), 0.0_f64);
         loop {
             let tried = match self.limit() {
                 Some(limit) => Err(limit),
                 None => self.try_step(lengthened == 0 && (first || self.local.elastic())),
             };
             first = false;
-            let (trial, verdict, inner) = match (tried, longer_than) {
+            let (trial, mut verdict, inner) = match (tried, longer_than) {
                 (Ok(tried), _) => tried,
                 (Err(termination @ (Termination::Unbounded | Termination::CallbackFailed)), _) => {
                     return Err(termination);
@@ -40,11 +44,16 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
             };
             let control = self.globalisation.control(&trial);
             let near = self.globalisation.most_divergence().is_none_or(|most| trial.divergence <= most);
-            let good = match verdict {
+            let mut good = match verdict {
                 _ if !near => false,
                 Judgement::Rounding => longer_than.is_none(),
                 Judgement::Ratio(_) => self.globalisation.acceptable(&trial),
             };
+            most_promised = most_promised.max(trial.predicted);
+            let short = trial.predicted < SHORT * most_promised;
+            if near && !good && !short && longer_than.is_none() && self.shows_noise(&trial) {
+                (verdict, good) = (Judgement::Rounding, true);
+            }
             if let Some((shorter, its_control)) = longer_than
                 && !(good && trial.after < shorter.after)
             {
@@ -68,8 +77,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
             }
             let (position, step_norm) = (kernels::norm(self.x), kernels::norm(&self.track.step));
             let contradicted = ratios.reject(&trial, (self.x, position), (&self.track.step, step_norm));
-            let gradient_known = !is_rounding::<T>(self.track.gradient_norm, self.track.initial_gradient_norm);
-            if contradicted && gradient_known && self.limit().is_none() && self.still_falls() {
+            if contradicted && !self.gradient_small() && self.limit().is_none() && self.still_falls() {
                 return Err(self.stalled(self.local.contradiction()));
             }
             if near {
@@ -113,6 +121,25 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
         let verdict = Judgement::Ratio(trial.ratio);
         self.track.pending = Some(Pending { trial, verdict, inner, control });
         Ok(())
+    }
+
+    /// Whether the values at both ends of a trial that is not a short one contradict gradients that agree with the model, by so
+    /// little that it is noise, of which the run takes note.
+    fn shows_noise(&mut self, trial: &Trial) -> bool {
+        let actual = trial.before - trial.after;
+        let little = trial.predicted.max(actual.abs()) <= T::epsilon_f64().sqrt() * trial.before.abs();
+        if !little || self.limit().is_some() {
+            return false;
+        }
+        let Track { other_x, step, new_gradient, .. } = &mut *self.track;
+        let Some(last) = self.oracle.slope(other_x, step, new_gradient) else { return false };
+        let first = trial.length * trial.solution.slope;
+        let noise = contradiction(actual, first, last);
+        let shows = noise > 0.0 && -0.5 * (first + last) >= AGREES * trial.predicted;
+        if shows {
+            self.track.noise = self.track.noise.max(noise);
+        }
+        shows
     }
 
     /// Whether the gradient at the end of a trial, where f has risen, says that it falls on. Beyond a minimum it does not.

@@ -106,8 +106,3 @@ impl Stopping {
         }
     }
 }
-
-/// Whether a gradient may be nothing but the rounding of terms as large as the first.
-pub(crate) fn is_rounding<T: Scalar>(gradient_norm: f64, first: f64) -> bool {
-    gradient_norm <= GRADIENT_ROUNDING * T::epsilon_f64() * first
-}

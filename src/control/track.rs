@@ -43,7 +43,8 @@ pub(crate) struct Track<T> {
     pub farthest: f64,
     /// The largest decrease that was promised for a step between two values that are the same.
     pub resolution: f64,
-    /// Differences of f that may be noise, where that was found to be more than rounding.
+    /// What differences of f may be by noise: as it was measured, or the most by which values have contradicted gradients that
+    /// agreed with the model.
     pub noise: f64,
     pub gradient: Vec<T>,
     /// The gradient at a new point; once its step was taken, the change y = g₊ − g.

@@ -10,6 +10,7 @@ mod first_order;
 mod gain;
 mod gauss_newton;
 mod hessian_free;
+mod in_units;
 mod least_squares;
 mod levenberg_marquardt;
 mod memory;

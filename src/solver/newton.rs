@@ -5,6 +5,7 @@
 //! ([`StepSource`]). The gradient at the new point teaches the remembered model by y = g₊ − g, which costs nothing. The
 //! loop is [`DescentRun`].
 
+use super::in_units::{InUnits, UnitsOfSteps};
 use super::memory::Memory;
 use super::second_look::{self, Outlook, Stationary};
 use super::source::{CurrentPoint, StepSource};
@@ -43,7 +44,13 @@ pub(super) fn start<'r, T: Scalar>(
     let plan = settings.memory.plan(dim, size_of::<T>());
     let source = StepSource::new(settings.inner, plan, dim, globalisation.keeps_length());
     let oracle = SecondOrder { objective: Counted::new(objective), curvature: settings.curvature };
-    DescentRun::start(oracle, (source, ()), Box::new(globalisation), at, (settings.solver, settings.stopping))
+    DescentRun::start(
+        oracle,
+        (source, UnitsOfSteps::default()),
+        Box::new(globalisation),
+        at,
+        (settings.solver, settings.stopping),
+    )
 }
 
 /// Values, gradients and products of an objective.
@@ -54,7 +61,7 @@ pub(super) struct SecondOrder<'o, T> {
 
 impl<'o, T: Scalar> Oracle<T> for SecondOrder<'o, T> {
     type State = StepSource<T>;
-    type Frame = ();
+    type Frame = UnitsOfSteps<T>;
     type Caller = Counted<AnyObjective<'o, T>>;
     type Report = Report<T>;
 
@@ -76,10 +83,13 @@ impl<'o, T: Scalar> Oracle<T> for SecondOrder<'o, T> {
         }
     }
 
-    fn frame(&self, _: &StepSource<T>, (): &mut ()) {}
+    fn frame(&self, source: &StepSource<T>, units: &mut UnitsOfSteps<T>) {
+        units.clone_from(&source.units);
+    }
 
-    fn local<'a>(&'a self, (): &'a (), x: &'a [T]) -> impl LocalProblem<T, Self> + 'a {
-        NewtonLocal { objective: &self.objective, curvature: self.curvature, expansion: self.objective.expand(x), x }
+    fn local<'a>(&'a self, units: &'a UnitsOfSteps<T>, x: &'a [T]) -> impl LocalProblem<T, Self> + 'a {
+        let SecondOrder { objective, curvature } = self;
+        NewtonLocal { objective, curvature: *curvature, expansion: objective.expand(x), units, x }
     }
 
     fn slope(&self, x: &[T], v: &[T], gradient: &mut [T]) -> Option<f64> {
@@ -87,8 +97,8 @@ impl<'o, T: Scalar> Oracle<T> for SecondOrder<'o, T> {
         Some(kernels::dot(gradient, v))
     }
 
-    fn numbers(state: &StepSource<T>, (): &()) -> usize {
-        (1 + state.vectors()) * state.dim()
+    fn numbers(state: &StepSource<T>, units: &UnitsOfSteps<T>) -> usize {
+        (1 + state.vectors() + units.vectors()) * state.dim()
     }
 
     fn report(_: StepSource<T>, _: f64, _: bool, report: Report<T>) -> Report<T> {
@@ -101,6 +111,7 @@ struct NewtonLocal<'a, T, E> {
     objective: &'a Counted<AnyObjective<'a, T>>,
     curvature: bool,
     expansion: E,
+    units: &'a UnitsOfSteps<T>,
     x: &'a [T],
 }
 
@@ -136,14 +147,8 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
     }
 
     fn learn(&self, source: &mut StepSource<T>, track: &mut Track<T>, pending: &Pending, rejected: usize) {
-        source.learn(
-            &track.step,
-            &track.new_gradient,
-            pending,
-            rejected,
-            track.gradient_norm_before,
-            track.gradient_norm,
-        );
+        let (step, change) = (self.units.of_step(&track.step), self.units.of_gradient(&track.new_gradient));
+        source.learn(&step, &change, pending, rejected, track.gradient_norm_before, track.gradient_norm);
     }
 
     fn converged(&self, _: &StepSource<T>, track: &Track<T>, stopping: &Stopping) -> bool {
@@ -162,7 +167,8 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         solution: &Solution,
         inner: InnerStop,
     ) -> Option<Promise> {
-        second_look::promise(&mut source.family, &self.expansion, (self.x, gradient), solution, inner)
+        let at = (&*self.units.of_step(self.x), &*self.units.of_gradient(gradient));
+        second_look::promise(&mut source.family, &InUnits::new(&self.expansion, self.units), at, solution, inner)
     }
 
     fn promise_of_singular(
@@ -171,8 +177,9 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         track: &Track<T>,
         limits: &Limits<'_>,
     ) -> Option<Promise> {
-        let at = (self.x, track.value, &track.gradient[..]);
-        second_look::promise_of_singular(self.objective, &self.expansion, at, limits, &mut source.family)
+        let (x, gradient) = (self.units.of_step(self.x), self.units.of_gradient(&track.gradient));
+        let (at, expansion) = ((&*x, track.value, &*gradient), InUnits::new(&self.expansion, self.units));
+        second_look::promise_of_singular(self.objective, &expansion, at, limits, &mut source.family)
     }
 
     fn doubts_values(
@@ -207,9 +214,13 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
             remembered: Some(&mut source.remembered),
         };
         let (family, lower) = (&mut source.family, &mut track.other_x);
-        match second_look::way_down(self.objective, &self.expansion, point, limits, family, lower) {
-            Outlook::Lower(value) => {
-                source.start_again();
+        let outlook = match self.units.are_known() {
+            true => second_look::way_down_in_own_units(self.objective, &self.expansion, &point, limits, lower),
+            false => second_look::way_down(self.objective, &self.expansion, point, limits, family, lower),
+        };
+        match outlook {
+            Outlook::Lower(value, units) => {
+                source.leave_saddle(units);
                 Confirmation::Lower(value)
             }
             Outlook::Promise(_) | Outlook::Nothing => Confirmation::Minimum,
@@ -227,22 +238,26 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         let stopping = limits.stopping();
         // Once the gradient is small, the model's minimum decides: it has to be found, about as well as before.
         let tolerance = stopping.gradient_tolerance::<T>(track.reference_gradient_norm).min(0.2 * track.gradient_norm);
+        let (x, gradient) = (self.units.of_step(self.x), self.units.of_gradient(&track.gradient));
+        let gradient_norm = if self.units.are_known() { kernels::norm(&gradient) } else { track.gradient_norm };
+        let expansion = InUnits::new(&self.expansion, self.units);
         let gradients = self.expansion.evaluations_ahead();
         let more = || limits.allow(self.objective, 1, gradients);
         let (products_left, limit) = limits.products_left(self.objective.counts(), gradients);
         let here = CurrentPoint {
-            expansion: &self.expansion,
-            x: self.x,
+            expansion: &expansion,
+            x: &x,
             value: track.value,
-            gradient: &track.gradient,
-            gradient_norm: track.gradient_norm,
-            tolerance,
+            gradient: &gradient,
+            gradient_norm,
+            tolerance: tolerance * (gradient_norm / track.gradient_norm),
             more: &more,
             products_left,
             limit,
         };
         loop {
             let (solution, inner) = source.propose(&here, globalisation, grow, &mut track.step)?;
+            self.units.apply(&mut track.step);
             let length = globalisation.length(&solution);
             if length != 1.0 {
                 kernels::scale(length, &mut track.step);
@@ -294,10 +309,9 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
             return Err(track.stalled(self.asymmetry(source), Termination::Stalled));
         }
         let (after, divergence) = if inside { self.probe(&track.other_x, globalisation) } else { (f64::NAN, f64::NAN) };
-        let noise = predicted <= track.noise && (track.value - after).abs() <= track.noise;
         let verdict = match judge(T::epsilon_f64(), track.value, after, predicted) {
             Judgement::Rounding if globalisation.bare() => Judgement::Ratio((track.value - after) / predicted),
-            Judgement::Ratio(_) if noise => Judgement::Rounding,
+            Judgement::Ratio(_) if predicted.max((track.value - after).abs()) <= track.noise => Judgement::Rounding,
             verdict => verdict,
         };
         let ratio = match verdict {

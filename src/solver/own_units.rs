@@ -13,6 +13,7 @@
 
 use faer::Par;
 
+use super::in_units::UnitsOfSteps;
 use crate::base::{Eigen, Scalar, kernels};
 use crate::control::Promise;
 use crate::operator::SymmetricOperator;
@@ -111,6 +112,13 @@ impl OwnUnits {
     /// ‖D⁻¹x‖.
     pub fn size<T: Scalar>(&self, x: &[T]) -> f64 {
         size(x, &self.scale)
+    }
+
+    /// D, with ‖D⁻¹x‖ = ‖x‖, so that lengths go on to be shares of that.
+    pub fn units<T: Scalar>(&self, x: &[T]) -> Option<UnitsOfSteps<T>> {
+        let ratio = self.size(x) / kernels::norm(x);
+        let ratio = if ratio.is_finite() && ratio > 0.0 { ratio } else { 1.0 };
+        UnitsOfSteps::new(self.scale.iter().map(|d| T::from_f64(ratio * d)).collect())
     }
 
     fn back<T: Scalar>(&self, z: &[f64]) -> Vec<T> {

@@ -7,6 +7,7 @@
 //! vector has some, f is probed along it in both senses, over a range of lengths since such a gradient gives no scale.
 //! So it is where there is next to no curvature between equal unknowns.
 
+use super::in_units::UnitsOfSteps;
 use super::own_units::OwnUnits;
 use crate::base::random::SplitMix64;
 use crate::base::{Scalar, kernels, space};
@@ -18,6 +19,8 @@ use crate::step::{InnerStop, RememberedModel, Solution, StepFamily};
 const SHORTEST: f64 = 1e-6;
 /// A look that costs one call of so many is made in any case.
 const LITTLE: usize = 20;
+/// Unknowns up to which the whole matrix is looked at where some of the gradient has not fallen: that may cost d products.
+const FEW: usize = 50;
 /// Most products that are spent on a way down from where the gradient cannot tell of one …
 const PRODUCTS: usize = 10;
 /// … and where it is rounding: there most points are minima, and two products tell a saddle of two unknowns.
@@ -82,7 +85,7 @@ pub(super) struct Steepest(Vec<f64>);
 impl Steepest {
     /// Nothing where the whole matrix would cost more than a look.
     pub fn new(dim: usize) -> Self {
-        Steepest(if dim <= PRODUCTS && !space::in_parts() { vec![0.0; dim] } else { Vec::new() })
+        Steepest(if dim <= FEW && !space::in_parts() { vec![0.0; dim] } else { Vec::new() })
     }
 
     /// Whether it is kept.
@@ -123,9 +126,10 @@ pub(super) struct Stationary<'a, T> {
 }
 
 /// What a look around shows.
-pub(super) enum Outlook {
-    /// f is this at `lower`, and x a saddle, a maximum or no stationary point.
-    Lower(f64),
+pub(super) enum Outlook<T> {
+    /// f is this at `lower`, and x a saddle, a maximum or no stationary point; with the units in which that shows, if they are
+    /// others.
+    Lower(f64, Option<UnitsOfSteps<T>>),
     /// Nothing lower, and what the whole matrix promises in units of its own, as a share of ‖x‖.
     Promise(Promise),
     /// Nothing lower.
@@ -140,39 +144,41 @@ pub(super) fn way_down<T: Scalar>(
     limits: &Limits<'_>,
     family: &mut StepFamily<T>,
     lower: &mut [T],
-) -> Outlook {
+) -> Outlook<T> {
     let Curvatures { lowest, largest, noise } = Curvatures::of(family, expansion);
-    let mut equals = false;
-    if !negative::<T>(lowest, largest) {
-        let known = point.whole || family.is_whole() && lowest > noise;
-        if point.doubtful && !known {
-            let seen = way_down_in_own_units(objective, expansion, &point, limits, lower);
-            // Rows that are rounding have units of no meaning, along which nothing is found.
-            if !matches!(seen, Outlook::Nothing) {
-                return seen;
-            }
+    let bends_down = negative::<T>(lowest, largest);
+    let mut found =
+        bends_down.then(|| lowest_way(objective, expansion, &point, limits, (family, false), lower)).flatten();
+    // In other units what seems to bend down may be an error of the largest curvatures.
+    let known = point.whole || !bends_down && family.is_whole() && lowest > noise;
+    if found.is_none() && point.doubtful && !known {
+        let seen = way_down_in_own_units(objective, expansion, &point, limits, lower);
+        // Rows that are rounding have units of no meaning, along which nothing is found.
+        if !matches!(seen, Outlook::Nothing) {
+            return seen;
         }
-        let Some(spot) = blind_spot(&mut point, family, largest.max(-lowest)) else { return Outlook::Nothing };
-        explore(objective, expansion, limits, family, &spot);
-        equals = spot.equals;
     }
-    let found = lowest_way(objective, expansion, &point, limits, (family, equals), lower);
-    found.map_or(Outlook::Nothing, Outlook::Lower)
+    if !bends_down && let Some(spot) = blind_spot(&mut point, family, largest.max(-lowest)) {
+        explore(objective, expansion, limits, family, &spot);
+        found = lowest_way(objective, expansion, &point, limits, (family, spot.equals), lower);
+    }
+    found.map_or(Outlook::Nothing, |value| Outlook::Lower(value, None))
 }
 
-/// A lower point between unknowns that x and g hold equal, where M's largest curvatures are about so large.
-pub(super) fn way_down_between_equals<T: Scalar>(
+/// A lower point between unknowns that x and g hold equal, where M's largest curvatures are about so large, or along those that
+/// never had a gradient.
+pub(super) fn way_down_beside_gradient<T: Scalar>(
     objective: &Counted<AnyObjective<'_, T>>,
     expansion: &impl Expansion<T>,
     point: &Stationary<'_, T>,
     limits: &Limits<'_>,
-    curvature: f64,
+    (curvature, steepest): (f64, &Steepest),
     lower: &mut [T],
 ) -> Option<f64> {
-    let spot = between_equals(point, curvature)?;
+    let spot = between_equals(point, curvature).or_else(|| on_an_axis(point, steepest))?;
     let mut family = StepFamily::new(expansion.dim(), PRODUCTS);
     explore(objective, expansion, limits, &mut family, &spot);
-    lowest_way(objective, expansion, point, limits, (&mut family, true), lower)
+    lowest_way(objective, expansion, point, limits, (&mut family, spot.equals), lower)
 }
 
 /// Probes f along the lowest direction of the space, if its curvature is negative, or between `equals` next to none.
@@ -203,20 +209,20 @@ pub(super) fn way_down_in_own_units<T: Scalar>(
     point: &Stationary<'_, T>,
     limits: &Limits<'_>,
     lower: &mut [T],
-) -> Outlook {
+) -> Outlook<T> {
     let at = (point.x, point.value, point.gradient);
     let Some(own) = own_units(objective, expansion, at, limits) else { return Outlook::Nothing };
     let (decrease, step) = own.newton();
     if decrease > point.least
         && let Some(value) = probe(objective, point, limits, (&step, &[1.0]), [1.0, SHORTEST], lower)
     {
-        return Outlook::Lower(value);
+        return Outlook::Lower(value, own.units(point.x));
     }
     let (lowest, direction) = own.lowest();
     if lowest < -own.noise {
         let lengths = lengths(own.size(point.x), point.value, lowest);
         let found = probe(objective, point, limits, (&direction, &[1.0, -1.0]), lengths, lower);
-        return found.map_or(Outlook::Nothing, Outlook::Lower);
+        return found.map_or(Outlook::Nothing, |value| Outlook::Lower(value, own.units(point.x)));
     }
     Outlook::Promise(own.promise(point.x))
 }
@@ -326,6 +332,19 @@ fn between_equals<T: Scalar>(point: &Stationary<'_, T>, curvature: f64) -> Optio
     });
     let products = PRODUCTS.min(sets.count());
     (products > 0).then_some(BlindSpot { direction, products, equals: true })
+}
+
+/// A random direction along unknowns that have never had a gradient, as on an axis of symmetry.
+fn on_an_axis<T: Scalar>(point: &Stationary<'_, T>, steepest: &Steepest) -> Option<BlindSpot<T>> {
+    let hidden = |i: usize| point.gradient[i].is_zero() && steepest.0[i] == 0.0;
+    let hidden: Vec<usize> = (0..steepest.0.len()).filter(|&i| hidden(i)).collect();
+    if hidden.is_empty() {
+        return None;
+    }
+    let mut direction = vec![T::zero(); point.x.len()];
+    let mut random = SplitMix64::new(0);
+    hidden.iter().for_each(|&i| direction[i] = T::from_f64(random.normal()));
+    Some(BlindSpot { direction, products: PRODUCTS.min(hidden.len()), equals: false })
 }
 
 /// Whether the lowest curvature is negative beyond doubt.

@@ -9,6 +9,7 @@
 //! residual.
 
 use super::gain::Gain;
+use super::in_units::UnitsOfSteps;
 use super::memory::Plan;
 use super::second_look::Steepest;
 use crate::base::{Scalar, kernels};
@@ -71,6 +72,9 @@ pub(super) struct StepSource<T> {
     /// Whether the point before was left with the whole of its matrix, and that was positive definite.
     pub remembers_all: bool,
     pub steepest: Steepest,
+    /// What steps are measured in, with all that is remembered of them.
+    pub units: UnitsOfSteps<T>,
+    most_remembered: usize,
     /// How accurate solutions at this point are to be, if not as usual.
     pub look: Option<Look>,
     /// Points in a row at which products are not finite, and whether this is one.
@@ -93,6 +97,8 @@ impl<T: Scalar> StepSource<T> {
             leave: LOOSEST,
             remembers_all: false,
             steepest: Steepest::new(dim),
+            units: UnitsOfSteps::default(),
+            most_remembered: plan.remembered,
             look: None,
             failures: 0,
             failed_here: false,
@@ -237,10 +243,22 @@ impl<T: Scalar> StepSource<T> {
             .ok_or(Termination::NotFinite(Evaluation::Product))
     }
 
-    /// The run goes on with other scales: far from here, or where steps had become short for no reason.
+    /// The run goes on with other scales: steps had become short for no reason.
     pub fn start_again(&mut self) {
         self.family.clear();
         (self.scaled, self.trust_memory) = (false, false);
+    }
+
+    /// The run goes on far from here, where curvature and gradient have other scales, or in these units if there are any.
+    pub fn leave_saddle(&mut self, units: Option<UnitsOfSteps<T>>) {
+        self.family.clear();
+        self.scaled = false;
+        if let Some(units) = units.filter(|_| !self.family.is_preconditioned()) {
+            self.units = units;
+            self.remembered = RememberedModel::new(self.dim(), self.most_remembered);
+            self.gain = self.gain.map(|_| Gain::UNKNOWN);
+            self.trust_memory = false;
+        }
     }
 
     /// Whether a rejected step may be tried again with products at this point, which will say more than a shorter one.
@@ -278,7 +296,7 @@ impl<T: Scalar> StepSource<T> {
 
     /// Storage in vectors of length d.
     pub fn vectors(&self) -> usize {
-        1 + self.family.vectors() + self.remembered.vectors()
+        1 + self.family.vectors() + self.remembered.vectors() + self.units.vectors()
     }
 
     /// d.

@@ -1,8 +1,9 @@
 //! Values of f that are less accurate than their numbers, as a simulation's are.
 //!
-//! Decreases that such noise hides look like failures of the step, until no length helps. So before a run has stalled, or a
-//! gradient is said to be wrong, the noise is measured ([`noise`]). Where it is more than rounding the run goes on from the
-//! same point, and the gradient judges what the values cannot ([`judge`](crate::control::judge)).
+//! Decreases that such noise hides look like failures of the step, until no length helps. Little of it shows where values
+//! contradict gradients (`control::search`); any amount is measured before a run has stalled, or a gradient is said to be
+//! wrong ([`noise`]). Where it is more than was thought the run goes on from the same point, and gradients judge what values
+//! cannot.
 
 use crate::base::{Scalar, SplitMix64, kernels, space};
 use crate::control::{Limits, Track, rounding};
@@ -47,7 +48,7 @@ pub(super) fn finds_noise<T: Scalar>(
             if found <= MORE * known {
                 return false;
             }
-            (track.noise, track.resolution) = (found, track.resolution.max(found));
+            track.noise = found;
             track.other_x.copy_from_slice(x);
             return true;
         }

@@ -55,9 +55,9 @@ fn the_history_accounts_for_every_product() {
                     let sum: usize = report.history.iter().map(|i| i.products).sum();
                     // What the last point's products promised ended the run.
                     assert!(sum <= report.counts.products, "{problem} {solver:?}");
-                    // One more, where it was asked whether f falls on at the end of a trial.
+                    // One or two more, where it was asked whether f falls on at the end of a trial, or whether it is noise.
                     let gradients = report.iterations() + 1;
-                    assert!(report.counts.gradients - gradients <= 1, "{problem} {solver:?}");
+                    assert!(report.counts.gradients - gradients <= 2, "{problem} {solver:?}");
                 }
             }
         }

@@ -26,3 +26,6 @@ mod resume;
 mod soap;
 mod symmetry;
 mod torch_optimizers;
+mod value_noise;
+#[path = "../common/vectors.rs"]
+mod vectors;

@@ -1,8 +1,12 @@
 //! Problems from ordinary use: far starts, restarts, saddles and maxima. Each is held against its known minimum.
 
+use newton_krylov::differences::Difference;
 use newton_krylov::first_order::SteepestDescent;
-use newton_krylov::problems::MoreGarbowHillstrom;
-use newton_krylov::{CubicRegularization, Lbfgs, NewtonCg, Objective, Report, Termination, TrustRegion, objective};
+use newton_krylov::problems::{ChainedRosenbrock, MoreGarbowHillstrom};
+use newton_krylov::{
+    CubicRegularization, Expansion, Lbfgs, NewtonCg, Objective, Report, SymmetricOperator, Termination, TrustRegion,
+    objective, objective_from_gradient,
+};
 
 /// A sum of one term of each unknown: value, first and second derivative.
 fn separable(d: usize, term: impl Fn(f64) -> [f64; 3] + Copy) -> impl Objective<f64> {
@@ -163,15 +167,13 @@ fn planes_of_symmetry_are_left() {
         let a: Vec<f64> = (0..n).map(|i| 1.0 + (7 * i % 5) as f64 / 3.0).collect();
         let x0: Vec<f64> = (0..n).map(|i| if i % 2 == 0 { 0.0 } else { 1.0 + 0.1 * i as f64 }).collect();
         let lowest = -a.iter().sum::<f64>();
-        for (solver, report) in second_order(&waves(a, 1.0), &x0) {
+        for (solver, report) in all(&waves(a, 1.0), &x0) {
             let right = report.termination.converged() && (report.value - lowest).abs() < 1e-9;
             assert!(right, "{solver}, {n} unknowns: {report}");
         }
     }
 }
 
-/// Σ x⁴: where curvature vanishes with x, and what is remembered of it is out of date, the cubic weight is all there is in a
-/// model. It is not to hide that f has come to its end.
 /// Two unknowns in units so far apart that all of the second is lost in the rounding of ‖∇f‖, and its curvature in that
 /// of the first, are not at a minimum where the first is.
 #[test]
@@ -195,28 +197,109 @@ fn an_unknown_in_another_unit_is_not_left_out() {
 #[test]
 fn unknowns_in_other_units_find_their_minimum() {
     let units = [1e4, 1e-8, 1e-4];
-    for saddle in [false, true] {
-        let term = move |j: usize, x: f64| match units[j] * x - 1.0 {
-            p if saddle && j == 1 => [0.25 * (p * p - 1.0).powi(2), p * (p * p - 1.0), 3.0 * p * p - 1.0],
+    for (n, saddle) in [3, 12, 48].into_iter().flat_map(|n| [(n, false), (n, true)]) {
+        let term = move |j: usize, x: f64| match units[j % 3] * x - 1.0 {
+            p if saddle && j % 3 == 1 => [0.25 * (p * p - 1.0).powi(2), p * (p * p - 1.0), 3.0 * p * p - 1.0],
             p => [p.abs() + (-2.0 * p.abs()).exp().ln_1p() - 2.0_f64.ln(), p.tanh(), 1.0 - p.tanh().powi(2)],
         };
         let f = objective(
-            3,
-            move |x: &[f64]| (0..3).map(|j| term(j, x[j])[0]).sum::<f64>(),
-            move |x: &[f64], g: &mut [f64]| (0..3).for_each(|j| g[j] = units[j] * term(j, x[j])[1]),
+            n,
+            move |x: &[f64]| (0..n).map(|j| term(j, x[j])[0]).sum::<f64>(),
+            move |x: &[f64], g: &mut [f64]| (0..n).for_each(|j| g[j] = units[j % 3] * term(j, x[j])[1]),
             move |x: &[f64], v: &[f64], hv: &mut [f64]| {
-                (0..3).for_each(|j| hv[j] = units[j] * units[j] * term(j, x[j])[2] * v[j])
+                (0..n).for_each(|j| hv[j] = units[j % 3].powi(2) * term(j, x[j])[2] * v[j])
             },
         );
-        let x0 = [3.0, if saddle { 1e8 } else { 1e-5 }, 2.0];
+        let x0: Vec<f64> = (0..n).map(|j| [3.0, if saddle { 1e8 } else { 1e-5 }, 2.0][j % 3]).collect();
         let [radius, quasi] =
             [TrustRegion::default().minimize(&f, &x0).unwrap(), Lbfgs::default().minimize(&f, &x0).unwrap()];
         for report in [radius, quasi] {
-            assert!(report.termination.converged() && report.value < 1e-8, "{saddle}: {report}");
+            assert!(report.termination.converged() && report.value < 1e-8, "{n}, {saddle}: {report}");
         }
     }
 }
 
+/// ½Σ (a e^(−bt) + c e^(−dt) − y)² with amplitudes in units of 10⁻⁶ and rates in those of 10⁶, by gradients alone, from equal
+/// terms: differences of gradients show only the rates.
+#[test]
+fn units_do_not_hide_a_fit_from_differences() {
+    let unit = [1e6, 1e-6, 1e6, 1e-6];
+    let t: Vec<f64> = (0..40).map(|i| 0.2 * i as f64).collect();
+    let y: Vec<f64> =
+        t.iter().map(|t| 3.0 * (-0.3 * t).exp() + 2.0 * (-1.5 * t).exp() + 0.1 * (7.0 * t).sin()).collect();
+    let curve = move |x: &[f64], t: f64| {
+        let (p, q) = ((-x[1] / unit[1] * t).exp(), (-x[3] / unit[3] * t).exp());
+        let (a, c) = (x[0] / unit[0], x[2] / unit[2]);
+        (a * p + c * q, [p / unit[0], -a * t * p / unit[1], q / unit[2], -c * t * q / unit[3]])
+    };
+    let data: Vec<(f64, f64)> = t.into_iter().zip(y).collect();
+    let f = objective_from_gradient(
+        4,
+        |x: &[f64]| data.iter().map(|&(t, y)| 0.5 * (curve(x, t).0 - y).powi(2)).sum::<f64>(),
+        |x: &[f64], g: &mut [f64]| {
+            g.fill(0.0);
+            for &(t, y) in &data {
+                let (value, slopes) = curve(x, t);
+                g.iter_mut().zip(slopes).for_each(|(g, slope)| *g += (value - y) * slope);
+            }
+        },
+        Difference::Forward,
+    );
+    let x0: Vec<f64> = [1.0, 1.0, 1.0, 0.9].iter().zip(unit).map(|(x, unit)| x * unit).collect();
+    for x0 in [x0, unit.to_vec()] {
+        let found = second_order(&f, &x0);
+        for (solver, report) in &found {
+            assert!(report.termination.converged() && report.value < 0.11, "{solver} from {x0:?}: {report}");
+        }
+    }
+}
+
+/// Of a far start a gradient may keep an error of 10⁻⁹ of the first, as one by differences does, which values contradict.
+#[test]
+fn a_gradient_with_errors_of_its_first_size_accuses_nobody() {
+    let rosenbrock = ChainedRosenbrock::new(4).unwrap();
+    let x0 = [1e3, -1e3, 2e3, 5.0];
+    let mut first = [0.0; 4];
+    rosenbrock.expand(&x0).gradient(&mut first);
+    let size = 1e-9 * first.iter().map(|g| g * g).sum::<f64>().sqrt();
+    let f = objective(
+        4,
+        |x: &[f64]| rosenbrock.value(x),
+        |x: &[f64], g: &mut [f64]| {
+            rosenbrock.expand(x).gradient(g);
+            g.iter_mut().zip(x).for_each(|(g, x)| *g += size * (1e6 * x).sin());
+        },
+        |x: &[f64], v: &[f64], hv: &mut [f64]| rosenbrock.expand(x).apply(v, hv),
+    );
+    for (solver, report) in all(&f, &x0) {
+        assert_ne!(report.termination, Termination::InconsistentGradient, "{solver}: {report}");
+    }
+}
+
+/// Σ|aᵢᵀx − bᵢ|: at a kink f rises in proportion to every step, whose slope says so beyond it.
+#[test]
+fn a_kink_accuses_nobody() {
+    let rows: Vec<[f64; 4]> = (0..30).map(|i| [0.7, 1.3, 2.9, 4.1].map(|w| (w * (i + 1) as f64).sin())).collect();
+    let residual = |x: &[f64], row: &[f64; 4]| row[0] * x[0] + row[1] * x[1] + row[2] * x[2] - 5.0 * row[3];
+    let f = objective_from_gradient(
+        3,
+        |x: &[f64]| rows.iter().map(|row| residual(x, row).abs()).sum::<f64>(),
+        |x: &[f64], g: &mut [f64]| {
+            g.fill(0.0);
+            for row in &rows {
+                (0..3).for_each(|j| g[j] += row[j] * residual(x, row).signum());
+            }
+        },
+        Difference::Forward,
+    );
+    for x0 in [[0.0; 3], [100.0, -200.0, 300.0], [1.0, 2.0, -1.0], [3.0, 3.0, 3.0]] {
+        let report = Lbfgs::default().minimize(&f, &x0).unwrap();
+        assert_ne!(report.termination, Termination::InconsistentGradient, "from {x0:?}: {report}");
+    }
+}
+
+/// Σ x⁴: where curvature vanishes with x, and what is remembered of it is out of date, the cubic weight is all there is in a
+/// model. It is not to hide that f has come to its end.
 #[test]
 fn a_cubic_weight_does_not_hide_the_end() {
     let f = separable(3, |x| [x.powi(4), 4.0 * x.powi(3), 12.0 * x * x]);

@@ -14,7 +14,7 @@ use crate::base::{Scalar, kernels};
 use crate::control::{Ending, Measures, Promise, Termination, not_worth_a_step};
 use crate::operator::{Caller, Counts, Objective, SymmetricOperator};
 use crate::solver::second_look::{
-    Outlook, Stationary, promise, way_down, way_down_between_equals, way_down_in_own_units,
+    Outlook, Stationary, Steepest, promise, way_down, way_down_beside_gradient, way_down_in_own_units,
 };
 use crate::step::{Accuracy, InnerSolver, Resources, StepFamily, Subproblem};
 
@@ -53,7 +53,7 @@ impl<T: Scalar> Searcher<T> {
                 if !measures.settle_limited(decrease, step) {
                     return None;
                 }
-                look_again(place, oracle, limits, &measures, doubtful, self.memory.curvature())
+                look_again(place, oracle, limits, &measures, doubtful, (self.memory.curvature(), &self.steepest))
             }
             Moment::Early => {
                 let short = T::epsilon_f64().powf(0.375) * measures.farthest;
@@ -132,18 +132,19 @@ fn look_again<T: Scalar>(
     limits: &Limits<'_, '_>,
     measures: &Measures,
     doubtful: bool,
-    curvature: f64,
+    met: (f64, &Steepest),
 ) -> Seen {
     let Place { x, next, gradient, .. } = place;
     let (expansion, point) = (objective.expand(x), stationary(x, gradient, measures));
-    if !doubtful {
-        let found = way_down_between_equals(objective, &expansion, &point, limits.run, curvature, next);
-        return found.map_or(Seen::Nothing, Seen::Lower);
+    if doubtful {
+        match way_down_in_own_units(objective, &expansion, &point, limits.run, next) {
+            Outlook::Lower(value, _) => return Seen::Lower(value),
+            Outlook::Promise(_) => return Seen::Nothing,
+            Outlook::Nothing => {}
+        }
     }
-    match way_down_in_own_units(objective, &expansion, &point, limits.run, next) {
-        Outlook::Lower(value) => Seen::Lower(value),
-        Outlook::Promise(_) | Outlook::Nothing => Seen::Nothing,
-    }
+    let found = way_down_beside_gradient(objective, &expansion, &point, limits.run, met, next);
+    found.map_or(Seen::Nothing, Seen::Lower)
 }
 
 /// A closer look.
@@ -178,7 +179,7 @@ fn look<T: Scalar>(
     };
     let point = Stationary { doubtful, ..stationary(x, gradient, measures) };
     match way_down(objective, &expansion, point, limits.run, &mut family, next) {
-        Outlook::Lower(value) => Seen::Lower(value),
+        Outlook::Lower(value, _) => Seen::Lower(value),
         Outlook::Promise(promise) if measures.settle(promise) => Seen::Minimum,
         _ if minimum => Seen::Minimum,
         _ => Seen::Nothing,

@@ -6,15 +6,18 @@
 //!
 //! Without `--solver` all three solvers run and are compared.
 
+#[path = "common/second_order.rs"]
+mod second_order;
+
 use std::fmt::Display;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::Parser;
 use newton_krylov::problems::{LabeledRows, LogisticRegression, generate_wide_sparse, parse_libsvm, read_libsvm_file};
-use newton_krylov::{CubicRegularization, InnerSolver, NewtonCg, Objective, Progress, Report, Stopping, TrustRegion};
+use newton_krylov::{InnerSolver, Memory, Objective, Report};
+
+use second_order::Solver;
 
 /// f at the minimiser for heart_scale and C = 1, by LIBLINEAR 2.50 (`-s 0 -c 1 -B -1 -e 1e-10`).
 const HEART_MINIMUM: f64 = 98.226_799_508_136_8;
@@ -47,25 +50,8 @@ struct Options {
     json: bool,
 }
 
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Solver {
-    TrustRegion,
-    NewtonCg,
-    Cubic,
-}
-
-impl Solver {
-    /// All of them, the default last.
-    const ALL: [Solver; 3] = [Solver::NewtonCg, Solver::Cubic, Solver::TrustRegion];
-
-    fn name(self) -> &'static str {
-        match self {
-            Solver::TrustRegion => "trust-region",
-            Solver::NewtonCg => "newton-cg",
-            Solver::Cubic => "cubic",
-        }
-    }
-}
+/// All solvers, the default last.
+const ALL: [Solver; 3] = [Solver::NewtonCg, Solver::Cubic, Solver::TrustRegion];
 
 fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
@@ -112,10 +98,12 @@ fn train(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
     let x = problem.features();
     println!("{} rows, {} features, {} non-zeros, C = {}\n", x.rows(), x.cols(), x.nonzeros(), options.c);
 
-    let solvers = options.solver.map_or(Solver::ALL.to_vec(), |solver| vec![solver]);
+    let solvers = options.solver.map_or(ALL.to_vec(), |solver| vec![solver]);
     let mut reports = vec![];
     for solver in solvers {
-        reports.push((solver, run(solver, options, &problem)?));
+        let start = vec![0.0; problem.dim()];
+        let report = solver.minimize(options.tolerance, options.inner, Memory::Automatic, &problem, &start)?;
+        reports.push((solver, report));
     }
     if let [(_, report)] = &reports[..] {
         println!("{report}\n");
@@ -134,37 +122,6 @@ fn train(options: &Options) -> Result<bool, Box<dyn std::error::Error>> {
         reports.iter().for_each(|(solver, report)| println!("{}", json(*solver, report)));
     }
     Ok(reports.iter().all(|(_, report)| report.termination.converged()))
-}
-
-/// Minimises from zero, with a bar on standard error that counts the digits of the gradient.
-fn run(solver: Solver, options: &Options, problem: &LogisticRegression<f64>) -> newton_krylov::Result<Report<f64>> {
-    let start = vec![0.0; problem.dim()];
-    let stopping = Stopping { gradient_relative: options.tolerance, ..Default::default() };
-    let inner = options.inner;
-
-    let style = ProgressStyle::with_template("{prefix:>12} [{bar:30}] {msg}  {elapsed}").expect("a valid template");
-    let bar = ProgressBar::new(1000).with_style(style.progress_chars("=> ")).with_prefix(solver.name());
-    let mut first = None;
-    let observe = |progress: &Progress<f64>| {
-        let relative = progress.gradient_norm / *first.get_or_insert(progress.gradient_norm);
-        bar.set_position((1000.0 * relative.ln() / options.tolerance.ln()).clamp(0.0, 1000.0) as u64);
-        bar.set_message(format!(
-            "iteration {}, value {:.8e}, relative gradient {relative:.1e}, {} products",
-            progress.iteration, progress.value, progress.counts.products
-        ));
-        ControlFlow::Continue(())
-    };
-    let report = match solver {
-        Solver::TrustRegion => {
-            TrustRegion { stopping, inner, ..Default::default() }.minimize_with(problem, &start, observe)
-        }
-        Solver::NewtonCg => NewtonCg { stopping, inner, ..Default::default() }.minimize_with(problem, &start, observe),
-        Solver::Cubic => {
-            CubicRegularization { stopping, inner, ..Default::default() }.minimize_with(problem, &start, observe)
-        }
-    };
-    bar.finish_and_clear();
-    report
 }
 
 fn print_comparison(reports: &[(Solver, Report<f64>)]) {

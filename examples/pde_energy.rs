@@ -5,18 +5,20 @@
 //!     cargo run --release --bin pde_energy -- --points 100 --memory 20    # little more than conjugate gradients
 //!     cargo run --release --bin pde_energy -- --coupling 200              # several minima; the Hessian is indefinite
 
+#[path = "common/second_order.rs"]
+mod second_order;
+
 use std::cell::Cell;
-use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use clap::{Parser, ValueEnum};
-use indicatif::{ProgressBar, ProgressStyle};
+use clap::Parser;
 use newton_krylov::problems::GinzburgLandau;
 use newton_krylov::{
-    CubicRegularization, Expansion, Memory, NewtonCg, Objective, Progress, Report, Stopping, SymmetricOperator,
-    TrustRegion,
+    CubicRegularization, Expansion, InnerSolver, Memory, NewtonCg, Objective, Report, SymmetricOperator, TrustRegion,
 };
+
+use second_order::Solver;
 
 /// The largest N for which N³ is still a sensible number of unknowns.
 const MOST_POINTS: usize = 1000;
@@ -47,23 +49,6 @@ struct Options {
     /// Ends with a line of JSON.
     #[arg(long)]
     json: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, ValueEnum)]
-enum Solver {
-    TrustRegion,
-    NewtonCg,
-    Cubic,
-}
-
-impl Solver {
-    fn name(self) -> &'static str {
-        match self {
-            Solver::TrustRegion => "trust-region",
-            Solver::NewtonCg => "newton-cg",
-            Solver::Cubic => "cubic",
-        }
-    }
 }
 
 impl Options {
@@ -124,7 +109,8 @@ fn solve(options: &Options) -> newton_krylov::Result<bool> {
     println!("memory, at most {estimate} vectors = {:.3} GB\n", gigabytes(estimate));
 
     let timed = Timed { inner: &energy, clock: &Cell::default() };
-    let report = run(options, &timed, &energy.start())?;
+    let (inner, memory) = (InnerSolver::Automatic, options.memory());
+    let report = options.solver.minimize(options.tolerance, inner, memory, &timed, &energy.start())?;
     if options.history {
         println!("{report:#}\n");
     } else {
@@ -142,36 +128,6 @@ fn solve(options: &Options) -> newton_krylov::Result<bool> {
         println!("{}", json(options, &report, &error, inside));
     }
     Ok(report.termination.converged())
-}
-
-/// Minimises from zero, with a bar on standard error that counts the digits of the gradient.
-fn run(options: &Options, energy: &impl Objective<f64>, start: &[f64]) -> newton_krylov::Result<Report<f64>> {
-    let stopping = Stopping { gradient_relative: options.tolerance, ..Default::default() };
-    let memory = options.memory();
-
-    let style = ProgressStyle::with_template("{prefix:>12} [{bar:30}] {msg}  {elapsed}").expect("a valid template");
-    let bar = ProgressBar::new(1000).with_style(style.progress_chars("=> ")).with_prefix(options.solver.name());
-    let mut first = None;
-    let observe = |progress: &Progress<f64>| {
-        let relative = progress.gradient_norm / *first.get_or_insert(progress.gradient_norm);
-        bar.set_position((1000.0 * relative.ln() / options.tolerance.ln()).clamp(0.0, 1000.0) as u64);
-        bar.set_message(format!(
-            "iteration {}, value {:.8e}, relative gradient {relative:.1e}, {} products",
-            progress.iteration, progress.value, progress.counts.products
-        ));
-        ControlFlow::Continue(())
-    };
-    let report = match options.solver {
-        Solver::TrustRegion => {
-            TrustRegion { stopping, memory, ..Default::default() }.minimize_with(energy, start, observe)
-        }
-        Solver::NewtonCg => NewtonCg { stopping, memory, ..Default::default() }.minimize_with(energy, start, observe),
-        Solver::Cubic => {
-            CubicRegularization { stopping, memory, ..Default::default() }.minimize_with(energy, start, observe)
-        }
-    };
-    bar.finish_and_clear();
-    report
 }
 
 /// Measures the time in values, gradients and products.

@@ -6,44 +6,28 @@
 
 use super::bal::{Observation, Problem};
 use super::camera::{cross, reprojection, rotate};
+use newton_krylov::random::SplitMix64;
 use std::f64::consts::TAU;
 
-/// SplitMix64 (Steele, Lea & Flood 2014), and normal numbers by Box & Muller.
-struct Random(u64);
-
-impl Random {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        (-2.0 * (1.0 - self.uniform()).ln()).sqrt() * (TAU * self.uniform()).cos()
-    }
-
-    fn normals(&mut self, size: f64) -> [f64; 3] {
-        std::array::from_fn(|_| size * self.normal())
-    }
+fn normals(random: &mut SplitMix64, size: f64) -> [f64; 3] {
+    std::array::from_fn(|_| size * random.normal())
 }
 
 /// A problem with so many cameras and points, without those points that fewer than two cameras see.
 pub fn generate(cameras: usize, points: usize, seed: u64) -> Problem {
-    let mut random = Random(seed);
+    let mut random = SplitMix64::new(seed);
     let radius = 0.3 * cameras as f64;
     let angle = |i: usize| TAU * i as f64 / cameras as f64;
     let truth: Vec<([f64; 3], [f64; 9])> = (0..cameras)
         .map(|i| {
             let (sine, cosine) = angle(i).sin_cos();
-            let shift = random.normals(0.1);
+            let shift = normals(&mut random, 0.1);
             let centre =
                 [radius * cosine + shift[0], radius * sine + shift[1], 0.5 * (5.0 * angle(i)).sin() + shift[2]];
             // The rows are right, up and backwards, turned a little.
             let rows = [[-sine, cosine, 0.0], [0.0, 0.0, 1.0], [-cosine, -sine, 0.0]];
             let rows = [cross(rows[1], rows[2]), rows[1], rows[2]];
-            let turn = compose(random.normals(0.1), axis_angle(rows));
+            let turn = compose(normals(&mut random, 0.1), axis_angle(rows));
             let mut camera = [0.0; 9];
             camera[..3].copy_from_slice(&turn);
             camera[3..6].copy_from_slice(&rotate(turn, centre).map(|v| -v));
@@ -90,15 +74,15 @@ pub fn generate(cameras: usize, points: usize, seed: u64) -> Problem {
     }
     let mut parameters = vec![];
     for (centre, camera) in &truth {
-        let turn = compose(random.normals(0.005), [camera[0], camera[1], camera[2]]);
-        let off = random.normals(0.1);
+        let turn = compose(normals(&mut random, 0.005), [camera[0], camera[1], camera[2]]);
+        let off = normals(&mut random, 0.1);
         let centre: [f64; 3] = std::array::from_fn(|i| centre[i] + off[i]);
         parameters.extend(turn);
         parameters.extend(rotate(turn, centre).map(|v| -v));
         parameters.extend([camera[6] * (1.0 + 0.01 * random.normal()), 0.0, 0.0]);
     }
     for point in &kept {
-        let off = random.normals(0.2);
+        let off = normals(&mut random, 0.2);
         parameters.extend((0..3).map(|i| point[i] + off[i]));
     }
     Problem { cameras, points: kept.len(), observations, parameters }
@@ -142,8 +126,8 @@ mod tests {
     #[test]
     fn rotations_compose() {
         for seed in 0..20 {
-            let mut random = Random(seed);
-            let (a, b, x) = (random.normals(1.5), random.normals(1.5), random.normals(1.0));
+            let mut random = SplitMix64::new(seed);
+            let (a, b, x) = (normals(&mut random, 1.5), normals(&mut random, 1.5), normals(&mut random, 1.0));
             let (once, twice) = (rotate(compose(a, b), x), rotate(a, rotate(b, x)));
             assert!(once.iter().zip(twice).all(|(a, b)| (a - b).abs() < 1e-13));
         }

@@ -3,6 +3,9 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::ValueEnum;
+use newton_krylov::Termination;
+
 /// A run: how long, and what it leaves behind.
 #[derive(clap::Args)]
 pub struct RunArguments {
@@ -26,6 +29,19 @@ pub fn exit(result: Result<(), String>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// An error for a run that came to nothing.
+pub fn outcome(termination: Termination) -> Result<(), String> {
+    match termination {
+        Termination::NotFinite(_) | Termination::Unbounded | Termination::Diverged => Err(termination.advice().into()),
+        _ => Ok(()),
+    }
+}
+
+/// A choice as on the command line.
+pub fn name(choice: impl ValueEnum) -> String {
+    choice.to_possible_value().expect("no choice is hidden").get_name().to_owned()
 }
 
 /// A number that is allowed; otherwise what is wanted.

@@ -9,10 +9,10 @@ use plotters::prelude::*;
 const EARLIEST: f64 = 0.1;
 
 /// A named line through points (seconds, y).
-pub type Line<'n> = (&'n str, Vec<(f64, f64)>);
+pub type Line = (String, Vec<(f64, f64)>);
 
 /// Draws lines, both axes logarithmic, as SVG; points whose y is not finite and positive are left out.
-pub fn draw(path: &Path, lines: Vec<Line<'_>>, y: &str) -> Result<(), Box<dyn Error>> {
+pub fn draw(path: &Path, lines: Vec<Line>, y: &str) -> Result<(), Box<dyn Error>> {
     let drawn = |point: &(f64, f64)| point.1.is_finite() && point.1 > 0.0;
     let (mut last, mut low, mut high) = (2.0 * EARLIEST, f64::INFINITY, 0.0_f64);
     for &(seconds, y) in lines.iter().flat_map(|(_, points)| points).filter(|point| drawn(point)) {

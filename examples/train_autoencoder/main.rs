@@ -44,11 +44,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
-use newton_krylov::{
-    Counts, Linearization, Model, SampledModel, Termination, fit_samples, losses::BernoulliCrossEntropy,
-};
+use newton_krylov::{Counts, Linearization, Model, SampledModel, fit_samples, losses::BernoulliCrossEntropy};
 
-use arguments::{exit, positive, seconds, weight};
+use arguments::{exit, name, outcome, positive, seconds, weight};
 use idx::Images;
 use training::{Method, Seen, Trained, TrainingArguments};
 
@@ -207,11 +205,9 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     if arguments.training.run.json {
         println!("{}", output::json(&runs, &images, network.dim(), &arguments.reach));
     }
-    match runs.iter().find(|run| matches!(run.trained.termination, Termination::NotFinite(_) | Termination::Unbounded))
-    {
-        Some(run) => Err(format!("{}: {}", run.method.name(), run.trained.termination.advice())),
-        None => Ok(()),
-    }
+    runs.iter().try_for_each(|run| {
+        outcome(run.trained.termination).map_err(|advice| format!("{}: {advice}", name(run.method)))
+    })
 }
 
 /// Trains by one method, and looks at the run at the given times.
@@ -236,7 +232,7 @@ fn train(
     let mut see = |Seen { x, iterations, counts, samples, value, seconds }: Seen<'_>| {
         if watched && seconds > shown + 0.1 {
             let percent = 100.0 * (seconds / arguments.training.run.seconds).min(1.0);
-            let name = method.name();
+            let name = name(method);
             eprint!("\r\x1b[K{percent:3.0} %  {name}: iteration {iterations}, loss on the batch {value:.3}");
             shown = seconds;
         }

@@ -8,6 +8,7 @@ use std::path::Path;
 use newton_krylov::Counts;
 use serde_json::{Value, json};
 
+use crate::arguments::name;
 use crate::idx::Images;
 use crate::{Errors, Mark, Run};
 
@@ -49,7 +50,7 @@ pub fn tables(runs: &[Run], times: &[f64], reach: &[f64]) {
         println!(
             "{}: squared error {:.4}, cross entropy {:.3} per image after {:.1} s; {} iterations, {values} values, \
              {gradients} gradients, {products} products ({})",
-            method.name(),
+            name(*method),
             end.squared,
             end.cross_entropy,
             trained.seconds,
@@ -61,7 +62,7 @@ pub fn tables(runs: &[Run], times: &[f64], reach: &[f64]) {
 
 fn header(first: &str, runs: &[Run]) {
     print!("{first:>12}");
-    runs.iter().for_each(|run| print!(" {:>17}", run.method.name()));
+    runs.iter().for_each(|run| print!(" {:>17}", name(run.method)));
     println!();
 }
 
@@ -74,7 +75,7 @@ pub fn csv(path: &Path, runs: &[Run]) -> Result<(), Box<dyn Error>> {
     )?;
     for run in runs {
         for Mark { seconds, iterations, counts: Counts { values, gradients, products, .. }, errors, .. } in &run.curve {
-            let (name, Errors { squared, cross_entropy }) = (run.method.name(), errors);
+            let (name, Errors { squared, cross_entropy }) = (name(run.method), errors);
             writeln!(table, "{name},{seconds},{squared},{cross_entropy},{iterations},{values},{gradients},{products}")?;
         }
     }
@@ -98,7 +99,7 @@ fn of_run(run: &Run, images: &Images, reach: &[f64]) -> Value {
         Some(mark)
     });
     json!({
-        "method": method.name(),
+        "method": name(*method),
         "squared_error_per_image": end.squared,
         "cross_entropy_per_image": end.cross_entropy,
         "seconds": trained.seconds,

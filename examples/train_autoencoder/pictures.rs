@@ -4,6 +4,7 @@ use std::error::Error;
 use std::path::Path;
 
 use crate::Run;
+use crate::arguments::name;
 use crate::idx::Images;
 use crate::{learning_curve, png};
 
@@ -16,7 +17,7 @@ const ZOOM: usize = 3;
 /// Squared error per image against seconds, one line for each method.
 pub fn learning_curves(path: &Path, runs: &[Run]) -> Result<(), Box<dyn Error>> {
     let points = |run: &Run| run.curve.iter().map(|mark| (mark.seconds, mark.errors.squared)).collect();
-    let lines = runs.iter().map(|run| (run.method.name(), points(run))).collect();
+    let lines = runs.iter().map(|run| (name(run.method), points(run))).collect();
     learning_curve::draw(path, lines, "squared error per image")
 }
 

@@ -35,11 +35,11 @@ use std::process::ExitCode;
 use clap::Parser;
 use newton_krylov::models::{Activation, Convolution, MultilayerPerceptron};
 use newton_krylov::{
-    Counts, Linearization, Model, SampledModel, Termination, fit_samples,
+    Counts, Linearization, Model, SampledModel, fit_samples,
     losses::{Loss, SoftmaxCrossEntropy},
 };
 
-use arguments::{exit, weight};
+use arguments::{exit, name, outcome, weight};
 use bar::Bar;
 use set::Set;
 use training::{Method, Seen, Trained, TrainingArguments};
@@ -245,7 +245,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     }
     println!(
         "{}: {:.2} % of the test images are right, {:.2} % of those learned from, after {:.1} s, {} iterations ({})",
-        method.name(),
+        name(method),
         100.0 * end_test.accuracy,
         100.0 * end.accuracy,
         trained.seconds,
@@ -254,7 +254,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     );
     if arguments.training.run.json {
         let line = serde_json::json!({
-            "method": method.name(),
+            "method": name(method),
             "images": images,
             "test_images": test_images,
             "parameters": network.dim(),
@@ -285,10 +285,5 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         });
         println!("{line}");
     }
-    match trained.termination {
-        Termination::NotFinite(_) | Termination::Unbounded | Termination::Diverged => {
-            Err(trained.termination.advice().into())
-        }
-        _ => Ok(()),
-    }
+    outcome(trained.termination)
 }

@@ -24,7 +24,8 @@ pub fn learning_curve(path: &Path, curve: &[Mark]) -> Result<(), Box<dyn Error>>
     let line = |accuracy: fn(&Mark) -> f64| {
         curve.iter().map(|mark| (mark.seconds, 100.0 * (1.0 - accuracy(mark)))).collect::<Vec<_>>()
     };
-    let lines = vec![("learned from", line(|mark| mark.accuracy)), ("test", line(|mark| mark.test_accuracy))];
+    let lines =
+        vec![("learned from".into(), line(|mark| mark.accuracy)), ("test".into(), line(|mark| mark.test_accuracy))];
     learning_curve::draw(path, lines, "images that are wrong, in %")
 }
 

@@ -17,8 +17,9 @@ mod addition;
 mod arguments;
 #[path = "../common/bar.rs"]
 mod bar;
+#[path = "../common/learning_curve.rs"]
+mod learning_curve;
 mod method;
-mod picture;
 
 use std::ops::Range;
 use std::process::ExitCode;
@@ -30,7 +31,7 @@ use newton_krylov::{
 };
 
 use addition::{INPUTS, Quality, Sequences};
-use arguments::{RunArguments, exit, positive, weight};
+use arguments::{RunArguments, exit, name, outcome, positive, weight};
 use bar::Bar;
 use method::{Method, Seen};
 
@@ -145,14 +146,18 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         runs.push(run);
     }
     if let Some(path) = &arguments.run.curve {
-        let curves: Vec<Vec<Mark>> = runs.iter().map(|run| run.curve.clone()).collect();
-        picture::learning_curves(path, &curves, &seeds).map_err(|e| format!("{}: {e}", path.display()))?;
+        let points = |run: &Run| run.curve.iter().map(|mark| (mark.seconds, mark.quality.error)).collect();
+        let mut lines: Vec<_> = runs.iter().map(|run| (format!("seed {}", run.seed), points(run))).collect();
+        let end = runs.iter().map(|run| run.seconds).fold(0.0, f64::max);
+        lines.push(("the mean of all sums".into(), vec![(0.0, 1.0 / 6.0), (end, 1.0 / 6.0)]));
+        learning_curve::draw(path, lines, "mean squared error on fresh sequences")
+            .map_err(|e| format!("{}: {e}", path.display()))?;
     }
     // The seed with the largest error speaks for all.
     let worst = runs.iter().max_by(|a, b| a.test.error.total_cmp(&b.test.error)).expect("at least one seed");
     if arguments.run.json {
         let line = serde_json::json!({
-            "method": arguments.method.name(),
+            "method": name(arguments.method),
             "length": arguments.length,
             "hidden": arguments.hidden,
             "value": worst.value,
@@ -168,10 +173,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         });
         println!("{line}");
     }
-    match worst.termination {
-        Termination::NotFinite(_) | Termination::Unbounded => Err(worst.termination.advice().into()),
-        _ => Ok(()),
-    }
+    outcome(worst.termination)
 }
 
 /// Trains with one seed.

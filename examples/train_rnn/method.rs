@@ -34,16 +34,6 @@ pub enum Method {
     Adam,
 }
 
-impl Method {
-    pub fn name(self) -> &'static str {
-        match self {
-            Method::HessianFree => "hessian-free",
-            Method::Martens => "martens",
-            Method::Adam => "adam",
-        }
-    }
-}
-
 /// A point of the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'x> {

@@ -33,12 +33,12 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use newton_krylov::{
-    Counts, Expansion, Metric, Model, Objective, SampledModel, SampledObjective, Termination, check, fit_samples,
+    Counts, Expansion, Metric, Model, Objective, SampledModel, SampledObjective, check, fit_samples,
     losses::{Loss, SoftmaxCrossEntropy},
     random::SplitMix64,
 };
 
-use arguments::{exit, weight};
+use arguments::{exit, name, outcome, weight};
 use bar::Bar;
 use layers::Real;
 use text::Text;
@@ -222,7 +222,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
 
     if let Some(path) = &arguments.training.run.curve {
         let line = |y: fn(&Mark) -> f64| curve.iter().map(|mark| (mark.seconds, y(mark))).collect();
-        let lines = vec![("learned", line(|mark| mark.learned)), ("held out", line(|mark| mark.held_out))];
+        let lines =
+            vec![("learned".into(), line(|mark| mark.learned)), ("held out".into(), line(|mark| mark.held_out))];
         learning_curve::draw(path, lines, "nats per character").map_err(|e| format!("{}: {e}", path.display()))?;
     }
     println!(
@@ -236,7 +237,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let end = curve.last().expect("the end");
     println!(
         "{}: {:.3} nats per character of what is held out, {:.3} of what was learned, after {seconds:.1} s, {iterations} iterations ({})",
-        method.name(),
+        name(method),
         end.held_out,
         end.learned,
         trained.termination
@@ -246,7 +247,7 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     println!("\n{}[{written}]", text.write(first));
     if arguments.training.run.json {
         let line = serde_json::json!({
-            "method": method.name(),
+            "method": name(method),
             "sequences": sequences,
             "held_out_sequences": held_out,
             "alphabet": text.alphabet.len(),
@@ -274,10 +275,5 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         });
         println!("{line}");
     }
-    match trained.termination {
-        Termination::NotFinite(_) | Termination::Unbounded | Termination::Diverged => {
-            Err(trained.termination.advice().into())
-        }
-        _ => Ok(()),
-    }
+    outcome(trained.termination)
 }

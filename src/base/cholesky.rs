@@ -3,6 +3,8 @@
 //! Golub & Van Loan, *Matrix Computations* (2013), algorithm 4.2.1, by rows: for covariance matrices; where a matrix is formed,
 //! the dense path has faer's.
 
+use super::{Result, check_component};
+
 /// The factor of a symmetric positive definite matrix.
 #[derive(Clone, Debug)]
 pub struct Cholesky {
@@ -12,9 +14,9 @@ pub struct Cholesky {
 }
 
 impl Cholesky {
-    /// Factors a matrix given by rows, of which only the lower triangle is read; or gives the first pivot that is not
-    /// positive, with its index.
-    pub fn new(dim: usize, mut matrix: Vec<f64>) -> Result<Self, (usize, f64)> {
+    /// Factors a matrix given by rows, of which only the lower triangle is read; refuses one that is not positive definite
+    /// under the name `argument` of its pivots.
+    pub fn new(argument: &'static str, dim: usize, mut matrix: Vec<f64>) -> Result<Self> {
         for i in 0..dim {
             let (above, row) = matrix.split_at_mut(i * dim);
             for j in 0..i {
@@ -22,9 +24,8 @@ impl Cholesky {
                 row[j] = (row[j] - dot(&row[..j], &other[..j])) / other[j];
             }
             let pivot = row[i] - dot(&row[..i], &row[..i]);
-            if !(pivot > 0.0 && pivot.is_finite()) {
-                return Err((i, pivot));
-            }
+            let positive = pivot > 0.0 && pivot.is_finite();
+            check_component(argument, i, pivot, positive, "positive: the matrix is not positive definite")?;
             row[i] = pivot.sqrt();
         }
         Ok(Cholesky { dim, lower: matrix })
@@ -78,7 +79,7 @@ mod tests {
     fn factors_solves_and_inverts() {
         // A = LLᵀ with L = [2; 1 3; −1 2 1]; the upper triangle is not read.
         let nan = f64::NAN;
-        let a = Cholesky::new(3, vec![4.0, nan, nan, 2.0, 10.0, nan, -2.0, 5.0, 6.0]).ok().unwrap();
+        let a = Cholesky::new("pivot", 3, vec![4.0, nan, nan, 2.0, 10.0, nan, -2.0, 5.0, 6.0]).unwrap();
         assert!((a.log_determinant() - 36_f64.ln()).abs() < 1e-15);
         let mut b = [4.0, 17.0, 9.0]; // A (1, 1, 1)ᵀ
         a.solve(&mut b);
@@ -94,8 +95,9 @@ mod tests {
 
     #[test]
     fn says_where_it_failed() {
-        assert_eq!(Cholesky::new(2, vec![1.0, 0.0, 2.0, 3.0]).err(), Some((1, -1.0)));
-        assert_eq!(Cholesky::new(1, vec![0.0]).err(), Some((0, 0.0)));
-        assert_eq!(Cholesky::new(2, vec![f64::NAN; 4]).err().map(|e| e.0), Some(0));
+        let error = |dim, matrix: Vec<f64>| Cholesky::new("pivot", dim, matrix).unwrap_err().to_string();
+        assert!(error(2, vec![1.0, 0.0, 2.0, 3.0]).starts_with("pivot[1] is -1, but must be positive"));
+        assert!(error(1, vec![0.0]).starts_with("pivot[0] is 0,"));
+        assert!(error(2, vec![f64::NAN; 4]).starts_with("pivot[0] is NaN,"));
     }
 }

@@ -166,7 +166,11 @@ pub(crate) fn check_positive_dimension(argument: &'static str, dim: usize) -> Re
 }
 
 pub(crate) fn check_length<T>(argument: &'static str, slice: &[T], expected: usize) -> Result<()> {
-    if slice.len() == expected { Ok(()) } else { Err(Error::Length { argument, expected, found: slice.len() }) }
+    check_dimension(argument, slice.len(), expected)
+}
+
+pub(crate) fn check_dimension(argument: &'static str, found: usize, expected: usize) -> Result<()> {
+    if found == expected { Ok(()) } else { Err(Error::Length { argument, expected, found }) }
 }
 
 pub(crate) fn check_finite<T: Scalar>(argument: &'static str, slice: &[T]) -> Result<()> {

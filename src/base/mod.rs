@@ -31,8 +31,8 @@ pub(crate) use cholesky::Cholesky;
 pub(crate) use compiled::{GenericFunction, compiled};
 pub(crate) use eigen::Eigen;
 pub(crate) use error::{
-    check_callback, check_component, check_count, check_finite, check_length, check_not_negative, check_positive,
-    check_positive_dimension, check_range,
+    check_callback, check_component, check_count, check_dimension, check_finite, check_length, check_not_negative,
+    check_positive, check_positive_dimension, check_range,
 };
 pub(crate) use stored::Stored;
 pub(crate) use update::{Square, update};

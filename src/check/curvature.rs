@@ -5,6 +5,7 @@
 //! Computations* (2013), section 8.2). All lie between the extreme eigenvalues: a negative one is proof, its absence
 //! none.
 
+use super::numbers::normal;
 use crate::base::{Scalar, kernels, random::SplitMix64};
 use crate::operator::SymmetricOperator;
 
@@ -49,7 +50,7 @@ pub(super) fn probe<T: Scalar>(operator: &dyn SymmetricOperator<T>, random: &mut
     let dim = operator.dim();
     let (mut smallest, mut largest, mut magnitude) = (f64::INFINITY, f64::NEG_INFINITY, 0.0_f64);
     let mut lowest = vec![T::zero(); dim];
-    let mut v: Vec<T> = (0..dim).map(|_| T::from_f64(random.normal())).collect();
+    let mut v: Vec<T> = normal(dim, random);
     let mut product = vec![T::zero(); dim];
     for step in 0..STEPS + SHIFTED_STEPS {
         if step == STEPS {

@@ -153,6 +153,11 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// That of a check that was not run, because another that it builds on failed.
+    pub(super) fn skipped(property: Property) -> Self {
+        Finding::exact(property, Outcome::Skipped)
+    }
+
     /// A finding without numbers.
     pub(super) fn exact(property: Property, outcome: Outcome) -> Self {
         let error = if outcome.passed() { 0.0 } else { f64::NAN };
@@ -346,28 +351,4 @@ impl fmt::Display for Finding {
             }
         }
     }
-}
-
-/// Writes the aligned table of the findings, with a remark for some.
-pub(super) fn write_table(f: &mut fmt::Formatter<'_>, rows: &[(&Finding, String)]) -> fmt::Result {
-    writeln!(f, "{:<24}  {:<17}  {:>8}  {:>9}", "check", "outcome", "error", "tolerance")?;
-    for (finding, remark) in rows {
-        write!(f, "{:<24}  {:<17}", finding.property, finding.outcome)?;
-        if finding.error.is_nan() {
-            write!(f, "  {:>8}  {:>9}", "-", "-")?;
-        } else if finding.tolerance == 0.0 {
-            write!(f, "  {:>8}  {:>9}", "0", "exact")?;
-        } else if finding.error == 0.0 {
-            write!(f, "  {:>8}  {:>9.1e}", "0", finding.tolerance)?;
-        } else {
-            write!(f, "  {:>8.1e}  {:>9.1e}", finding.error, finding.tolerance)?;
-        }
-        writeln!(f, "{}{remark}", if remark.is_empty() { "" } else { "  " })?;
-    }
-    Ok(())
-}
-
-/// Writes one sentence for every failed finding.
-pub(super) fn write_failures(f: &mut fmt::Formatter<'_>, rows: &[(&Finding, String)]) -> fmt::Result {
-    rows.iter().filter(|row| row.0.failed()).try_for_each(|row| writeln!(f, "- {}", row.0))
 }

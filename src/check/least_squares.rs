@@ -3,11 +3,11 @@
 use std::fmt;
 
 use super::evaluation::{evaluate, same_bits};
-use super::finding::{write_failures, write_table};
 use super::line::Line;
 use super::linear_map::{adjoint, matrix, unwritten_entry};
 use super::numbers::normal;
 use super::sweep::{self, DIRECTIONS, TaylorTest, unmeasured};
+use super::table::{write_failures, write_table};
 use super::watch::Watch;
 use super::{Finding, Outcome, Property, check_point, tolerance};
 use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64, space};
@@ -170,12 +170,9 @@ fn check<T: Scalar>(
         });
     }
     check_callback(model.take_error())?;
-    let judge = |finding: &mut Finding, watch: &Watch| {
-        *finding = Finding::exact(finding.property, watch.judge(finding.outcome));
-    };
-    judge(&mut verdict.residuals, &watch_residuals);
-    judge(&mut verdict.product_evaluation, &watch);
-    judge(&mut verdict.transpose_evaluation, &watch_transpose);
+    watch_residuals.judge_finding(&mut verdict.residuals);
+    watch.judge_finding(&mut verdict.product_evaluation);
+    watch_transpose.judge_finding(&mut verdict.transpose_evaluation);
     Ok(verdict)
 }
 
@@ -206,16 +203,15 @@ fn compare<T: Scalar>(
 
 impl LeastSquaresVerdict {
     pub(super) fn skipped() -> Self {
-        let skipped = |property| Finding::exact(property, Outcome::Skipped);
         LeastSquaresVerdict {
-            dimension: skipped(Property::Dimension),
-            residuals: skipped(Property::Residuals),
-            product_evaluation: skipped(Property::JacobianEvaluation),
+            dimension: Finding::skipped(Property::Dimension),
+            residuals: Finding::skipped(Property::Residuals),
+            product_evaluation: Finding::skipped(Property::JacobianEvaluation),
             product: unmeasured(Property::Jacobian, Outcome::Skipped),
-            transpose_evaluation: skipped(Property::TransposeEvaluation),
+            transpose_evaluation: Finding::skipped(Property::TransposeEvaluation),
             transpose: unmeasured(Property::Transpose, Outcome::Skipped),
-            adjoint: skipped(Property::Adjoint),
-            matrix: skipped(Property::Matrix),
+            adjoint: Finding::skipped(Property::Adjoint),
+            matrix: Finding::skipped(Property::Matrix),
         }
     }
 
@@ -241,13 +237,7 @@ impl LeastSquaresVerdict {
 
 impl fmt::Display for LeastSquaresVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let order = |test: &TaylorTest| test.order.map_or(String::new(), |order| format!("order {order:.2}"));
-        let rows = self.findings().map(|finding| match finding.property {
-            Property::Jacobian => (finding, order(&self.product)),
-            Property::Transpose => (finding, order(&self.transpose)),
-            _ => (finding, String::new()),
-        });
-        write_table(f, &rows)?;
-        write_failures(f, &rows)
+        write_table(f, &self.findings(), &[&self.product, &self.transpose])?;
+        write_failures(f, &self.findings())
     }
 }

@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::evaluation::evaluate;
-use super::finding::{write_failures, write_table};
 use super::numbers::{larger, normal, ratio};
-use super::operator::nonlinearity;
+use super::operator::combine;
+use super::table::{write_failures, write_table};
 use super::watch::Watch;
 use super::{Finding, Outcome, Property, tolerance};
 use crate::base::{
@@ -71,19 +71,18 @@ fn check<T: Scalar>(map: &dyn LinearMap<T>, seed: u64) -> Result<LinearMapVerdic
 
     let evaluation = evaluate(m, |out: &mut [T]| map.apply(&v, out));
     let transposed = evaluate(n, |out: &mut [T]| map.apply_transpose(&u, out)).outcome;
-    let skipped = |property| Finding::exact(property, Outcome::Skipped);
     let mut verdict = LinearMapVerdict {
-        product_evaluation: skipped(Property::JacobianEvaluation),
-        linearity: skipped(Property::Linearity),
-        transpose_evaluation: skipped(Property::TransposeEvaluation),
-        adjoint: skipped(Property::Adjoint),
-        matrix: skipped(Property::Matrix),
+        product_evaluation: Finding::skipped(Property::JacobianEvaluation),
+        linearity: Finding::skipped(Property::Linearity),
+        transpose_evaluation: Finding::skipped(Property::TransposeEvaluation),
+        adjoint: Finding::skipped(Property::Adjoint),
+        matrix: Finding::skipped(Property::Matrix),
     };
     if evaluation.outcome.passed() && transposed.passed() {
         let mut error = 0.0_f64;
         for _ in 0..PAIRS {
-            error = larger(error, nonlinearity(n, random, &product));
-            error = larger(error, nonlinearity(m, random, &transpose));
+            error = larger(error, combine(n, random, &product).2);
+            error = larger(error, combine(m, random, &transpose).2);
         }
         verdict.linearity = Finding::measured(Property::Linearity, error, tolerance::<T>(), Outcome::Nonlinear);
         verdict.adjoint = adjoint(&product, &transpose, random, |random| (normal(n, random), normal(m, random)));
@@ -167,8 +166,7 @@ impl LinearMapVerdict {
 
 impl fmt::Display for LinearMapVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = self.findings().map(|finding| (finding, String::new()));
-        write_table(f, &rows)?;
-        write_failures(f, &rows)
+        write_table(f, &self.findings(), &[])?;
+        write_failures(f, &self.findings())
     }
 }

@@ -5,10 +5,10 @@
 
 use std::fmt;
 
-use super::finding::{write_failures, write_table};
 use super::numbers::{larger, normal, ratio};
 use super::operator::{self};
 use super::sweep::DIRECTIONS;
+use super::table::{write_failures, write_table};
 use super::{Definiteness, Finding, ObjectiveVerdict, Outcome, Property, objective, tolerance};
 use crate::base::{CallbackError, Result, Scalar, check_callback, check_range, kernels, random::SplitMix64};
 use crate::curvature::{Likelihood, Loss};
@@ -117,14 +117,13 @@ impl<T: Scalar, L: Loss<T>> Expansion<T> for Written<'_, T, L> {
 /// If there is no such sample, or `h` has the wrong length or is not finite; what the loss hands out as an error.
 pub fn loss<T: Scalar>(loss: &impl Loss<T>, sample: usize, h: &[T], seed: u64) -> Result<LossVerdict> {
     check_range("sample", sample as f64, sample < loss.samples(), "below the number of samples")?;
-    let skipped = |property| Finding::exact(property, Outcome::Skipped);
     let of = OfSample { loss, sample };
     let mut verdict = LossVerdict {
         derivatives: objective(&of, h, seed)?,
-        positive: skipped(Property::PositiveCurvature),
-        score: skipped(Property::Score),
-        fisher: skipped(Property::Fisher),
-        divergence: skipped(Property::Divergence),
+        positive: Finding::skipped(Property::PositiveCurvature),
+        score: Finding::skipped(Property::Score),
+        fisher: Finding::skipped(Property::Fisher),
+        divergence: Finding::skipped(Property::Divergence),
     };
     let random = &mut SplitMix64::new(seed);
     verdict.positive =
@@ -238,9 +237,8 @@ impl LossVerdict {
 
 impl fmt::Display for LossVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = self.findings().map(|finding| (finding, String::new()));
         write!(f, "{}", self.derivatives)?;
-        write_table(f, &rows)?;
-        write_failures(f, &rows)
+        write_table(f, &self.findings(), &[])?;
+        write_failures(f, &self.findings())
     }
 }

@@ -56,6 +56,7 @@ mod preconditioner;
 mod product;
 mod sampled_model;
 mod sweep;
+mod table;
 mod watch;
 
 pub use curvature::{Curvature, Definiteness};

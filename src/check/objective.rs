@@ -3,9 +3,9 @@
 use std::fmt;
 
 use super::evaluation::{evaluate, same_bits};
-use super::finding::{write_failures, write_table};
 use super::operator::{self, OperatorVerdict};
 use super::sweep::{self, TaylorTest, unmeasured};
+use super::table::{write_failures, write_table};
 use super::watch::{Watch, Watched};
 use super::{Finding, Outcome, Property, check_point, gradient, product, tolerance};
 use crate::base::{Result, Scalar, check_callback, random::SplitMix64};
@@ -138,11 +138,8 @@ fn check<T: Scalar>(objective: AnyObjective<'_, T>, x: &[T], seed: u64) -> Resul
         verdict.product = product::compare(objective, x, &gradient_at_x.output, random);
     }
     check_callback(counted.take_error())?;
-    let judge = |finding: &mut Finding, watch: &Watch| {
-        *finding = Finding::exact(finding.property, watch.judge(finding.outcome));
-    };
-    judge(&mut verdict.gradient_evaluation, &gradient_watch);
-    judge(&mut verdict.operator.evaluation, &product_watch);
+    gradient_watch.judge_finding(&mut verdict.gradient_evaluation);
+    product_watch.judge_finding(&mut verdict.operator.evaluation);
     let counts = counted.counts();
     verdict.values = counts.values;
     verdict.gradients = counts.gradients;
@@ -165,12 +162,11 @@ fn repeat_value<T: Scalar>(objective: &impl Objective<T>, x: &[T], value: f64, v
 
 impl ObjectiveVerdict {
     fn skipped() -> Self {
-        let skipped = |property| Finding::exact(property, Outcome::Skipped);
         ObjectiveVerdict {
-            dimension: skipped(Property::Dimension),
-            value: skipped(Property::Value),
-            expansion_value: skipped(Property::ExpansionValue),
-            gradient_evaluation: skipped(Property::GradientEvaluation),
+            dimension: Finding::skipped(Property::Dimension),
+            value: Finding::skipped(Property::Value),
+            expansion_value: Finding::skipped(Property::ExpansionValue),
+            gradient_evaluation: Finding::skipped(Property::GradientEvaluation),
             gradient: unmeasured(Property::Gradient, Outcome::Skipped),
             operator: OperatorVerdict::skipped(),
             product: unmeasured(Property::Product, Outcome::Skipped),
@@ -211,15 +207,9 @@ impl ObjectiveVerdict {
 
 impl fmt::Display for ObjectiveVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let order = |test: &TaylorTest| test.order.map_or(String::new(), |order| format!("order {order:.2}"));
-        let rows = self.findings().map(|finding| match finding.property {
-            Property::Gradient => (finding, order(&self.gradient)),
-            Property::Product => (finding, order(&self.product)),
-            _ => (finding, String::new()),
-        });
-        write_table(f, &rows)?;
+        write_table(f, &self.findings(), &[&self.gradient, &self.product])?;
         self.operator.write_curvature(f)?;
         writeln!(f, "{} values, {} gradients, {} products", self.values, self.gradients, self.products)?;
-        write_failures(f, &rows)
+        write_failures(f, &self.findings())
     }
 }

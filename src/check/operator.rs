@@ -4,8 +4,8 @@ use std::fmt;
 
 use super::curvature::{self, Curvature};
 use super::evaluation::evaluate;
-use super::finding::{write_failures, write_table};
 use super::numbers::{larger, normal, ratio};
+use super::table::{write_failures, write_table};
 use super::watch::{Watch, Watched};
 use super::{Finding, Outcome, Property, tolerance};
 use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64, space};
@@ -89,7 +89,7 @@ pub(super) fn check<T: Scalar>(operator: &dyn SymmetricOperator<T>, random: &mut
 }
 
 /// Random u and v, Mu and Mv, and ‖M(αu + βv) − αMu − βMv‖ / (‖M(αu + βv)‖ + ‖αMu‖ + ‖βMv‖).
-fn combine<T: Scalar>(
+pub(super) fn combine<T: Scalar>(
     dim: usize,
     random: &mut SplitMix64,
     product: &dyn Fn(&[T]) -> Vec<T>,
@@ -108,17 +108,12 @@ fn combine<T: Scalar>(
     ([u, v], [mu, mv], error)
 }
 
-/// The error of linearity for a random pair.
-pub(super) fn nonlinearity<T: Scalar>(dim: usize, random: &mut SplitMix64, product: &dyn Fn(&[T]) -> Vec<T>) -> f64 {
-    combine(dim, random, product).2
-}
-
 impl OperatorVerdict {
     pub(super) fn skipped() -> Self {
         OperatorVerdict {
-            evaluation: Finding::exact(Property::ProductEvaluation, Outcome::Skipped),
-            linearity: Finding::exact(Property::Linearity, Outcome::Skipped),
-            symmetry: Finding::exact(Property::Symmetry, Outcome::Skipped),
+            evaluation: Finding::skipped(Property::ProductEvaluation),
+            linearity: Finding::skipped(Property::Linearity),
+            symmetry: Finding::skipped(Property::Symmetry),
             curvature: Curvature::UNKNOWN,
             products: 0,
         }
@@ -145,10 +140,9 @@ impl OperatorVerdict {
 
 impl fmt::Display for OperatorVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = self.findings().map(|finding| (finding, String::new()));
-        write_table(f, &rows)?;
+        write_table(f, &self.findings(), &[])?;
         self.write_curvature(f)?;
         writeln!(f, "{} products", self.products)?;
-        write_failures(f, &rows)
+        write_failures(f, &self.findings())
     }
 }

@@ -2,16 +2,15 @@
 
 use std::fmt;
 
-use super::finding::{write_failures, write_table};
 use super::numbers::normal;
 use super::operator::{self, OperatorVerdict};
+use super::table::{write_failures, write_table};
 use super::{Definiteness, Finding, Outcome, Property};
 use crate::base::{
-    CallbackError, Result, Scalar, check_callback, check_not_negative, check_positive_dimension, random::SplitMix64,
-    space,
+    Result, Scalar, check_callback, check_not_negative, check_positive_dimension, random::SplitMix64, space,
 };
 use crate::curvature::Preconditioned;
-use crate::operator::{Preconditioner, SymmetricOperator, forward};
+use crate::operator::{Preconditioner, SymmetricOperator, forward, operator as closure};
 use crate::step::{InnerSolver, StepOptions, Steps, Subproblem};
 
 /// The residual of the solves that are compared, relative to the right-hand side.
@@ -30,24 +29,6 @@ pub struct PreconditionerVerdict {
     pub approximation: Finding,
     /// Products with M that a solve to 10⁻³ of the right-hand side takes without P and with it; 0 where it was not run.
     pub products: [usize; 2],
-}
-
-/// P⁻¹ as an operator.
-struct Inverse<'a, P> {
-    preconditioner: &'a P,
-    shift: f64,
-    dim: usize,
-}
-
-impl<T: Scalar, P: Preconditioner<T>> SymmetricOperator<T> for Inverse<'_, P> {
-    forward!(fields; dim);
-    fn apply(&self, v: &[T], out: &mut [T]) {
-        out.copy_from_slice(v);
-        self.preconditioner.precondition(self.shift, out);
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.preconditioner.take_error()
-    }
 }
 
 /// Checks a preconditioner P ≈ M + λI for the λ that is given as `shift`: whether P⁻¹ is linear, symmetric and positive
@@ -84,12 +65,15 @@ pub fn preconditioner<T: Scalar>(
     check_positive_dimension("the operator's dimension", dim)?;
     check_not_negative("shift", shift)?;
     let random = &mut SplitMix64::new(seed);
-    let inverse = Inverse { preconditioner, shift, dim };
+    let inverse = closure(dim, |v: &[T], out: &mut [T]| {
+        out.copy_from_slice(v);
+        preconditioner.precondition(shift, out);
+    });
     let found = operator::check(&inverse, random);
-    check_callback(inverse.take_error())?;
+    check_callback(preconditioner.take_error())?;
     let mut verdict = PreconditionerVerdict {
-        definite: Finding::exact(Property::Definite, Outcome::Skipped),
-        approximation: Finding::exact(Property::Approximation, Outcome::Skipped),
+        definite: Finding::skipped(Property::Definite),
+        approximation: Finding::skipped(Property::Approximation),
         operator: found,
         products: [0; 2],
     };
@@ -127,15 +111,7 @@ pub fn preconditioner<T: Scalar>(
 struct Plain<'a, M>(&'a M);
 
 impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Plain<'_, M> {
-    fn dim(&self) -> usize {
-        self.0.dim()
-    }
-    fn apply(&self, v: &[T], out: &mut [T]) {
-        self.0.apply(v, out);
-    }
-    fn take_error(&self) -> Option<CallbackError> {
-        self.0.take_error()
-    }
+    forward!(self.0; dim, apply, take_error);
 }
 
 impl PreconditionerVerdict {
@@ -153,9 +129,8 @@ impl PreconditionerVerdict {
 
 impl fmt::Display for PreconditionerVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = self.findings().map(|finding| (finding, String::new()));
-        write_table(f, &rows)?;
+        write_table(f, &self.findings(), &[])?;
         writeln!(f, "products of a solve: {} without it, {} with it", self.products[0], self.products[1])?;
-        write_failures(f, &rows)
+        write_failures(f, &self.findings())
     }
 }

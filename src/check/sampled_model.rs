@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::finding::{write_failures, write_table};
-use super::numbers::{normal, ratio};
+use super::numbers::{larger, normal, ratio};
+use super::table::{write_failures, write_table};
 use super::{Finding, LeastSquaresVerdict, Outcome, Property, check_point, least_squares, tolerance};
 use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64};
 use crate::curvature::LeastSquares;
@@ -48,7 +48,7 @@ pub fn sampled_model<T: Scalar>(model: &impl SampledModel<T>, x: &[T], seed: u64
     };
     let mut verdict = SampledModelVerdict {
         dimension: Finding::exact(Property::Dimension, dimension),
-        batches: Finding::exact(Property::Batches, Outcome::Skipped),
+        batches: Finding::skipped(Property::Batches),
         model: LeastSquaresVerdict::skipped(),
     };
     if !dimension.passed() {
@@ -66,7 +66,7 @@ pub fn sampled_model<T: Scalar>(model: &impl SampledModel<T>, x: &[T], seed: u64
         check_callback(single.take_error())?;
         let size = kernels::norm(&alone) + kernels::norm(together);
         kernels::axpy(-1.0, together, &mut alone);
-        error = super::numbers::larger(error, ratio(kernels::norm(&alone), size));
+        error = larger(error, ratio(kernels::norm(&alone), size));
     }
     check_callback(batch.take_error())?;
     verdict.batches = Finding::measured(Property::Batches, error, tolerance::<T>(), Outcome::BatchDiffers);
@@ -83,9 +83,9 @@ impl SampledModelVerdict {
 
 impl fmt::Display for SampledModelVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let rows = [&self.dimension, &self.batches].map(|finding| (finding, String::new()));
-        write_table(f, &rows)?;
-        write_failures(f, &rows)?;
+        let findings = [&self.dimension, &self.batches];
+        write_table(f, &findings, &[])?;
+        write_failures(f, &findings)?;
         write!(f, "{}", self.model)
     }
 }

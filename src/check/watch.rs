@@ -3,8 +3,8 @@
 
 use std::cell::Cell;
 
-use super::Outcome;
 use super::evaluation::JUNK;
+use super::{Finding, Outcome};
 use crate::base::Scalar;
 use crate::operator::{Expansion, Objective, SymmetricOperator};
 
@@ -45,6 +45,11 @@ impl Watch {
     /// What is to be said of the callback after all its calls, if up to now it was `outcome`.
     pub fn judge(&self, outcome: Outcome) -> Outcome {
         if outcome.passed() { self.0.get().unwrap_or(outcome) } else { outcome }
+    }
+
+    /// The same in place, for a finding without numbers.
+    pub fn judge_finding(&self, finding: &mut Finding) {
+        *finding = Finding::exact(finding.property, self.judge(finding.outcome));
     }
 }
 

@@ -6,7 +6,7 @@
 //! (Technometrics 4 (1962)).
 
 use super::DiagonalPreconditioner;
-use crate::base::{Error, Result, Scalar, check_finite, check_length, check_positive_dimension};
+use crate::base::{Result, Scalar, check_finite, check_length, check_positive_dimension};
 
 impl<T: Scalar> DiagonalPreconditioner<T> {
     /// The variance of every feature over the rows of a data set; 1 for a feature that is constant, such as the one of
@@ -28,23 +28,21 @@ impl<T: Scalar> DiagonalPreconditioner<T> {
     pub fn from_feature_variances<'r>(features: usize, rows: impl IntoIterator<Item = &'r [T]>) -> Result<Self> {
         check_positive_dimension("features", features)?;
         let (mut mean, mut squares) = (vec![0.0; features], vec![0.0; features]);
-        let mut count = 0.0;
+        let mut count = 0;
         for row in rows {
             check_length("a row", row, features)?;
             check_finite("a row", row)?;
-            count += 1.0;
+            count += 1;
             for ((mean, squares), &z) in mean.iter_mut().zip(&mut squares).zip(row) {
                 let before = z.into() - *mean;
-                *mean += before / count;
+                *mean += before / count as f64;
                 *squares += before * (z.into() - *mean);
             }
         }
-        if count == 0.0 {
-            return Err(Error::ZeroDimension { argument: "the number of rows" });
-        }
+        check_positive_dimension("the number of rows", count)?;
         let rounding = |mean: f64| (T::epsilon_f64() * mean).powi(2);
         let variances = squares.iter().zip(&mean).map(|(&squares, &mean)| {
-            let variance: f64 = squares / count;
+            let variance: f64 = squares / count as f64;
             T::from_f64(if variance > rounding(mean) { variance } else { 1.0 })
         });
         DiagonalPreconditioner::new(variances.collect())

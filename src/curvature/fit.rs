@@ -15,7 +15,9 @@ use std::cell::{OnceCell, RefCell};
 use super::loss::Loss;
 use super::metric::{Metric, OutputMetric};
 use super::summed_loss::SummedLoss;
-use crate::base::{CallbackError, Error, Result, Scalar, check_not_negative, check_positive_dimension, kernels};
+use crate::base::{
+    CallbackError, Error, Result, Scalar, check_dimension, check_not_negative, check_positive_dimension, kernels,
+};
 use crate::operator::{
     Expansion, Linearization, Model, Objective, SampledModel, SampledObjective, StructuralDamping, SymmetricOperator,
 };
@@ -115,7 +117,7 @@ fn check_loss<T: Scalar>(loss: &impl Loss<T>) -> Result<()> {
 }
 
 fn check_outputs(found: usize, expected: usize) -> Result<()> {
-    if found == expected { Ok(()) } else { Err(Error::Length { argument: "the model's outputs", expected, found }) }
+    check_dimension("the model's outputs", found, expected)
 }
 
 impl<M, L> ModelObjective<M, L> {

@@ -122,10 +122,8 @@ impl<T: Scalar, M: Model<T>, L> LeastSquares<T, M, L> {
     /// # Errors
     /// If `block` is zero or does not divide the number of residuals.
     pub fn with_loss<R: RobustLoss>(self, loss: R, block: usize) -> Result<LeastSquares<T, M, R>> {
-        if block == 0 || !self.model.output_dim().is_multiple_of(block) {
-            let requirement = "at least 1 and a divisor of the number of residuals";
-            return Err(Error::OutOfRange { argument: "block", value: block as f64, requirement });
-        }
+        let divides = block > 0 && self.model.output_dim().is_multiple_of(block);
+        check_range("block", block as f64, divides, "at least 1 and a divisor of the number of residuals")?;
         Ok(LeastSquares { model: self.model, loss, block, bounds: self.bounds })
     }
 

@@ -7,6 +7,7 @@
 //! optimization* (ICML 2011).
 
 use super::network::{Connection, FEW_ENOUGH, end_of};
+use super::window::Window;
 use crate::base::random::SplitMix64;
 use crate::base::{Result, Scalar, check_positive_dimension, check_range};
 
@@ -48,9 +49,9 @@ pub struct ElmanNetwork {
     pub(super) steps: usize,
     pub(super) readout: Readout,
     /// U, W and V.
-    pub(super) input: Connection,
-    pub(super) recurrent: Connection,
-    pub(super) output: Connection,
+    pub(super) input: Window,
+    pub(super) recurrent: Window,
+    pub(super) output: Window,
 }
 
 impl ElmanNetwork {
@@ -72,6 +73,7 @@ impl ElmanNetwork {
         let input = Connection { first: 0, inputs, outputs: hidden };
         let recurrent = Connection { first: input.end(), inputs: hidden, outputs: hidden };
         let output = Connection { first: recurrent.end() + hidden, inputs: hidden, outputs };
+        let [input, recurrent, output] = [input, recurrent, output].map(Window::whole);
         Ok(ElmanNetwork { steps, readout, input, recurrent, output })
     }
 
@@ -82,7 +84,7 @@ impl ElmanNetwork {
 
     /// n, the number of parameters.
     pub fn dim(&self) -> usize {
-        self.output.end() + self.output.outputs
+        self.output.weights.end() + self.output.outputs()
     }
 
     /// Initial parameters: every hidden unit has `connections` weights from hidden units and as many from the inputs (all,
@@ -102,14 +104,14 @@ impl ElmanNetwork {
         check_range("radius", radius, radius > 0.0 && T::from_f64(radius).is_finite(), "positive and finite")?;
         let mut random = SplitMix64::new(seed);
         let mut x = vec![0.0; self.dim()];
-        for weights in [self.input, self.recurrent, self.output] {
-            weights.fill_sparse(&mut random, connections, &mut x);
+        for layer in [self.input, self.recurrent, self.output] {
+            layer.weights.fill_sparse(&mut random, connections, &mut x);
         }
-        let w = &mut x[self.recurrent.first..self.recurrent.end()];
+        let w = &mut x[self.recurrent.weights.range()];
         let found = spectral_radius(w, self.recurrent.inputs, &mut random);
         if found > 0.0 {
             w.iter_mut().for_each(|w| *w *= radius / found);
-            let u = &mut x[self.input.first..self.input.end()];
+            let u = &mut x[self.input.weights.range()];
             u.iter_mut().for_each(|u| *u *= radius / found);
         }
         Ok(x.into_iter().map(T::from_f64).collect())

@@ -6,8 +6,7 @@ use std::ops::Range;
 
 use super::Activation;
 use super::elman_network::{ElmanNetwork, Readout};
-use super::network::{Bend, Connection, Network, Shape, Values, add_bias, sum_columns};
-use super::perceptron_passes::add_products;
+use super::network::{Bend, Network, Shape, Values, add_bias};
 use super::window::Window;
 use crate::base::Scalar;
 use crate::operator::LayerShape;
@@ -49,7 +48,7 @@ impl ElmanNetwork {
     }
 
     fn biases<'a, T>(&self, x: &'a [T]) -> &'a [T] {
-        &x[self.recurrent.end()..self.output.first]
+        &x[self.recurrent.weights.end()..self.output.weights.first]
     }
 
     /// Where sₜ is, t counted from 0.
@@ -73,14 +72,14 @@ impl ElmanNetwork {
 
     /// Where yₜ is among the units.
     fn output_at(&self, t: usize, size: usize) -> Range<usize> {
-        let (k, first) = (self.output.outputs, self.steps * self.hidden());
+        let (k, first) = (self.output.outputs(), self.steps * self.hidden());
         let start = first + (t - self.read_steps().start) * k;
         start * size..(start + k) * size
     }
 
     /// The layers with biases, W and V, and the steps at which they are used: W at the first with s₀ = 0, which is left
     /// out, V perhaps never.
-    fn shared(&self) -> impl Iterator<Item = (Connection, Range<usize>)> {
+    fn shared(&self) -> impl Iterator<Item = (Window, Range<usize>)> {
         [(self.recurrent, 1..self.steps), (self.output, self.read_steps())].into_iter().filter(|(_, t)| !t.is_empty())
     }
 
@@ -100,11 +99,11 @@ impl<T: Scalar> Network<T> for ElmanNetwork {
     fn outputs(&self) -> usize {
         match self.readout {
             Readout::HiddenStates => self.steps * self.hidden(),
-            _ => self.read_steps().len() * self.output.outputs,
+            _ => self.read_steps().len() * self.output.outputs(),
         }
     }
     fn units(&self) -> usize {
-        self.steps * self.hidden() + self.read_steps().len() * self.output.outputs
+        self.steps * self.hidden() + self.read_steps().len() * self.output.outputs()
     }
     fn first_output(&self) -> usize {
         if self.readout == Readout::HiddenStates { 0 } else { self.steps * self.hidden() }
@@ -114,8 +113,8 @@ impl<T: Scalar> Network<T> for ElmanNetwork {
     }
 
     fn by_columns(&self, x: &[T], out: &mut [T]) {
-        self.recurrent.by_columns(x, out);
-        self.output.by_columns(x, out);
+        self.recurrent.weights.by_columns(x, out);
+        self.output.weights.by_columns(x, out);
     }
 
     fn forward(&self, x: &[T], shape: Shape, chunk: &mut [T]) {
@@ -132,9 +131,9 @@ impl<T: Scalar> Network<T> for ElmanNetwork {
             shape.columns_mut(z).for_each(|z| TANH.apply(z));
         }
         let (states, outputs) = units.split_at_mut(self.state(self.steps, size).start);
-        for (y, t) in outputs.chunks_exact_mut(self.output.outputs * size).zip(self.read_steps()) {
+        for (y, t) in outputs.chunks_exact_mut(self.output.outputs() * size).zip(self.read_steps()) {
             self.output.times(shape, x, &states[self.state(t, size)], false, y);
-            Self::add_biases(shape, &x[self.output.end()..], y);
+            Self::add_biases(shape, &x[self.output.weights.end()..], y);
         }
     }
 
@@ -161,11 +160,11 @@ impl<T: Scalar> Network<T> for ElmanNetwork {
             shape.columns(s).zip(shape.columns_mut(z)).for_each(|(s, z)| TANH.times_derivative(s, z));
         }
         let (states, outputs) = out.split_at_mut(self.state(self.steps, size).start);
-        for (y, t) in outputs.chunks_exact_mut(self.output.outputs * size).zip(self.read_steps()) {
+        for (y, t) in outputs.chunks_exact_mut(self.output.outputs() * size).zip(self.read_steps()) {
             let state = self.state(t, size);
             self.output.times(shape, v, &values.units[state.clone()], false, y);
             self.output.times(shape, x, &states[state], true, y);
-            Self::add_biases(shape, &v[self.output.end()..], y);
+            Self::add_biases(shape, &v[self.output.weights.end()..], y);
         }
     }
 
@@ -238,11 +237,11 @@ impl<T: Scalar> Network<T> for ElmanNetwork {
 
     fn piece_len(&self, piece: usize) -> usize {
         match self.piece(piece) {
-            Piece::Input => self.input.end(),
+            Piece::Input => self.input.weights.end(),
             Piece::Recurrent(rows) => rows.len() * self.hidden(),
             Piece::Biases => self.hidden(),
-            Piece::Output => self.output.end() - self.output.first,
-            Piece::OutputBiases => self.output.outputs,
+            Piece::Output => self.output.weights.range().len(),
+            Piece::OutputBiases => self.output.outputs(),
         }
     }
 
@@ -256,13 +255,14 @@ impl<T: Scalar> Network<T> for ElmanNetwork {
         out: &mut [T],
     ) {
         let size = shape.size;
-        // Σ δ sᵀ, and its tangent.
-        let with_state = |from: Range<usize>, state: Range<usize>, add: bool, out: &mut [T]| {
-            add_products(shape, &deltas[from.clone()], &values.units[state.clone()], add, out);
-            if let Some((deltas, tangents)) = further {
-                add_products(shape, &deltas[from], &tangents[state], true, out);
-            }
-        };
+        // Σ δ sᵀ for these rows, and its tangent.
+        let with_state =
+            |layer: &Window, rows: Range<usize>, delta: Range<usize>, state: Range<usize>, add, out: &mut _| {
+                layer.sum(shape, rows.clone(), &deltas[delta.clone()], &values.units[state.clone()], add, out);
+                if let Some((deltas, tangents)) = further {
+                    layer.sum(shape, rows, &deltas[delta], &tangents[state], true, out);
+                }
+            };
         let piece = self.piece(piece);
         let steps = match piece {
             Piece::Input | Piece::Biases => 0..self.steps,
@@ -276,30 +276,26 @@ impl<T: Scalar> Network<T> for ElmanNetwork {
         for t in steps {
             match &piece {
                 Piece::Input => {
-                    let delta = &deltas[self.state(t, size)];
-                    add_products(shape, delta, &values.inputs[self.input_at(t, size)], add, out);
+                    let (delta, inputs) = (&deltas[self.state(t, size)], &values.inputs[self.input_at(t, size)]);
+                    self.input.sum(shape, 0..self.hidden(), delta, inputs, add, out);
                 }
                 Piece::Recurrent(rows) => {
-                    let start = self.state(t, size).start;
-                    let from = start + rows.start * size..start + rows.end * size;
-                    with_state(from, self.state(t - 1, size), add, out);
+                    let (before, now) = (self.state(t - 1, size), self.state(t, size));
+                    with_state(&self.recurrent, rows.clone(), now, before, add, out);
                 }
-                Piece::Biases => sum_columns(shape, &deltas[self.state(t, size)], add, out),
-                Piece::Output => with_state(self.output_at(t, size), self.state(t, size), add, out),
-                Piece::OutputBiases => sum_columns(shape, &deltas[self.output_at(t, size)], add, out),
+                Piece::Biases => self.recurrent.sum_biases(shape, &deltas[self.state(t, size)], add, out),
+                Piece::Output => {
+                    let rows = 0..self.output.outputs();
+                    with_state(&self.output, rows, self.output_at(t, size), self.state(t, size), add, out);
+                }
+                Piece::OutputBiases => self.output.sum_biases(shape, &deltas[self.output_at(t, size)], add, out),
             }
             add = true;
         }
     }
 
     fn layers(&self) -> Vec<LayerShape> {
-        let shape = |(Connection { first: start, inputs, outputs }, steps): (_, Range<usize>)| LayerShape {
-            start,
-            inputs,
-            outputs,
-            places: steps.len(),
-        };
-        self.shared().map(shape).collect()
+        self.shared().map(|(layer, steps)| layer.weights.layer(steps.len())).collect()
     }
 
     fn add_moments(
@@ -311,14 +307,14 @@ impl<T: Scalar> Network<T> for ElmanNetwork {
         outputs: &mut [T],
     ) {
         let size = shape.size;
-        let Some((weights, steps)) = self.shared().nth(layer) else { return };
+        let Some((layer, steps)) = self.shared().nth(layer) else { return };
         for t in steps {
-            let (from, to) = if weights.first == self.output.first {
+            let (from, to) = if layer.weights.first == self.output.weights.first {
                 (self.state(t, size), self.output_at(t, size))
             } else {
                 (self.state(t - 1, size), self.state(t, size))
             };
-            Window::whole(weights).add_moments(shape, &values.units[from], &deltas[to], inputs, outputs);
+            layer.add_moments(shape, &values.units[from], &deltas[to], inputs, outputs);
         }
     }
 }

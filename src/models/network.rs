@@ -13,6 +13,8 @@
 //! with the indices − and + for the layers before and behind. A chunk's values are stored unit after unit, `size`
 //! samples for each.
 
+use std::ops::Range;
+
 use super::chunks::transpose;
 use crate::base::Scalar;
 use crate::base::native::{Matrix, MatrixMut, vectorized};
@@ -155,8 +157,13 @@ impl Connection {
         self.first + self.inputs * self.outputs
     }
 
-    fn of<'a, T>(&self, x: &'a [T]) -> &'a [T] {
-        &x[self.first..self.end()]
+    /// The layer that uses them at so many places, with its biases behind them.
+    pub fn layer(&self, places: usize) -> LayerShape {
+        LayerShape { start: self.first, inputs: self.inputs, outputs: self.outputs, places }
+    }
+
+    pub fn range(&self) -> Range<usize> {
+        self.first..self.end()
     }
 
     /// Draws `connections` weights for every output (all its weights, where there are no more), normal with variance 1 at
@@ -164,7 +171,7 @@ impl Connection {
     pub fn fill_sparse<T: Scalar>(&self, random: &mut SplitMix64, connections: usize, x: &mut [T]) {
         // The first places of a permutation that goes on from one output to the next.
         let mut places: Vec<usize> = (0..self.inputs).collect();
-        for row in x[self.first..self.end()].chunks_exact_mut(self.inputs) {
+        for row in x[self.range()].chunks_exact_mut(self.inputs) {
             for i in 0..connections.min(self.inputs) {
                 let other = i + (random.uniform() * (self.inputs - i) as f64) as usize;
                 places.swap(i, other);
@@ -173,27 +180,15 @@ impl Connection {
         }
     }
 
-    /// z ← a Wᵀ, or z + a Wᵀ if `add`, for all samples.
-    pub fn times<T: Scalar>(&self, shape: Shape, x: &[T], a: &[T], add: bool, z: &mut [T]) {
-        let w = Matrix::by_rows(self.of(x), self.outputs, self.inputs);
-        T::multiply(shape.matrix_mut(z), add, shape.matrix(a), w.transpose());
-    }
-
     /// out ← the weights by columns.
     pub fn by_columns<T: Scalar>(&self, x: &[T], out: &mut [T]) {
         const INPUTS: usize = 64;
-        let (weights, out) = (self.of(x), &mut out[self.first..self.end()]);
+        let (weights, out) = (&x[self.range()], &mut out[self.range()]);
         for_each(Chunked(out, INPUTS * self.outputs), &|i, out| {
             let columns = i * INPUTS..((i + 1) * INPUTS).min(self.inputs);
             let row = |j: usize| &weights[j * self.inputs..][..self.inputs];
             transpose(row, self.outputs, columns, out, self.outputs);
         });
-    }
-
-    /// d ← δ W, or d + δ W if `add`, for all samples, with weights by columns.
-    pub fn times_back<T: Scalar>(&self, shape: Shape, weights: &[T], delta: &[T], add: bool, d: &mut [T]) {
-        let w = Matrix::by_columns(self.of(weights), self.outputs, self.inputs, self.outputs);
-        T::multiply(shape.matrix_mut(d), add, shape.matrix(delta), w);
     }
 }
 
@@ -204,14 +199,6 @@ pub fn add_bias<T: Scalar>(b: T, z: &mut [T]) {
         #[inline(always)]
         || z.iter_mut().for_each(|z| *z += b),
     );
-}
-
-/// out ← Σ over the samples for each of these units, or out + that if `add`.
-pub fn sum_columns<T: Scalar>(shape: Shape, values: &[T], add: bool, out: &mut [T]) {
-    for (out, column) in out.iter_mut().zip(shape.columns(values)) {
-        let sum = sum(column);
-        *out = if add { *out + sum } else { sum };
-    }
 }
 
 /// Σ aᵢ for a few hundred numbers, in the arithmetic of the matrix products.

@@ -6,8 +6,8 @@ use super::network::{Network, Shape};
 use super::room::{Room, Rooms, room};
 use super::{ElmanNetwork, MultilayerPerceptron};
 use crate::base::parallel::{Chunked, for_each};
-use crate::base::{Error, Result, Scalar, check_positive_dimension};
-use crate::operator::{LayerShape, Linearization, Model, SampledModel, forward};
+use crate::base::{Result, Scalar, check_length, check_positive_dimension};
+use crate::operator::{Linearization, Model, SampledModel, forward};
 
 /// A network with the inputs of N samples: the [`Model`] h : ℝⁿ → ℝᴺᵏ of its parameters, k outputs for each sample, those of
 /// one sample after those of another.
@@ -38,10 +38,7 @@ enum Samples<'a> {
 /// A network and as many inputs as samples have.
 fn join<'a, N: Network<T>, T: Scalar>(network: &'a N, inputs: &'a [T]) -> Result<NetworkOnData<'a, N, T>> {
     check_positive_dimension("inputs", inputs.len())?;
-    let expected = inputs.len().next_multiple_of(network.inputs());
-    if inputs.len() != expected {
-        return Err(Error::Length { argument: "inputs", expected, found: inputs.len() });
-    }
+    check_length("inputs", inputs, inputs.len().next_multiple_of(network.inputs()))?;
     Ok(NetworkOnData { network, inputs, rooms: Rooms::default() })
 }
 
@@ -158,9 +155,7 @@ impl<N: Network<T>, T: Scalar> Model<T> for NetworkOnData<'_, N, T> {
 }
 
 impl<N: Network<T>, T: Scalar> SampledModel<T> for NetworkOnData<'_, N, T> {
-    fn dim(&self) -> usize {
-        self.network.dim()
-    }
+    forward!(self.network; dim);
     fn samples(&self) -> usize {
         self.inputs.len() / self.network.inputs()
     }
@@ -179,6 +174,7 @@ struct Batch<'a, N, T> {
 }
 
 impl<N: Network<T>, T: Scalar> Model<T> for Batch<'_, N, T> {
+    forward!(self.model; second_order, hidden_states, layers);
     fn dim(&self) -> usize {
         self.model.network.dim()
     }
@@ -190,14 +186,5 @@ impl<N: Network<T>, T: Scalar> Model<T> for Batch<'_, N, T> {
     }
     fn linearize<'a>(&'a self, x: &'a [T]) -> impl Linearization<T> + 'a {
         self.model.linearize_samples(x, Samples::These(self.samples))
-    }
-    fn second_order(&self) -> bool {
-        true
-    }
-    fn hidden_states(&self) -> bool {
-        self.model.network.first_output() > 0
-    }
-    fn layers(&self) -> Vec<LayerShape> {
-        self.model.network.layers()
     }
 }

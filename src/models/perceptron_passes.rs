@@ -5,7 +5,6 @@ use std::ops::Range;
 use super::multilayer_perceptron::{Layer, MultilayerPerceptron, Piece};
 use super::network::{Bend, Network, Shape, Values, add_bias};
 use crate::base::Scalar;
-use crate::base::native::MatrixMut;
 use crate::operator::LayerShape;
 
 /// Where the values of a layer's units are.
@@ -163,13 +162,7 @@ impl<T: Scalar> Network<T> for MultilayerPerceptron {
     }
 
     fn layers(&self) -> Vec<LayerShape> {
-        let shape = |Layer { window, .. }: &Layer| LayerShape {
-            start: window.weights.first,
-            inputs: window.weights.inputs,
-            outputs: window.weights.outputs,
-            places: window.places(),
-        };
-        self.layers.iter().map(shape).collect()
+        self.layers.iter().map(|layer| layer.window.weights.layer(layer.window.places())).collect()
     }
 
     fn add_moments(
@@ -184,10 +177,4 @@ impl<T: Scalar> Network<T> for MultilayerPerceptron {
         let a = inputs_of(layer, values.inputs, values.units, size);
         layer.window.add_moments(shape, a, &deltas[of(layer, size)], inputs, outputs);
     }
-}
-
-/// out ← Σ δ aᵀ over the samples, by rows, or out + that if `add`.
-pub(super) fn add_products<T: Scalar>(shape: Shape, delta: &[T], a: &[T], add: bool, out: &mut [T]) {
-    let out = MatrixMut::by_rows(out, delta.len() / shape.size, a.len() / shape.size);
-    T::multiply(out, add, shape.matrix(delta).transpose(), shape.matrix(a));
 }

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use super::network::{Connection, Shape, sum, sum_columns};
+use super::network::{Connection, Shape, sum};
 use crate::base::Scalar;
 use crate::base::native::{Matrix, MatrixMut};
 use crate::base::parallel::{Chunked, for_each, join};
@@ -143,7 +143,10 @@ impl Window {
     pub fn sum_biases<T: Scalar>(&self, shape: Shape, delta: &[T], add: bool, out: &mut [T]) {
         for place in 0..self.places() {
             let delta = &delta[self.units(place, 0..self.weights.outputs, shape.size)];
-            sum_columns(shape, delta, add || place > 0, out);
+            for (out, column) in out.iter_mut().zip(shape.columns(delta)) {
+                let sum = sum(column);
+                *out = if add || place > 0 { *out + sum } else { sum };
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::{Expansion, Objective, Preconditioner, StructuralDamping, SymmetricOperator, forward};
-use crate::base::{CallbackError, Error, Result, Scalar, kernels, space};
+use crate::base::{CallbackError, Result, Scalar, check_dimension, kernels, space};
 
 /// M + λI. Costs one product with M. Of an objective, the objective whose metric is M + λI; its value and gradient stay.
 #[derive(Clone, Debug)]
@@ -170,11 +170,9 @@ impl<T: Scalar, M: SymmetricOperator<T>, N: SymmetricOperator<T>> Sum<T, M, N> {
     /// # Errors
     /// If the dimensions differ.
     pub fn new(first: M, second: N) -> Result<Self> {
-        let (expected, found) = (first.dim(), second.dim());
-        if expected != found {
-            return Err(Error::Length { argument: "second operator", expected, found });
-        }
-        Ok(Sum { first, second, product: RefCell::new(vec![T::zero(); expected]) })
+        let dim = first.dim();
+        check_dimension("second operator", second.dim(), dim)?;
+        Ok(Sum { first, second, product: RefCell::new(vec![T::zero(); dim]) })
     }
 }
 

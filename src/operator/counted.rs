@@ -37,7 +37,8 @@ impl<O> Counted<O> {
     }
 }
 
-fn record(counts: &Cell<Counts>, change: impl FnOnce(&mut Counts)) {
+/// Changes counts that are kept in a cell.
+pub(super) fn record(counts: &Cell<Counts>, change: impl FnOnce(&mut Counts)) {
     let mut now = counts.get();
     change(&mut now);
     counts.set(now);

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use super::counted::record;
 use super::{AnyModel, Around, Caller, Counts, LinearMap, Linearization, Units, forward};
 use crate::base::{CallbackError, Scalar};
 
@@ -19,21 +20,15 @@ impl<'m, T: Scalar> CountedModel<'m, T> {
         CountedModel { model, counts: Cell::default(), most, units: Units::default() }
     }
 
-    fn record(&self, change: impl FnOnce(&mut Counts)) {
-        let mut now = self.counts.get();
-        change(&mut now);
-        self.counts.set(now);
-    }
-
     /// out ← r(x).
     pub fn evaluate(&self, x: &[T], out: &mut [T]) {
-        self.record(|c| c.values += 1);
+        record(&self.counts, |c| c.values += 1);
         self.model.evaluate(x, out);
     }
 
     /// The Jacobian at x, which stays within the bounds.
     pub fn linearize<'a>(&'a self, x: &'a [T], bounds: Option<[&'a [T]; 2]>) -> CountedMap<'a, T> {
-        self.record(|c| c.gradients += 1);
+        record(&self.counts, |c| c.gradients += 1);
         let most = self.most.saturating_sub(self.counts().values);
         let around = Around { bounds, units: Some(&self.units), most };
         CountedMap { inner: self.model.linearize_within(x, around), counted: self, known: Cell::new(0) }
@@ -77,25 +72,25 @@ impl<T: Scalar> CountedMap<'_, T> {
     /// Counts the evaluations that a call has made, for differences.
     fn record_evaluations(&self) {
         let now = self.inner.evaluations();
-        self.counted.record(|c| c.values += now - self.known.replace(now));
+        record(&self.counted.counts, |c| c.values += now - self.known.replace(now));
     }
 }
 
 impl<T: Scalar> LinearMap<T> for CountedMap<'_, T> {
     forward!(self.inner; rows, columns, forming_cost, accuracy, evaluations_ahead, take_error, blocks);
     fn apply(&self, v: &[T], out: &mut [T]) {
-        self.counted.record(|c| c.products += 1);
+        record(&self.counted.counts, |c| c.products += 1);
         self.inner.apply(v, out);
         self.record_evaluations();
     }
     fn apply_transpose(&self, u: &[T], out: &mut [T]) {
-        self.counted.record(|c| c.transpose_products += 1);
+        record(&self.counted.counts, |c| c.transpose_products += 1);
         self.inner.apply_transpose(u, out);
         self.record_evaluations();
     }
     fn form(&self, matrix: &mut [T]) {
         let (cost, wide) = (self.inner.forming_cost(), self.rows() < self.columns());
-        self.counted.record(|c| *if wide { &mut c.transpose_products } else { &mut c.products } += cost);
+        record(&self.counted.counts, |c| *if wide { &mut c.transpose_products } else { &mut c.products } += cost);
         self.inner.form(matrix);
         self.record_evaluations();
     }
@@ -105,7 +100,7 @@ impl<T: Scalar> LinearMap<T> for CountedMap<'_, T> {
         known
     }
     fn count_passes(&self, passes: usize) {
-        self.counted.record(|c| {
+        record(&self.counted.counts, |c| {
             c.products += passes;
             c.transpose_products += passes;
         });

@@ -9,7 +9,9 @@
 use std::cell::RefCell;
 
 use super::{Around, LinearMap, Linearization, Model, forward};
-use crate::base::{CallbackOutput, Error, Result, Scalar, check_finite, check_length, check_range, kernels};
+use crate::base::{
+    CallbackOutput, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range, kernels,
+};
 
 /// A model whose outputs are multiplied by weights; see [`LeastSquares::with_weights`](crate::LeastSquares::with_weights).
 #[derive(Clone, Debug)]
@@ -57,9 +59,7 @@ impl<T: Scalar, M: Model<T>> PriorModel<T, M> {
                 terms.push((j, mean, T::one() / deviation));
             }
         }
-        if terms.is_empty() {
-            return Err(Error::ZeroDimension { argument: "the number of finite deviations" });
-        }
+        check_positive_dimension("the number of finite deviations", terms.len())?;
         Ok(PriorModel { model, terms })
     }
 }

@@ -8,7 +8,7 @@
 
 use std::ops::Range;
 
-use crate::base::{Error, Result, check_range};
+use crate::base::{Result, check_positive_dimension, check_range};
 
 /// The places of a sparse m × n Jacobian that may be other than zero.
 ///
@@ -42,9 +42,7 @@ impl Pattern {
     /// # Errors
     /// If an index is out of range, or there are no entries.
     pub fn new(rows: usize, columns: usize, entries: &[(usize, usize)]) -> Result<Self> {
-        if entries.is_empty() {
-            return Err(Error::ZeroDimension { argument: "the number of entries" });
-        }
+        check_positive_dimension("the number of entries", entries.len())?;
         for &(row, column) in entries {
             check_range("row of an entry", row as f64, row < rows, "below the number of rows")?;
             check_range("column of an entry", column as f64, column < columns, "below the number of columns")?;

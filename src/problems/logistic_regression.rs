@@ -127,12 +127,6 @@ impl<T: Scalar> LogisticRegression<T> {
         right.iter().map(|&n| f64::from(n)).sum::<f64>() / self.features.rows() as f64
     }
 
-    /// out ← diag H(w) = 1 + C Σᵢ Dᵢ xᵢ∘xᵢ, the diagonal preconditioner. Costs a product and, unless w is the last point
-    /// that was probed, a value.
-    pub fn hessian_diagonal(&self, w: &[T], out: &mut [T]) {
-        self.at(w).hessian_diagonal(out);
-    }
-
     /// The expansion at w, by its own type.
     pub fn at<'a>(&'a self, w: &'a [T]) -> LogisticExpansion<'a, T> {
         LogisticExpansion {

@@ -4,8 +4,9 @@
 //! random signs v, E[v ∘ Mv] = diag(M), since vᵢ² = 1. The standard error in component i after s probes is
 //! √(Σ_{j≠i} Mᵢⱼ² / s): none for a diagonal matrix.
 
+use super::dimension;
 use super::trace::signs;
-use crate::base::{Result, Scalar, check_callback, check_count, check_positive_dimension, random::SplitMix64, space};
+use crate::base::{Result, Scalar, check_callback, check_count, random::SplitMix64};
 use crate::operator::SymmetricOperator;
 
 /// An estimate of a diagonal.
@@ -42,9 +43,7 @@ pub fn diagonal<T: Scalar>(
     probes: usize,
     seed: u64,
 ) -> Result<DiagonalEstimate<T>> {
-    let dim = operator.dim();
-    space::check_whole("spectrum")?;
-    check_positive_dimension("the operator's dimension", dim)?;
+    let dim = dimension(operator)?;
     check_count("probes", probes, 2, "at least 2")?;
     let mut random = SplitMix64::new(seed);
     // Welford's mean and scatter.

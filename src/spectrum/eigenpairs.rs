@@ -15,9 +15,10 @@ use faer::Par;
 
 use super::end::End;
 use super::lanczos::{Lanczos, asymmetry_allowed};
-use super::{Status, exact};
+use super::{Status, dimension, exact};
 use crate::base::{
-    Eigen, Error, Result, Scalar, check_callback, columns, columns::Columns, compiled, kernels, random::SplitMix64,
+    Eigen, Result, Scalar, check_callback, check_count, check_range, columns, columns::Columns, compiled, kernels,
+    random::SplitMix64,
 };
 use crate::operator::{Counted, SymmetricOperator};
 
@@ -93,17 +94,11 @@ impl Lanczos {
         count: usize,
         end: End,
     ) -> Result<Eigenpairs<T>> {
-        let dim = operator.dim();
-        self.check(dim)?;
-        let refuse =
-            |argument, value: usize, requirement| Err(Error::OutOfRange { argument, value: value as f64, requirement });
-        if count == 0 || count > dim {
-            return refuse("count", count, "between 1 and the operator's dimension");
-        }
+        let dim = dimension(operator)?;
+        self.check()?;
+        check_range("count", count as f64, 1 <= count && count <= dim, "between 1 and the operator's dimension")?;
         let basis = self.basis.unwrap_or((2 * count + 1).max(32)).min(dim);
-        if basis < (count + 2).min(dim) {
-            return refuse("basis", basis, "at least count + 2");
-        }
+        check_count("basis", basis, (count + 2).min(dim), "at least count + 2")?;
         let operator = Counted::new(operator);
         if let Some(exact) = exact::decompose(&operator, self.max_products)? {
             let mut order = vec![];

@@ -13,7 +13,7 @@
 use super::lanczos::{Lanczos, asymmetry_allowed};
 use super::process::{Grown, Process};
 use super::tridiagonal::RitzValue;
-use super::{Status, exact};
+use super::{Status, dimension, exact};
 use crate::base::{Result, Scalar, check_callback, compiled, random::SplitMix64};
 use crate::operator::{Counted, SymmetricOperator};
 
@@ -117,8 +117,8 @@ impl Lanczos {
     }
 
     fn find_extremes<T: Scalar>(&self, operator: &dyn SymmetricOperator<T>) -> Result<Extremes> {
-        let dim = operator.dim();
-        self.check(dim)?;
+        let dim = dimension(operator)?;
+        self.check()?;
         let operator = Counted::new(operator);
         if let Some(exact) = exact::decompose(&operator, self.max_products)? {
             let (values, error) = (exact.eigen.values(), exact.error);

@@ -1,6 +1,6 @@
 //! The options of the eigenvalue computations, and what both of them need.
 
-use crate::base::{Result, Scalar, check_count, check_not_negative, check_positive_dimension, space};
+use crate::base::{Result, Scalar, check_count, check_not_negative};
 
 /// Eigenvalues by Lanczos' method: [`extremes`](Self::extremes) for the two ends in three vectors,
 /// [`eigenpairs`](Self::eigenpairs) for several pairs at one end.
@@ -26,9 +26,7 @@ impl Default for Lanczos {
 }
 
 impl Lanczos {
-    pub(super) fn check(&self, dim: usize) -> Result<()> {
-        space::check_whole("spectrum")?;
-        check_positive_dimension("the operator's dimension", dim)?;
+    pub(super) fn check(&self) -> Result<()> {
         check_not_negative("tolerance", self.tolerance)?;
         check_count("max_products", self.max_products, 1, "at least 1")
     }

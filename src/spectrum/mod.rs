@@ -48,6 +48,9 @@ mod status;
 mod trace;
 mod tridiagonal;
 
+use crate::base::{Result, check_positive_dimension, space};
+use crate::operator::SymmetricOperator;
+
 pub use diagonal::{DiagonalEstimate, diagonal};
 pub use eigenpairs::Eigenpairs;
 pub use end::End;
@@ -57,3 +60,10 @@ pub use lanczos::Lanczos;
 pub use quadrature::{Spectrum, StochasticQuadrature};
 pub use status::Status;
 pub use trace::{trace, trace_hutch_plus_plus};
+
+/// The dimension of an operator, which is not 0 and whose vectors are whole.
+fn dimension<T>(operator: &(impl SymmetricOperator<T> + ?Sized)) -> Result<usize> {
+    space::check_whole("spectrum")?;
+    check_positive_dimension("the operator's dimension", operator.dim())?;
+    Ok(operator.dim())
+}

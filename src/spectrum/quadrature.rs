@@ -12,14 +12,13 @@
 
 use faer::Par;
 
-use super::Status;
 use super::estimate::{Estimate, Sample};
 use super::lanczos::asymmetry_allowed;
 use super::process::{Grown, Process};
 use super::tridiagonal::Tridiagonal;
+use super::{Status, dimension};
 use crate::base::{
-    Eigen, Result, Scalar, check_callback, check_count, check_finite, check_positive, check_positive_dimension,
-    compiled, random::SplitMix64, space,
+    Eigen, Result, Scalar, check_callback, check_count, check_finite, check_positive, compiled, random::SplitMix64,
 };
 use crate::operator::{Counted, SymmetricOperator};
 
@@ -116,9 +115,7 @@ impl StochasticQuadrature {
     }
 
     fn estimate<T: Scalar>(&self, operator: &dyn SymmetricOperator<T>) -> Result<Spectrum> {
-        let dim = operator.dim();
-        space::check_whole("spectrum")?;
-        check_positive_dimension("the operator's dimension", dim)?;
+        let dim = dimension(operator)?;
         check_count("probes", self.probes, 2, "at least 2")?;
         check_count("steps", self.steps, 1, "at least 1")?;
         let operator = Counted::new(operator);

@@ -10,11 +10,9 @@
 //!
 //! a third of the products each. For positive semidefinite M its error falls like tr M/s.
 
+use super::dimension;
 use super::estimate::{Estimate, Sample};
-use crate::base::{
-    Result, Scalar, check_callback, check_count, check_positive_dimension, columns::Columns, kernels,
-    random::SplitMix64, space,
-};
+use crate::base::{Result, Scalar, check_callback, check_count, columns::Columns, kernels, random::SplitMix64};
 use crate::operator::{Counted, SymmetricOperator};
 
 /// tr M by Hutchinson's estimator from `probes` products with random signs, fixed by `seed`. Storage: two vectors.
@@ -32,9 +30,7 @@ use crate::operator::{Counted, SymmetricOperator};
 /// # Errors
 /// If the operator has no dimension or `probes` is below 2.
 pub fn trace<T: Scalar>(operator: &impl SymmetricOperator<T>, probes: usize, seed: u64) -> Result<Estimate> {
-    let dim = operator.dim();
-    space::check_whole("spectrum")?;
-    check_positive_dimension("the operator's dimension", dim)?;
+    let dim = dimension(operator)?;
     check_count("probes", probes, 2, "at least 2")?;
     let mut random = SplitMix64::new(seed);
     let mut sample = Sample::default();
@@ -75,9 +71,7 @@ pub fn trace_hutch_plus_plus<T: Scalar>(
     products: usize,
     seed: u64,
 ) -> Result<Estimate> {
-    let dim = operator.dim();
-    space::check_whole("spectrum")?;
-    check_positive_dimension("the operator's dimension", dim)?;
+    let dim = dimension(operator)?;
     check_count("products", products, 6, "at least 6")?;
     let operator = Counted::new(operator);
     let mut random = SplitMix64::new(seed);

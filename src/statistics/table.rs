@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::base::{Error, Result, Scalar, check_length};
+use crate::base::{Result, Scalar, check_length};
 
 /// Parameters with their names and, where they are known, their standard errors; `Display` prints them as an aligned
 /// table.
@@ -25,9 +25,7 @@ impl ParameterTable {
     /// # Errors
     /// If there are not as many names, and errors, as numbers.
     pub fn new<T: Scalar>(names: &[&str], x: &[T], errors: Option<&[f64]>) -> Result<Self> {
-        if names.len() != x.len() {
-            return Err(Error::Length { argument: "names", expected: x.len(), found: names.len() });
-        }
+        check_length("names", names, x.len())?;
         if let Some(errors) = errors {
             check_length("errors", errors, x.len())?;
         }

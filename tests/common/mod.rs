@@ -1,8 +1,11 @@
-//! What the solver tests share: the three solvers behind one call, and an objective that counts its own calls.
+//! What the solver tests share: the three solvers behind one call, an objective that counts its own calls, and the solution
+//! of a small system.
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
 
+use faer::linalg::solvers::Solve;
+use faer::{Mat, MatRef};
 use newton_krylov::{
     Counts, CubicRegularization, Expansion, InnerSolver, Memory, NewtonCg, Objective, Progress, Report, Result, Scalar,
     Stopping, SymmetricOperator, TrustRegion,
@@ -115,4 +118,10 @@ impl<T, O, E: Expansion<T>> Expansion<T> for WatchedAt<'_, E, O> {
         self.watched.count(|calls| &mut calls.gradients);
         self.inner.gradient(out);
     }
+}
+
+/// A⁻¹b, A by columns.
+pub fn solve(matrix: &[f64], b: &[f64]) -> Vec<f64> {
+    let a = MatRef::from_column_major_slice(matrix, b.len(), b.len());
+    a.partial_piv_lu().solve(Mat::from_fn(b.len(), 1, |i, _| b[i])).col_as_slice(0).to_vec()
 }

@@ -38,11 +38,20 @@ fn solve_all<T: Scalar, M: Model<T>, L: RobustLoss>(
 }
 
 fn rosenbrock<T: Scalar>() -> LeastSquares<T, impl Model<T>> {
+    rosenbrock_of(valley)
+}
+
+fn valley<T: Scalar>(x: &[T], r: &mut [T]) {
+    r.copy_from_slice(&[T::from_f64(10.0) * (x[1] - x[0] * x[0]), T::one() - x[0]]);
+}
+
+/// With these residuals in the place of its own.
+fn rosenbrock_of<T: Scalar>(residual: impl Fn(&[T], &mut [T])) -> LeastSquares<T, impl Model<T>> {
     let c = T::from_f64;
     least_squares(
         2,
         2,
-        move |x: &[T], r: &mut [T]| r.copy_from_slice(&[c(10.0) * (x[1] - x[0] * x[0]), T::one() - x[0]]),
+        residual,
         move |x, v, jv: &mut [T]| jv.copy_from_slice(&[c(10.0) * v[1] - c(20.0) * x[0] * v[0], -v[0]]),
         move |x, u, jtu: &mut [T]| jtu.copy_from_slice(&[-c(20.0) * x[0] * u[0] - u[1], c(10.0) * u[0]]),
     )
@@ -136,16 +145,10 @@ fn bounded_minima_are_found_and_satisfy_the_conditions() {
         [[-inf, -inf], [inf, inf], [-1.2, 1.0], [1.0, 1.0]],
     ];
     for [lower, upper, x0, answer] in cases {
-        let fit = least_squares(
-            2,
-            2,
-            |x: &[f64], r: &mut [f64]| {
-                visited.set(visited.get() && (0..2).all(|j| lower[j] <= x[j] && x[j] <= upper[j]));
-                rosenbrock().model().evaluate(x, r);
-            },
-            |x, v, jv: &mut [f64]| jv.copy_from_slice(&[10.0 * v[1] - 20.0 * x[0] * v[0], -v[0]]),
-            |x, u, jtu: &mut [f64]| jtu.copy_from_slice(&[-20.0 * x[0] * u[0] - u[1], 10.0 * u[0]]),
-        );
+        let fit = rosenbrock_of(|x: &[f64], r| {
+            visited.set(visited.get() && (0..2).all(|j| lower[j] <= x[j] && x[j] <= upper[j]));
+            valley(x, r);
+        });
         let fit = fit.with_bounds(&lower, &upper).unwrap();
         for acceleration in [false, true] {
             let solver = LevenbergMarquardt { acceleration, ..LevenbergMarquardt::default() };
@@ -214,19 +217,13 @@ fn residuals_that_fail_at_a_trial_point_are_avoided() {
 fn a_callback_that_fails_once_does_not_end_a_run() {
     for failing in 2..12 {
         let calls = Cell::new(0);
-        let fit = least_squares(
-            2,
-            2,
-            |x: &[f64], r: &mut [f64]| {
-                calls.set(calls.get() + 1);
-                rosenbrock().model().evaluate(x, r);
-                if calls.get() == failing {
-                    r[0] = f64::NAN;
-                }
-            },
-            |x, v, jv: &mut [f64]| jv.copy_from_slice(&[10.0 * v[1] - 20.0 * x[0] * v[0], -v[0]]),
-            |x, u, jtu: &mut [f64]| jtu.copy_from_slice(&[-20.0 * x[0] * u[0] - u[1], 10.0 * u[0]]),
-        );
+        let fit = rosenbrock_of(|x: &[f64], r| {
+            calls.set(calls.get() + 1);
+            valley(x, r);
+            if calls.get() == failing {
+                r[0] = f64::NAN;
+            }
+        });
         let report = LevenbergMarquardt::default().minimize(&fit, &[-1.2, 1.0]).unwrap();
         assert!(report.termination.converged() && (report.x[0] - 1.0).abs() < 1e-10, "{failing}\n{report}");
     }
@@ -426,12 +423,7 @@ fn limits_are_kept_exactly_by_differences_as_well() {
 #[test]
 fn a_wrong_jacobian_is_noticed() {
     // Of the wrong sign: no step helps, however short.
-    let fit = least_squares_dense(
-        2,
-        2,
-        |x: &[f64], r: &mut [f64]| rosenbrock().model().evaluate(x, r),
-        |x, j| j.copy_from_slice(&[20.0 * x[0], 1.0, -10.0, 0.0]),
-    );
+    let fit = least_squares_dense(2, 2, valley::<f64>, |x, j| j.copy_from_slice(&[20.0 * x[0], 1.0, -10.0, 0.0]));
     for (name, result) in solve_all(&fit, &[-1.2, 1.0], &Stopping::default()) {
         let report = result.unwrap();
         assert_eq!(report.termination, Termination::InconsistentGradient, "{name}\n{report}");
@@ -455,7 +447,7 @@ fn products_that_say_zero_do_not_pass_for_a_minimum() {
             let fit = least_squares(
                 2,
                 2,
-                |x: &[T], r: &mut [T]| rosenbrock().model().evaluate(x, r),
+                valley::<T>,
                 |x, v, jv| match here(false) {
                     true => jv.fill(T::zero()),
                     false => jv.copy_from_slice(&[jacobian(x)[0] * v[0] + jacobian(x)[1] * v[1], -v[0]]),

@@ -50,6 +50,16 @@ impl Rosenbrock {
             hv[i + 1] += c * (number(200.0) * v[i + 1] - number(400.0) * z(i) * v[i]);
         }
     }
+
+    fn objective<T: Scalar>(&self) -> impl Objective<T> + '_ {
+        self.with_gradient(|x, g| self.gradient(x, g))
+    }
+    fn with_gradient<'a, T: Scalar>(&'a self, gradient: impl Fn(&[T], &mut [T]) + 'a) -> impl Objective<T> + 'a {
+        objective(self.dim, |x: &[T]| self.value(x), gradient, |x, v, hv| self.product(x, v, hv))
+    }
+    fn with_product<'a>(&'a self, product: impl Fn(&[f64], &[f64], &mut [f64]) + 'a) -> impl Objective<f64> + 'a {
+        objective(self.dim, |x: &[f64]| self.value(x), |x, g| self.gradient(x, g), product)
+    }
 }
 
 fn point<T: Scalar>(dim: usize, unit: f64) -> Vec<T> {
@@ -85,7 +95,7 @@ fn assert_orders_are_two(verdict: &ObjectiveVerdict, margin: f64) {
 fn rosenbrock_passes<T: Scalar>() {
     for dim in [2, 50] {
         let r = Rosenbrock::new(dim);
-        let f = objective(dim, |x: &[T]| r.value(x), |x, g| r.gradient(x, g), |x, v, hv| r.product(x, v, hv));
+        let f = r.objective::<T>();
         let verdict = must_pass(&f, &point(dim, 1.0));
         assert_orders_are_two(&verdict, if T::epsilon_f64() < 1e-10 { 0.1 } else { 0.6 });
     }
@@ -161,7 +171,7 @@ fn badly_scaled_points_and_values_pass() {
     for unit in [1e8, 1.0, 1e-8] {
         for scale in [1e12, 1.0, 1e-12] {
             let r = Rosenbrock { dim: 6, scale, unit };
-            let f = objective(6, |x: &[f64]| r.value(x), |x, g| r.gradient(x, g), |x, v, hv| r.product(x, v, hv));
+            let f = r.objective::<f64>();
             must_pass(&f, &point(6, unit));
         }
     }
@@ -177,7 +187,7 @@ fn badly_scaled_points_and_values_pass() {
     assert!(verdict.passed(), "{verdict}");
     // Far from Rosenbrock's own unit.
     let r = Rosenbrock::new(4);
-    let f = objective(4, |x: &[f64]| r.value(x), |x, g| r.gradient(x, g), |x, v, hv| r.product(x, v, hv));
+    let f = r.objective::<f64>();
     for unit in [1e8, 1e-8] {
         must_pass(&f, &point(4, unit));
     }
@@ -217,7 +227,7 @@ fn a_vanishing_gradient_passes_and_a_forgotten_one_does_not() {
     };
     must_pass(&objective(2, value, gradient, product), &[0.0, 0.0]);
     let r = Rosenbrock::new(5);
-    let f = objective(5, |x: &[f64]| r.value(x), |x, g| r.gradient(x, g), |x, v, hv| r.product(x, v, hv));
+    let f = r.objective::<f64>();
     must_pass(&f, &[1.0; 5]);
     let forgotten = objective(2, value, |_, g| g.fill(0.0), product);
     every_seed(&forgotten, &[0.4, 0.3], |verdict| {
@@ -258,7 +268,7 @@ fn gradient_multiples_are_named<T: Scalar>() {
             r.gradient(x, g);
             g.iter_mut().for_each(|g| *g *= T::from_f64(factor));
         };
-        let f = objective(7, |x: &[T]| r.value(x), gradient, |x, v, hv| r.product(x, v, hv));
+        let f = r.with_gradient(gradient);
         every_seed(&f, &point(7, 1.0), |verdict| {
             assert_eq!(verdict.gradient.finding.outcome, outcome, "{verdict}");
             assert_eq!(verdict.product.finding.outcome, Outcome::Skipped, "{verdict}");
@@ -282,7 +292,7 @@ fn a_gradient_of_wrong_sign_or_factor_is_named() {
         r.gradient(x, g);
         g.iter_mut().for_each(|g| *g *= 7.0);
     };
-    let f = objective(7, |x: &[f64]| r.value(x), doubled, |x, v, hv| r.product(x, v, hv));
+    let f = r.with_gradient(doubled);
     let text = check::objective(&f, &point(7, 1.0), 3).unwrap().to_string();
     assert!(text.contains("the gradient looks like 7 × the derivative of the value"), "{text}");
 }
@@ -294,7 +304,7 @@ fn wrong_component_is_found<T: Scalar>(damage: impl Fn(&mut [T], usize)) {
             r.gradient(x, g);
             damage(g, wrong);
         };
-        let f = objective(50, |x: &[T]| r.value(x), gradient, |x, v, hv| r.product(x, v, hv));
+        let f = r.with_gradient(gradient);
         every_seed(&f, &point(50, 1.0), |verdict| {
             let expected = Outcome::WrongDerivative { component: Some(wrong) };
             assert_eq!(verdict.gradient.finding.outcome, expected, "{verdict}");
@@ -314,16 +324,11 @@ fn one_wrong_component_of_fifty_is_found() {
     wrong_component_is_found::<f32>(|g, i| g[i] += (g.iter().map(|g| g * g).sum::<f32>() / 50.0).sqrt());
 }
 
-/// Rosenbrock's objective with another product.
-fn with_product<'a>(r: &'a Rosenbrock, product: impl Fn(&[f64], &[f64], &mut [f64]) + 'a) -> impl Objective<f64> + 'a {
-    objective(r.dim, |x: &[f64]| r.value(x), |x, g| r.gradient(x, g), product)
-}
-
 #[test]
 fn product_multiples_are_named() {
     let r = Rosenbrock::new(7);
     for (factor, outcome) in [(-1.0, Outcome::OppositeSign), (2.0, Outcome::Factor(2.0)), (0.0, Outcome::Factor(0.0))] {
-        let f = with_product(&r, move |x, v, hv| {
+        let f = r.with_product(move |x, v, hv| {
             Rosenbrock::new(7).product(x, v, hv);
             hv.iter_mut().for_each(|h| *h *= factor);
         });
@@ -337,7 +342,7 @@ fn product_multiples_are_named() {
 fn an_asymmetric_product_is_named() {
     let r = Rosenbrock::new(7);
     // Only the lower of the two off-diagonal triangles.
-    let f = with_product(&r, |x, v, hv| {
+    let f = r.with_product(|x, v, hv| {
         r.product(x, v, hv);
         (0..6).for_each(|i| hv[i] += 400.0 * x[i] * v[i + 1]);
     });
@@ -352,7 +357,7 @@ fn an_asymmetric_product_is_named() {
 fn a_missing_term_is_named() {
     let r = Rosenbrock::new(7);
     // The last row and column lose their coupling: symmetric, but indefinite or not as it happens.
-    let f = with_product(&r, |x, v, hv| {
+    let f = r.with_product(|x, v, hv| {
         r.product(x, v, hv);
         hv[5] += 400.0 * x[5] * v[6] - 2000.0 * v[5];
         hv[6] += 400.0 * x[5] * v[5];
@@ -371,7 +376,7 @@ fn a_missing_term_is_named() {
 fn a_gauss_newton_product_is_an_approximation() {
     let r = Rosenbrock::new(7);
     // Residuals 10 (xᵢ₊₁ − xᵢ²) and 1 − xᵢ: 2JᵀJ.
-    let f = with_product(&r, |x, v, hv| {
+    let f = r.with_product(|x, v, hv| {
         hv.fill(0.0);
         for i in 0..6 {
             let jv = 10.0 * (v[i + 1] - 2.0 * x[i] * v[i]);
@@ -395,7 +400,7 @@ fn a_nonlinear_product_is_named() {
     let nonlinear: [fn(f64) -> f64; 3] = [f64::abs, |h| h + 1.0, |h| h + 1e-3 * h * h];
     for bend in nonlinear {
         let r = &r;
-        let f = with_product(r, move |x, v, hv| {
+        let f = r.with_product(move |x, v, hv| {
             r.product(x, v, hv);
             hv.iter_mut().for_each(|h| *h = bend(*h));
         });
@@ -415,7 +420,7 @@ fn evaluations_that_are_not_repeatable_are_named() {
         calls.set(calls.get() + 1e-9);
         1.0 + calls.get()
     };
-    let f = with_product(&r, |x, v, hv| {
+    let f = r.with_product(|x, v, hv| {
         r.product(x, v, hv);
         hv[3] *= drift();
     });
@@ -427,7 +432,7 @@ fn evaluations_that_are_not_repeatable_are_named() {
         r.gradient(x, g);
         g[3] *= drift();
     };
-    let f = objective(7, |x: &[f64]| r.value(x), gradient, |x, v, hv| r.product(x, v, hv));
+    let f = r.with_gradient(gradient);
     every_seed(&f, &point(7, 1.0), |verdict| {
         assert_eq!(verdict.gradient_evaluation.outcome, Outcome::NotRepeatable, "{verdict}");
     });
@@ -441,7 +446,7 @@ fn evaluations_that_are_not_repeatable_are_named() {
 #[test]
 fn outputs_that_are_read_or_left_are_named() {
     let r = Rosenbrock::new(7);
-    let f = with_product(&r, |x, v, hv| {
+    let f = r.with_product(|x, v, hv| {
         let mut fresh = vec![0.0; 7];
         r.product(x, v, &mut fresh);
         hv.iter_mut().zip(&fresh).for_each(|(h, f)| *h += f);
@@ -450,7 +455,7 @@ fn outputs_that_are_read_or_left_are_named() {
         assert_eq!(verdict.operator.evaluation.outcome, Outcome::ReadsOutput, "{verdict}");
     });
     // Content that is NaN is noticed and replaced; other content is not.
-    let f = with_product(&r, |x, v, hv| {
+    let f = r.with_product(|x, v, hv| {
         let before = hv[2];
         r.product(x, v, hv);
         hv[2] += if before.is_nan() { 0.0 } else { 1e-6 * before };
@@ -463,7 +468,7 @@ fn outputs_that_are_read_or_left_are_named() {
         r.gradient(x, &mut fresh);
         g[..6].copy_from_slice(&fresh[..6]);
     };
-    let f = objective(7, |x: &[f64]| r.value(x), gradient, |x, v, hv| r.product(x, v, hv));
+    let f = r.with_gradient(gradient);
     every_seed(&f, &point(7, 1.0), |verdict| {
         assert_eq!(verdict.gradient_evaluation.outcome, Outcome::Unwritten { component: 6 }, "{verdict}");
     });
@@ -478,7 +483,7 @@ fn outputs_that_are_read_or_left_are_named() {
 #[test]
 fn callbacks_that_are_not_finite_are_named() {
     let r = Rosenbrock::new(7);
-    let f = with_product(&r, |x, v, hv| {
+    let f = r.with_product(|x, v, hv| {
         r.product(x, v, hv);
         hv[4] = f64::NAN;
     });
@@ -513,14 +518,14 @@ fn a_product_of_a_stale_point_is_named() {
     for seed in 0..20 {
         let first = RefCell::new(None);
         let remember = |x: &[f64]| first.borrow_mut().get_or_insert_with(|| x.to_vec()).clone();
-        let f = with_product(&r, |x, v, hv| r.product(&remember(x), v, hv));
+        let f = r.with_product(|x, v, hv| r.product(&remember(x), v, hv));
         let verdict = check::objective(&f, &point(7, 1.0), seed).unwrap();
         assert_eq!(verdict.product.finding.outcome, Outcome::StalePoint, "{verdict}");
 
         let first = RefCell::new(None);
         let remember = |x: &[f64]| first.borrow_mut().get_or_insert_with(|| x.to_vec()).clone();
         let gradient = |x: &[f64], g: &mut [f64]| r.gradient(&remember(x), g);
-        let f = objective(7, |x: &[f64]| r.value(x), gradient, |x, v, hv| r.product(x, v, hv));
+        let f = r.with_gradient(gradient);
         let verdict = check::objective(&f, &point(7, 1.0), seed).unwrap();
         assert_eq!(verdict.gradient.finding.outcome, Outcome::StalePoint, "{verdict}");
     }

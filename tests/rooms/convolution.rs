@@ -1,6 +1,7 @@
 //! Convolutional networks against written-out sums over windows, and the moments of shared weights.
 
-use super::models::{check_products, distance, everything, numbers, phi};
+use super::models::{check_products, distance, everything, phi};
+use crate::numbers::numbers;
 use newton_krylov::models::{Activation, Convolution, ElmanNetwork, MultilayerPerceptron, Readout};
 use newton_krylov::{Linearization, Metric, Model, SampledModel, check, fit, losses::SoftmaxCrossEntropy};
 

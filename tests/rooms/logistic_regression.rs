@@ -1,5 +1,6 @@
 //! Logistic regression against differences, dense matrices and hand-made truth; the LIBSVM reader against bad input.
 
+use crate::numbers::numbers;
 use newton_krylov::problems::{
     LabeledRows, LibsvmProblem, LogisticRegression, SparseRows, generate_wide_sparse, parse_libsvm, read_libsvm_file,
     write_libsvm,
@@ -12,13 +13,9 @@ fn heart<T: Scalar>(c: f64) -> LogisticRegression<T> {
     LogisticRegression::from_labeled(read_libsvm_file(HEART).unwrap(), c).unwrap()
 }
 
+/// Numbers between −½ and ½.
 fn vector<T: Scalar>(n: usize, seed: u64) -> Vec<T> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        T::from_f64((state >> 33) as f64 / (1_u64 << 31) as f64 - 0.5)
-    };
-    (0..n).map(|_| next()).collect()
+    numbers::<T>(n, seed).into_iter().map(|v| v * T::from_f64(0.5)).collect()
 }
 
 fn gradient<T: Scalar>(problem: &LogisticRegression<T>, w: &[T]) -> Vec<T> {
@@ -101,7 +98,7 @@ fn products_agree_with_the_dense_matrix() {
         assert_close(&matrix, &h, 1e-13);
 
         let mut diagonal = vec![f64::NAN; d];
-        problem.hessian_diagonal(&w, &mut diagonal);
+        problem.at(&w).hessian_diagonal(&mut diagonal);
         let exact: Vec<f64> = (0..d).map(|j| h[j * d + j]).collect();
         assert_close(&diagonal, &exact, 1e-13);
     }

@@ -1,5 +1,6 @@
 //! The reference models against differences, written-out formulas and each other.
 
+use crate::numbers::numbers;
 use newton_krylov::models::{Activation, ElmanNetwork, MultilayerPerceptron, Readout};
 use newton_krylov::{
     Error, Expansion, LinearMap, Linearization, Metric, Model, Objective, SampledModel, Scalar, SymmetricOperator,
@@ -8,17 +9,6 @@ use newton_krylov::{
 
 const ACTIVATIONS: [Activation; 5] =
     [Activation::Identity, Activation::Tanh, Activation::Sigmoid, Activation::Relu, Activation::Softplus];
-
-/// Numbers between −1 and 1 that look random.
-pub fn numbers<T: Scalar>(n: usize, seed: u64) -> Vec<T> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) + 1;
-    (0..n)
-        .map(|_| {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            T::from_f64((state >> 33) as f64 / (1u64 << 30) as f64 - 1.0)
-        })
-        .collect()
-}
 
 fn dot<T: Scalar>(a: &[T], b: &[T]) -> f64 {
     a.iter().zip(b).map(|(&a, &b)| Into::<f64>::into(a) * Into::<f64>::into(b)).sum()

@@ -1,18 +1,8 @@
 //! The reference problems against their truths: differences for derivatives, published minima for values.
 
+use crate::numbers::numbers;
 use newton_krylov::problems::{ChainedRosenbrock, GinzburgLandau, Minimum, MoreGarbowHillstrom};
 use newton_krylov::{Expansion, Objective, Scalar, SymmetricOperator};
-
-/// Reproducible numbers in (−1, 1).
-fn noise(len: usize, seed: u64) -> Vec<f64> {
-    let mut state = seed;
-    (0..len)
-        .map(|_| {
-            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-            (state >> 32) as f64 / (1u64 << 31) as f64 - 1.0
-        })
-        .collect()
-}
 
 fn dot(a: &[f64], b: &[f64]) -> f64 {
     a.iter().zip(b).map(|(a, b)| a * b).sum()
@@ -48,7 +38,7 @@ fn derivative(h: f64, f: impl Fn(f64) -> f64) -> f64 {
 fn check_derivatives(name: &str, objective: &impl Objective<f64>, x: &[f64], h: f64, tolerance: f64) {
     let n = x.len();
     // Directions in the units of x.
-    let unit = |seed| noise(n, seed).iter().zip(x).map(|(d, x)| d * x.abs().max(0.1)).collect::<Vec<_>>();
+    let unit = |seed| numbers::<f64>(n, seed).iter().zip(x).map(|(d, x)| d * x.abs().max(0.1)).collect::<Vec<_>>();
     let (v, w) = (unit(1), unit(2));
     let (g, hv, hw) = (gradient(objective, x), product(objective, x, &v), product(objective, x, &w));
     let at = objective.expand(x);
@@ -76,7 +66,7 @@ fn check_single(name: &str, double: &impl Objective<f64>, single: &impl Objectiv
     let x32 = narrow(x);
     // The same rounded point in both.
     let x: Vec<f64> = x32.iter().map(|&x| x.into()).collect();
-    let v: Vec<f64> = noise(x.len(), 5).iter().map(|&v| f64::from(v as f32)).collect();
+    let v: Vec<f64> = numbers::<f64>(x.len(), 5).iter().map(|&v| f64::from(v as f32)).collect();
     let relative = |a: &[f64], b: &[f32]| {
         let difference: Vec<f64> = a.iter().zip(b).map(|(a, &b)| a - f64::from(b)).collect();
         norm(&difference) / (norm(a) + 1e-3)
@@ -167,7 +157,8 @@ fn more_dimensions() -> Vec<MoreGarbowHillstrom> {
 
 /// Points where derivatives are checked: the start, and one beside it.
 fn points(start: Vec<f64>) -> [Vec<f64>; 2] {
-    let beside = start.iter().zip(noise(start.len(), 3)).map(|(x, d)| x + 0.05 * d * x.abs().max(0.2)).collect();
+    let beside =
+        start.iter().zip(numbers::<f64>(start.len(), 3)).map(|(x, d)| x + 0.05 * d * x.abs().max(0.2)).collect();
     [start, beside]
 }
 
@@ -217,8 +208,8 @@ fn jacobian_products_are_adjoint_and_derivatives_of_the_residuals() {
     for problem in MoreGarbowHillstrom::all().into_iter().chain(MoreGarbowHillstrom::large()) {
         let (n, m) = (problem.unknowns(), problem.terms());
         for x in points(problem.start()) {
-            let v: Vec<f64> = noise(n, 1).iter().zip(&x).map(|(d, x)| d * x.abs().max(0.1)).collect();
-            let u = noise(m, 2);
+            let v: Vec<f64> = numbers::<f64>(n, 1).iter().zip(&x).map(|(d, x)| d * x.abs().max(0.1)).collect();
+            let u = numbers::<f64>(m, 2);
             let (mut jv, mut jtu, mut r) = (vec![f64::NAN; m], vec![f64::NAN; n], vec![f64::NAN; m]);
             problem.jacobian_product(&x, &v, &mut jv);
             problem.jacobian_transpose_product(&x, &u, &mut jtu);
@@ -300,7 +291,7 @@ fn single_precision_agrees_with_double() {
     check_single("chained Rosenbrock", &chained, &chained, &chained.start::<f64>());
     let double = GinzburgLandau::<f64>::continuous(9, 20.0).unwrap();
     let single = GinzburgLandau::<f32>::continuous(9, 20.0).unwrap();
-    check_single("Ginzburg–Landau", &double, &single, &noise(729, 4));
+    check_single("Ginzburg–Landau", &double, &single, &numbers::<f64>(729, 4));
 }
 
 #[test]
@@ -361,7 +352,7 @@ fn discrete_truth_is_stationary_and_minimal() {
     assert!(norm(&gradient(&energy, &truth)) < 1e-12 * size);
     let best = energy.value(&truth);
     for seed in 0..5 {
-        assert!(energy.value(&moved(&truth, 0.1, &noise(truth.len(), seed))) > best);
+        assert!(energy.value(&moved(&truth, 0.1, &numbers::<f64>(truth.len(), seed))) > best);
     }
 }
 
@@ -410,7 +401,7 @@ fn continuous_truth_is_approached_like_h_squared() {
 #[test]
 fn energies_do_not_depend_on_the_number_of_threads() {
     let energy = GinzburgLandau::<f64>::continuous(43, 50.0).unwrap();
-    let (u, v) = (noise(energy.truth().len(), 1), noise(energy.truth().len(), 2));
+    let (u, v) = (numbers::<f64>(energy.truth().len(), 1), numbers::<f64>(energy.truth().len(), 2));
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| (energy.value(&u).to_bits(), gradient(&energy, &u), product(&energy, &u, &v)))

@@ -3,6 +3,8 @@
 
 use std::ops::ControlFlow;
 
+use crate::common::solve;
+use crate::vectors::dot;
 use newton_krylov::models::{Activation, MultilayerPerceptron};
 use newton_krylov::{
     Control, CubicRegularization, Descent, Evaluation, Expansion, InnerSolver, Memory, Metric, NaturalGradient,
@@ -66,30 +68,6 @@ fn path<T: Scalar>(solver: &Descent, f: &impl Objective<T>, x0: &[T]) -> (Report
         ControlFlow::Continue(())
     });
     (report.unwrap(), points)
-}
-
-/// A⁻¹b by elimination with pivots.
-fn solve(matrix: &[f64], b: &[f64]) -> Vec<f64> {
-    let n = b.len();
-    let mut rows: Vec<Vec<f64>> =
-        (0..n).map(|i| (0..n).map(|j| matrix[j * n + i]).chain([b[i]]).collect::<Vec<_>>()).collect();
-    for i in 0..n {
-        let pivot = (i..n).max_by(|&a, &b| rows[a][i].abs().total_cmp(&rows[b][i].abs())).unwrap();
-        rows.swap(i, pivot);
-        for k in i + 1..n {
-            let factor = rows[k][i] / rows[i][i];
-            (i..=n).for_each(|j| rows[k][j] -= factor * rows[i][j]);
-        }
-    }
-    let mut x = vec![0.0; n];
-    for i in (0..n).rev() {
-        x[i] = (rows[i][n] - (i + 1..n).map(|j| rows[i][j] * x[j]).sum::<f64>()) / rows[i][i];
-    }
-    x
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 fn wide<T: Scalar>(x: &[T]) -> Vec<f64> {

@@ -7,10 +7,13 @@ use std::time::Duration;
 use crate::common::Watched;
 use newton_krylov::problems::{ChainedRosenbrock, LogisticRegression, MoreGarbowHillstrom, parse_libsvm};
 use newton_krylov::{
-    Batches, Error, Evaluation, Expansion, Objective, Progress, Report, Result, SampledObjective, Scalar, Stopping,
-    Termination, TrustRegion,
+    Batches, Error, Evaluation, Expansion, Lbfgs, Objective, Progress, Report, Result, SampledObjective, Scalar,
+    Stopping, Termination, TrustRegion,
     differences::Difference,
-    first_order::{Epsilon, FirstOrder, GradientMethod, LineSearch, Momentum, Schedule, SteepestDescent},
+    first_order::{
+        AdaGrad, Adam, Epsilon, FirstOrder, FullAdaGrad, GradientDescent, GradientMethod, HeavyBall, LineSearch,
+        Momentum, Nesterov, RmsProp, Schedule, SteepestDescent,
+    },
     objective, objective_from_gradient,
     preconditioners::{DiagonalPreconditioner, with_preconditioner},
 };
@@ -32,31 +35,30 @@ enum Method {
     Lbfgs,
 }
 
-use Method::*;
-
-const ALL: [Method; 12] = [
-    GradientDescent,
-    HeavyBall,
-    Nesterov,
-    NesterovConstant,
-    AdaGrad,
-    FullAdaGrad,
-    RmsProp,
-    Adam,
-    Backtracking,
-    Armijo,
-    StrongWolfe,
-    Lbfgs,
+const RATED: [Method; 8] = [
+    Method::GradientDescent,
+    Method::HeavyBall,
+    Method::Nesterov,
+    Method::NesterovConstant,
+    Method::AdaGrad,
+    Method::FullAdaGrad,
+    Method::RmsProp,
+    Method::Adam,
 ];
+const SEARCHING: [Method; 4] = [Method::Backtracking, Method::Armijo, Method::StrongWolfe, Method::Lbfgs];
+
+fn all() -> impl Iterator<Item = Method> {
+    RATED.into_iter().chain(SEARCHING)
+}
 
 impl Method {
     /// Whether the run ends at the tolerance on a quadratic by itself, with a constant rate.
     fn settles(self) -> bool {
-        self != RmsProp && self != Adam
+        self != Method::RmsProp && self != Method::Adam
     }
 
     fn searches(self) -> bool {
-        [Backtracking, Armijo, StrongWolfe, Lbfgs].contains(&self)
+        SEARCHING.contains(&self)
     }
 
     fn run<T: Scalar>(
@@ -66,66 +68,25 @@ impl Method {
         stopping: Stopping,
         observer: impl FnMut(&Progress<T>) -> ControlFlow<()>,
     ) -> Result<Report<T>> {
-        fn rated<T: Scalar>(
-            method: impl GradientMethod,
-            f: &impl Objective<T>,
-            x0: &[T],
-            stopping: Stopping,
-            observer: impl FnMut(&Progress<T>) -> ControlFlow<()>,
-        ) -> Result<Report<T>> {
-            FirstOrder { stopping, ..FirstOrder::new(method) }.minimize_with(f, x0, observer)
+        macro_rules! rated {
+            ($method:expr) => {
+                FirstOrder { stopping, ..FirstOrder::new($method) }.minimize_with(f, x0, observer)
+            };
         }
-        let constant = Momentum::Constant(0.5);
         let search = |search, stopping| SteepestDescent { search, stopping };
         match self {
-            GradientDescent => {
-                rated(newton_krylov::first_order::GradientDescent { rate: 0.1 }, f, x0, stopping, observer)
-            }
-            HeavyBall => rated(
-                newton_krylov::first_order::HeavyBall::for_quadratic(1.0, 10.0).unwrap(),
-                f,
-                x0,
-                stopping,
-                observer,
-            ),
-            Nesterov => rated(
-                newton_krylov::first_order::Nesterov { rate: 0.1, momentum: Momentum::Convex },
-                f,
-                x0,
-                stopping,
-                observer,
-            ),
-            NesterovConstant => {
-                rated(newton_krylov::first_order::Nesterov { rate: 0.1, momentum: constant }, f, x0, stopping, observer)
-            }
-            AdaGrad => rated(
-                newton_krylov::first_order::AdaGrad { rate: 1.0, ..Default::default() },
-                f,
-                x0,
-                stopping,
-                observer,
-            ),
-            FullAdaGrad => rated(
-                newton_krylov::first_order::FullAdaGrad { rate: 1.0, ..Default::default() },
-                f,
-                x0,
-                stopping,
-                observer,
-            ),
-            RmsProp => rated(
-                newton_krylov::first_order::RmsProp { rate: 0.01, ..Default::default() },
-                f,
-                x0,
-                stopping,
-                observer,
-            ),
-            Adam => {
-                rated(newton_krylov::first_order::Adam { rate: 0.02, ..Default::default() }, f, x0, stopping, observer)
-            }
-            Backtracking => search(LineSearch::Backtracking, stopping).minimize_with(f, x0, observer),
-            Armijo => search(LineSearch::Armijo, stopping).minimize_with(f, x0, observer),
-            StrongWolfe => search(LineSearch::StrongWolfe, stopping).minimize_with(f, x0, observer),
-            Lbfgs => newton_krylov::Lbfgs { stopping, ..Default::default() }.minimize_with(f, x0, observer),
+            Method::GradientDescent => rated!(GradientDescent { rate: 0.1 }),
+            Method::HeavyBall => rated!(HeavyBall::for_quadratic(1.0, 10.0)?),
+            Method::Nesterov => rated!(Nesterov { rate: 0.1, momentum: Momentum::Convex }),
+            Method::NesterovConstant => rated!(Nesterov { rate: 0.1, momentum: Momentum::Constant(0.5) }),
+            Method::AdaGrad => rated!(AdaGrad { rate: 1.0, ..Default::default() }),
+            Method::FullAdaGrad => rated!(FullAdaGrad { rate: 1.0, ..Default::default() }),
+            Method::RmsProp => rated!(RmsProp { rate: 0.01, ..Default::default() }),
+            Method::Adam => rated!(Adam { rate: 0.02, ..Default::default() }),
+            Method::Backtracking => search(LineSearch::Backtracking, stopping).minimize_with(f, x0, observer),
+            Method::Armijo => search(LineSearch::Armijo, stopping).minimize_with(f, x0, observer),
+            Method::StrongWolfe => search(LineSearch::StrongWolfe, stopping).minimize_with(f, x0, observer),
+            Method::Lbfgs => Lbfgs { stopping, ..Default::default() }.minimize_with(f, x0, observer),
         }
     }
 
@@ -159,7 +120,7 @@ fn gradient_norm<T: Scalar>(f: &impl Objective<T>, x: &[T]) -> f64 {
 fn every_method_finds_the_minimum<T: Scalar>(tolerance: f64) {
     for n in [1, 2, 7] {
         let f = bowl::<T>(n);
-        for method in ALL {
+        for method in all() {
             let stopping = Stopping { gradient_relative: tolerance, max_iterations: 5000, ..Stopping::default() };
             let report = method.minimize(&f, &vec![T::from_f64(-1.5); n], stopping).unwrap();
             if method.settles() {
@@ -183,7 +144,7 @@ fn every_method_finds_the_minimum_in_f32() {
 
 #[test]
 fn counts_are_exact_and_no_product_is_made() {
-    for method in ALL {
+    for method in all() {
         let f = Watched::new(bowl::<f64>(5));
         let stopping = Stopping { max_iterations: 300, ..Stopping::default() };
         let report = method.minimize(&f, &[3.0, -2.0, 0.0, 5.0, 4.0], stopping).unwrap();
@@ -203,7 +164,7 @@ fn counts_are_exact_and_no_product_is_made() {
 #[test]
 fn limits_hold_exactly() {
     let rosenbrock = ChainedRosenbrock::new(4).unwrap();
-    for method in ALL {
+    for method in all() {
         for most in [1, 2, 3, 7, 20] {
             let off = || Stopping { gradient_relative: 0.0, ..Stopping::default() };
             let limits = [
@@ -242,7 +203,7 @@ fn limits_hold_exactly() {
 
 #[test]
 fn the_report_has_the_best_point_seen() {
-    for method in ALL {
+    for method in all() {
         let f = bowl::<f64>(3);
         let (mut least, mut seen) = (f64::INFINITY, 0);
         let observe = |progress: &Progress<f64>| {
@@ -257,7 +218,7 @@ fn the_report_has_the_best_point_seen() {
         let stopping = Stopping { gradient_relative: 0.0, ..Stopping::default() };
         let report = method.run(&f, &[4.0, -3.0, 2.0], stopping, observe).unwrap();
         if report.termination.converged() {
-            assert_eq!(method, Lbfgs);
+            assert_eq!(method, Method::Lbfgs);
             continue;
         }
         assert_eq!(report.termination, Termination::Observer, "{method:?}");
@@ -269,7 +230,7 @@ fn the_report_has_the_best_point_seen() {
     let f = bowl::<f64>(1);
     let solver = FirstOrder {
         stopping: Stopping { max_iterations: 10, ..Stopping::default() },
-        ..FirstOrder::new(newton_krylov::first_order::GradientDescent { rate: 3.0 })
+        ..FirstOrder::new(GradientDescent { rate: 3.0 })
     };
     let report = solver.minimize(&f, &[2.0]).unwrap();
     assert_eq!((&report.x[..], report.value), (&[2.0][..], report.initial_value));
@@ -281,7 +242,7 @@ fn other_tests_of_stopping_are_looked_at() {
     let f = bowl::<f64>(3);
     let x0 = [4.0, -3.0, 2.0];
     let off = || Stopping { gradient_relative: 0.0, ..Stopping::default() };
-    for method in [GradientDescent, HeavyBall, Armijo, Backtracking] {
+    for method in [Method::GradientDescent, Method::HeavyBall, Method::Armijo, Method::Backtracking] {
         let end = |stopping| method.minimize(&f, &x0, stopping).unwrap();
         let report = end(Stopping { target_value: 1e-3, ..off() });
         assert_eq!(report.termination, Termination::TargetValue);
@@ -298,7 +259,7 @@ fn other_tests_of_stopping_are_looked_at() {
 
 #[test]
 fn a_zero_gradient_is_the_end() {
-    for method in ALL {
+    for method in all() {
         let report = method.minimize(&bowl::<f64>(3), &[1.0; 3], Stopping::default()).unwrap();
         assert_eq!((report.termination, report.iterations()), (Termination::GradientTolerance, 0), "{method:?}");
     }
@@ -316,57 +277,39 @@ fn callers_mistakes_name_the_argument() {
     }
     for bad in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         let words = format!("rate is {bad}");
-        refused(with(newton_krylov::first_order::GradientDescent { rate: bad }), &words);
-        refused(with(newton_krylov::first_order::HeavyBall { rate: bad, momentum: 0.9 }), &words);
-        refused(with(newton_krylov::first_order::Nesterov { rate: bad, momentum: Momentum::Convex }), &words);
-        refused(with(newton_krylov::first_order::AdaGrad { rate: bad, ..Default::default() }), &words);
-        refused(with(newton_krylov::first_order::FullAdaGrad { rate: bad, ..Default::default() }), &words);
-        refused(with(newton_krylov::first_order::RmsProp { rate: bad, ..Default::default() }), &words);
-        refused(with(newton_krylov::first_order::Adam { rate: bad, ..Default::default() }), &words);
+        refused(with(GradientDescent { rate: bad }), &words);
+        refused(with(HeavyBall { rate: bad, momentum: 0.9 }), &words);
+        refused(with(Nesterov { rate: bad, momentum: Momentum::Convex }), &words);
+        refused(with(AdaGrad { rate: bad, ..Default::default() }), &words);
+        refused(with(FullAdaGrad { rate: bad, ..Default::default() }), &words);
+        refused(with(RmsProp { rate: bad, ..Default::default() }), &words);
+        refused(with(Adam { rate: bad, ..Default::default() }), &words);
         let words = format!("epsilon is {bad}");
         for epsilon in [Epsilon::Outside(bad), Epsilon::Inside(bad)] {
-            refused(with(newton_krylov::first_order::AdaGrad { epsilon, ..Default::default() }), &words);
-            refused(with(newton_krylov::first_order::FullAdaGrad { epsilon, ..Default::default() }), &words);
-            refused(with(newton_krylov::first_order::RmsProp { epsilon, ..Default::default() }), &words);
+            refused(with(AdaGrad { epsilon, ..Default::default() }), &words);
+            refused(with(FullAdaGrad { epsilon, ..Default::default() }), &words);
+            refused(with(RmsProp { epsilon, ..Default::default() }), &words);
         }
-        refused(with(newton_krylov::first_order::Adam { epsilon: bad, ..Default::default() }), &words);
+        refused(with(Adam { epsilon: bad, ..Default::default() }), &words);
     }
     for bad in [1.0, -0.1, f64::NAN] {
         let (constant, increasing) = (Momentum::Constant(bad), Momentum::Increasing(bad));
-        refused(
-            with(newton_krylov::first_order::HeavyBall { rate: 1.0, momentum: bad }),
-            &format!("momentum is {bad}"),
-        );
-        refused(
-            with(newton_krylov::first_order::Nesterov { rate: 1.0, momentum: constant }),
-            &format!("momentum is {bad}"),
-        );
-        refused(
-            with(newton_krylov::first_order::Nesterov { rate: 1.0, momentum: increasing }),
-            &format!("momentum is {bad}"),
-        );
-        refused(
-            with(newton_krylov::first_order::RmsProp { discount: bad, ..Default::default() }),
-            &format!("discount is {bad}"),
-        );
-        refused(
-            with(newton_krylov::first_order::Adam { beta1: bad, ..Default::default() }),
-            &format!("beta1 is {bad}"),
-        );
-        refused(
-            with(newton_krylov::first_order::Adam { beta2: bad, ..Default::default() }),
-            &format!("beta2 is {bad}"),
-        );
+        refused(with(HeavyBall { rate: 1.0, momentum: bad }), &format!("momentum is {bad}"));
+        refused(with(Nesterov { rate: 1.0, momentum: constant }), &format!("momentum is {bad}"));
+        refused(with(Nesterov { rate: 1.0, momentum: increasing }), &format!("momentum is {bad}"));
+        refused(with(RmsProp { discount: bad, ..Default::default() }), &format!("discount is {bad}"));
+        refused(with(Adam { beta1: bad, ..Default::default() }), &format!("beta1 is {bad}"));
+        refused(with(Adam { beta2: bad, ..Default::default() }), &format!("beta2 is {bad}"));
     }
-    refused(with(newton_krylov::first_order::Adam { decay: -1.0, ..Default::default() }), "decay is -1");
-    refused(newton_krylov::Lbfgs { memory: 0, ..Default::default() }.minimize(&f, &[0.0, 0.0]), "memory");
+    refused(with(Adam { decay: -1.0, ..Default::default() }), "decay is -1");
+    refused(Lbfgs { memory: 0, ..Default::default() }.minimize(&f, &[0.0, 0.0]), "memory");
     let cosine = Schedule::Cosine { steps: 0 };
-    let solver = FirstOrder { schedule: cosine, ..FirstOrder::new(newton_krylov::first_order::Adam::default()) };
+    let solver = FirstOrder { schedule: cosine, ..FirstOrder::new(Adam::default()) };
     refused(solver.minimize(&f, &[0.0, 0.0]), "schedule.steps");
-    assert!(newton_krylov::first_order::HeavyBall::for_quadratic(2.0, 1.0).is_err());
-    assert!(newton_krylov::first_order::HeavyBall::for_quadratic(0.0, 1.0).is_err());
+    assert!(HeavyBall::for_quadratic(2.0, 1.0).is_err());
+    assert!(HeavyBall::for_quadratic(0.0, 1.0).is_err());
 
-    for method in ALL {
+    for method in all() {
         let start = |x0: &[f64]| method.minimize(&f, x0, Stopping::default());
         refused(start(&[1.0]), "x0 has length 1");
         refused(start(&[1.0, f64::NAN]), "x0[1] is NaN");
@@ -378,11 +321,11 @@ fn callers_mistakes_name_the_argument() {
         refused(method.minimize(&no_gradient, &[1.0], Stopping::default()), "the gradient at x0[0]");
     }
     // The step by itself.
-    let adam = newton_krylov::first_order::Adam::default();
+    let adam = Adam::default();
     let mut x = [0.0, 0.0];
     assert!(adam.step(&mut adam.moments(2), &[1.0], &mut x).is_err());
     assert!(adam.step(&mut adam.moments(3), &[1.0, 1.0], &mut x).is_err());
-    let other = newton_krylov::first_order::AdaGrad::default();
+    let other = AdaGrad::default();
     assert!(matches!(
         adam.step(&mut other.moments(2), &[1.0, 1.0], &mut x),
         Err(Error::Length { argument: "moments.first", expected: 2, found: 0 })
@@ -391,7 +334,7 @@ fn callers_mistakes_name_the_argument() {
 
 #[test]
 fn numerical_faults_are_outcomes() {
-    for method in ALL {
+    for method in all() {
         let limit = || Stopping { max_iterations: 20_000, ..Stopping::default() };
         let run = |f: &dyn Fn(f64) -> f64, slope: &dyn Fn(f64) -> f64, x0: f64| {
             let report = method.minimize(&scalar(f, slope), &[x0], limit()).unwrap();
@@ -402,7 +345,7 @@ fn numerical_faults_are_outcomes() {
         // A gradient that is NaN to the left of 1, on the way to 0.
         let report = run(&|x| x * x, &|x| if x < 1.0 { f64::NAN } else { 2.0 * x }, 3.0);
         assert!(report.x[0] >= 1.0);
-        if !method.searches() || method == Armijo || method == Backtracking {
+        if !method.searches() || method == Method::Armijo || method == Method::Backtracking {
             assert_eq!(report.termination, Termination::NotFinite(Evaluation::Gradient), "{method:?}");
         } else {
             assert!(!report.termination.converged(), "{method:?}");
@@ -423,7 +366,7 @@ fn numerical_faults_are_outcomes() {
         }
         // No minimum: −x² runs away; −∞ is one.
         let report = method.minimize(&scalar(|x| -x * x, |x| -2.0 * x), &[1.0], limit()).unwrap();
-        let adaptive = [AdaGrad, FullAdaGrad, RmsProp, Adam].contains(&method);
+        let adaptive = [Method::AdaGrad, Method::FullAdaGrad, Method::RmsProp, Method::Adam].contains(&method);
         let expected = if adaptive { Termination::MaxIterations } else { Termination::Unbounded };
         assert_eq!(report.termination, expected, "{method:?}: {report}");
         let report = method
@@ -443,24 +386,18 @@ fn numerical_faults_are_outcomes() {
 #[test]
 fn a_rate_that_is_too_large_diverges() {
     let f = bowl::<f64>(3);
-    let report =
-        FirstOrder::new(newton_krylov::first_order::GradientDescent { rate: 1.0 }).minimize(&f, &[0.0; 3]).unwrap();
+    let report = FirstOrder::new(GradientDescent { rate: 1.0 }).minimize(&f, &[0.0; 3]).unwrap();
     assert_eq!(report.termination, Termination::Diverged);
     assert_eq!((report.x, report.value), (vec![0.0; 3], report.initial_value));
     // In f32 the point leaves its range long before the value does.
-    let report =
-        FirstOrder::new(newton_krylov::first_order::GradientDescent { rate: 1.0 }).minimize(&bowl::<f32>(3), &[0.0; 3]);
+    let report = FirstOrder::new(GradientDescent { rate: 1.0 }).minimize(&bowl::<f32>(3), &[0.0; 3]);
     assert_eq!(report.unwrap().termination, Termination::Diverged);
 }
 
 #[test]
 fn a_preconditioner_that_fails_is_an_outcome() {
     let with = |p: f64| with_preconditioner(bowl::<f64>(2), move |_: &[f64]| move |_: f64, r: &mut [f64]| r[0] *= p);
-    let run = |p| {
-        FirstOrder::new(newton_krylov::first_order::GradientDescent { rate: 0.1 })
-            .minimize(&with(p), &[0.0; 2])
-            .unwrap()
-    };
+    let run = |p| FirstOrder::new(GradientDescent { rate: 0.1 }).minimize(&with(p), &[0.0; 2]).unwrap();
     assert_eq!(run(f64::NAN).termination, Termination::NotFinite(Evaluation::Gradient));
     assert!(run(1.0).termination.converged());
     // Line searches take −g where P is not positive definite.
@@ -474,7 +411,7 @@ fn a_preconditioner_that_fails_is_an_outcome() {
 fn rounding_of_values_does_not_stop_line_searches() {
     // 1e6 + ½(x − 1)²: values see x to 1e-5 only, slopes to 1e-16.
     let f = scalar(|x| 1e6 + 0.5 * (x - 1.0).powi(2), |x| x - 1.0);
-    for method in [Backtracking, Armijo, StrongWolfe, Lbfgs] {
+    for method in SEARCHING {
         let report = method.minimize(&f, &[1.7], Stopping { gradient_relative: 1e-10, ..Stopping::default() }).unwrap();
         assert!(report.termination.converged() && (report.x[0] - 1.0).abs() <= 1e-10, "{method:?}: {report}");
     }
@@ -486,7 +423,7 @@ fn lbfgs_solves_the_published_problems() {
     for problem in MoreGarbowHillstrom::all() {
         let x0: Vec<f64> = problem.start();
         let stopping = Stopping { gradient_relative: 1e-6, max_values: 10_000, ..Stopping::default() };
-        let report = newton_krylov::Lbfgs { stopping, ..Default::default() }.minimize(&problem, &x0).unwrap();
+        let report = Lbfgs { stopping, ..Default::default() }.minimize(&problem, &x0).unwrap();
         assert!(report.value <= report.initial_value);
         if report.termination.converged() {
             assert!(gradient_norm(&problem, &report.x) <= 1.0001e-6 * report.initial_gradient_norm);
@@ -504,7 +441,7 @@ fn pairs_take_room_as_they_come() {
     let f = ChainedRosenbrock::new(20).unwrap();
     let x0 = [-1.0; 20];
     let vectors = |memory| {
-        let report = newton_krylov::Lbfgs { memory, ..Default::default() }.minimize(&f, &x0).unwrap();
+        let report = Lbfgs { memory, ..Default::default() }.minimize(&f, &x0).unwrap();
         assert!(report.termination.converged() && report.iterations() > 20, "{memory}");
         (report.memory_vectors(), report.iterations())
     };
@@ -518,7 +455,7 @@ fn histories_of_long_runs_stay_short() {
     let f = bowl::<f64>(1);
     let solver = FirstOrder {
         stopping: Stopping { gradient_relative: 0.0, max_iterations: 100_000, ..Stopping::default() },
-        ..FirstOrder::new(newton_krylov::first_order::Adam { rate: 1e-6, ..Default::default() })
+        ..FirstOrder::new(Adam { rate: 1e-6, ..Default::default() })
     };
     let report = solver.minimize(&f, &[-1.0]).unwrap();
     assert_eq!((report.iterations(), report.history_stride(), report.history.len()), (100_000, 32, 3125));
@@ -539,8 +476,8 @@ fn runs_are_the_same_for_any_number_of_threads() {
     let n = 150_000;
     let f = bowl::<f32>(n);
     let x0: Vec<f32> = (0..n).map(|i| (i as f32).sin()).collect();
-    for method in ALL {
-        if method == FullAdaGrad {
+    for method in all() {
+        if method == Method::FullAdaGrad {
             continue;
         }
         let run = |threads| {
@@ -560,11 +497,7 @@ fn schedules_change_the_rate() {
     let f = bowl::<f64>(2);
     let run = |schedule, max_iterations| {
         let stopping = Stopping { gradient_relative: 0.0, max_iterations, ..Stopping::default() };
-        let solver = FirstOrder {
-            schedule,
-            stopping,
-            ..FirstOrder::new(newton_krylov::first_order::Adam { rate: 0.1, ..Default::default() })
-        };
+        let solver = FirstOrder { schedule, stopping, ..FirstOrder::new(Adam { rate: 0.1, ..Default::default() }) };
         solver.minimize(&f, &[0.0, 0.0]).unwrap()
     };
     let report = run(Schedule::InverseSquareRoot, 4);
@@ -664,7 +597,7 @@ fn batches_lead_to_the_same_minimum() {
     let fit = Fit::new(60);
     let all: Vec<usize> = (0..60).collect();
     let whole = fit.batch(&all);
-    let best = newton_krylov::Lbfgs::default().minimize(&whole, &[0.0, 0.0]).unwrap();
+    let best = Lbfgs::default().minimize(&whole, &[0.0, 0.0]).unwrap();
     assert!(best.termination.converged());
     fn check(fit: &Fit, method: impl GradientMethod, best: &Report<f64>) {
         let batches = Batches::new(60, 6, 5).unwrap();
@@ -682,18 +615,18 @@ fn batches_lead_to_the_same_minimum() {
         assert_eq!((report.value, report.initial_value), (whole.value(&report.x), whole.value(&[0.0, 0.0])));
         assert_eq!(report.history.last().unwrap().value, report.value);
     }
-    check(&fit, newton_krylov::first_order::GradientDescent { rate: 0.1 }, &best);
-    check(&fit, newton_krylov::first_order::HeavyBall { rate: 0.02, momentum: 0.9 }, &best);
-    check(&fit, newton_krylov::first_order::Nesterov { rate: 0.02, momentum: Momentum::Constant(0.9) }, &best);
-    check(&fit, newton_krylov::first_order::AdaGrad { rate: 0.5, ..Default::default() }, &best);
-    check(&fit, newton_krylov::first_order::FullAdaGrad { rate: 0.5, ..Default::default() }, &best);
-    check(&fit, newton_krylov::first_order::RmsProp { rate: 0.01, ..Default::default() }, &best);
-    check(&fit, newton_krylov::first_order::Adam { rate: 0.02, ..Default::default() }, &best);
+    check(&fit, GradientDescent { rate: 0.1 }, &best);
+    check(&fit, HeavyBall { rate: 0.02, momentum: 0.9 }, &best);
+    check(&fit, Nesterov { rate: 0.02, momentum: Momentum::Constant(0.9) }, &best);
+    check(&fit, AdaGrad { rate: 0.5, ..Default::default() }, &best);
+    check(&fit, FullAdaGrad { rate: 0.5, ..Default::default() }, &best);
+    check(&fit, RmsProp { rate: 0.01, ..Default::default() }, &best);
+    check(&fit, Adam { rate: 0.02, ..Default::default() }, &best);
 }
 
 #[test]
 fn faults_on_batches_are_outcomes() {
-    let adam = newton_krylov::first_order::Adam { rate: 0.02, ..Default::default() };
+    let adam = Adam { rate: 0.02, ..Default::default() };
     // One sample that cannot be evaluated: then neither can the whole, and that is said at once.
     let mut fit = Fit::new(20);
     fit.rows[11].1 = f64::NAN;
@@ -702,7 +635,7 @@ fn faults_on_batches_are_outcomes() {
 
     let fit = Fit::new(20);
     let run = |rate| {
-        let solver = sampled(newton_krylov::first_order::GradientDescent { rate }, 100_000);
+        let solver = sampled(GradientDescent { rate }, 100_000);
         solver.minimize_sampled(&fit, Batches::new(20, 2, 3).unwrap(), &[0.0, 0.0]).unwrap()
     };
     let report = run(50.0);
@@ -711,7 +644,7 @@ fn faults_on_batches_are_outcomes() {
 
     // A batch at its own minimum is no reason to stop.
     let zero = Fit { rows: vec![([1.0, 0.0], 0.0), ([1.0, 0.0], 0.0), ([0.0, 1.0], 1.0)], calls: Cell::new(0) };
-    let solver = sampled(newton_krylov::first_order::GradientDescent { rate: 0.5 }, 50);
+    let solver = sampled(GradientDescent { rate: 0.5 }, 50);
     let report = solver.minimize_sampled(&zero, Batches::new(3, 1, 1).unwrap(), &[0.0, 0.0]).unwrap();
     assert_eq!((report.termination, report.iterations()), (Termination::MaxIterations, 50));
     assert!(report.value < 1e-6);
@@ -737,18 +670,17 @@ fn storage_is_what_is_reported() {
     };
     // x, the next point and the gradient; moments; the direction and trial gradients of searches; the pairs of three steps.
     // The heavy ball has met a worse point, and keeps the best.
-    assert_eq!(ALL.map(vectors), [3, 5, 4, 4, 4, 7, 4, 5, 5, 5, 6, 12]);
+    assert_eq!(all().map(vectors).collect::<Vec<_>>(), [3, 5, 4, 4, 4, 7, 4, 5, 5, 5, 6, 12]);
 }
 
 #[test]
 fn options_are_saved_and_loaded() {
     let solver = FirstOrder {
         schedule: Schedule::Cosine { steps: 9 },
-        ..FirstOrder::new(newton_krylov::first_order::Nesterov { rate: 0.1, momentum: Momentum::Constant(0.3) })
+        ..FirstOrder::new(Nesterov { rate: 0.1, momentum: Momentum::Constant(0.3) })
     };
     let stopping = Stopping { target_value: 0.0, ..Stopping::default() };
     let solver = FirstOrder { stopping, ..solver };
-    let copy: FirstOrder<newton_krylov::first_order::Nesterov> =
-        serde_json::from_str(&serde_json::to_string(&solver).unwrap()).unwrap();
+    let copy: FirstOrder<Nesterov> = serde_json::from_str(&serde_json::to_string(&solver).unwrap()).unwrap();
     assert_eq!(solver, copy);
 }

@@ -1,5 +1,6 @@
 //! What theory says of first-order methods, tested as it is written.
 
+use crate::vectors::norm;
 use newton_krylov::{
     InnerSolver, Objective, Scalar, Stopping, TrustRegion,
     differences::Difference,
@@ -10,19 +11,14 @@ use newton_krylov::{
     objective, objective_from_gradient, operator,
     operators::DiagonalOperator,
     preconditioners::{DiagonalPreconditioner, with_preconditioner},
+    random::SplitMix64,
     steps::{StepOptions, Steps, Subproblem},
 };
 
 /// A generator of uniform numbers in (−1, 1), fixed by its seed.
 fn uniform(seed: u64) -> impl FnMut() -> f64 {
-    let mut state = seed;
-    move || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        let mut z = state ^ (state >> 33);
-        z = z.wrapping_mul(0xff51_afd7_ed55_8ccd);
-        z ^= z >> 33;
-        (z >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
-    }
+    let mut random = SplitMix64::new(seed);
+    move || 2.0 * random.uniform() - 1.0
 }
 
 /// ½ Σ wᵢxᵢ², the minimum 0 at 0.
@@ -73,10 +69,6 @@ impl SoftPlus {
             g.iter_mut().zip(a).for_each(|(g, a)| *g += a / (1.0 + (-z).exp()));
         }
     }
-}
-
-fn norm(x: &[f64]) -> f64 {
-    x.iter().map(|v| v * v).sum::<f64>().sqrt()
 }
 
 /// The points x₁, x₂, … of `steps` steps with the given gradient.

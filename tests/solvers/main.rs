@@ -26,3 +26,5 @@ mod resume;
 mod soap;
 mod symmetry;
 mod torch_optimizers;
+#[path = "../common/vectors.rs"]
+mod vectors;

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use crate::common::solve;
 use crate::derivative::derivative;
 use newton_krylov::exponential_family::{
     Bernoulli, Categorical, Exponential, ExponentialFamily, Gamma, Gaussian, Poisson,
@@ -37,26 +38,6 @@ fn bound<'a, T: Scalar>(
         },
         |_, _, hv| hv.fill(T::nan()),
     )
-}
-
-/// x with Fx = b, for a small positive definite F.
-fn solve(matrix: &[f64], b: &[f64]) -> Vec<f64> {
-    let n = b.len();
-    let mut rows: Vec<Vec<f64>> =
-        (0..n).map(|i| (0..n).map(|j| matrix[j * n + i]).chain([b[i]]).collect::<Vec<_>>()).collect();
-    for i in 0..n {
-        let pivot = (i..n).max_by(|&a, &b| rows[a][i].abs().total_cmp(&rows[b][i].abs())).unwrap();
-        rows.swap(i, pivot);
-        for k in i + 1..n {
-            let factor = rows[k][i] / rows[i][i];
-            (i..=n).for_each(|j| rows[k][j] -= factor * rows[i][j]);
-        }
-    }
-    let mut x = vec![0.0; n];
-    for i in (0..n).rev() {
-        x[i] = (rows[i][n] - (i + 1..n).map(|j| rows[i][j] * x[j]).sum::<f64>()) / rows[i][i];
-    }
-    x
 }
 
 fn mean_of(family: &impl ExponentialFamily, natural: &[f64]) -> Vec<f64> {

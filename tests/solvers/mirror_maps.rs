@@ -337,10 +337,7 @@ fn mistakes_are_refused() {
     wrong("matrix has length 3, but 4 is needed", Mahalanobis::new(2, vec![1.0; 3]).unwrap_err());
     wrong("the asymmetry of matrix is 1, but must be 0", Mahalanobis::new(2, vec![2.0, 1.0, 0.0, 2.0]).unwrap_err());
     let indefinite = Mahalanobis::new(2, vec![1.0, 2.0, 2.0, 1.0]).unwrap_err();
-    wrong(
-        "the pivots of matrix[1] is -3, but must be positive, as those of a positive definite matrix are",
-        indefinite,
-    );
+    wrong("pivot of matrix[1] is -3, but must be positive: the matrix is not positive definite", indefinite);
     assert!(Simplex::new(0).is_err() && Orthant::new(0).is_err() && Euclidean::new(0).is_err());
 
     // An inverse that is not one.

@@ -1,5 +1,6 @@
 //! SOAP against the algorithm written out with plain loops, against Adam where the two are the same, and at the edges.
 
+use crate::vectors::dot;
 use newton_krylov::{
     Batches, Error, Objective, SampledObjective, Scalar, Stopping, Termination,
     first_order::{Adam, FirstOrder, GradientMethod, IterateAverage, Moments, Schedule, Soap},
@@ -19,10 +20,6 @@ fn normal<T: Scalar>(len: usize, seed: u64) -> Vec<T> {
 
 /// A square matrix by columns.
 type Matrix = Vec<Vec<f64>>;
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
 
 /// Orthonormal, and AQ = QΛ with falling Λ, to rounding of either type.
 fn check_eigenvectors(a: &Matrix, q: &Matrix) {

@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 
+use crate::vectors::{dot, norm};
 use newton_krylov::{
     Error, InnerSolver, Scalar, SymmetricOperator, damped_step, operator,
     operators::DiagonalOperator,
@@ -23,14 +24,6 @@ fn random(n: usize, seed: u64) -> Vec<f64> {
             (state >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
         })
         .collect()
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
-fn norm(a: &[f64]) -> f64 {
-    dot(a, a).sqrt()
 }
 
 /// M = QΘQᵀ, Q = (I − 2uuᵀ)(I − 2wwᵀ)(I − 2zzᵀ) with unit vectors.

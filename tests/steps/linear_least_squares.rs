@@ -1,5 +1,6 @@
 //! Linear least squares against singular value decompositions, and with products that go wrong.
 
+use crate::vectors::norm;
 use faer::Mat;
 use newton_krylov::{
     Error, LinearLeastSquares, LinearMap, Scalar, linear_least_squares, linear_map,
@@ -8,11 +9,8 @@ use newton_krylov::{
 };
 
 fn random(seed: u64) -> impl FnMut() -> f64 {
-    let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    move || {
-        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (state >> 33) as f64 / (1_u64 << 30) as f64 - 1.0
-    }
+    let mut random = SplitMix64::new(seed);
+    move || 2.0 * random.uniform() - 1.0
 }
 
 /// UΣVᵀ with random orthogonal factors.
@@ -56,10 +54,6 @@ fn dense(a: &Mat<f64>, b: &[f64], damping: f64, cut: f64) -> Vec<f64> {
         }
     }
     x
-}
-
-fn norm(x: &[f64]) -> f64 {
-    x.iter().map(|x| x * x).sum::<f64>().sqrt()
 }
 
 fn distance(x: &[f64], y: &[f64]) -> f64 {

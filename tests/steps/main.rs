@@ -6,3 +6,5 @@ mod golub_kahan;
 mod linear_least_squares;
 mod magnitude;
 mod minres;
+#[path = "../common/vectors.rs"]
+mod vectors;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Checkpoint, Method, Training};
-use crate::arguments::{RunArguments, number, positive};
+use crate::arguments::{RunArguments, name, number, positive};
 
 /// All that training by any method is told but the method.
 #[derive(clap::Args)]
@@ -36,7 +36,7 @@ fn momentum(text: &str) -> Result<f64, String> {
 impl TrainingArguments {
     /// The file with the state of a run of this program by the method on these data, if there is to be one.
     pub fn checkpoint(&self, program: &str, method: Method, data: &[f32]) -> Option<Checkpoint> {
-        let kind = format!("{program} {}", method.name());
+        let kind = format!("{program} {}", name(method));
         self.resume.clone().map(|path| Checkpoint::new(path, &kind, data))
     }
 

@@ -44,23 +44,6 @@ pub enum Method {
     Lbfgs,
 }
 
-impl Method {
-    /// As on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Method::HessianFree => "hessian-free",
-            Method::NaturalGradient => "natural-gradient",
-            Method::GaussNewton => "gauss-newton",
-            Method::OneDamping => "one-damping",
-            Method::Martens => "martens",
-            Method::Adam => "adam",
-            Method::Soap => "soap",
-            Method::Sgd => "sgd",
-            Method::Lbfgs => "lbfgs",
-        }
-    }
-}
-
 /// What training is told.
 #[derive(Clone, Copy, Debug)]
 pub struct Training<'c> {

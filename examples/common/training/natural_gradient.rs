@@ -5,8 +5,7 @@
 use std::ops::ControlFlow;
 
 use newton_krylov::{
-    Batches, NaturalGradient, Progress, SampledModel, SampledObjective, Termination, losses::Loss,
-    operators::ModelObjective,
+    Batches, NaturalGradient, Progress, SampledModel, SampledObjective, losses::Loss, operators::ModelObjective,
 };
 
 use super::clock::Clock;
@@ -58,13 +57,6 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     };
     let report = solver.minimize_sampled_with(objective, batches, &start, observer).map_err(say)?;
     saved?;
-    if let Some(file) = file {
-        file.save(&state)?;
-    }
-    let termination = match report.termination {
-        Termination::Observer => Termination::MaxTime,
-        other => other,
-    };
-    let Saved { iterations, seconds, counts, samples, .. } = state;
-    Ok(Trained { x: report.x, seconds, iterations, counts, samples, termination })
+    let samples = state.samples;
+    state.end(file, report, samples)
 }

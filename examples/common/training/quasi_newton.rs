@@ -2,9 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use newton_krylov::{
-    Counts, Lbfgs, Progress, SampledModel, SampledObjective, Termination, losses::Loss, operators::ModelObjective,
-};
+use newton_krylov::{Counts, Lbfgs, Progress, SampledModel, SampledObjective, losses::Loss, operators::ModelObjective};
 
 use super::clock::Clock;
 use super::saved::Saved;
@@ -40,16 +38,8 @@ pub fn train<M: SampledModel<f32>, L: Loss<f32>>(
     };
     let report = Lbfgs::default().minimize_with(&objective.batch(&all), &start, observer).map_err(|e| e.to_string())?;
     saved?;
-    if let Some(file) = file {
-        file.save(&state)?;
-    }
-    let termination = match report.termination {
-        Termination::Observer => Termination::MaxTime,
-        other => other,
-    };
-    let Saved { iterations, seconds, counts, .. } = state;
-    let samples = of_samples(counts, all.len());
-    Ok(Trained { x: report.x, seconds, iterations, counts, samples, termination })
+    let samples = of_samples(state.counts, all.len());
+    state.end(file, report, samples)
 }
 
 /// Calls times the samples of each.

@@ -4,9 +4,11 @@ use std::cell::Cell;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use newton_krylov::{Counts, checkpoint};
+use newton_krylov::{Counts, Report, Termination, checkpoint};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+
+use super::Trained;
 
 /// Seconds between two saves.
 const SAVE_EVERY: f64 = 10.0;
@@ -83,6 +85,22 @@ impl<S: DeserializeOwned> Saved<S> {
             Some(state) => Ok(state),
             None => Ok(Saved::new(x0, method)),
         }
+    }
+
+    /// Saves the state, and tells what the run came to that an observer ended in time.
+    pub fn end(self, file: Option<&Checkpoint>, report: Report<f32>, samples: Counts) -> Result<Trained, String>
+    where
+        S: Serialize,
+    {
+        if let Some(file) = file {
+            file.save(&self)?;
+        }
+        let termination = match report.termination {
+            Termination::Observer => Termination::MaxTime,
+            other => other,
+        };
+        let Saved { iterations, seconds, counts, .. } = self;
+        Ok(Trained { x: report.x, seconds, iterations, counts, samples, termination })
     }
 
     fn new(x0: &[f32], method: S) -> Self {

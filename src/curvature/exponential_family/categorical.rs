@@ -2,7 +2,7 @@
 //! F = diag(p) − ppᵀ. The last class has no parameter, so that the others are free.
 
 use super::{Coordinates, ExponentialFamily};
-use crate::base::{Error, Result, check_component, check_range};
+use crate::base::{Result, check_component, check_range};
 
 /// The categorical family of K classes, with K − 1 parameters: ηᵢ = ln(pᵢ/p_{K−1}), μᵢ = pᵢ. An observation is the
 /// number of its class, from 0.
@@ -54,10 +54,7 @@ impl ExponentialFamily for Categorical {
             check_component("mean", index, p, p > 0.0, "above 0")?;
         }
         let sum: f64 = parameters.iter().sum();
-        if sum < 1.0 {
-            return Ok(());
-        }
-        Err(Error::OutOfRange { argument: "the sum of mean", value: sum, requirement: "below 1" })
+        check_range("the sum of mean", sum, sum < 1.0, "below 1")
     }
     fn check_support(&self, x: &[f64]) -> Result<()> {
         let valid = x[0] >= 0.0 && x[0] < self.classes as f64 && x[0].fract() == 0.0;

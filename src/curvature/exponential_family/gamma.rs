@@ -3,7 +3,7 @@
 
 use super::{Coordinates, ExponentialFamily};
 use crate::base::gamma_function::{digamma, inverse_log_minus_digamma, ln_gamma, log_minus_digamma, trigamma};
-use crate::base::{Error, Result, check_component};
+use crate::base::{Result, check_component};
 
 /// The gamma family with shape α and rate β: η = (α − 1, −β), μ = (E\[ln x\], E\[x\]) = (ψ(α) − ln β, α/β).
 ///
@@ -34,11 +34,7 @@ impl ExponentialFamily for Gamma {
             }
             Coordinates::Mean => {
                 check_component("mean", 1, second, second > 0.0, "above 0")?;
-                if second.ln() > first {
-                    return Ok(());
-                }
-                let requirement = "below the logarithm of mean[1]";
-                Err(Error::EntryOutOfRange { argument: "mean", index: 0, value: first, requirement })
+                check_component("mean", 0, first, second.ln() > first, "below the logarithm of mean[1]")
             }
         }
     }

@@ -7,7 +7,7 @@
 //! (2023), section 1.3, uses the same coordinates without the factor 2 off the diagonal.
 
 use super::{Coordinates, ExponentialFamily};
-use crate::base::{Cholesky, Error, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range};
+use crate::base::{Cholesky, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range};
 
 /// The Gaussian family in d dimensions with full covariance, k = d + d(d + 1)/2 parameters:
 /// η = (Σ⁻¹m; −½(Σ⁻¹)ᵢᵢ, −(Σ⁻¹)ᵢⱼ), μ = (m; (Σ + mmᵀ)ᵢⱼ), with the lower triangle of the matrices column by column.
@@ -77,7 +77,7 @@ impl Gaussian {
                 matrix[i * d + j] = covariance[j * d + i].into();
             }
         }
-        let factor = factored("pivot of the covariance", d, matrix)?;
+        let factor = Cholesky::new("pivot of the covariance", d, matrix)?;
         let mean: Vec<f64> = mean.iter().map(|&m| m.into()).collect();
         let mut natural = vec![0.0; self.parameters()];
         self.write_natural(&mean, &factor, &mut natural);
@@ -118,13 +118,8 @@ impl Gaussian {
     }
 
     fn precision(&self, natural: &[f64]) -> Result<Precision> {
-        let factor = factored("pivot of the precision in natural", self.dim, self.precision_matrix(natural))?;
+        let factor = Cholesky::new("pivot of the precision in natural", self.dim, self.precision_matrix(natural))?;
         Ok(Precision { h: natural[..self.dim].to_vec(), factor })
-    }
-
-    /// As [`precision`](Self::precision), for valid parameters.
-    fn valid_precision(&self, natural: &[f64]) -> Option<Precision> {
-        self.precision(natural).ok()
     }
 
     /// Σ + mmᵀ minus mmᵀ, by rows.
@@ -147,15 +142,6 @@ impl Gaussian {
     }
 }
 
-fn factored(argument: &'static str, dim: usize, matrix: Vec<f64>) -> Result<Cholesky> {
-    Cholesky::new(dim, matrix).map_err(|(index, value)| Error::EntryOutOfRange {
-        argument,
-        index,
-        value,
-        requirement: "positive: the matrix is not positive definite",
-    })
-}
-
 impl ExponentialFamily for Gaussian {
     fn parameters(&self) -> usize {
         self.dim + self.dim * (self.dim + 1) / 2
@@ -168,7 +154,7 @@ impl ExponentialFamily for Gaussian {
             Coordinates::Natural => self.precision(parameters).map(drop),
             Coordinates::Mean => {
                 let matrix = self.covariance_matrix(parameters);
-                factored("pivot of the covariance in mean", self.dim, matrix).map(drop)
+                Cholesky::new("pivot of the covariance in mean", self.dim, matrix).map(drop)
             }
         }
     }
@@ -176,26 +162,26 @@ impl ExponentialFamily for Gaussian {
         Ok(())
     }
     fn log_partition_at(&self, natural: &[f64]) -> f64 {
-        let Some(precision) = self.valid_precision(natural) else { return f64::NAN };
+        let Ok(precision) = self.precision(natural) else { return f64::NAN };
         let along: f64 = precision.h.iter().zip(precision.mean()).map(|(h, m)| h * m).sum();
         0.5 * (along - precision.factor.log_determinant())
     }
     fn mean_at(&self, natural: &[f64], mean: &mut [f64]) {
         let d = self.dim;
-        let Some(precision) = self.valid_precision(natural) else { return mean.fill(f64::NAN) };
+        let Ok(precision) = self.precision(natural) else { return mean.fill(f64::NAN) };
         let covariance = precision.factor.inverse();
         mean[..d].copy_from_slice(&precision.mean());
         self.entries(|k, i, j| mean[k] = covariance[i * d + j] + mean[i] * mean[j]);
     }
     fn natural_at(&self, mean: &[f64], natural: &mut [f64]) {
-        match factored("covariance", self.dim, self.covariance_matrix(mean)) {
+        match Cholesky::new("covariance", self.dim, self.covariance_matrix(mean)) {
             Ok(factor) => self.write_natural(mean, &factor, natural),
             Err(_) => natural.fill(f64::NAN),
         }
     }
     fn divergence_at(&self, p: &[f64], q: &[f64]) -> f64 {
         let d = self.dim;
-        let (Some(p), Some(q_precision)) = (self.valid_precision(p), self.valid_precision(q)) else { return f64::NAN };
+        let (Ok(p), Ok(q_precision)) = (self.precision(p), self.precision(q)) else { return f64::NAN };
         let (covariance, precision) = (p.factor.inverse(), self.precision_matrix(q));
         let difference: Vec<f64> = p.mean().iter().zip(q_precision.mean()).map(|(p, q)| p - q).collect();
         let mut sum = p.factor.log_determinant() - q_precision.factor.log_determinant();
@@ -209,7 +195,7 @@ impl ExponentialFamily for Gaussian {
     }
     fn fisher_product_at(&self, natural: &[f64], v: &[f64], out: &mut [f64]) {
         let d = self.dim;
-        let Some(precision) = self.valid_precision(natural) else { return out.fill(f64::NAN) };
+        let Ok(precision) = self.precision(natural) else { return out.fill(f64::NAN) };
         let mean = precision.mean();
         let change = self.precision_matrix(v);
         let row = |matrix: &[f64], i: usize| matrix[i * d..(i + 1) * d].to_vec();

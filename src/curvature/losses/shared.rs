@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ops::Index;
 
-use crate::base::{Error, Result, Scalar, check_component, check_finite, check_positive_dimension};
+use crate::base::{Result, Scalar, check_component, check_finite, check_length, check_positive_dimension};
 
 /// The targets of all samples: `targets[i]` are those of sample i.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,10 +18,7 @@ impl<'y, T: Scalar> Targets<'y, T> {
     pub fn new(argument: &'static str, all: Cow<'y, [T]>, count: usize) -> Result<Self> {
         check_positive_dimension("outputs", count)?;
         check_positive_dimension(argument, all.len())?;
-        if !all.len().is_multiple_of(count) {
-            let expected = all.len().next_multiple_of(count);
-            return Err(Error::Length { argument, expected, found: all.len() });
-        }
+        check_length(argument, &all, all.len().next_multiple_of(count))?;
         check_finite(argument, &all)?;
         Ok(Targets { all, count })
     }

@@ -5,7 +5,7 @@
 //! does with √n (Beck & Teboulle (2003), section 5). D is the Kullback–Leibler divergence Σ z ln(z/x) − z + x.
 
 use super::MirrorMap;
-use crate::base::{Error, Result, check_component, check_positive_dimension, kernels};
+use crate::base::{Result, check_component, check_positive_dimension, check_range, kernels};
 use crate::operator::forward;
 
 /// How far the components of a start on the simplex may be from summing to 1: half the digits of `f32`, so that a sum in
@@ -38,10 +38,7 @@ impl MirrorMap for Simplex {
     fn check_point(&self, x: &[f64]) -> Result<()> {
         check_positive(x)?;
         let sum = kernels::sum(x);
-        if (sum - 1.0).abs() <= SUM {
-            return Ok(());
-        }
-        Err(Error::OutOfRange { argument: "the sum of x", value: sum, requirement: "1" })
+        check_range("the sum of x", sum, (sum - 1.0).abs() <= SUM, "1")
     }
     fn potential_at(&self, x: &[f64]) -> f64 {
         kernels::sum_terms(x.len(), |i| if x[i] > 0.0 { x[i] * x[i].ln() } else { 0.0 })

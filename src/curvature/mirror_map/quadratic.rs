@@ -1,7 +1,7 @@
 //! The quadratic potentials ½‖x‖₂² and ½xᵀAx on ℝⁿ, whose mirror descent is gradient descent, plain and preconditioned.
 
 use super::MirrorMap;
-use crate::base::{Cholesky, Error, Result, check_finite, check_length, check_positive_dimension, check_range};
+use crate::base::{Cholesky, Result, check_finite, check_length, check_positive_dimension, check_range};
 use crate::operator::forward;
 
 /// φ = ½‖x‖₂² on ℝⁿ: gradient descent, x − ηg.
@@ -61,15 +61,8 @@ impl Mahalanobis {
         let apart = pairs().fold(0.0, |apart: f64, (i, j)| apart.max((entry(i, j) - entry(j, i)).abs()));
         let size = matrix.iter().fold(0.0, |size: f64, a| size.max(a.abs()));
         check_range("the asymmetry of matrix", apart, apart <= f64::EPSILON.sqrt() * size, "0")?;
-        match Cholesky::new(dim, matrix.clone()) {
-            Ok(factor) => Ok(Mahalanobis { matrix, factor, dim }),
-            Err((index, value)) => Err(Error::EntryOutOfRange {
-                argument: "the pivots of matrix",
-                index,
-                value,
-                requirement: "positive, as those of a positive definite matrix are",
-            }),
-        }
+        let factor = Cholesky::new("pivot of matrix", dim, matrix.clone())?;
+        Ok(Mahalanobis { matrix, factor, dim })
     }
 }
 

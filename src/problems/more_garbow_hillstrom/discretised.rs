@@ -1,6 +1,6 @@
 //! Functions (28)–(31): a discretised differential and an integral equation, and Broyden's banded systems.
 
-use super::function::Function;
+use super::function::{FREE, Facts, Function};
 use crate::problems::number::Number;
 
 /// h = 1/(n + 1) and tᵢ = ih for a zero-based index.
@@ -23,8 +23,7 @@ fn parabola(n: usize) -> Vec<f64> {
 pub(super) struct DiscreteBoundaryValue;
 
 impl Function for DiscreteBoundaryValue {
-    const NAME: &'static str = "Discrete boundary value";
-    const LARGE: Option<usize> = Some(50);
+    const FACTS: Facts = Facts { name: "Discrete boundary value", large: Some(50), start: parabola, ..FREE };
 
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let (n, c) = (x.len(), V::from_f64);
@@ -54,9 +53,6 @@ impl Function for DiscreteBoundaryValue {
             }
         }
     }
-    fn start(n: usize) -> Vec<f64> {
-        parabola(n)
-    }
 }
 
 /// (29) rᵢ = xᵢ + ½h ((1 − tᵢ) Σⱼ≤ᵢ tⱼ qⱼ + tᵢ Σⱼ>ᵢ (1 − tⱼ) qⱼ), qⱼ = (xⱼ + tⱼ + 1)³.
@@ -65,8 +61,7 @@ impl Function for DiscreteBoundaryValue {
 pub(super) struct DiscreteIntegralEquation;
 
 impl Function for DiscreteIntegralEquation {
-    const NAME: &'static str = "Discrete integral equation";
-    const LARGE: Option<usize> = Some(200);
+    const FACTS: Facts = Facts { name: "Discrete integral equation", large: Some(200), start: parabola, ..FREE };
 
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let (n, c) = (x.len(), V::from_f64);
@@ -103,17 +98,13 @@ impl Function for DiscreteIntegralEquation {
             below += c(t) * u[j];
         }
     }
-    fn start(n: usize) -> Vec<f64> {
-        parabola(n)
-    }
 }
 
 /// (30) rᵢ = (3 − 2xᵢ) xᵢ − xᵢ₋₁ − 2xᵢ₊₁ + 1, x₀ = xₙ₊₁ = 0.
 pub(super) struct BroydenTridiagonal;
 
 impl Function for BroydenTridiagonal {
-    const NAME: &'static str = "Broyden tridiagonal";
-    const LARGE: Option<usize> = Some(1000);
+    const FACTS: Facts = Facts { name: "Broyden tridiagonal", large: Some(1000), start: |n| vec![-1.0; n], ..FREE };
 
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let (n, c) = (x.len(), V::from_f64);
@@ -139,9 +130,6 @@ impl Function for BroydenTridiagonal {
             }
         }
     }
-    fn start(n: usize) -> Vec<f64> {
-        vec![-1.0; n]
-    }
 }
 
 /// (31) rᵢ = xᵢ (2 + 5xᵢ²) + 1 − Σ xⱼ (1 + xⱼ) over j ≠ i from i − 5 to i + 1.
@@ -151,8 +139,7 @@ pub(super) struct BroydenBanded;
 const BAND: (usize, usize) = (5, 1);
 
 impl Function for BroydenBanded {
-    const NAME: &'static str = "Broyden banded";
-    const LARGE: Option<usize> = Some(1000);
+    const FACTS: Facts = Facts { name: "Broyden banded", large: Some(1000), start: |n| vec![-1.0; n], ..FREE };
 
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let (n, c) = (x.len(), V::from_f64);
@@ -176,8 +163,5 @@ impl Function for BroydenBanded {
             }
             out[j] = (c(2.0) + c(15.0) * x[j] * x[j]) * u[j] - (c(1.0) + c(2.0) * x[j]) * sum;
         }
-    }
-    fn start(n: usize) -> Vec<f64> {
-        vec![-1.0; n]
     }
 }

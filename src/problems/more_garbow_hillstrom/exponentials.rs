@@ -1,7 +1,6 @@
 //! Functions (17)–(19): sums of exponentials fitted to data. The data are the paper's tables.
 
-use super::Minimum;
-use super::function::{Function, at, fixed, known};
+use super::function::{FREE, Facts, Function, at, fixed, known};
 use crate::problems::number::Number;
 
 /// (17) rᵢ = yᵢ − (x₁ + x₂ e^(−tᵢx₄) + x₃ e^(−tᵢx₅)), tᵢ = 10 (i − 1).
@@ -42,17 +41,23 @@ impl Function for Osborne1 {
 pub(super) struct BiggsExp6;
 
 impl Function for BiggsExp6 {
-    const NAME: &'static str = "Biggs EXP6";
-    const N: usize = 6;
-    const START: &'static [f64] = &[1.0, 2.0, 1.0, 1.0, 1.0, 1.0];
-    const SIZES: &'static str = "n = 6, m ≥ 6";
+    const FACTS: Facts = Facts {
+        name: "Biggs EXP6",
+        n: 6,
+        terms: |_| 13,
+        sizes: "n = 6, m ≥ 6",
+        admits: Some(|n, m| n == 6 && m >= 6),
+        start: |_| vec![1.0, 2.0, 1.0, 1.0, 1.0, 1.0],
+        minima: |_, m| {
+            let mut minima = vec![at(0.0, &[1.0, 10.0, 1.0, 5.0, 4.0, 3.0])];
+            if m == 13 {
+                minima.push(known(5.65565e-3));
+            }
+            minima
+        },
+        ..FREE
+    };
 
-    fn terms(_: usize) -> usize {
-        13
-    }
-    fn admits(n: usize, m: usize) -> bool {
-        n == 6 && m >= 6
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         for (i, r) in r.iter_mut().enumerate() {
@@ -76,13 +81,6 @@ impl Function for BiggsExp6 {
             out[4] -= c(t) * x[5] * d;
             out[5] += d;
         }
-    }
-    fn minima(_: usize, m: usize) -> Vec<Minimum> {
-        let mut minima = vec![at(0.0, &[1.0, 10.0, 1.0, 5.0, 4.0, 3.0])];
-        if m == 13 {
-            minima.push(known(5.65565e-3));
-        }
-        minima
     }
 }
 

@@ -1,7 +1,6 @@
 //! Functions (20)–(27): any number of unknowns.
 
-use super::Minimum;
-use super::function::{Function, at, known};
+use super::function::{FREE, Facts, Function, at, known};
 use crate::problems::number::Number;
 
 /// (20) rᵢ = Σⱼ₌₂ⁿ (j − 1) xⱼ tᵢ^(j−2) − (Σⱼ₌₁ⁿ xⱼ tᵢ^(j−1))² − 1, tᵢ = i/29, i ≤ 29; r₃₀ = x₁, r₃₁ = x₂ − x₁² − 1.
@@ -21,16 +20,22 @@ impl Watson {
 }
 
 impl Function for Watson {
-    const NAME: &'static str = "Watson";
-    const N: usize = 9;
-    const SIZES: &'static str = "2 ≤ n ≤ 31, m = 31";
+    const FACTS: Facts = Facts {
+        name: "Watson",
+        n: 9,
+        terms: |_| 31,
+        sizes: "2 ≤ n ≤ 31, m = 31",
+        admits: Some(|n, m| (2..=31).contains(&n) && m == 31),
+        start: |n| vec![0.0; n],
+        minima: |n, _| match n {
+            6 => vec![known(2.28767e-3)],
+            9 => vec![known(1.39976e-6)],
+            12 => vec![known(4.72238e-10)],
+            _ => vec![],
+        },
+        ..FREE
+    };
 
-    fn terms(_: usize) -> usize {
-        31
-    }
-    fn admits(n: usize, m: usize) -> bool {
-        (2..=31).contains(&n) && m == 31
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         for (i, r) in r[..29].iter_mut().enumerate() {
@@ -56,30 +61,22 @@ impl Function for Watson {
         out[0] += u[29] - c(2.0) * x[0] * u[30];
         out[1] += u[30];
     }
-    fn start(n: usize) -> Vec<f64> {
-        vec![0.0; n]
-    }
-    fn minima(n: usize, _: usize) -> Vec<Minimum> {
-        match n {
-            6 => vec![known(2.28767e-3)],
-            9 => vec![known(1.39976e-6)],
-            12 => vec![known(4.72238e-10)],
-            _ => vec![],
-        }
-    }
 }
 
 /// (21) r₂ₖ₋₁ = 10 (x₂ₖ − x₂ₖ₋₁²), r₂ₖ = 1 − x₂ₖ₋₁.
 pub(super) struct ExtendedRosenbrock;
 
 impl Function for ExtendedRosenbrock {
-    const NAME: &'static str = "Extended Rosenbrock";
-    const LARGE: Option<usize> = Some(1000);
-    const SIZES: &'static str = "n a multiple of 2, m = n";
+    const FACTS: Facts = Facts {
+        name: "Extended Rosenbrock",
+        large: Some(1000),
+        sizes: "n a multiple of 2, m = n",
+        admits: Some(|n, m| n >= 2 && n.is_multiple_of(2) && m == n),
+        start: |n| [-1.2, 1.0].repeat(n / 2),
+        minima: |n, _| vec![at(0.0, &vec![1.0; n])],
+        ..FREE
+    };
 
-    fn admits(n: usize, m: usize) -> bool {
-        n >= 2 && n.is_multiple_of(2) && m == n
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         for (x, r) in x.chunks_exact(2).zip(r.chunks_exact_mut(2)) {
@@ -94,26 +91,23 @@ impl Function for ExtendedRosenbrock {
             out[1] = c(10.0) * u[0];
         }
     }
-    fn start(n: usize) -> Vec<f64> {
-        [-1.2, 1.0].repeat(n / 2)
-    }
-    fn minima(n: usize, _: usize) -> Vec<Minimum> {
-        vec![at(0.0, &vec![1.0; n])]
-    }
 }
 
 /// (22) r₄ₖ₋₃ = x₄ₖ₋₃ + 10x₄ₖ₋₂, r₄ₖ₋₂ = √5 (x₄ₖ₋₁ − x₄ₖ), r₄ₖ₋₁ = (x₄ₖ₋₂ − 2x₄ₖ₋₁)², r₄ₖ = √10 (x₄ₖ₋₃ − x₄ₖ)².
 pub(super) struct ExtendedPowell;
 
 impl Function for ExtendedPowell {
-    const NAME: &'static str = "Extended Powell singular";
-    const N: usize = 12;
-    const LARGE: Option<usize> = Some(1000);
-    const SIZES: &'static str = "n a multiple of 4, m = n";
+    const FACTS: Facts = Facts {
+        name: "Extended Powell singular",
+        n: 12,
+        large: Some(1000),
+        sizes: "n a multiple of 4, m = n",
+        admits: Some(|n, m| n >= 4 && n.is_multiple_of(4) && m == n),
+        start: |n| [3.0, -1.0, 0.0, 1.0].repeat(n / 4),
+        minima: |n, _| vec![at(0.0, &vec![0.0; n])],
+        ..FREE
+    };
 
-    fn admits(n: usize, m: usize) -> bool {
-        n >= 4 && n.is_multiple_of(4) && m == n
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         for (x, r) in x.chunks_exact(4).zip(r.chunks_exact_mut(4)) {
@@ -136,12 +130,6 @@ impl Function for ExtendedPowell {
             out[3] = -a - q;
         }
     }
-    fn start(n: usize) -> Vec<f64> {
-        [3.0, -1.0, 0.0, 1.0].repeat(n / 4)
-    }
-    fn minima(n: usize, _: usize) -> Vec<Minimum> {
-        vec![at(0.0, &vec![0.0; n])]
-    }
 }
 
 /// a in both penalty functions.
@@ -151,13 +139,20 @@ const PENALTY: f64 = 1e-5;
 pub(super) struct Penalty1;
 
 impl Function for Penalty1 {
-    const NAME: &'static str = "Penalty I";
-    const LARGE: Option<usize> = Some(1000);
-    const SIZES: &'static str = "n ≥ 1, m = n + 1";
+    const FACTS: Facts = Facts {
+        name: "Penalty I",
+        large: Some(1000),
+        terms: |n| n + 1,
+        sizes: "n ≥ 1, m = n + 1",
+        start: |n| (1..=n).map(|j| j as f64).collect(),
+        minima: |n, _| match n {
+            4 => vec![known(2.24997e-5)],
+            10 => vec![known(7.08765e-5)],
+            _ => vec![],
+        },
+        ..FREE
+    };
 
-    fn terms(n: usize) -> usize {
-        n + 1
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         let mut sum = c(-0.25);
@@ -174,16 +169,6 @@ impl Function for Penalty1 {
             out[j] = c(PENALTY.sqrt()) * u[j] + last * x[j];
         }
     }
-    fn start(n: usize) -> Vec<f64> {
-        (1..=n).map(|j| j as f64).collect()
-    }
-    fn minima(n: usize, _: usize) -> Vec<Minimum> {
-        match n {
-            4 => vec![known(2.24997e-5)],
-            10 => vec![known(7.08765e-5)],
-            _ => vec![],
-        }
-    }
 }
 
 /// (24) r₁ = x₁ − 0.2; rᵢ = √a (e^(xᵢ/10) + e^(xᵢ₋₁/10) − yᵢ), yᵢ = e^(i/10) + e^((i−1)/10), i = 2, …, n;
@@ -191,13 +176,20 @@ impl Function for Penalty1 {
 pub(super) struct Penalty2;
 
 impl Function for Penalty2 {
-    const NAME: &'static str = "Penalty II";
-    const LARGE: Option<usize> = Some(50);
-    const SIZES: &'static str = "n ≥ 1, m = 2n";
+    const FACTS: Facts = Facts {
+        name: "Penalty II",
+        large: Some(50),
+        terms: |n| 2 * n,
+        sizes: "n ≥ 1, m = 2n",
+        start: |n| vec![0.5; n],
+        minima: |n, _| match n {
+            4 => vec![known(9.37629e-6)],
+            10 => vec![known(2.93660e-4)],
+            _ => vec![],
+        },
+        ..FREE
+    };
 
-    fn terms(n: usize) -> usize {
-        2 * n
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         let n = x.len();
@@ -232,16 +224,6 @@ impl Function for Penalty2 {
         }
         out[0] += u[0];
     }
-    fn start(n: usize) -> Vec<f64> {
-        vec![0.5; n]
-    }
-    fn minima(n: usize, _: usize) -> Vec<Minimum> {
-        match n {
-            4 => vec![known(9.37629e-6)],
-            10 => vec![known(2.93660e-4)],
-            _ => vec![],
-        }
-    }
 }
 
 /// (25) rⱼ = xⱼ − 1, rₙ₊₁ = s, rₙ₊₂ = s², s = Σ j (xⱼ − 1).
@@ -258,13 +240,16 @@ impl VariablyDimensioned {
 }
 
 impl Function for VariablyDimensioned {
-    const NAME: &'static str = "Variably dimensioned";
-    const LARGE: Option<usize> = Some(200);
-    const SIZES: &'static str = "n ≥ 1, m = n + 2";
+    const FACTS: Facts = Facts {
+        name: "Variably dimensioned",
+        large: Some(200),
+        terms: |n| n + 2,
+        sizes: "n ≥ 1, m = n + 2",
+        start: |n| (1..=n).map(|j| 1.0 - j as f64 / n as f64).collect(),
+        minima: |n, _| vec![at(0.0, &vec![1.0; n])],
+        ..FREE
+    };
 
-    fn terms(n: usize) -> usize {
-        n + 2
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let (n, s) = (x.len(), Self::sum(x));
         for j in 0..n {
@@ -280,20 +265,20 @@ impl Function for VariablyDimensioned {
             out[j] = u[j] + c(j as f64 + 1.0) * weight;
         }
     }
-    fn start(n: usize) -> Vec<f64> {
-        (1..=n).map(|j| 1.0 - j as f64 / n as f64).collect()
-    }
-    fn minima(n: usize, _: usize) -> Vec<Minimum> {
-        vec![at(0.0, &vec![1.0; n])]
-    }
 }
 
 /// (26) rᵢ = n − Σ cos xⱼ + i (1 − cos xᵢ) − sin xᵢ.
 pub(super) struct Trigonometric;
 
 impl Function for Trigonometric {
-    const NAME: &'static str = "Trigonometric";
-    const LARGE: Option<usize> = Some(200);
+    const FACTS: Facts = Facts {
+        name: "Trigonometric",
+        large: Some(200),
+        start: |n| vec![1.0 / n as f64; n],
+        // There are other stationary points with F > 0.
+        minima: |n, _| vec![at(0.0, &vec![0.0; n])],
+        ..FREE
+    };
 
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
@@ -318,21 +303,28 @@ impl Function for Trigonometric {
             out[j] = sin * sum + (c(j as f64 + 1.0) * sin - cos) * u[j];
         }
     }
-    fn start(n: usize) -> Vec<f64> {
-        vec![1.0 / n as f64; n]
-    }
-    /// There are other stationary points with F > 0.
-    fn minima(n: usize, _: usize) -> Vec<Minimum> {
-        vec![at(0.0, &vec![0.0; n])]
-    }
 }
 
 /// (27) rᵢ = xᵢ + Σ xⱼ − (n + 1), i < n; rₙ = Π xⱼ − 1.
 pub(super) struct BrownAlmostLinear;
 
 impl Function for BrownAlmostLinear {
-    const NAME: &'static str = "Brown almost-linear";
-    const LARGE: Option<usize> = Some(100);
+    const FACTS: Facts = Facts {
+        name: "Brown almost-linear",
+        large: Some(100),
+        start: |n| vec![0.5; n],
+        // F = 0 at (α, …, α, α¹⁻ⁿ) for every root α of nαⁿ − (n + 1) αⁿ⁻¹ + 1; α = 1 is one.
+        minima: |n, _| {
+            let mut corner = vec![0.0; n];
+            corner[n - 1] = n as f64 + 1.0;
+            let mut minima = vec![at(0.0, &vec![1.0; n])];
+            if n > 1 {
+                minima.push(at(1.0, &corner));
+            }
+            minima
+        },
+        ..FREE
+    };
 
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
@@ -368,18 +360,5 @@ impl Function for BrownAlmostLinear {
             }
             after *= x[j];
         }
-    }
-    fn start(n: usize) -> Vec<f64> {
-        vec![0.5; n]
-    }
-    /// F = 0 at (α, …, α, α¹⁻ⁿ) for every root α of nαⁿ − (n + 1) αⁿ⁻¹ + 1; α = 1 is one.
-    fn minima(n: usize, _: usize) -> Vec<Minimum> {
-        let mut corner = vec![0.0; n];
-        corner[n - 1] = n as f64 + 1.0;
-        let mut minima = vec![at(0.0, &vec![1.0; n])];
-        if n > 1 {
-            minima.push(at(1.0, &corner));
-        }
-        minima
     }
 }

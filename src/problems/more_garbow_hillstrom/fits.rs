@@ -1,7 +1,6 @@
 //! Functions (8)–(12), (15) and (16): curves fitted to data. The data are the paper's tables.
 
-use super::Minimum;
-use super::function::{Function, at, fixed, known};
+use super::function::{FREE, Facts, Function, at, fixed, known};
 use crate::problems::number::Number;
 
 /// (8) rᵢ = yᵢ − (x₁ + i/(vᵢx₂ + wᵢx₃)), vᵢ = 16 − i, wᵢ = min(i, vᵢ).
@@ -118,17 +117,17 @@ impl Gulf {
 }
 
 impl Function for Gulf {
-    const NAME: &'static str = "Gulf research and development";
-    const N: usize = 3;
-    const START: &'static [f64] = &[5.0, 2.5, 0.15];
-    const SIZES: &'static str = "n = 3, 3 ≤ m ≤ 100";
+    const FACTS: Facts = Facts {
+        name: "Gulf research and development",
+        n: 3,
+        terms: |_| 99,
+        sizes: "n = 3, 3 ≤ m ≤ 100",
+        admits: Some(|n, m| n == 3 && (3..=100).contains(&m)),
+        start: |_| vec![5.0, 2.5, 0.15],
+        minima: |_, _| vec![at(0.0, &[50.0, 25.0, 1.5])],
+        ..FREE
+    };
 
-    fn terms(_: usize) -> usize {
-        99
-    }
-    fn admits(n: usize, m: usize) -> bool {
-        n == 3 && (3..=100).contains(&m)
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         for i in 0..r.len() {
@@ -153,26 +152,24 @@ impl Function for Gulf {
             out[2] -= slope * log;
         }
     }
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![at(0.0, &[50.0, 25.0, 1.5])]
-    }
 }
 
 /// (12) rᵢ = e^(−tᵢx₁) − e^(−tᵢx₂) − x₃ (e^(−tᵢ) − e^(−10tᵢ)), tᵢ = i/10.
 pub(super) struct Box3;
 
 impl Function for Box3 {
-    const NAME: &'static str = "Box three-dimensional";
-    const N: usize = 3;
-    const START: &'static [f64] = &[0.0, 10.0, 20.0];
-    const SIZES: &'static str = "n = 3, m ≥ 3";
+    const FACTS: Facts = Facts {
+        name: "Box three-dimensional",
+        n: 3,
+        terms: |_| 10,
+        sizes: "n = 3, m ≥ 3",
+        admits: Some(|n, m| n == 3 && m >= 3),
+        start: |_| vec![0.0, 10.0, 20.0],
+        // F = 0 also wherever x₁ = x₂ and x₃ = 0.
+        minima: |_, _| vec![at(0.0, &[1.0, 10.0, 1.0]), at(0.0, &[10.0, 1.0, -1.0])],
+        ..FREE
+    };
 
-    fn terms(_: usize) -> usize {
-        10
-    }
-    fn admits(n: usize, m: usize) -> bool {
-        n == 3 && m >= 3
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         for (i, r) in r.iter_mut().enumerate() {
@@ -189,10 +186,6 @@ impl Function for Box3 {
             out[1] += c(t) * (c(-t) * x[1]).exp() * u;
             out[2] -= c((-t).exp() - (-10.0 * t).exp()) * u;
         }
-    }
-    /// F = 0 also wherever x₁ = x₂ and x₃ = 0.
-    fn minima(_: usize, _: usize) -> Vec<Minimum> {
-        vec![at(0.0, &[1.0, 10.0, 1.0]), at(0.0, &[10.0, 1.0, -1.0])]
     }
 }
 
@@ -264,17 +257,17 @@ impl BrownDennis {
 }
 
 impl Function for BrownDennis {
-    const NAME: &'static str = "Brown and Dennis";
-    const N: usize = 4;
-    const START: &'static [f64] = &[25.0, 5.0, -5.0, -1.0];
-    const SIZES: &'static str = "n = 4, m ≥ 4";
+    const FACTS: Facts = Facts {
+        name: "Brown and Dennis",
+        n: 4,
+        terms: |_| 20,
+        sizes: "n = 4, m ≥ 4",
+        admits: Some(|n, m| n == 4 && m >= 4),
+        start: |_| vec![25.0, 5.0, -5.0, -1.0],
+        minima: |_, m| if m == 20 { vec![known(85822.2)] } else { vec![] },
+        ..FREE
+    };
 
-    fn terms(_: usize) -> usize {
-        20
-    }
-    fn admits(n: usize, m: usize) -> bool {
-        n == 4 && m >= 4
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         for (i, r) in r.iter_mut().enumerate() {
             let (a, b) = Self::pair(x, (i as f64 + 1.0) / 5.0);
@@ -293,8 +286,5 @@ impl Function for BrownDennis {
             out[2] += b;
             out[3] += c(t.sin()) * b;
         }
-    }
-    fn minima(_: usize, m: usize) -> Vec<Minimum> {
-        if m == 20 { vec![known(85822.2)] } else { vec![] }
     }
 }

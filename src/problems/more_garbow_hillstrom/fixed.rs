@@ -2,8 +2,8 @@
 
 use std::f64::consts::PI;
 
-use super::function::{Function, at, fixed};
-use super::{Minimum, extended};
+use super::extended;
+use super::function::{FREE, Facts, Function, at, fixed};
 use crate::problems::number::Number;
 
 /// (1) r₁ = 10 (x₂ − x₁²), r₂ = 1 − x₁.
@@ -104,17 +104,17 @@ impl Function for Beale {
 pub(super) struct JennrichSampson;
 
 impl Function for JennrichSampson {
-    const NAME: &'static str = "Jennrich and Sampson";
-    const N: usize = 2;
-    const START: &'static [f64] = &[0.3, 0.4];
-    const SIZES: &'static str = "n = 2, m ≥ 2";
+    const FACTS: Facts = Facts {
+        name: "Jennrich and Sampson",
+        n: 2,
+        terms: |_| 10,
+        sizes: "n = 2, m ≥ 2",
+        admits: Some(|n, m| n == 2 && m >= 2),
+        start: |_| vec![0.3, 0.4],
+        minima: |_, m| if m == 10 { vec![at(124.362, &[0.2578, 0.2578])] } else { vec![] },
+        ..FREE
+    };
 
-    fn terms(_: usize) -> usize {
-        10
-    }
-    fn admits(n: usize, m: usize) -> bool {
-        n == 2 && m >= 2
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         for (i, r) in r.iter_mut().enumerate() {
@@ -131,9 +131,6 @@ impl Function for JennrichSampson {
                 *out -= i * (i * *x).exp() * u;
             }
         }
-    }
-    fn minima(_: usize, m: usize) -> Vec<Minimum> {
-        if m == 10 { vec![at(124.362, &[0.2578, 0.2578])] } else { vec![] }
     }
 }
 

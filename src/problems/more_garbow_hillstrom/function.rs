@@ -11,60 +11,70 @@ pub struct Minimum {
     pub minimizer: Option<Vec<f64>>,
 }
 
-/// One function of the paper: its residuals, the transpose of their derivative, and what is known about it.
+/// What the paper says of a function.
+pub(super) struct Facts {
+    /// Its title there.
+    pub name: &'static str,
+    /// n where nothing else is asked for.
+    pub n: usize,
+    /// n for a run with many unknowns, if n is free and more unknowns make sense.
+    pub large: Option<usize>,
+    /// m for n where nothing else is asked for.
+    pub terms: fn(usize) -> usize,
+    /// Which n and m are allowed, in words that complete "must be …".
+    pub sizes: &'static str,
+    /// The same as a test; n ≥ 1 and the m of `terms` where there is none.
+    pub admits: Option<fn(usize, usize) -> bool>,
+    /// x₀ for n.
+    pub start: fn(usize) -> Vec<f64>,
+    /// The minima for n and m.
+    pub minima: fn(usize, usize) -> Vec<Minimum>,
+}
+
+impl Facts {
+    /// Whether n and m are allowed.
+    pub fn admits(&self, n: usize, m: usize) -> bool {
+        self.admits.map_or_else(|| n >= 1 && m == (self.terms)(n), |admits| admits(n, m))
+    }
+}
+
+/// What most functions of any number of unknowns have in common.
+pub(super) const FREE: Facts = Facts {
+    name: "",
+    n: 10,
+    large: None,
+    terms: |n| n,
+    sizes: "n ≥ 1, m = n",
+    admits: None,
+    start: |n| vec![0.0; n],
+    minima: |_, _| vec![known(0.0)],
+};
+
+/// One function of the paper: what is known about it, its residuals, and the transpose of their derivative.
 ///
 /// The slices carry the dimensions: `x` has n entries, `r` and `u` have m.
 pub(super) trait Function {
-    /// The paper's title for it.
-    const NAME: &'static str;
-    /// n where nothing else is asked for.
-    const N: usize = 10;
-    /// x₀, if n is fixed.
-    const START: &'static [f64] = &[];
-    /// n for a run with many unknowns, if n is free and more unknowns make sense.
-    const LARGE: Option<usize> = None;
-    /// Which n and m the paper allows, in words that complete "must be …".
-    const SIZES: &'static str = "n ≥ 1, m = n";
+    const FACTS: Facts;
 
-    /// m where nothing else is asked for.
-    fn terms(n: usize) -> usize {
-        n
-    }
-    /// Whether the paper allows n and m.
-    fn admits(n: usize, m: usize) -> bool {
-        n >= 1 && m == Self::terms(n)
-    }
     /// r ← r(x).
     fn residuals<V: Number>(x: &[V], r: &mut [V]);
     /// out ← J(x)ᵀ u.
     fn transpose<V: Number>(x: &[V], u: &[V], out: &mut [V]);
-    /// x₀.
-    fn start(_n: usize) -> Vec<f64> {
-        Self::START.to_vec()
-    }
-    /// What the paper says about minima for these n and m; by default that F vanishes.
-    fn minima(_n: usize, _m: usize) -> Vec<Minimum> {
-        vec![known(0.0)]
-    }
 }
 
-/// All that is known about a function that has no other sizes.
+/// The facts about a function that has no other sizes.
 macro_rules! fixed {
     ($name:literal, n = $n:literal, m = $m:literal, x0 = $start:expr, minima = $minima:expr) => {
-        const NAME: &'static str = $name;
-        const N: usize = $n;
-        const START: &'static [f64] = $start;
-        const SIZES: &'static str = concat!("n = ", $n, ", m = ", $m);
-
-        fn terms(_: usize) -> usize {
-            $m
-        }
-        fn admits(n: usize, m: usize) -> bool {
-            n == $n && m == $m
-        }
-        fn minima(_: usize, _: usize) -> Vec<Minimum> {
-            $minima.to_vec()
-        }
+        const FACTS: Facts = Facts {
+            name: $name,
+            n: $n,
+            terms: |_| $m,
+            sizes: concat!("n = ", $n, ", m = ", $m),
+            admits: Some(|n, m| n == $n && m == $m),
+            start: |_| $start.to_vec(),
+            minima: |_, _| $minima.to_vec(),
+            ..FREE
+        };
     };
 }
 pub(super) use fixed;

@@ -1,23 +1,28 @@
 //! Functions (32)–(35): three linear systems, of full and of deficient rank, and Chebyshev quadrature.
 
-use super::Minimum;
-use super::function::{Function, at, known};
+use super::function::{FREE, Facts, Function, at, known};
 use crate::problems::number::Number;
+
+/// What the four have in common, but for what each says otherwise.
+const LINEAR: Facts = Facts {
+    terms: |n| 2 * n,
+    sizes: "1 ≤ n ≤ m",
+    admits: Some(|n, m| 1 <= n && n <= m),
+    start: |n| vec![1.0; n],
+    ..FREE
+};
 
 /// (32) rᵢ = xᵢ − (2/m) Σ xⱼ − 1 for i ≤ n, rᵢ = −(2/m) Σ xⱼ − 1 for n < i ≤ m.
 pub(super) struct LinearFullRank;
 
 impl Function for LinearFullRank {
-    const NAME: &'static str = "Linear, full rank";
-    const LARGE: Option<usize> = Some(500);
-    const SIZES: &'static str = "1 ≤ n ≤ m";
+    const FACTS: Facts = Facts {
+        name: "Linear, full rank",
+        large: Some(500),
+        minima: |n, m| vec![at((m - n) as f64, &vec![-1.0; n])],
+        ..LINEAR
+    };
 
-    fn terms(n: usize) -> usize {
-        2 * n
-    }
-    fn admits(n: usize, m: usize) -> bool {
-        n >= 1 && m >= n
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let mut sum = V::from_f64(0.0);
         for &x in x {
@@ -39,28 +44,25 @@ impl Function for LinearFullRank {
             out[j] = u[j] - common;
         }
     }
-    fn start(n: usize) -> Vec<f64> {
-        vec![1.0; n]
-    }
-    fn minima(n: usize, m: usize) -> Vec<Minimum> {
-        vec![at((m - n) as f64, &vec![-1.0; n])]
-    }
 }
 
 /// (33) rᵢ = i Σ j xⱼ − 1.
 pub(super) struct LinearRankOne;
 
 impl Function for LinearRankOne {
-    const NAME: &'static str = "Linear, rank 1";
-    const LARGE: Option<usize> = Some(100);
-    const SIZES: &'static str = "1 ≤ n ≤ m";
+    const FACTS: Facts = Facts {
+        name: "Linear, rank 1",
+        large: Some(100),
+        // At every point where Σ j xⱼ = 3/(2m + 1).
+        minima: |n, m| {
+            let m = m as f64;
+            let mut minimizer = vec![0.0; n];
+            minimizer[0] = 3.0 / (2.0 * m + 1.0);
+            vec![at(m * (m - 1.0) / (2.0 * (2.0 * m + 1.0)), &minimizer)]
+        },
+        ..LINEAR
+    };
 
-    fn terms(n: usize) -> usize {
-        2 * n
-    }
-    fn admits(n: usize, m: usize) -> bool {
-        n >= 1 && m >= n
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         let mut sum = c(0.0);
@@ -81,32 +83,27 @@ impl Function for LinearRankOne {
             *out = c(j as f64 + 1.0) * sum;
         }
     }
-    fn start(n: usize) -> Vec<f64> {
-        vec![1.0; n]
-    }
-    /// At every point where Σ j xⱼ = 3/(2m + 1).
-    fn minima(n: usize, m: usize) -> Vec<Minimum> {
-        let m = m as f64;
-        let mut minimizer = vec![0.0; n];
-        minimizer[0] = 3.0 / (2.0 * m + 1.0);
-        vec![at(m * (m - 1.0) / (2.0 * (2.0 * m + 1.0)), &minimizer)]
-    }
 }
 
 /// (34) r₁ = −1, rᵢ = (i − 1) Σ j xⱼ − 1 with the sum over 1 < j < n, 1 < i < m, rₘ = −1.
 pub(super) struct LinearRankOneZeros;
 
 impl Function for LinearRankOneZeros {
-    const NAME: &'static str = "Linear, rank 1, zero columns and rows";
-    const LARGE: Option<usize> = Some(100);
-    const SIZES: &'static str = "3 ≤ n ≤ m";
+    const FACTS: Facts = Facts {
+        name: "Linear, rank 1, zero columns and rows",
+        large: Some(100),
+        sizes: "3 ≤ n ≤ m",
+        admits: Some(|n, m| n >= 3 && m >= n),
+        // At every point where the sum is 3/(2m − 3).
+        minima: |n, m| {
+            let m = m as f64;
+            let mut minimizer = vec![0.0; n];
+            minimizer[1] = 1.5 / (2.0 * m - 3.0);
+            vec![at((m * m + 3.0 * m - 6.0) / (2.0 * (2.0 * m - 3.0)), &minimizer)]
+        },
+        ..LINEAR
+    };
 
-    fn terms(n: usize) -> usize {
-        2 * n
-    }
-    fn admits(n: usize, m: usize) -> bool {
-        n >= 3 && m >= n
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let (n, m, c) = (x.len(), r.len(), V::from_f64);
         let mut sum = c(0.0);
@@ -129,16 +126,6 @@ impl Function for LinearRankOneZeros {
             out[j] = c(j as f64 + 1.0) * sum;
         }
     }
-    fn start(n: usize) -> Vec<f64> {
-        vec![1.0; n]
-    }
-    /// At every point where the sum is 3/(2m − 3).
-    fn minima(n: usize, m: usize) -> Vec<Minimum> {
-        let m = m as f64;
-        let mut minimizer = vec![0.0; n];
-        minimizer[1] = 1.5 / (2.0 * m - 3.0);
-        vec![at((m * m + 3.0 * m - 6.0) / (2.0 * (2.0 * m - 3.0)), &minimizer)]
-    }
 }
 
 /// (35) rᵢ = (1/n) Σⱼ Tᵢ(xⱼ) − ∫₀¹ Tᵢ, where Tᵢ is the Chebyshev polynomial of degree i shifted to \[0, 1\]; the
@@ -146,14 +133,22 @@ impl Function for LinearRankOneZeros {
 pub(super) struct Chebyquad;
 
 impl Function for Chebyquad {
-    const NAME: &'static str = "Chebyquad";
-    const N: usize = 8;
-    const LARGE: Option<usize> = Some(50);
-    const SIZES: &'static str = "1 ≤ n ≤ m";
+    const FACTS: Facts = Facts {
+        name: "Chebyquad",
+        n: 8,
+        large: Some(50),
+        terms: |n| n,
+        start: |n| (1..=n).map(|j| j as f64 / (n as f64 + 1.0)).collect(),
+        minima: |n, m| match n {
+            _ if m != n => vec![],
+            1..=7 | 9 => vec![known(0.0)],
+            8 => vec![known(3.51687e-3)],
+            10 => vec![known(6.50395e-3)],
+            _ => vec![],
+        },
+        ..LINEAR
+    };
 
-    fn admits(n: usize, m: usize) -> bool {
-        n >= 1 && m >= n
-    }
     fn residuals<V: Number>(x: &[V], r: &mut [V]) {
         let c = V::from_f64;
         let share = c(1.0 / x.len() as f64);
@@ -184,18 +179,6 @@ impl Function for Chebyquad {
                 (lower, current) = (current, c(2.0) * y * current - lower);
             }
             *out = share * sum;
-        }
-    }
-    fn start(n: usize) -> Vec<f64> {
-        (1..=n).map(|j| j as f64 / (n as f64 + 1.0)).collect()
-    }
-    fn minima(n: usize, m: usize) -> Vec<Minimum> {
-        match n {
-            _ if m != n => vec![],
-            1..=7 | 9 => vec![known(0.0)],
-            8 => vec![known(3.51687e-3)],
-            10 => vec![known(6.50395e-3)],
-            _ => vec![],
         }
     }
 }

@@ -15,9 +15,9 @@ use std::cell::RefCell;
 use std::fmt;
 
 use super::number::{Dual, Number};
-use crate::base::{Error, Result, Scalar, kernels};
+use crate::base::{Result, Scalar, check_range, kernels};
 use crate::operator::{Expansion, Objective, SymmetricOperator};
-use function::Function;
+use function::{Facts, Function};
 
 mod discretised;
 mod exponentials;
@@ -59,6 +59,11 @@ macro_rules! with_function {
     };
 }
 
+/// What is known of the function with this number.
+fn facts(number: usize) -> &'static Facts {
+    with_function!(number, F => &F::FACTS)
+}
+
 /// One of the 35 functions F(x) = Σᵢ rᵢ(x)² of Moré, Garbow & Hillstrom (1981), with its dimensions.
 ///
 /// There is no factor ½: ∇F = 2Jᵀr. Hessian products are exact, from dual numbers; an expansion keeps r and room for
@@ -88,44 +93,36 @@ pub struct MoreGarbowHillstrom {
 impl MoreGarbowHillstrom {
     /// The function with this number (1 to 35) in `n` unknowns, with the paper's m, or a usual one where m is free.
     pub fn new(number: usize, n: usize) -> Result<Self> {
-        let m = with_function!(number, F => F::terms(n));
-        Self::with_terms(number, n, m)
+        Self::with_terms(number, n, (facts(number).terms)(n))
     }
 
     /// The function with this number (1 to 35), `n` unknowns and `m` residuals.
     pub fn with_terms(number: usize, n: usize, m: usize) -> Result<Self> {
-        let out_of_range = |argument, value, requirement| Error::OutOfRange { argument, value, requirement };
-        if !(1..=35).contains(&number) {
-            return Err(out_of_range("number", number as f64, "from 1 to 35"));
-        }
-        if with_function!(number, F => F::admits(n, m)) {
-            Ok(MoreGarbowHillstrom { number, n, m })
-        } else {
-            Err(out_of_range("n", n as f64, with_function!(number, F => F::SIZES)))
-        }
+        check_range("number", number as f64, (1..=35).contains(&number), "from 1 to 35")?;
+        check_range("n", n as f64, facts(number).admits(n, m), facts(number).sizes)?;
+        Ok(MoreGarbowHillstrom { number, n, m })
     }
 
     /// All 35, with the paper's dimensions where it fixes them. Otherwise n is 10, but 12 for (22), 9 for (20) and 8
     /// for (35), and m is 10 for (6) and (12), 13 for (18), 20 for (16), 99 for (11), 2n for (32)–(34) and n for (35).
     pub fn all() -> Vec<Self> {
-        (1..=35)
-            .map(|number| {
-                let (n, m) = with_function!(number, F => (F::N, F::terms(F::N)));
-                MoreGarbowHillstrom { number, n, m }
-            })
-            .collect()
+        (1..=35).map(|number| Self::usual(number, facts(number).n)).collect()
     }
 
     /// Those whose n is free, with many unknowns: 1000 for (21)–(23), (30), (31); 500 for (32); 200 for (25), (26),
     /// (29); 100 for (27), (33), (34); 50 for (24), whose terms grow like e^(n/10), for (28), whose start is within
     /// O(h²) of the solution, and for (35), whose products cost O(n²).
     pub fn large() -> Vec<Self> {
-        (1..=35)
-            .filter_map(|number| {
-                let n = with_function!(number, F => F::LARGE)?;
-                Some(MoreGarbowHillstrom { number, n, m: with_function!(number, F => F::terms(n)) })
-            })
-            .collect()
+        (1..=35).filter_map(|number| Some(Self::usual(number, facts(number).large?))).collect()
+    }
+
+    /// The function in n unknowns that it allows.
+    fn usual(number: usize, n: usize) -> Self {
+        MoreGarbowHillstrom { number, n, m: (facts(number).terms)(n) }
+    }
+
+    fn facts(&self) -> &'static Facts {
+        facts(self.number)
     }
 
     /// The number in the paper.
@@ -135,7 +132,7 @@ impl MoreGarbowHillstrom {
 
     /// The name in the paper.
     pub fn name(&self) -> &'static str {
-        with_function!(self.number, F => F::NAME)
+        self.facts().name
     }
 
     /// n, the number of unknowns.
@@ -150,7 +147,7 @@ impl MoreGarbowHillstrom {
 
     /// The standard starting point x₀.
     pub fn start<T: Scalar>(&self) -> Vec<T> {
-        with_function!(self.number, F => F::start(self.n)).into_iter().map(T::from_f64).collect()
+        (self.facts().start)(self.n).into_iter().map(T::from_f64).collect()
     }
 
     /// The point `factor` · x₀; where x₀ = 0, every component is `factor`, unless that is 1 (Algorithm 566).
@@ -164,7 +161,7 @@ impl MoreGarbowHillstrom {
 
     /// The minima that the paper gives for these dimensions, global and local; there may be others, or none is known.
     pub fn minima(&self) -> Vec<Minimum> {
-        with_function!(self.number, F => F::minima(self.n, self.m))
+        (self.facts().minima)(self.n, self.m)
     }
 
     /// r ← r(x).

@@ -7,6 +7,9 @@
 
 use std::fmt;
 
+use super::NistStrd;
+use super::models::model;
+
 /// Why a file could not be read: what is wrong, and in which line.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NistStrdError {
@@ -27,19 +30,6 @@ impl fmt::Display for NistStrdError {
 impl std::error::Error for NistStrdError {}
 
 type Result<V> = std::result::Result<V, NistStrdError>;
-
-/// What a file holds.
-pub(super) struct Contents {
-    pub name: String,
-    pub difficulty: String,
-    pub starts: [Vec<f64>; 2],
-    pub certified: Vec<f64>,
-    pub deviations: Vec<f64>,
-    pub sum_of_squares: f64,
-    pub residual_deviation: f64,
-    /// The response, then the predictors, for every observation.
-    pub rows: Vec<Vec<f64>>,
-}
 
 /// The lines of a file, and errors that name them.
 struct Lines<'t>(Vec<&'t str>);
@@ -88,8 +78,35 @@ impl<'t> Lines<'t> {
     }
 }
 
-/// Reads a file.
-pub(super) fn read(text: &str) -> Result<Contents> {
+impl NistStrd {
+    /// Reads a file in NIST's format, whose name is that of one of the 27 problems.
+    ///
+    /// # Errors
+    /// With line and column where a number, a range of lines or a whole section is missing or malformed, where the name
+    /// is none of the 27, or the parameters or data are not those that its model needs.
+    pub fn parse(text: &str) -> Result<Self> {
+        let mut problem = read(text)?;
+        let error = |problem| NistStrdError { line: 2, column: 1, problem };
+        let (name, found) = (&problem.name, problem.certified.len());
+        let Some((expected, _)) = model::<f64>(name) else {
+            return Err(error(format!("'{name}' is none of the 27 problems")));
+        };
+        if found != expected {
+            return Err(error(format!("the model of {name} has {expected} parameters, the text {found}")));
+        }
+        let predictors = if name == "Nelson" { 2 } else { 1 };
+        if problem.rows.iter().any(|row| row.len() != 1 + predictors) {
+            return Err(error(format!("the model of {name} needs {predictors} predictors")));
+        }
+        if name == "Nelson" {
+            problem.rows.iter_mut().for_each(|row| row[0] = row[0].ln());
+        }
+        Ok(problem)
+    }
+}
+
+/// Reads a file, whatever its name is.
+fn read(text: &str) -> Result<NistStrd> {
     let lines = Lines(text.lines().collect());
     let name = lines.after("Dataset Name:")?.1.split_whitespace().next().unwrap_or("").to_owned();
     let (level, _) = lines.after("Level of Difficulty")?;
@@ -97,7 +114,7 @@ pub(super) fn read(text: &str) -> Result<Contents> {
     if !["lower", "average", "higher"].contains(&difficulty.as_str()) {
         return Err(lines.error(level, "", "the level of difficulty is none of Lower, Average and Higher"));
     }
-    let mut contents = Contents {
+    let mut problem = NistStrd {
         name,
         difficulty,
         starts: [vec![], vec![]],
@@ -116,19 +133,19 @@ pub(super) fn read(text: &str) -> Result<Contents> {
         let [first, second, certified, deviation] = numbers[..] else {
             return Err(lines.error(line, "", format!("expected 4 numbers after '=', found {}", numbers.len())));
         };
-        contents.starts[0].push(first);
-        contents.starts[1].push(second);
-        contents.certified.push(certified);
-        contents.deviations.push(deviation);
+        problem.starts[0].push(first);
+        problem.starts[1].push(second);
+        problem.certified.push(certified);
+        problem.deviations.push(deviation);
     }
     for line in lines.range("Data              (lines")? {
         let row =
             lines.get(line)?.split_whitespace().map(|word| lines.number(line, word)).collect::<Result<Vec<_>>>()?;
-        let expected = contents.rows.first().map_or(row.len().max(2), Vec::len);
+        let expected = problem.rows.first().map_or(row.len().max(2), Vec::len);
         if row.len() != expected {
             return Err(lines.error(line, "", format!("expected {expected} numbers, found {}", row.len())));
         }
-        contents.rows.push(row);
+        problem.rows.push(row);
     }
-    Ok(contents)
+    Ok(problem)
 }

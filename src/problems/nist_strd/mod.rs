@@ -50,48 +50,14 @@ pub struct NistStrd {
     deviations: Vec<f64>,
     sum_of_squares: f64,
     residual_deviation: f64,
-    predictors: Vec<Vec<f64>>,
-    response: Vec<f64>,
+    /// The response, then the predictors, for every observation.
+    rows: Vec<Vec<f64>>,
 }
 
 impl NistStrd {
     /// All 27, from the lower to the higher level of difficulty.
     pub fn all() -> Vec<Self> {
         FILES.iter().map(|text| Self::parse(text).expect("the files of the crate are well-formed")).collect()
-    }
-
-    /// Reads a file in NIST's format, whose name is that of one of the 27 problems.
-    ///
-    /// # Errors
-    /// With line and column where a number, a range of lines or a whole section is missing or malformed, where the name
-    /// is none of the 27, or the parameters or data are not those that its model needs.
-    pub fn parse(text: &str) -> Result<Self, NistStrdError> {
-        let contents = format::read(text)?;
-        let error = |problem| NistStrdError { line: 2, column: 1, problem };
-        let name = contents.name;
-        if models::model::<f64>(&name).is_none() {
-            return Err(error(format!("'{name}' is none of the 27 problems")));
-        }
-        let (expected, predictors) = (parameters(&name), if name == "Nelson" { 2 } else { 1 });
-        if contents.certified.len() != expected {
-            let found = contents.certified.len();
-            return Err(error(format!("the model of {name} has {expected} parameters, the text {found}")));
-        }
-        if contents.rows.iter().any(|row| row.len() != 1 + predictors) {
-            return Err(error(format!("the model of {name} needs {predictors} predictors")));
-        }
-        let response = |row: &Vec<f64>| if name == "Nelson" { row[0].ln() } else { row[0] };
-        Ok(NistStrd {
-            difficulty: contents.difficulty,
-            starts: contents.starts,
-            certified: contents.certified,
-            deviations: contents.deviations,
-            sum_of_squares: contents.sum_of_squares,
-            residual_deviation: contents.residual_deviation,
-            response: contents.rows.iter().map(response).collect(),
-            predictors: contents.rows.iter().map(|row| row[1..].to_vec()).collect(),
-            name,
-        })
     }
 
     /// The name, for example "Misra1a".
@@ -134,18 +100,7 @@ impl NistStrd {
 
     /// m, the number of observations.
     pub fn observations(&self) -> usize {
-        self.response.len()
-    }
-
-    /// The predictors of observation i and its response (for Nelson's the logarithm of the response).
-    pub fn observation(&self, i: usize) -> (&[f64], f64) {
-        (&self.predictors[i], self.response[i])
-    }
-
-    /// f(x; b), the curve that is fitted.
-    pub fn predict(&self, b: &[f64], x: &[f64]) -> f64 {
-        let function = models::model(&self.name).expect("the name was checked");
-        function(b, x, &mut vec![0.0; b.len()])
+        self.rows.len()
     }
 
     /// Correct digits of the worst parameter: its log relative error −log₁₀(|b − c|/|c|), between 0 and 11, as many as
@@ -161,7 +116,7 @@ impl NistStrd {
     pub fn least_squares<T: Scalar>(
         &self,
     ) -> LeastSquares<T, JacobianModel<T, impl Fn(&[T], &mut [T]) + '_, impl Fn(&[T], &mut [T]) + '_>> {
-        let (m, n) = (self.response.len(), self.certified.len());
+        let (m, n) = (self.rows.len(), self.certified.len());
         least_squares_dense(
             m,
             n,
@@ -172,41 +127,30 @@ impl NistStrd {
 
     /// r ← f(x; b) − y.
     pub fn residuals<T: Scalar>(&self, b: &[T], r: &mut [T]) {
-        let function = models::model::<T>(&self.name).expect("the name was checked");
-        let mut gradient = vec![T::zero(); b.len()];
-        for (i, r) in r.iter_mut().enumerate() {
-            *r = function(b, &self.row(i), &mut gradient) - T::from_f64(self.response[i]);
+        let (function, mut gradient) = (self.function::<T>(), vec![T::zero(); b.len()]);
+        for (r, row) in r.iter_mut().zip(&self.rows) {
+            *r = function(b, &predictors(row), &mut gradient) - T::from_f64(row[0]);
         }
     }
 
     /// The m × n Jacobian of the residuals, by columns.
     pub fn jacobian<T: Scalar>(&self, b: &[T], jacobian: &mut [T]) {
-        let function = models::model::<T>(&self.name).expect("the name was checked");
-        let (m, mut gradient) = (self.response.len(), vec![T::zero(); b.len()]);
-        for i in 0..m {
-            function(b, &self.row(i), &mut gradient);
+        let (function, mut gradient) = (self.function::<T>(), vec![T::zero(); b.len()]);
+        let m = self.rows.len();
+        for (i, row) in self.rows.iter().enumerate() {
+            function(b, &predictors(row), &mut gradient);
             gradient.iter().enumerate().for_each(|(j, &g)| jacobian[j * m + i] = g);
         }
     }
 
-    fn row<T: Scalar>(&self, i: usize) -> [T; 2] {
-        let x = &self.predictors[i];
-        [T::from_f64(x[0]), T::from_f64(x.get(1).copied().unwrap_or(0.0))]
+    fn function<T: Scalar>(&self) -> models::Function<T> {
+        models::model(&self.name).expect("the name was checked").1
     }
 }
 
-/// How many parameters the model has.
-fn parameters(name: &str) -> usize {
-    match name {
-        "Misra1a" | "Misra1b" | "Misra1c" | "Misra1d" | "BoxBOD" | "DanWood" => 2,
-        "MGH09" | "Rat43" | "Roszman1" => 4,
-        "Kirby2" | "MGH17" => 5,
-        "Lanczos1" | "Lanczos2" | "Lanczos3" => 6,
-        "Hahn1" | "Thurber" => 7,
-        "Gauss1" | "Gauss2" | "Gauss3" => 8,
-        "ENSO" => 9,
-        _ => 3,
-    }
+/// Those of an observation, as many as a model may have.
+fn predictors<T: Scalar>(row: &[f64]) -> [T; 2] {
+    [T::from_f64(row[1]), T::from_f64(row.get(2).copied().unwrap_or(0.0))]
 }
 
 /// The name.

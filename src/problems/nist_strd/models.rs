@@ -5,31 +5,32 @@ use crate::base::Scalar;
 /// f(x; b): writes ∂f/∂bⱼ to `g` and returns f. `x` are the predictors of one observation, in all but one problem one.
 pub(super) type Function<T> = fn(b: &[T], x: &[T], g: &mut [T]) -> T;
 
-/// The model of the problem with this name.
-pub(super) fn model<T: Scalar>(name: &str) -> Option<Function<T>> {
-    Some(match name {
-        "Misra1a" | "BoxBOD" => saturation,
-        "Misra1b" => misra1b,
-        "Misra1c" => misra1c,
-        "Misra1d" => misra1d,
-        "Chwirut1" | "Chwirut2" => chwirut,
-        "DanWood" => dan_wood,
-        "ENSO" => enso,
-        "Eckerle4" => eckerle,
-        "Gauss1" | "Gauss2" | "Gauss3" => gauss,
-        "Hahn1" | "Thurber" => |b, x, g| rational(3, b, x[0], g),
-        "Kirby2" => |b, x, g| rational(2, b, x[0], g),
-        "Lanczos1" | "Lanczos2" | "Lanczos3" => lanczos,
-        "MGH09" => mgh09,
-        "MGH10" => mgh10,
-        "MGH17" => mgh17,
-        "Nelson" => nelson,
-        "Rat42" => rat42,
-        "Rat43" => rat43,
-        "Roszman1" => roszman,
-        "Bennett5" => bennett,
+/// How many parameters the problem with this name has, and its model.
+pub(super) fn model<T: Scalar>(name: &str) -> Option<(usize, Function<T>)> {
+    let model: (usize, Function<T>) = match name {
+        "Misra1a" | "BoxBOD" => (2, saturation),
+        "Misra1b" => (2, misra1b),
+        "Misra1c" => (2, misra1c),
+        "Misra1d" => (2, misra1d),
+        "Chwirut1" | "Chwirut2" => (3, chwirut),
+        "DanWood" => (2, dan_wood),
+        "ENSO" => (9, enso),
+        "Eckerle4" => (3, eckerle),
+        "Gauss1" | "Gauss2" | "Gauss3" => (8, gauss),
+        "Hahn1" | "Thurber" => (7, |b, x, g| rational(3, b, x[0], g)),
+        "Kirby2" => (5, |b, x, g| rational(2, b, x[0], g)),
+        "Lanczos1" | "Lanczos2" | "Lanczos3" => (6, lanczos),
+        "MGH09" => (4, mgh09),
+        "MGH10" => (3, mgh10),
+        "MGH17" => (5, mgh17),
+        "Nelson" => (3, nelson),
+        "Rat42" => (3, rat42),
+        "Rat43" => (4, rat43),
+        "Roszman1" => (4, roszman),
+        "Bennett5" => (3, bennett),
         _ => return None,
-    })
+    };
+    Some(model)
 }
 
 fn c<T: Scalar>(value: f64) -> T {

@@ -12,7 +12,7 @@
 //! run acts here on gradients when they are met, and there on all of the past.
 
 use super::method::{GradientMethod, Moments, check_discount, check_rate};
-use crate::base::{Error, Move, Result, Scalar, check_positive, update};
+use crate::base::{Move, Result, Scalar, check_positive, check_range, update};
 
 /// Polyak's heavy ball: gradient descent with momentum. M = I, or the objective's preconditioner.
 ///
@@ -56,13 +56,7 @@ impl HeavyBall {
     pub fn for_quadratic(smallest: f64, largest: f64) -> Result<Self> {
         check_positive("smallest", smallest)?;
         check_positive("largest", largest)?;
-        if smallest > largest {
-            return Err(Error::OutOfRange {
-                argument: "smallest",
-                value: smallest,
-                requirement: "at most the largest",
-            });
-        }
+        check_range("smallest", smallest, smallest <= largest, "at most the largest")?;
         let (low, high) = (smallest.sqrt(), largest.sqrt());
         let root = (high - low) / (high + low);
         Ok(HeavyBall { rate: 4.0 / (high + low).powi(2), momentum: root * root })

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use super::super::entry_points::{identified_by, minimizes_objectives};
 use super::oracle::Exact;
-use super::search::{Search, Searcher, Searching};
+use super::search::{Search, Searching};
 use super::walk::Walk;
 use crate::base::{Result, Scalar, check_positive_dimension};
 use crate::control::{AnyRun, Identity, Progress, Report, Run, Start, Stopping, check_start};
@@ -67,9 +67,7 @@ impl Lbfgs {
     ) -> Result<Walk<'r, T, Exact<'r, T>, Searching>> {
         check_start(objective.dim(), start, &self.stopping)?;
         check_positive_dimension("memory", self.memory)?;
-        let searcher = Searcher::new(Search::Wolfe(CURVATURE), self.memory, objective.dim());
-        // H has no place for P in it.
-        let mover = (Searching { preconditionable: false }, searcher);
+        let mover = Searching::new(Search::Wolfe(CURVATURE), self.memory, objective.dim());
         Walk::start(Exact::new(objective), mover, start, (self, &self.stopping))
     }
 }

@@ -4,6 +4,7 @@
 //! α is its rate. Momentum replaces δ by a sum of such steps with falling weights.
 
 use crate::base::{Move, Result, Scalar, check_length, check_positive, check_range};
+use crate::operator::forward;
 
 /// What a first-order method remembers of the gradients so far. Saved and loaded (feature `serde`), it goes on bitwise
 /// as if nothing had happened.
@@ -91,24 +92,14 @@ pub(super) trait AnyMethod<T> {
 }
 
 impl<T: Scalar, M: GradientMethod> AnyMethod<T> for M {
-    fn rate(&self) -> f64 {
-        GradientMethod::rate(self)
-    }
-    fn check(&self, dim: usize) -> Result<()> {
-        GradientMethod::check(self, dim)
-    }
-    fn storage(&self, dim: usize) -> [usize; 2] {
-        GradientMethod::storage(self, dim)
-    }
-    fn preconditionable(&self) -> bool {
-        GradientMethod::preconditionable(self)
-    }
-    fn moments(&self, dim: usize) -> Moments<T> {
-        GradientMethod::moments(self, dim)
-    }
-    fn advance(&self, moments: &mut Moments<T>, factor: f64, step: Move<'_, T>) -> f64 {
-        GradientMethod::advance(self, moments, factor, step)
-    }
+    forward!(GradientMethod::;
+        fn rate() -> f64,
+        fn check(dim: usize) -> Result<()>,
+        fn storage(dim: usize) -> [usize; 2],
+        fn preconditionable() -> bool,
+        fn moments(dim: usize) -> Moments<T>,
+        fn advance(moments: &mut Moments<T>, factor: f64, step: Move<'_, T>) -> f64,
+    );
 }
 
 /// Refuses a rate that is not a positive number.

@@ -18,7 +18,9 @@ use super::method::check_rate;
 use super::mover::{Limits, Moved, Mover, Place};
 use super::oracle::{Exact, Oracle, Preconditioned};
 use super::walk::Walk;
-use crate::base::{CallbackError, Error, Result, Scalar, check_finite, check_length, compiled, kernels, space};
+use crate::base::{
+    CallbackError, Result, Scalar, check_dimension, check_finite, check_length, compiled, kernels, space,
+};
 use crate::control::{AnyRun, Identity, Progress, Report, Run, Start, Stopping, Termination, check_start, type_name};
 #[cfg(feature = "serde")]
 use crate::control::{RunState, checkpoint};
@@ -160,18 +162,16 @@ impl<M: MirrorMap> MirrorDescent<M> {
         start: Start<'_, T>,
     ) -> Result<AnyRun<'r, T, Report<T>>> {
         check_rate(self.rate)?;
-        let (expected, found) = (self.map.dim(), objective.dim());
-        if expected != found {
-            return Err(Error::Length { argument: "the objective's point", expected, found });
-        }
+        let dim = self.map.dim();
+        check_dimension("the objective's point", objective.dim(), dim)?;
         space::check_whole("MirrorDescent")?;
-        check_start(expected, start, &self.stopping)?;
-        let wide = || vec![0.0; expected];
+        check_start(dim, start, &self.stopping)?;
+        let wide = || vec![0.0; dim];
         let mut oracle = InDual {
             map: &self.map,
             objective: Exact::new(objective),
             in_points,
-            point: vec![T::zero(); expected],
+            point: vec![T::zero(); dim],
             wide_dual: wide(),
             wide_point: wide(),
             wide_gradient: wide(),

@@ -66,10 +66,8 @@ pub(super) struct Searcher<T> {
 }
 
 impl<T: Scalar> Searcher<T> {
-    pub fn new(search: Search, memory: usize, dim: usize) -> Self {
+    fn new(search: Search, memory: usize, preconditionable: bool, dim: usize) -> Self {
         let zeros = || vec![T::zero(); dim];
-        // H has no place for P in it.
-        let preconditionable = memory == 0;
         let wolfe = matches!(search, Search::Wolfe(_));
         Searcher {
             search,
@@ -230,7 +228,16 @@ impl<T: Scalar> Searcher<T> {
 
 /// Makes steps by line searches; whether with P⁻¹g for g.
 pub(super) struct Searching {
-    pub preconditionable: bool,
+    preconditionable: bool,
+}
+
+impl Searching {
+    /// With so many pairs, and what it remembers.
+    pub fn new<T: Scalar>(search: Search, pairs: usize, dim: usize) -> (Self, Searcher<T>) {
+        // H has no place for P in it.
+        let preconditionable = pairs == 0;
+        (Searching { preconditionable }, Searcher::new(search, pairs, preconditionable, dim))
+    }
 }
 
 impl<T: Scalar> Mover<T, Exact<'_, T>> for Searching {

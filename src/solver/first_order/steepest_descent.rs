@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 
 use super::super::entry_points::{identified_by, minimizes_objectives};
 use super::oracle::Exact;
-use super::search::{Search, Searcher, Searching};
+use super::search::{Search, Searching};
 use super::walk::Walk;
 use crate::base::{Result, Scalar};
 use crate::control::{AnyRun, Identity, Progress, Report, Run, Start, Stopping, check_start};
@@ -80,7 +80,7 @@ impl SteepestDescent {
             LineSearch::Armijo => Search::Armijo,
             LineSearch::StrongWolfe => Search::Wolfe(0.1),
         };
-        let mover = (Searching { preconditionable: true }, Searcher::new(search, 0, objective.dim()));
+        let mover = Searching::new(search, 0, objective.dim());
         Walk::start(Exact::new(objective), mover, start, (self, &self.stopping))
     }
 }

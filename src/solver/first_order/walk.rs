@@ -135,7 +135,7 @@ impl<'r, T: Scalar, O: Oracle<T>, M: Mover<T, O>> Walk<'r, T, O, M> {
     }
 
     fn limit(&self) -> Option<Termination> {
-        Limits { run: &self.limits, iterations: self.iterations(), reserve: reserve::<T, O>() }.reached(&self.oracle)
+        limits::<T, O>(&self.limits, self.iterations()).reached(&self.oracle)
     }
 }
 
@@ -303,9 +303,8 @@ impl<T: Scalar, O: Oracle<T>, M: Mover<T, O>> Walk<'_, T, O, M> {
     }
 
     fn step(&mut self) -> std::result::Result<Moved, Termination> {
-        let (run, iterations) = (&self.limits, self.iterations());
-        let limits = Limits { run, iterations, reserve: reserve::<T, O>() };
-        let tolerance = run.stopping().gradient_tolerance::<T>(self.state.initial_gradient_norm);
+        let limits = limits::<T, O>(&self.limits, self.iterations());
+        let tolerance = self.tolerance();
         let State { place, memory, .. } = &mut self.state;
         let moved = match self.mover.advance(memory, place, &mut self.oracle, &limits) {
             Err(Termination::InconsistentGradient) if place.gradient_norm <= tolerance => Err(Termination::Stalled),
@@ -321,18 +320,21 @@ impl<T: Scalar, O: Oracle<T>, M: Mover<T, O>> Walk<'_, T, O, M> {
         }
     }
 
+    /// The gradient norm at which a run may be over.
+    fn tolerance(&self) -> f64 {
+        self.limits.stopping().gradient_tolerance::<T>(self.state.initial_gradient_norm)
+    }
+
     /// Whether the run may be over at this place.
     fn moment(&self) -> Option<Moment> {
-        let tolerance = self.limits.stopping().gradient_tolerance::<T>(self.state.initial_gradient_norm);
-        if self.state.place.gradient_norm <= tolerance {
+        if self.state.place.gradient_norm <= self.tolerance() {
             return Some(Moment::Small);
         }
         (self.iterations() <= RESTART).then_some(Moment::Early)
     }
 
     fn end(&mut self, moment: Moment) -> Option<End> {
-        let (run, iterations) = (&self.limits, self.iterations());
-        let limits = Limits { run, iterations, reserve: reserve::<T, O>() };
+        let limits = limits::<T, O>(&self.limits, self.iterations());
         let State { place, memory, last, initial_value, initial_gradient_norm, .. } = &mut self.state;
         let step = last.map_or(f64::INFINITY, |last| last.step_norm);
         let since = Since { value: *initial_value, gradient_norm: *initial_gradient_norm, step };
@@ -351,10 +353,10 @@ impl<T: Scalar, O: Oracle<T>, M: Mover<T, O>> Walk<'_, T, O, M> {
     }
 }
 
-/// What is kept for the end of a run whose oracle is not exact: one evaluation of the whole.
-fn reserve<T, O: Oracle<T>>() -> Counts {
+/// The limits after so many iterations. For the end of a run whose oracle is not exact one evaluation of the whole is kept.
+fn limits<'l, 's, T, O: Oracle<T>>(run: &'l control::Limits<'s>, iterations: usize) -> Limits<'l, 's> {
     let one = usize::from(!O::EXACT);
-    Counts { values: one, gradients: one, ..Counts::default() }
+    Limits { run, iterations, reserve: Counts { values: one, gradients: one, ..Counts::default() } }
 }
 
 /// The best point so far.

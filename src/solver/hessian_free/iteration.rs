@@ -87,19 +87,15 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
         };
         let value_at = |x: &[T]| match options.acceptance_batch {
             _ if !allowed() => f64::NAN,
-            AcceptanceBatch::Gradient => {
-                tally.value(drawn.gradient.len());
-                batch.value(x)
-            }
             AcceptanceBatch::Curvature => {
                 tally.value(drawn.curvature.len());
                 curvature_batch.value(x)
             }
-            AcceptanceBatch::All if drawn.whole() => {
+            AcceptanceBatch::All if !drawn.whole() => whole_value(objective, tally, limits, x),
+            AcceptanceBatch::All | AcceptanceBatch::Gradient => {
                 tally.value(drawn.gradient.len());
                 batch.value(x)
             }
-            AcceptanceBatch::All => whole_value(objective, tally, limits, x),
         };
         let more = || {
             limits.note(batch.take_error().or_else(|| curvature_batch.take_error()));

@@ -13,7 +13,7 @@
 //! (2c₁ − 1)φ′(0) ≥ φ′(α) ≥ c₂φ′(0) of Hager & Zhang (SIAM J. Optim. 16 (2005)), of which the first is Armijo's. Safe
 //! against NaN and ∞: such a trial is too long.
 
-use super::{Evaluation, Termination, rounding};
+use super::{Evaluation, Termination, contradiction, rounding};
 use crate::step::binade;
 
 /// Trials of one search, each at least 10% shorter or twice longer than another; no sensible search comes near.
@@ -67,6 +67,16 @@ pub(crate) struct Rules {
     pub shortest: f64,
     /// The most by which a trial is lengthened at once; not looked at by [`backtrack`].
     pub growth: f64,
+    /// The noise that values have shown, which counts as rounding.
+    pub noise: f64,
+}
+
+/// How much noise the values show at both ends of a trial, where they and the slopes tell of little.
+pub(crate) fn shown_noise(epsilon: f64, start: Point, trial: Point) -> f64 {
+    let (first, last) = (trial.length * start.slope, trial.length * trial.slope);
+    let (actual, expected) = (start.value - trial.value, -0.5 * (first + last));
+    let little = expected > 0.0 && expected.max(actual.abs()) <= epsilon.sqrt() * start.value.abs();
+    if little { contradiction(actual, first, last) } else { 0.0 }
 }
 
 /// Why trials fail, to name the reason in the end.
@@ -131,7 +141,7 @@ pub(crate) fn backtrack(line: &mut impl Line, start: Point, first: f64, rules: R
             return Err(Termination::Unbounded);
         }
         let wanted = -rules.decrease * length * start.slope;
-        let noise = rounding(rules.epsilon, start.value, point.value);
+        let noise = rounding(rules.epsilon, start.value, point.value).max(rules.noise);
         let enough = if point.value.is_finite() && wanted <= noise && (start.value - point.value).abs() <= noise {
             if failures.inconsistent() {
                 break;
@@ -163,7 +173,7 @@ pub(crate) fn strong_wolfe(line: &mut impl Line, start: Point, first: f64, rules
     let mut failures = Failures::new(start, rules.epsilon);
     let (mut low, mut high): (Point, Option<Point>) = (start, None);
     let (mut length, mut width) = (first, f64::INFINITY);
-    let mut trials = 0;
+    let (mut trials, mut noise) = (0, rules.noise);
     // Comes back to the best trial, if there was one, or gives the reason why there was none.
     let settle = |low: Point, trials: usize, reason: Termination| {
         if low.length > 0.0 { Ok(Found { point: low, rejected: trials - 1, kept: true }) } else { Err(reason) }
@@ -180,9 +190,11 @@ pub(crate) fn strong_wolfe(line: &mut impl Line, start: Point, first: f64, rules
         }
         let finite = point.value.is_finite() && point.slope.is_finite();
         let armijo = point.value <= start.value + rules.decrease * length * start.slope;
-        let level = (point.value - start.value).abs() <= rounding(rules.epsilon, start.value, point.value);
+        noise = noise.max(shown_noise(rules.epsilon, start, point));
+        let rounding = rounding(rules.epsilon, start.value, point.value).max(noise);
+        let level = (point.value - start.value).abs() <= rounding;
         // Within rounding the slope says that f falls on, as long as it would not show.
-        let hidden = -point.slope * length <= rounding(rules.epsilon, start.value, point.value);
+        let hidden = -point.slope * length <= rounding;
         let falls = level && point.slope < 0.0 && hidden;
         let decreases = armijo || falls;
         let approximate = level

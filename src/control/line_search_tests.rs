@@ -24,7 +24,8 @@ impl<F: Fn(f64) -> (f64, f64)> Line for Analytic<F> {
     }
 }
 
-const RULES: Rules = Rules { decrease: 1e-4, slope: 0.1, epsilon: f64::EPSILON, shortest: 1e-20, growth: 100.0 };
+const RULES: Rules =
+    Rules { decrease: 1e-4, slope: 0.1, epsilon: f64::EPSILON, shortest: 1e-20, growth: 100.0, noise: 0.0 };
 
 fn search<F: Fn(f64) -> (f64, f64)>(phi: F, first: f64) -> (Result<Found, Termination>, usize) {
     let (value, slope) = phi(0.0);

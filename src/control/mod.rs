@@ -51,7 +51,7 @@ pub(crate) use history::History;
 pub(crate) use identity::{Identity, type_name};
 pub(crate) use judge::{Judgement, contradiction, judge, judge_decrease, rounding};
 pub(crate) use limits::Limits;
-pub(crate) use line_search::{Found, Line, Point, Rules, backtrack, strong_wolfe};
+pub(crate) use line_search::{Found, Line, Point, Rules, backtrack, shown_noise, strong_wolfe};
 pub(crate) use oracle::{Confirmation, Entry, LocalProblem, Look, Oracle, Outcome};
 pub(crate) use start::{Start, check_start};
 pub(crate) use track::{Pending, Track};

@@ -5,6 +5,7 @@ mod checks;
 mod convolution;
 mod logistic_regression;
 mod models;
+#[path = "../common/numbers.rs"]
 mod numbers;
 mod reference_problems;
 mod spectrum;

@@ -1,7 +1,7 @@
 //! Values with more noise than their rounding, as where terms cancel or an inner iteration computes them: gradients go on.
 
 use newton_krylov::problems::{ChainedRosenbrock, MoreGarbowHillstrom};
-use newton_krylov::{Expansion, Objective, SymmetricOperator, objective};
+use newton_krylov::{Expansion, Lbfgs, Objective, SymmetricOperator, objective};
 
 use crate::ordinary::second_order;
 
@@ -37,6 +37,22 @@ fn gradients_go_on_where_values_are_noise() {
             }
         }
     }
+}
+
+/// The line search of L-BFGS sees it between the slopes at both ends of a trial, without a further call.
+#[test]
+fn a_line_search_goes_on_by_slopes() {
+    for n in [2, 6, 20] {
+        let f = ChainedRosenbrock::new(n).unwrap();
+        for noise in [1e-13, 1e-12, 1e-11, 1e-10, 1e-9] {
+            let report = Lbfgs::default().minimize(&noisy(&f, noise), &vec![0.5; n]).unwrap();
+            assert!(report.termination.converged() && f.value(&report.x) < 1e-10, "{n}, {noise}: {report}");
+            assert!(report.counts.values < 20 * report.iterations().max(10), "{n}, {noise}: {report}");
+        }
+    }
+    // Rounding of terms 10⁷ times as large as f.
+    let report = Lbfgs::default().minimize(&MoreGarbowHillstrom::all()[8], &[0.4, 1.0, 0.0]).unwrap();
+    assert!(report.termination.converged() && report.counts.values < 30, "{report}");
 }
 
 /// Sums of squares of residuals that cancel to 10⁻⁴ of their terms.

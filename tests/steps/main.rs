@@ -6,5 +6,7 @@ mod golub_kahan;
 mod linear_least_squares;
 mod magnitude;
 mod minres;
+#[path = "../common/numbers.rs"]
+mod numbers;
 #[path = "../common/vectors.rs"]
 mod vectors;

@@ -65,7 +65,9 @@ impl<T: Scalar> Searcher<T> {
                 look(place, oracle, limits, &Measures { ending: Ending::Restart, tolerance, ..measures }, doubtful)
             }
             Moment::Small | Moment::Stalled => {
-                look(place, oracle, limits, &Measures { ending: Ending::Stuck, ..measures }, self.steepest.is_kept())
+                let resolution = measures.resolution.max(self.noise);
+                let measures = Measures { ending: Ending::Stuck, resolution, ..measures };
+                look(place, oracle, limits, &measures, self.steepest.is_kept())
             }
         };
         // A look that was cut short tells nothing.

@@ -4,7 +4,9 @@ use super::limited_memory::LimitedMemory;
 use super::mover::{End, Limits, Moment, Moved, Mover, Place, Since};
 use super::oracle::{Exact, Oracle, Preconditioned, gradient_at};
 use crate::base::{Scalar, kernels};
-use crate::control::{Evaluation, Found, Line, Point, Rules, Termination, backtrack, rounding, strong_wolfe};
+use crate::control::{
+    Evaluation, Found, Line, Point, Rules, Termination, backtrack, rounding, shown_noise, strong_wolfe,
+};
 use crate::operator::Objective;
 use crate::solver::second_look::Steepest;
 
@@ -54,6 +56,8 @@ pub(super) struct Searcher<T> {
     pub(super) farthest: f64,
     /// The largest decrease that the slope promised between two values that are the same.
     pub(super) resolution: f64,
+    /// The most by which values have contradicted slopes at both ends of a trial.
+    pub(super) noise: f64,
     /// Whether the start was taken for a minimum, and turned out to be none.
     pub(super) looked: bool,
     pub(super) steepest: Steepest,
@@ -79,6 +83,7 @@ impl<T: Scalar> Searcher<T> {
             unit: 1.0,
             farthest: 0.0,
             resolution: 0.0,
+            noise: 0.0,
             looked: false,
             steepest: Steepest::new(dim),
             least_gradient: f64::INFINITY,
@@ -151,6 +156,7 @@ impl<T: Scalar> Searcher<T> {
             slope: curvature.unwrap_or(f64::NAN),
             epsilon: T::epsilon_f64(),
             shortest: 0.01 * T::epsilon_f64() * size / norm,
+            noise: self.noise,
             growth: if self.memory.is_empty() { FIRST_GROWTH } else { GROWTH },
         };
         let growing = self.search == Search::Shrinking && self.length.is_nan();
@@ -208,7 +214,7 @@ impl<T: Scalar> Searcher<T> {
             self.memory.learn(&place.x, &place.gradient, &place.next, &self.trial_gradient);
         }
         let decrease = place.value - point.value;
-        let within = decrease <= rounding(T::epsilon_f64(), place.value, point.value);
+        let within = decrease <= rounding(T::epsilon_f64(), place.value, point.value).max(self.noise);
         self.rounding_steps = if within { self.rounding_steps + 1 } else { 0 };
         (self.length, self.trial_value) = (point.length * self.unit, point.value);
         Ok(Moved {
@@ -308,6 +314,8 @@ impl<T: Scalar> Line for Trials<'_, '_, '_, T> {
         } else {
             Point { length, value: oracle.value(&place.next), slope: f64::NAN }
         };
+        let start = Point { length: 0.0, value: place.value, slope: *slope };
+        searcher.noise = searcher.noise.max(shown_noise(T::epsilon_f64(), start, point));
         if point.value == place.value {
             searcher.resolution = searcher.resolution.max(-0.5 * length * *slope);
         }

@@ -7,7 +7,8 @@ use crate::base::{CallbackError, Scalar};
 use crate::operator::Counts;
 use crate::step::InnerStop;
 
-/// One outer iteration: the accepted step and what led to it.
+/// One outer iteration: the accepted step and what led to it. Once a run has turned to the unknowns' own units, radius or weight,
+/// shift and Ritz value are in those.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Iteration {

@@ -1,9 +1,8 @@
 //! How accurate outputs are that come from a simulation.
 
 use super::check_point;
-use super::numbers::normal;
 use crate::base::{Result, Scalar, check_callback, check_positive_dimension, kernels, random::SplitMix64};
-use crate::operator::{Model, displace};
+use crate::operator::Model;
 
 /// The noise of a model's outputs around `x`, η = ‖σ‖/‖h(x)‖ with the standard deviations σ, from their differences at seven
 /// points (or thirteen) along a line through x in a random direction (Moré & Wild, SIAM J. Sci. Comput. 33 (2011)). About ε where there
@@ -30,15 +29,11 @@ use crate::operator::{Model, displace};
 pub fn noise<T: Scalar>(model: &impl Model<T>, x: &[T], seed: u64) -> Result<Option<f64>> {
     check_positive_dimension("the number of outputs", model.output_dim())?;
     check_point(model.dim(), x)?;
-    let direction: Vec<T> = normal(x.len(), &mut SplitMix64::new(seed));
     let unit = |j: usize| if x[j] == T::zero() { 1.0 } else { x[j].abs().into() };
-    let (mut to, mut outputs) = (x.to_vec(), vec![T::nan(); model.output_dim()]);
+    let mut outputs = vec![T::nan(); model.output_dim()];
     model.evaluate(x, &mut outputs);
-    let evaluate = |t: f64, outputs: &mut [T]| {
-        displace(t, x, &direction, unit, &mut to);
-        model.evaluate(&to, outputs);
-    };
-    let found = crate::operator::noise(T::epsilon_f64(), &outputs, evaluate, kernels::norm);
+    let evaluate = |x: &mut [T], outputs: &mut [T]| model.evaluate(x, outputs);
+    let found = crate::operator::noise((x, unit), SplitMix64::new(seed), &outputs, evaluate, kernels::norm);
     check_callback(model.take_error())?;
     let relative = |found: f64| if found > 0.0 { found / kernels::norm(&outputs) } else { 0.0 };
     Ok(found.map(|found| relative(found).max(T::epsilon_f64())))

@@ -28,7 +28,7 @@
 
 use super::around::{Around, Unit, Units};
 use super::pattern::Shape;
-use crate::base::Scalar;
+use crate::base::{Result, Scalar, check_range};
 
 /// Which difference quotient gives Hessian products, or the columns of a Jacobian.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -353,4 +353,9 @@ impl<T: Scalar, F: Fn(&[T], &mut [T])> Differences<'_, T, F> {
             column.iter_mut().for_each(|v| *v = T::from_f64((*v).into() / width));
         }
     }
+}
+
+/// Refuses an η that is no relative accuracy.
+pub(super) fn check_accuracy(accuracy: f64) -> Result<()> {
+    check_range("accuracy", accuracy, (0.0..1.0).contains(&accuracy), "at least 0 and below 1")
 }

@@ -17,11 +17,9 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::marker::PhantomData;
 
 use super::callback::{ValueFn, WriteFn};
-use super::differences::Difference;
+use super::differences::{Difference, check_accuracy};
 use super::{Expansion, Objective, SymmetricOperator, forward};
-use crate::base::{
-    CallbackError, CallbackOutput, ErrorSlot, Result, Scalar, check_finite, check_length, check_range, kernels,
-};
+use crate::base::{CallbackError, CallbackOutput, ErrorSlot, Result, Scalar, check_finite, check_length, kernels};
 
 /// An objective whose Hessian products come from its gradient; see [`objective_from_gradient`].
 pub struct GradientObjective<T, F, G> {
@@ -100,7 +98,7 @@ impl<T: Scalar, F, G> GradientObjective<T, F, G> {
     /// # Errors
     /// If it is not in [0, 1).
     pub fn with_accuracy(mut self, accuracy: f64) -> Result<Self> {
-        check_range("accuracy", accuracy, (0.0..1.0).contains(&accuracy), "at least 0 and below 1")?;
+        check_accuracy(accuracy)?;
         self.accuracy = accuracy;
         Ok(self)
     }

@@ -6,12 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock};
 
 use super::callback::WriteFn;
-use super::differences::Differences;
+use super::differences::{Differences, check_accuracy};
 use super::pattern::Shape;
 use super::{Around, Difference, LinearMap, Linearization, Model, Pattern, forward};
-use crate::base::{
-    CallbackError, ErrorSlot, Result, Scalar, check_finite, check_length, check_range, kernels, unwritten,
-};
+use crate::base::{CallbackError, ErrorSlot, Result, Scalar, check_finite, check_length, kernels, unwritten};
 
 /// A model whose Jacobian a closure writes as a matrix; see [`least_squares_dense`](crate::least_squares_dense).
 pub struct JacobianModel<T, F, J> {
@@ -166,7 +164,7 @@ impl<T: Scalar, F> DifferenceModel<T, F> {
     /// # Errors
     /// If it is not in [0, 1).
     pub fn with_accuracy(mut self, accuracy: f64) -> Result<Self> {
-        check_range("accuracy", accuracy, (0.0..1.0).contains(&accuracy), "at least 0 and below 1")?;
+        check_accuracy(accuracy)?;
         self.accuracy = accuracy;
         Ok(self)
     }

@@ -57,4 +57,4 @@ pub(crate) use any::{AnyModel, AnyObjective, AnySampledObjective};
 pub(crate) use caller::Caller;
 pub(crate) use counted_model::{CountedMap, CountedModel};
 pub(crate) use forward::forward;
-pub(crate) use noise::{NOISE_CALLS, displace, noise};
+pub(crate) use noise::{NOISE_CALLS, noise};

@@ -9,7 +9,7 @@
 //! three in a row agree within a factor of four.) Here h is ∛ε in the units of x, where third differences of what is smooth
 //! are rounding: it takes levels 3 and 4, which have to agree; and all outputs of a vector together.
 
-use crate::base::{Scalar, kernels};
+use crate::base::{Scalar, SplitMix64, kernels, space};
 
 /// Values on a line.
 const POINTS: usize = 7;
@@ -23,36 +23,35 @@ const APART: f64 = 4.0;
 const FARTHER: f64 = 100.0;
 
 /// ‖σ‖ over the outputs, h(x); `None` where it cannot be told from what is smooth, or where outputs are not finite.
-/// `evaluate` writes h(x + tv) for some v of the length 1 in the units of x, which is given to `epsilon`; `norm` is that of
-/// outputs.
-pub fn noise<T: Scalar>(
-    epsilon: f64,
+/// `evaluate` writes those at a point, which it may move into a box, on a line through x that goes up or down in each
+/// component, by its `unit`, as `random` says. `norm` is that of outputs.
+pub fn noise<X: Scalar, T: Scalar>(
+    (x, unit): (&[X], impl Fn(usize) -> f64),
+    mut random: SplitMix64,
     outputs: &[T],
-    mut evaluate: impl FnMut(f64, &mut [T]),
+    mut evaluate: impl FnMut(&mut [X], &mut [T]),
     norm: impl Fn(&[T]) -> f64,
 ) -> Option<f64> {
+    let (mut direction, mut point) = (vec![X::zero(); x.len()], x.to_vec());
+    space::normals(&mut random, 1.0, &mut direction);
     let mut values: [Vec<T>; POINTS] = std::array::from_fn(|_| outputs.to_vec());
     for farther in [1.0, FARTHER] {
         values[0].copy_from_slice(outputs);
         for (i, values) in values.iter_mut().enumerate().skip(1) {
-            evaluate(farther * epsilon.cbrt() * i as f64, values);
+            for (j, point) in point.iter_mut().enumerate() {
+                let h = X::from_f64(farther * X::epsilon_f64().cbrt() * i as f64 * unit(j));
+                *point = if direction[j] < X::zero() { x[j] - h } else { x[j] + h };
+            }
+            evaluate(&mut point, values);
         }
         let differs = |i: usize| values[i].iter().zip(&values[i - 1]).filter(|(a, b)| a != b).count();
         let size = |count: usize| norm(&[T::from_f64(count as f64)]).powi(2);
         let changes = (1..POINTS).map(|i| size(differs(i))).sum::<f64>() / (POINTS - 1) as f64;
         if 4.0 * changes >= size(outputs.len()) {
-            return of_differences(&mut values, norm);
+            break;
         }
     }
     of_differences(&mut values, norm)
-}
-
-/// x + tv, up or down as `direction` says, in units of the components.
-pub fn displace<T: Scalar>(t: f64, x: &[T], direction: &[T], unit: impl Fn(usize) -> f64, to: &mut [T]) {
-    for (j, to) in to.iter_mut().enumerate() {
-        let h = T::from_f64(t * unit(j));
-        *to = if direction[j] < T::zero() { x[j] - h } else { x[j] + h };
-    }
 }
 
 /// The same from values at equal distances, which are overwritten.
@@ -76,17 +75,17 @@ fn of_differences<T: Scalar>(values: &mut [Vec<T>; POINTS], norm: impl Fn(&[T]) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::SplitMix64;
 
     /// Of sines with normal noise, relative to √(outputs), with an `f` between.
     fn found(outputs: usize, sigma: f64, f: impl Fn(f64) -> f64) -> Option<f64> {
         let mut random = SplitMix64::new(5);
-        let mut at = |t: f64, h: &mut [f64]| {
-            h.iter_mut().enumerate().for_each(|(j, h)| *h = f((t + j as f64).sin()) + sigma * random.normal());
+        let mut at = |x: &mut [f64], h: &mut [f64]| {
+            h.iter_mut().enumerate().for_each(|(j, h)| *h = f((x[0] + j as f64).sin()) + sigma * random.normal());
         };
         let mut here = vec![0.0; outputs];
-        at(0.0, &mut here);
-        noise(f64::EPSILON, &here, at, kernels::norm).map(|noise| noise / (outputs as f64).sqrt())
+        at(&mut [0.0], &mut here);
+        let found = noise((&[0.0], |_| 1.0), SplitMix64::new(0), &here, at, kernels::norm);
+        found.map(|noise| noise / (outputs as f64).sqrt())
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 use std::cell::RefCell;
 
-use crate::base::{CallbackError, Scalar, kernels};
+use crate::base::{Scalar, kernels};
 use crate::operator::{Expansion, Preconditioner, SymmetricOperator, forward};
 
 /// D and D⁻¹; empty where the unknowns' own units are not known.
@@ -74,7 +74,7 @@ impl<'a, T: Scalar, M> InUnits<'a, T, M> {
 }
 
 impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for InUnits<'_, T, M> {
-    forward!(self.operator; dim, forming_cost, accuracy, evaluations, evaluations_ahead);
+    forward!(self.operator; dim, forming_cost, accuracy, evaluations, evaluations_ahead, take_error);
 
     fn apply(&self, v: &[T], out: &mut [T]) {
         if !self.units.are_known() {
@@ -106,10 +106,6 @@ impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for InUnits<'_, T,
     /// Such an operator is measured in its own units.
     fn preconditioner(&self) -> Option<&dyn Preconditioner<T>> {
         self.operator.preconditioner().filter(|_| !self.units.are_known())
-    }
-
-    fn take_error(&self) -> Option<CallbackError> {
-        self.operator.take_error()
     }
 }
 

@@ -5,9 +5,9 @@
 //! wrong ([`noise`]). Where it is more than was thought the run goes on from the same point, and gradients judge what values
 //! cannot.
 
-use crate::base::{Scalar, SplitMix64, kernels, space};
+use crate::base::{Scalar, SplitMix64, kernels};
 use crate::control::{Limits, Track, rounding};
-use crate::operator::{AnyObjective, Counted, NOISE_CALLS, Objective, displace, noise};
+use crate::operator::{AnyObjective, Counted, NOISE_CALLS, Objective, noise};
 
 /// Lines along which it is looked for: of a single output one in ten tells nothing.
 const LINES: u64 = 3;
@@ -25,25 +25,22 @@ pub(super) fn finds_noise<T: Scalar>(
 ) -> bool {
     let known = track.noise.max(rounding(T::epsilon_f64(), track.value, track.value));
     let largest = kernels::max_abs(x);
-    let mut direction = vec![T::zero(); x.len()];
+    let unit = |j: usize| match x[j].abs().into() {
+        0.0 if largest > 0.0 => largest,
+        0.0 => 1.0,
+        size => size,
+    };
     for line in 0..LINES {
         let calls = objective.counts().values.saturating_add(NOISE_CALLS);
         if calls > limits.stopping().max_values || limits.stop(track.steps(), objective).is_some() {
             return false;
         }
-        let Track { value: here, other_x, .. } = &mut *track;
-        space::normals(&mut SplitMix64::new(line), 1.0, &mut direction);
-        let unit = |j: usize| match x[j].abs().into() {
-            0.0 if largest > 0.0 => largest,
-            0.0 => 1.0,
-            size => size,
-        };
-        let evaluate = |t: f64, value: &mut [f64]| {
-            displace(t, x, &direction, unit, other_x);
-            value[0] = if limits.interruption().is_some() { f64::NAN } else { objective.value(other_x) };
+        let evaluate = |x: &mut [T], value: &mut [f64]| {
+            value[0] = if limits.interruption().is_some() { f64::NAN } else { objective.value(x) };
             limits.note(objective.take_error());
         };
-        if let Some(deviation) = noise(T::epsilon_f64(), &[*here], evaluate, |v| v[0].abs()) {
+        let random = SplitMix64::new(line);
+        if let Some(deviation) = noise((x, unit), random, &[track.value], evaluate, |v| v[0].abs()) {
             let found = DEVIATIONS * deviation;
             if found <= MORE * known {
                 return false;

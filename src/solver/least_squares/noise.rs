@@ -8,7 +8,7 @@
 use super::{FitLocal, FitState, LOOSEST};
 use crate::base::{Scalar, SplitMix64, kernels, space};
 use crate::control::{Limits, Track};
-use crate::operator::{Caller, LinearMap, NOISE_CALLS, displace, noise};
+use crate::operator::{Caller, LinearMap, NOISE_CALLS, noise};
 
 /// The noise has to be so many times what was thought.
 const MORE: f64 = 8.0;
@@ -31,23 +31,20 @@ impl<T: Scalar> FitLocal<'_, T> {
         if !allowed || claimed && !(by_differences && blind()) {
             return false;
         }
-        let other_x = &mut track.other_x;
-        let mut direction = vec![T::zero(); self.x.len()];
-        space::normals(&mut SplitMix64::new(0), 1.0, &mut direction);
         let met = &fit.met;
-        let evaluate = |t: f64, outputs: &mut [T]| {
-            displace(t, self.x, &direction, |j| if met[j] > 0.0 { met[j] } else { 1.0 }, other_x);
+        let unit = |j: usize| if met[j] > 0.0 { met[j] } else { 1.0 };
+        let evaluate = |x: &mut [T], outputs: &mut [T]| {
             if let Some(bounds) = problem.fit.bounds {
-                bounds.project(other_x);
+                bounds.project(x);
             }
             if limits.interruption().is_some() {
                 return outputs.fill(T::nan());
             }
-            problem.model.evaluate(other_x, outputs);
+            problem.model.evaluate(x, outputs);
             limits.note(problem.model.take_error());
         };
         let norm = |v: &[T]| space::of_residuals(|| kernels::norm(v));
-        let found = noise(T::epsilon_f64(), &fit.residual, evaluate, norm);
+        let found = noise((self.x, unit), SplitMix64::new(0), &fit.residual, evaluate, norm);
         let (count, size) = (space::of_residuals(|| space::whole(fit.residual.len())), norm(&fit.residual));
         let Some(found) = found else { return false };
         let deviation = found / (count as f64).sqrt();

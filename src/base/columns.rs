@@ -6,6 +6,14 @@ use super::kernels::{self, axpy, for_blocks, row_dot, tree_sum};
 use super::native::vectorized;
 use super::space;
 
+/// A part left of less than this share is orthogonalised again: "twice is enough" (Giraud, Langou, Rozložník & van den Eshof,
+/// Numer. Math. 101 (2005)). Without it what rounding leaves grows from column to column.
+pub const CANCELLED: f64 = 0.7;
+/// What is left of a vector, in units of its roundoff, that is nothing but that.
+pub const ROUNDING: f64 = 16.0;
+/// Passes that may be needed where the vector is nearly in the columns' span.
+const MOST_PASSES: usize = 4;
+
 /// Columns of length `dim`, one after the other: a basis, or its products.
 #[derive(Clone, Copy)]
 pub struct Columns<'a, T> {
@@ -51,6 +59,23 @@ impl<'a, T: Scalar> Columns<'a, T> {
         self.transpose_times_and(x, h, [[x, x]]);
         let before = h[count].sqrt();
         [before, self.remove(x, &h[..count], before)]
+    }
+
+    /// As [`remove_from`](Self::remove_from), again where much of x cancelled; returns ‖x‖ as it is, given what it was, or 0
+    /// where it is at most `least`, which is rounding.
+    pub fn remove_all_from(&self, x: &mut [T], h: &mut [f64], norm: f64, least: f64) -> f64 {
+        let mut left = norm;
+        for _ in 0..MOST_PASSES {
+            let [before, after] = self.remove_from(x, h, left);
+            left = after;
+            if left <= least {
+                return 0.0;
+            }
+            if left > CANCELLED * before {
+                break;
+            }
+        }
+        left
     }
 
     /// x ← x − Bh, where h is Bᵀx; returns ‖x‖ as it is, given what it was. Over ranks no reduction, as

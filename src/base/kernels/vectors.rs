@@ -171,16 +171,6 @@ pub fn multiply<T: Scalar>(x: &[T], y: &mut [T]) {
     });
 }
 
-/// z ← αx + βy + γz.
-pub fn combine<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &[T], gamma: f64, z: &mut [T]) {
-    let (alpha, beta, gamma) = (T::from_f64(alpha), T::from_f64(beta), T::from_f64(gamma));
-    for_blocks(z, &|start, z| {
-        for ((z, &x), &y) in z.iter_mut().zip(&x[start..]).zip(&y[start..]) {
-            *z = alpha * x + beta * y + gamma * *z;
-        }
-    });
-}
-
 /// ‖p‖, pᵀq and ‖q‖, in one pass, unless squares overflow or underflow.
 pub fn norms_and_dot<T: Scalar>(p: &[T], q: &[T]) -> [f64; 3] {
     let [pp, pq, qq] = whole_sum(p.len(), &|r| {

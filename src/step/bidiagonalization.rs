@@ -15,7 +15,11 @@
 //! With the update of u comes uₖᵀAvₖ in the same pass, which must be αₖ: whether the products are adjoint is watched for
 //! nothing.
 
-use crate::base::{Scalar, columns::Columns, kernels, space};
+use crate::base::{
+    Scalar,
+    columns::{CANCELLED, Columns},
+    kernels, space,
+};
 use crate::operator::LinearMap;
 
 /// Factors that a vector may carry.
@@ -227,7 +231,7 @@ impl<T: Scalar> Bidiagonalization<T> {
                 stored.transpose_times(&v.numbers, h);
                 stored.add_times(-1.0, h, &mut v.numbers);
                 alpha = kernels::norm(&v.numbers);
-                if alpha > 0.7 * before || alpha <= least {
+                if alpha > CANCELLED * before || alpha <= least {
                     break;
                 }
             }

@@ -18,7 +18,7 @@
 use super::projected::Projected;
 use super::spectral::{Indefinite, Solution, Subproblem};
 use super::units::binade;
-use crate::base::columns::{Columns, ROUNDING};
+use crate::base::columns::{CANCELLED, Columns, ROUNDING};
 use crate::base::{Scalar, kernels};
 use crate::operator::SymmetricOperator;
 
@@ -174,13 +174,15 @@ impl<T: Scalar> KrylovSpace<T> {
         let original = kernels::norm(direction);
         let basis = Columns::new(dim, &self.basis[..k * dim]);
         let products = Columns::new(dim, &self.products[..k * dim]);
-        for _ in 0..2 {
-            let h = &mut self.scratch[..k];
+        let (mut left, mut again) = (original, true);
+        while again {
+            let (h, before) = (&mut self.scratch[..k], left);
             basis.transpose_times(direction, h);
             basis.add_times(-1.0, h, direction);
             products.add_times(-1.0, h, product);
+            left = kernels::norm(direction);
+            again = before == original && left < CANCELLED * before;
         }
-        let left = kernels::norm(direction);
         // The product loses as many digits as the direction.
         if !(left > 1e-4 * original && left.is_finite()) {
             return;

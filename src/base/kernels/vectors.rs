@@ -11,7 +11,7 @@ pub(super) const SAFE_SQUARES: Range<f64> = 1e-280..1e280;
 
 /// aᵀb of a block.
 #[inline]
-pub(super) fn dot_block<T: Scalar>(a: &[T], b: &[T]) -> f64 {
+pub(in crate::base) fn dot_block<T: Scalar>(a: &[T], b: &[T]) -> f64 {
     #[inline(always)]
     fn sums<T: Scalar>(a: &[T], b: &[T]) -> [f64; LANES] {
         let mut sums = [0.0; LANES];

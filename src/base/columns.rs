@@ -2,9 +2,17 @@
 //! [kernels](super::kernels): the same for any number of threads.
 
 use super::Scalar;
-use super::kernels::{self, axpy, for_blocks, row_dot, tree_sum};
+use super::kernels::{self, dot_block, for_blocks, row_dot, tree_sum};
 use super::native::vectorized;
 use super::space;
+
+/// A part left of less than this share is orthogonalised again: "twice is enough" (Giraud, Langou, Rozložník & van den Eshof,
+/// Numer. Math. 101 (2005)). Without it what rounding leaves grows from column to column.
+pub const CANCELLED: f64 = 0.7;
+/// What is left of a vector, in units of its roundoff, that is nothing but that.
+pub const ROUNDING: f64 = 16.0;
+/// Passes that may be needed where the vector is nearly in the columns' span.
+const MOST_PASSES: usize = 4;
 
 /// Columns of length `dim`, one after the other: a basis, or its products.
 #[derive(Clone, Copy)]
@@ -53,6 +61,23 @@ impl<'a, T: Scalar> Columns<'a, T> {
         [before, self.remove(x, &h[..count], before)]
     }
 
+    /// As [`remove_from`](Self::remove_from), again where much of x cancelled; returns ‖x‖ as it is, given what it was, or 0
+    /// where it is at most `least`, which is rounding.
+    pub fn remove_all_from(&self, x: &mut [T], h: &mut [f64], norm: f64, least: f64) -> f64 {
+        let mut left = norm;
+        for _ in 0..MOST_PASSES {
+            let [before, after] = self.remove_from(x, h, left);
+            left = after;
+            if left <= least {
+                return 0.0;
+            }
+            if left > CANCELLED * before {
+                break;
+            }
+        }
+        left
+    }
+
     /// x ← x − Bh, where h is Bᵀx; returns ‖x‖ as it is, given what it was. Over ranks no reduction, as
     /// [`remove_from`](Self::remove_from) says.
     pub fn remove(&self, x: &mut [T], h: &[f64], norm: f64) -> f64 {
@@ -66,38 +91,46 @@ impl<'a, T: Scalar> Columns<'a, T> {
 
     /// The part of Bᵀx from the numbers at hand.
     fn transpose_times_part(&self, x: &[T], coefficients: &mut [f64]) {
-        let count = coefficients.len();
-        let mut j = 0;
-        while j + 4 <= count {
-            let b: [&[T]; 4] = std::array::from_fn(|i| self.column(j + i));
-            let sums = tree_sum(self.dim, &|r| {
-                let x = &x[r.clone()];
-                let b: [&[T]; 4] = std::array::from_fn(|i| &b[i][r.clone()]);
-                four_dots(x, b)
-            });
-            coefficients[j..j + 4].copy_from_slice(&sums);
-            j += 4;
+        let (fours, rest) = coefficients.as_chunks_mut::<4>();
+        let first = 4 * fours.len();
+        for (i, four) in fours.iter_mut().enumerate() {
+            *four = self.dots(4 * i, x, four_dots);
         }
-        for (i, c) in coefficients.iter_mut().enumerate().skip(j) {
-            *c = row_dot(self.column(i), x);
+        let single = |x: &[T], b: &[T]| dot_block(b, x);
+        match rest {
+            [a] => [*a] = self.dots(first, x, |x, [a]| [single(x, a)]),
+            [a, b] => [*a, *b] = self.dots(first, x, |x, b| b.map(|b| single(x, b))),
+            [a, b, c] => [*a, *b, *c] = self.dots(first, x, |x, b| b.map(|b| single(x, b))),
+            _ => {}
         }
     }
 
-    /// y ← y + α B c, four columns to a pass over y.
+    /// Inner products of x with `N` columns, from this one on, in one pass.
+    fn dots<const N: usize>(
+        &self,
+        first: usize,
+        x: &[T],
+        block: impl Fn(&[T], [&[T]; N]) -> [f64; N] + Sync,
+    ) -> [f64; N] {
+        let columns: [&[T]; N] = std::array::from_fn(|i| self.column(first + i));
+        tree_sum(self.dim, &|r| block(&x[r.clone()], columns.map(|b| &b[r.clone()])))
+    }
+
+    /// y ← y + α B c, in one pass over y.
     pub fn add_times(&self, alpha: f64, coefficients: &[f64], y: &mut [T]) {
-        let mut j = 0;
-        while j + 4 <= coefficients.len() {
-            let b: [&[T]; 4] = std::array::from_fn(|i| self.column(j + i));
-            let c: [T; 4] = std::array::from_fn(|i| T::from_f64(alpha * coefficients[j + i]));
-            for_blocks(y, &|start, y| {
-                let n = y.len();
-                add_four(c, std::array::from_fn(|i| &b[i][start..start + n]), y);
-            });
-            j += 4;
-        }
-        for (i, &c) in coefficients.iter().enumerate().skip(j) {
-            axpy(alpha * c, self.column(i), y);
-        }
+        let (fours, rest) = coefficients.as_chunks::<4>();
+        let scaled = |c: f64| T::from_f64(alpha * c);
+        for_blocks(y, &|start, y| {
+            let rows = start..start + y.len();
+            let column = |j: usize| &self.column(j)[rows.clone()];
+            for (i, &c) in fours.iter().enumerate() {
+                add_four(c.map(scaled), std::array::from_fn(|k| column(4 * i + k)), y);
+            }
+            for (i, &c) in rest.iter().enumerate() {
+                let (c, b) = (scaled(c), column(4 * fours.len() + i));
+                y.iter_mut().zip(b).for_each(|(y, &b)| *y += c * b);
+            }
+        });
     }
 
     /// y ← B c.

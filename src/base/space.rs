@@ -51,6 +51,8 @@ struct Space {
 
 thread_local! {
     static SPACE: RefCell<Option<Space>> = const { RefCell::new(None) };
+    /// Whether there is one: what a run on one rank asks, many times in an iteration.
+    static SPREAD: Cell<bool> = const { Cell::new(false) };
     /// Whether the vectors at hand are parts; which ones those are changes with [`of_residuals`].
     static IN_PARTS: Cell<bool> = const { Cell::new(false) };
     static REDUCTIONS: Cell<usize> = const { Cell::new(0) };
@@ -94,11 +96,13 @@ pub fn distributed<R>(ranks: Rc<dyn Communicator>, slices: Slices, run: impl FnO
     struct Restore(Option<Space>, bool);
     impl Drop for Restore {
         fn drop(&mut self) {
+            SPREAD.set(self.0.is_some());
             SPACE.set(self.0.take());
             IN_PARTS.set(self.1);
         }
     }
     let before = SPACE.replace(Some(Space { ranks, slices }));
+    SPREAD.set(true);
     let _restore = Restore(before, IN_PARTS.replace(slices == Slices::Everything));
     run()
 }
@@ -135,7 +139,11 @@ pub(crate) fn count_reduction() {
     REDUCTIONS.set(REDUCTIONS.get() + 1);
 }
 
+#[inline]
 fn with<R>(ask: impl FnOnce(&dyn Communicator) -> R) -> Option<R> {
+    if !residuals_in_parts() {
+        return None;
+    }
     let ranks = SPACE.with_borrow(|space| space.as_ref().map(|space| space.ranks.clone()))?;
     count_reduction();
     Some(ask(&*ranks))
@@ -180,7 +188,11 @@ pub(crate) fn stops(here: bool) -> bool {
 }
 
 /// What any rank says: one reduction in a distributed run.
+#[inline]
 pub(crate) fn agree<const N: usize>(says: [bool; N]) -> [bool; N] {
+    if !residuals_in_parts() {
+        return says;
+    }
     let mut answers = says.map(f64::from);
     with(|ranks| ranks.sum(&mut answers));
     answers.map(|answer| answer != 0.0)
@@ -233,8 +245,9 @@ pub(crate) fn copies() -> usize {
 }
 
 /// Whether residuals are.
+#[inline]
 pub(crate) fn residuals_in_parts() -> bool {
-    SPACE.with_borrow(|space| space.is_some())
+    SPREAD.get()
 }
 
 /// Calls `ask` where the vectors are residuals.
@@ -252,11 +265,15 @@ pub(crate) fn of_residuals<R>(ask: impl FnOnce() -> R) -> R {
 
 /// Sums over whole vectors, from those over the parts at hand: one reduction, and none of nothing.
 #[inline]
-pub(crate) fn add_up<const N: usize>(mut values: [f64; N]) -> [f64; N] {
-    if N > 0 && in_parts() {
+pub(crate) fn add_up<const N: usize>(values: [f64; N]) -> [f64; N] {
+    /// A copy, so that on one rank the values stay where they are: in registers.
+    #[cold]
+    #[inline(never)]
+    fn summed<const N: usize>(mut values: [f64; N]) -> [f64; N] {
         sum_over_ranks(&mut values);
+        values
     }
-    values
+    if N > 0 && in_parts() { summed(values) } else { values }
 }
 
 /// As [`add_up`].
@@ -288,7 +305,11 @@ pub(crate) fn norm(of_part: f64) -> f64 {
 }
 
 /// Whether this is so on any rank that has a part of the vectors at hand.
+#[inline]
 pub(crate) fn anywhere(here: bool) -> bool {
+    if !in_parts() {
+        return here;
+    }
     add_up([f64::from(here)]) != [0.0]
 }
 

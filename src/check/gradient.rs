@@ -2,7 +2,7 @@
 
 use super::evaluation::{evaluate, same_bits};
 use super::sweep::{self, DIRECTIONS, Remainder, Sample, Sweep, TaylorTest};
-use super::watch::{Watch, Watched};
+use super::watch::watched;
 use super::{Outcome, Property, check_point};
 use crate::base::{Result, Scalar, check_callback, kernels, random::SplitMix64};
 use crate::operator::{AnyObjective, Expansion, Objective, SymmetricOperator};
@@ -53,14 +53,7 @@ fn check<T: Scalar>(objective: AnyObjective<'_, T>, x: &[T], seed: u64) -> Resul
     if !value.is_finite() {
         return refuse(Outcome::NotFinite { component: None });
     }
-    let watch = Watch::default();
-    let watched = Watched { inner: &objective, gradient: &watch, product: &watch };
-    let test = compare(&watched, x, &gradient.output, &mut SplitMix64::new(seed));
-    check_callback(objective.take_error())?;
-    match watch.judge(Outcome::Passed) {
-        Outcome::Passed => Ok(test),
-        unwritten => refuse(unwritten),
-    }
+    watched(&objective, |watched| compare(watched, x, &gradient.output, &mut SplitMix64::new(seed)))
 }
 
 /// The test itself, for a gradient that is finite.

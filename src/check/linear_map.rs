@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::evaluation::evaluate;
-use super::numbers::{larger, normal, ratio};
+use super::numbers::{PAIRS, larger, normal, ratio};
 use super::operator::combine;
 use super::table::{write_failures, write_table};
 use super::watch::Watch;
@@ -12,9 +12,6 @@ use crate::base::{
     Result, Scalar, check_callback, check_positive_dimension, columns, is_unwritten, kernels, random::SplitMix64, space,
 };
 use crate::operator::LinearMap;
-
-/// Pairs of vectors for each identity.
-const PAIRS: usize = 3;
 
 /// What was found about a linear map.
 ///

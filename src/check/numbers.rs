@@ -2,6 +2,9 @@
 
 use crate::base::{Scalar, random::SplitMix64};
 
+/// Pairs of vectors for each identity.
+pub(super) const PAIRS: usize = 3;
+
 /// A normal vector.
 pub(super) fn normal<T: Scalar>(len: usize, random: &mut SplitMix64) -> Vec<T> {
     (0..len).map(|_| T::from_f64(random.normal())).collect()

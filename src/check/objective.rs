@@ -41,8 +41,8 @@ pub struct ObjectiveVerdict {
 /// Runs all checks of an objective at the point `x`, with random directions fixed by `seed`.
 ///
 /// Choose a point that is not special: not a minimiser, no zeros, no symmetry. Checks whose ground is gone are not run,
-/// so that what is reported is the cause. Costs about 120 values, 130 gradients and 40 products for `f64` (two
-/// thirds of the values and gradients for `f32`), about 30 products more where the product is wrong; the verdict counts
+/// so that what is reported is the cause. Costs about 120 values, 130 gradients and 34 products for `f64` (two
+/// thirds of the values and gradients for `f32`), about 24 products more where the product is wrong; the verdict counts
 /// them.
 ///
 /// ```

@@ -4,9 +4,10 @@
 use std::cell::Cell;
 
 use super::evaluation::JUNK;
+use super::sweep::{TaylorTest, unmeasured};
 use super::{Finding, Outcome};
-use crate::base::Scalar;
-use crate::operator::{Expansion, Objective, SymmetricOperator};
+use crate::base::{Result, Scalar, check_callback};
+use crate::operator::{AnyObjective, Expansion, Objective, SymmetricOperator};
 
 /// A NaN that arithmetic does not make, in `f32` too.
 const POISON: u64 = 0x7ff8_dead_0000_0000;
@@ -88,4 +89,18 @@ impl<T: Scalar, E: Expansion<T>> Expansion<T> for Watched<'_, E> {
     fn gradient(&self, out: &mut [T]) {
         self.gradient.call(out, |out| self.inner.gradient(out));
     }
+}
+
+/// The test that `compare` makes of an objective, unless it left something unwritten.
+pub(super) fn watched<'o, T: Scalar>(
+    objective: &AnyObjective<'o, T>,
+    compare: impl FnOnce(&Watched<'_, &AnyObjective<'o, T>>) -> TaylorTest,
+) -> Result<TaylorTest> {
+    let watch = Watch::default();
+    let test = compare(&Watched { inner: objective, gradient: &watch, product: &watch });
+    check_callback(objective.take_error())?;
+    Ok(match watch.judge(Outcome::Passed) {
+        Outcome::Passed => test,
+        unwritten => unmeasured(test.finding.property, unwritten),
+    })
 }

@@ -150,14 +150,7 @@ impl<T: Scalar> Network<T> for ElmanNetwork {
                 self.recurrent.times(shape, x, &before[last], true, z);
             }
             Self::add_biases(shape, self.biases(v), z);
-            let s = &values.units[here.clone()];
-            if let Some((deltas, bends)) = &mut bend {
-                let columns = shape.columns(s).zip(shape.columns(z)).zip(shape.columns(&deltas[here.clone()]));
-                for (((s, z), delta), bend) in columns.zip(shape.columns_mut(&mut bends[here])) {
-                    TANH.curvature(s, z, delta, bend);
-                }
-            }
-            shape.columns(s).zip(shape.columns_mut(z)).for_each(|(s, z)| TANH.times_derivative(s, z));
+            shape.activate_tangents(TANH, here, values, z, &mut bend);
         }
         let (states, outputs) = out.split_at_mut(self.state(self.steps, size).start);
         for (y, t) in outputs.chunks_exact_mut(self.output.outputs() * size).zip(self.read_steps()) {
@@ -184,8 +177,7 @@ impl<T: Scalar> Network<T> for ElmanNetwork {
             if t + 1 < self.steps {
                 self.recurrent.times_back(shape, weights, &after[..self.hidden() * size], add, delta);
             }
-            let s = &values.units[self.state(t, size)];
-            shape.columns(s).zip(shape.columns_mut(delta)).for_each(|(s, d)| TANH.times_derivative(s, d));
+            shape.times_derivative(TANH, &values.units[self.state(t, size)], delta);
         }
     }
 
@@ -223,11 +215,7 @@ impl<T: Scalar> Network<T> for ElmanNetwork {
                 self.recurrent.times_back(shape, weights, &after[..state.len()], add, here);
                 self.recurrent.times_back(shape, direction, &deltas[self.state(t + 1, size)], true, here);
             }
-            let columns = shape.columns_mut(here).zip(shape.columns_mut(delta_tangent));
-            for ((here, delta_tangent), s) in columns.zip(shape.columns(&values.units[state])) {
-                TANH.times_derivative(s, here);
-                delta_tangent.iter_mut().zip(here).for_each(|(d, h)| *d += *h);
-            }
+            shape.add_derivative(TANH, &values.units[state], here, delta_tangent);
         }
     }
 

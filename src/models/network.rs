@@ -15,6 +15,7 @@
 
 use std::ops::Range;
 
+use super::Activation;
 use super::chunks::transpose;
 use crate::base::Scalar;
 use crate::base::native::{Matrix, MatrixMut, vectorized};
@@ -46,6 +47,38 @@ impl Shape {
 
     pub fn matrix_mut<T>(self, values: &mut [T]) -> MatrixMut<'_, T> {
         MatrixMut { rows: self.len, columns: values.len() / self.size, stride: self.size, by_rows: false, data: values }
+    }
+
+    /// d ← φ′ d for all units, whose values are a.
+    pub fn times_derivative<T: Scalar>(self, phi: Activation, a: &[T], d: &mut [T]) {
+        self.columns(a).zip(self.columns_mut(d)).for_each(|(a, d)| phi.times_derivative(a, d));
+    }
+
+    /// δ̇ ← φ′ d + δ̇ for all units; d is φ′ d then.
+    pub fn add_derivative<T: Scalar>(self, phi: Activation, a: &[T], d: &mut [T], delta_tangent: &mut [T]) {
+        self.times_derivative(phi, a, d);
+        for (tangent, d) in self.columns_mut(delta_tangent).zip(self.columns(d)) {
+            tangent.iter_mut().zip(d).for_each(|(tangent, d)| *tangent += *d);
+        }
+    }
+
+    /// What a pass of tangents does to the ż of all units: writes φ″ ż W₊ᵀδ₊ where it is wanted, for `units`, and ż ← φ′ ż.
+    pub fn activate_tangents<T: Scalar>(
+        self,
+        phi: Activation,
+        units: Range<usize>,
+        values: Values<'_, T>,
+        z: &mut [T],
+        bend: &mut Bend<'_, T>,
+    ) {
+        let a = &values.units[units.clone()];
+        if let Some((deltas, bends)) = bend {
+            let columns = self.columns(a).zip(self.columns(z)).zip(self.columns(&deltas[units.clone()]));
+            for (((a, z), delta), bend) in columns.zip(self.columns_mut(&mut bends[units])) {
+                phi.curvature(a, z, delta, bend);
+            }
+        }
+        self.times_derivative(phi, a, z);
     }
 }
 

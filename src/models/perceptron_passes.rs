@@ -69,15 +69,7 @@ impl<T: Scalar> Network<T> for MultilayerPerceptron {
                 layer.window.times(shape, x, self::before(layer, before, size), true, z);
             }
             shape.columns_mut(z).zip(layer.biases(v).iter().cycle()).for_each(|(z, &b)| add_bias(b, z));
-            let a = &values.units[of(layer, size)];
-            if let Some((deltas, bends)) = &mut bend {
-                let (deltas, bends) = (&deltas[of(layer, size)], &mut bends[of(layer, size)]);
-                let columns = shape.columns(a).zip(shape.columns(z)).zip(shape.columns(deltas));
-                for (((a, z), delta), bend) in columns.zip(shape.columns_mut(bends)) {
-                    layer.activation.curvature(a, z, delta, bend);
-                }
-            }
-            shape.columns(a).zip(shape.columns_mut(z)).for_each(|(a, z)| layer.activation.times_derivative(a, z));
+            shape.activate_tangents(layer.activation, of(layer, size), values, z, &mut bend);
         }
     }
 
@@ -86,8 +78,7 @@ impl<T: Scalar> Network<T> for MultilayerPerceptron {
         for layer in self.layers.iter().rev() {
             let (before, delta) = deltas.split_at_mut(layer.start * size);
             let delta = &mut delta[..layer.window.outputs() * size];
-            let a = &values.units[of(layer, size)];
-            shape.columns(a).zip(shape.columns_mut(delta)).for_each(|(a, d)| layer.activation.times_derivative(a, d));
+            shape.times_derivative(layer.activation, &values.units[of(layer, size)], delta);
             if layer.start > 0 {
                 let before = &mut before[(layer.start - layer.window.inputs) * size..];
                 layer.window.times_back(shape, weights, delta, hidden, before);
@@ -108,11 +99,7 @@ impl<T: Scalar> Network<T> for MultilayerPerceptron {
         for layer in self.layers.iter().rev() {
             let delta_tangent = &mut delta_tangents[of(layer, size)];
             let here = &mut room[..layer.window.outputs() * size];
-            let columns = shape.columns_mut(here).zip(shape.columns_mut(delta_tangent));
-            for ((here, delta_tangent), a) in columns.zip(shape.columns(&values.units[of(layer, size)])) {
-                layer.activation.times_derivative(a, here);
-                delta_tangent.iter_mut().zip(here).for_each(|(d, h)| *d += *h);
-            }
+            shape.add_derivative(layer.activation, &values.units[of(layer, size)], here, delta_tangent);
             if layer.start > 0 {
                 let before = &mut room[..layer.window.inputs * size];
                 layer.window.times_back(shape, weights, delta_tangent, false, before);

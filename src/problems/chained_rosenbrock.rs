@@ -1,7 +1,5 @@
 //! The chained Rosenbrock function.
 //!
-//! F(x) = Σᵢ₌₁ⁿ⁻¹ 100 (xᵢ₊₁ − xᵢ²)² + (1 − xᵢ)²
-//!
 //! Toint, "Some numerical results using a sparse matrix updating formula in unconstrained optimization", *Mathematics
 //! of Computation* 32 (1978) 839–851, with constant coefficients: one curved valley through all unknowns, so that a
 //! method follows it for a number of steps that grows with n.

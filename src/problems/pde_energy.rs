@@ -1,16 +1,7 @@
 //! A Ginzburg–Landau energy on the unit cube, discretised by finite differences.
 //!
-//! E(u) = ∫ ½|∇u|² + (κ/4)(u² − 1)² − f u,  u = 0 on the boundary          stationary: −Δu + κ (u³ − u) = f
-//!
-//! On a grid of N³ inner points with spacing h = 1/(N + 1), with the forward differences D,
-//!
-//! E_h(u) = h³ Σ [ ½|Du|² + (κ/4)(u² − 1)² − f u ]
-//! ∇E_h(u) = h³ ( A u + κ (u³ − u) − f ),  A the seven-point −Δ
-//! ∇²E_h(u) v = h³ ( A v + κ (3u² − 1) v )
-//!
-//! The energy is bounded below for every κ ≥ 0. It is strictly convex for κ below the smallest eigenvalue of A,
-//! 12 sin²(πh/2)/h² ≈ 3π² ≈ 29.6; beyond that the Hessian is indefinite near u = 0 and there may be several minima.
-//! The Hessian's condition grows like N², as it does for all second-order elliptic equations.
+//! Stationary where −Δu + κ (u³ − u) = f. The Hessian's condition grows like N², as it does for all second-order elliptic
+//! equations; beyond the smallest eigenvalue of A, 12 sin²(πh/2)/h² ≈ 3π², κ makes several minima.
 //!
 //! Two truths come with it, for one function u* without symmetries. Either f is the continuous equation's left-hand
 //! side at u*, and the discrete minimiser tends to u* like h² ([`GinzburgLandau::continuous`]); or f is the discrete
@@ -18,7 +9,7 @@
 //!
 //! Planes of the grid are worked on in parallel. Sums run along the rows of a plane and then over the planes by a
 //! binary tree that depends on N alone, so results are bitwise the same for any number of threads. The energy is summed
-//! in `f64`. Storage is one vector (f) and a row; neither a gradient nor a product allocates.
+//! in `f64`. Storage is one vector (f) and a row.
 
 use std::f64::consts::PI;
 use std::ops::Range;

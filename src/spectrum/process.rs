@@ -1,6 +1,6 @@
 //! Lanczos' process in three vectors: M Q = Q T + β_k q_{k+1} e_kᵀ with a tridiagonal T.
 //!
-//! Golub & Van Loan, *Matrix Computations* (2013), algorithm 10.1.1, with the inner products in one pass. There is no
+//! Golub & Van Loan, *Matrix Computations* (2013), algorithm 10.1.1, in two passes over the vectors. There is no
 //! reorthogonalisation beyond the last two vectors: T then has copies of eigenvalues that have converged, which hurts
 //! neither its extreme eigenvalues (Paige, Linear Algebra Appl. 34 (1980)) nor its quadrature (Knizhnerman, Comput.
 //! Math. Math. Phys. 36 (1996); Chen, Trogdon & Ubaru, "Randomized matrix-free quadrature", section 5).
@@ -61,20 +61,17 @@ impl<T: Scalar> Process<T> {
     pub fn step(&mut self, operator: &impl SymmetricOperator<T>) -> Grown {
         let beta = self.matrix.leaving();
         operator.apply(&self.v, &mut self.q);
-        let [vq, uq, uv] = kernels::lanczos_dots(&self.u, &self.v, &self.q);
-        let mut alpha = vq - beta * uv;
-        kernels::combine(-alpha, &self.v, -beta, &self.u, 1.0, &mut self.q);
-        let mut next = kernels::norm(&self.q);
+        let [_, mut alpha, uq] = kernels::lanczos_update([0.0, -beta, 1.0], &self.v, &self.u, &mut self.q);
+        let [mut next, left, _] = kernels::lanczos_update([-alpha, 0.0, 1.0], &self.v, &self.u, &mut self.q);
         let size = alpha.hypot(beta).hypot(next);
         if !size.is_finite() {
             return Grown::NotFinite;
         }
         if next < 0.1 * size {
             // What cancelled is orthogonalised again.
-            let [vq, uq, _] = kernels::lanczos_dots(&self.u, &self.v, &self.q);
-            kernels::combine(-vq, &self.v, -uq, &self.u, 1.0, &mut self.q);
-            alpha += vq;
-            next = kernels::norm(&self.q);
+            let across = kernels::dot(&self.u, &self.q);
+            [next, ..] = kernels::lanczos_update([-left, -across, 1.0], &self.v, &self.u, &mut self.q);
+            alpha += left;
         }
         if self.matrix.len() > 0 && size + self.size_before > 0.0 {
             // uᵀMv must be vᵀMu, which is β.

@@ -12,7 +12,8 @@
 
 use super::dimension;
 use super::estimate::{Estimate, Sample};
-use crate::base::{Result, Scalar, check_callback, check_count, columns::Columns, kernels, random::SplitMix64};
+use crate::base::columns::{Columns, ROUNDING};
+use crate::base::{Result, Scalar, check_callback, check_count, kernels, random::SplitMix64};
 use crate::operator::{Counted, SymmetricOperator};
 
 /// tr M by Hutchinson's estimator from `probes` products with random signs, fixed by `seed`. Storage: two vectors.
@@ -78,7 +79,7 @@ pub fn trace_hutch_plus_plus<T: Scalar>(
     let width = products / 3;
     let mut basis = vec![T::zero(); dim * width];
     let (mut v, mut product) = (vec![T::zero(); dim], vec![T::zero(); dim]);
-    let (mut h, mut rank) = (vec![0.0; width], 0);
+    let (mut h, mut rank) = (vec![0.0; width + 1], 0);
     for _ in 0..width.min(dim) {
         signs(&mut random, &mut v);
         operator.apply(&v, &mut product);
@@ -118,18 +119,11 @@ fn orthonormalise<T: Scalar>(q: Columns<'_, T>, h: &mut [f64], x: &mut [T]) -> b
     if before == 0.0 {
         return false;
     }
-    kernels::scale(before.recip(), x);
-    let h = &mut h[..q.data.len() / q.dim];
-    let mut left = 1.0;
-    for _ in 0..3 {
-        q.transpose_times(x, h);
-        q.add_times(-1.0, h, x);
-        let size = kernels::norm(x);
-        left *= size;
-        if left <= 64.0 * T::epsilon_f64() {
-            return false;
-        }
-        kernels::scale(size.recip(), x);
+    let h = &mut h[..=q.data.len() / q.dim];
+    let left = q.remove_all_from(x, h, before, 4.0 * ROUNDING * T::epsilon_f64() * before);
+    if left == 0.0 {
+        return false;
     }
+    kernels::scale(left.recip(), x);
     true
 }

@@ -20,6 +20,7 @@
 //! Sci. Stat. Comput. 11 (1990), section 2).
 
 use super::spectral::{self, Solution};
+use super::units::binade;
 
 /// Singular values below this share of the largest count as zero.
 const NEGLIGIBLE: f64 = 1e-40;
@@ -253,11 +254,9 @@ impl Bidiagonal {
     }
 }
 
-/// A power of 2 within a factor of 2 of v > 0 (of a subnormal v: the smallest normal one), 1 for 0 and what is not finite.
+/// The [`binade`] of v > 0; 1 for 0 and what is not finite.
 fn power_of_2(v: f64) -> f64 {
-    const EXPONENT: u64 = 0x7ff << 52;
-    let unit = f64::from_bits(v.max(f64::MIN_POSITIVE).to_bits() & EXPONENT);
-    if v > 0.0 && v.is_finite() { unit } else { 1.0 }
+    if v > 0.0 && v.is_finite() { binade(v) } else { 1.0 }
 }
 
 #[cfg(test)]

@@ -15,11 +15,12 @@
 //! With the update of u comes uₖᵀAvₖ in the same pass, which must be αₖ: whether the products are adjoint is watched for
 //! nothing.
 
-use crate::base::{Scalar, columns::Columns, kernels, space};
+use crate::base::columns::{Columns, ROUNDING};
+use crate::base::{Scalar, kernels, space};
 use crate::operator::LinearMap;
 
 /// Factors that a vector may carry.
-const NEAR_ONE: std::ops::Range<f64> = 1e-5..1e5;
+pub const NEAR_ONE: std::ops::Range<f64> = 1e-5..1e5;
 
 /// `numbers` = `factor` times the vector that is meant.
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -99,7 +100,7 @@ impl<T: Scalar> Bidiagonalization<T> {
             has_product: false,
             spent: vec![T::zero(); n],
             scaled: vec![],
-            h: vec![0.0; stored],
+            h: vec![0.0; stored + 1],
             made: 0,
             size: 0.0,
             mismatch: 0.0,
@@ -220,17 +221,8 @@ impl<T: Scalar> Bidiagonalization<T> {
         let mut least = T::epsilon_f64() * size;
         let count = stored.data.len() / stored.dim;
         if count > 0 {
-            least *= 16.0;
-            for _ in 0..4 {
-                let before = alpha;
-                let h = &mut self.h[..count];
-                stored.transpose_times(&v.numbers, h);
-                stored.add_times(-1.0, h, &mut v.numbers);
-                alpha = kernels::norm(&v.numbers);
-                if alpha > 0.7 * before || alpha <= least {
-                    break;
-                }
-            }
+            least *= ROUNDING;
+            alpha = stored.remove_all_from(&mut v.numbers, &mut self.h[..=count], alpha, least);
         }
         if alpha.is_nan() || alpha <= least {
             return self.end();

@@ -44,13 +44,19 @@ pub struct ConjugateGradient<T> {
     pub p: Vec<T>,
     /// Mp.
     pub product: Vec<T>,
+    /// P⁻¹r, where there is a preconditioner.
     preconditioned: Vec<T>,
 }
 
 impl<T: Scalar> ConjugateGradient<T> {
     pub fn new(dim: usize) -> Self {
         let zero = || vec![T::zero(); dim];
-        ConjugateGradient { z: zero(), r: zero(), p: zero(), product: zero(), preconditioned: zero() }
+        ConjugateGradient { z: zero(), r: zero(), p: zero(), product: zero(), preconditioned: Vec::new() }
+    }
+
+    /// Storage in vectors of length d.
+    pub fn vectors(&self) -> usize {
+        4 + usize::from(!self.preconditioned.is_empty())
     }
 
     /// Iterates from z = 0 with the residual `residual`, until ‖r‖ ≤ `tolerance`. `more()` says whether another product
@@ -86,19 +92,19 @@ impl<T: Scalar> ConjugateGradient<T> {
                 return self.end(Truncation::Exhausted, ahead);
             }
             let mut rho = rr;
-            if ahead.is_none() {
-                self.preconditioned.copy_from_slice(&self.r);
-                if let Some(precondition) = &precondition {
-                    precondition(&mut self.preconditioned);
-                    rho = kernels::dot(&self.r, &self.preconditioned);
-                }
+            if let Some(precondition) = &precondition {
+                self.preconditioned.clear();
+                self.preconditioned.extend_from_slice(&self.r);
+                precondition(&mut self.preconditioned);
+                rho = kernels::dot(&self.r, &self.preconditioned);
             }
             if rho.is_nan() || rho <= 0.0 {
                 return self.end(Truncation::Exhausted, ahead);
             }
             if ahead.is_none() {
                 // p ← −P⁻¹r + βp
-                kernels::axpby(-1.0, &self.preconditioned, rho / rho_before, &mut self.p);
+                let r = if precondition.is_some() { &self.preconditioned } else { &self.r };
+                kernels::axpby(-1.0, r, rho / rho_before, &mut self.p);
             }
             rho_before = rho;
             operator.apply(&self.p, &mut self.product);

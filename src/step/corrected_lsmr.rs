@@ -142,64 +142,42 @@ struct LsmrRun<'a, T, J> {
     map: &'a J,
     b: &'a [T],
     b_norm: f64,
-    x: Vec<T>,
+    /// x, and what is known of it so far.
+    found: LinearReport<T>,
     /// −z of the last cycle, then x + z.
     candidate: Vec<T>,
     /// [b − Ax; −λx], the second part only where it is needed; during a cycle empty.
     residual: Vec<T>,
     /// Aᵀ(b − Ax) − λx.
     gradient: Vec<T>,
-    /// ‖b − Ax‖, ‖r̄‖, ‖Aᵀr − λx‖ and ‖x‖.
-    residual_norm: f64,
+    /// ‖r̄‖ and ‖x‖.
     left: f64,
-    gradient_norm: f64,
     x_norm: f64,
-    operator_norm: f64,
-    condition: f64,
-    iterations: usize,
-    products: usize,
-    transpose_products: usize,
 }
 
 impl<'a, T: Scalar, J: LinearMap<T>> LsmrRun<'a, T, J> {
     fn new(options: &'a LinearLeastSquares, map: &'a J, b: &'a [T], b_norm: f64, x0: Option<&[T]>) -> Self {
         let n = map.columns();
         let start = || x0.map_or_else(|| vec![T::zero(); n], <[T]>::to_vec);
-        LsmrRun {
-            options,
-            map,
-            b,
-            b_norm,
-            candidate: start(),
+        let found = LinearReport {
             x: start(),
-            residual: vec![],
-            gradient: vec![T::zero(); n],
             residual_norm: f64::NAN,
-            left: f64::NAN,
             gradient_norm: f64::NAN,
-            x_norm: 0.0,
             operator_norm: 0.0,
             condition: 0.0,
             iterations: 0,
             products: 0,
             transpose_products: 0,
-        }
+            outcome: LinearOutcome::NotFinite,
+        };
+        let (candidate, gradient) = (start(), vec![T::zero(); n]);
+        LsmrRun { options, map, b, b_norm, found, candidate, residual: vec![], gradient, left: f64::NAN, x_norm: 0.0 }
     }
 
     fn solve(mut self) -> Result<LinearReport<T>> {
-        let outcome = self.run();
+        self.found.outcome = self.run();
         check_callback(self.map.take_error())?;
-        Ok(LinearReport {
-            x: self.x,
-            residual_norm: self.residual_norm,
-            gradient_norm: self.gradient_norm,
-            operator_norm: self.operator_norm,
-            condition: self.condition,
-            iterations: self.iterations,
-            products: self.products,
-            transpose_products: self.transpose_products,
-            outcome,
-        })
+        Ok(self.found)
     }
 
     fn run(&mut self) -> LinearOutcome {
@@ -208,34 +186,36 @@ impl<'a, T: Scalar, J: LinearMap<T>> LsmrRun<'a, T, J> {
         }
         let mut idle = 0;
         loop {
-            if let Some(outcome) = self.test(self.left, self.gradient_norm, self.x_norm, 1.0) {
+            if let Some(outcome) = self.test(self.left, self.found.gradient_norm, self.x_norm, 1.0) {
                 return outcome;
             }
-            let (left, gradient_norm) = (self.left, self.gradient_norm);
+            let (left, gradient_norm) = (self.left, self.found.gradient_norm);
             let damping = self.options.damping;
             let leave = if damping > 0.0 && self.x_norm > 0.0 {
                 // −√λx below the residual.
                 self.residual.truncate(self.b.len());
-                self.residual.extend_from_slice(&self.x);
+                self.residual.extend_from_slice(&self.found.x);
                 let (root, copies) = (damping.sqrt(), space::copies() as f64);
                 kernels::scale(-root / copies.sqrt(), &mut self.residual[self.b.len()..]);
                 self.cycle(&Damped { map: self.map, root, copies }, 0.0)
             } else {
                 self.cycle(self.map, damping)
             };
-            kernels::axpby(1.0, &self.x, -1.0, &mut self.candidate);
+            kernels::axpby(1.0, &self.found.x, -1.0, &mut self.candidate);
             let accepted = self.verify();
-            let converged = self.test(self.left, self.gradient_norm, self.x_norm, 1.0);
+            let converged = self.test(self.left, self.found.gradient_norm, self.x_norm, 1.0);
             match (leave, converged) {
                 (Leave::Outcome(LinearOutcome::NotAdjoint), _) => return LinearOutcome::NotAdjoint,
                 (_, Some(outcome)) if accepted => return outcome,
                 (Leave::Outcome(outcome), _) => return outcome,
                 (Leave::Promised, _) => {}
             }
-            idle = if self.left <= 0.5 * left || self.gradient_norm <= 0.5 * gradient_norm { 0 } else { idle + 1 };
+            idle =
+                if self.left <= 0.5 * left || self.found.gradient_norm <= 0.5 * gradient_norm { 0 } else { idle + 1 };
             if !accepted || idle > MOST_IDLE {
-                let scale = self.operator_norm * self.x_norm + self.b_norm;
-                let within_rounding = self.gradient_norm <= 4.0 * T::epsilon_f64() * self.operator_norm * scale;
+                let scale = self.found.operator_norm * self.x_norm + self.b_norm;
+                let within_rounding =
+                    self.found.gradient_norm <= 4.0 * T::epsilon_f64() * self.found.operator_norm * scale;
                 return if within_rounding { LinearOutcome::LeastSquares } else { LinearOutcome::Stagnated };
             }
         }
@@ -244,10 +224,10 @@ impl<'a, T: Scalar, J: LinearMap<T>> LsmrRun<'a, T, J> {
     /// The tests, with the tolerance times `factor`.
     fn test(&self, left: f64, gradient: f64, x_norm: f64, factor: f64) -> Option<LinearOutcome> {
         let tolerance = factor * self.options.tolerance.max(4.0 * T::epsilon_f64());
-        let scale = self.operator_norm * x_norm + self.b_norm;
+        let scale = self.found.operator_norm * x_norm + self.b_norm;
         if left <= tolerance * scale {
             Some(LinearOutcome::Consistent)
-        } else if gradient <= self.operator_norm * tolerance * left {
+        } else if gradient <= self.found.operator_norm * tolerance * left {
             Some(LinearOutcome::LeastSquares)
         } else {
             None
@@ -262,7 +242,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> LsmrRun<'a, T, J> {
         }
         let residual_norm = if x_norm > 0.0 {
             self.residual.resize(self.b.len(), T::zero());
-            self.products += 1;
+            self.found.products += 1;
             self.map.apply(&self.candidate, &mut self.residual);
             kernels::axpby(1.0, self.b, -1.0, &mut self.residual);
             space::of_residuals(|| kernels::norm(&self.residual))
@@ -276,18 +256,18 @@ impl<'a, T: Scalar, J: LinearMap<T>> LsmrRun<'a, T, J> {
         if !left.is_finite() || worse {
             return false;
         }
-        std::mem::swap(&mut self.x, &mut self.candidate);
-        (self.residual_norm, self.left, self.x_norm) = (residual_norm, left, x_norm);
-        self.gradient_norm = f64::NAN;
+        std::mem::swap(&mut self.found.x, &mut self.candidate);
+        (self.found.residual_norm, self.left, self.x_norm) = (residual_norm, left, x_norm);
+        self.found.gradient_norm = f64::NAN;
         if left == 0.0 {
-            self.gradient_norm = 0.0;
+            self.found.gradient_norm = 0.0;
             return true;
         }
-        self.transpose_products += 1;
+        self.found.transpose_products += 1;
         self.map.apply_transpose(&self.residual, &mut self.gradient);
-        kernels::axpy(-self.options.damping, &self.x, &mut self.gradient);
-        self.gradient_norm = kernels::norm(&self.gradient);
-        self.gradient_norm.is_finite()
+        kernels::axpy(-self.options.damping, &self.found.x, &mut self.gradient);
+        self.found.gradient_norm = kernels::norm(&self.gradient);
+        self.found.gradient_norm.is_finite()
     }
 
     /// LSMR from the residual; leaves −z in `candidate`.
@@ -307,7 +287,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> LsmrRun<'a, T, J> {
         lsmr.start(&process.v.numbers, alpha, beta, damping);
         let max_iterations = self.options.max_iterations.unwrap_or(rows + columns);
         let leave = loop {
-            if self.iterations >= max_iterations {
+            if self.found.iterations >= max_iterations {
                 break Leave::Outcome(LinearOutcome::IterationLimit);
             }
             if stored < most {
@@ -315,28 +295,28 @@ impl<'a, T: Scalar, J: LinearMap<T>> LsmrRun<'a, T, J> {
                 kernels::scale_into(factor.recip(), numbers, &mut basis[stored * n..(stored + 1) * n]);
                 stored += 1;
             }
-            self.iterations += 1;
-            self.products += 1;
+            self.found.iterations += 1;
+            self.found.products += 1;
             let mut advance = process.expand(map, None);
             if process.mismatch > T::epsilon_f64().powf(0.25) {
                 break Leave::Outcome(LinearOutcome::NotAdjoint);
             }
             if advance == Advance::Advanced {
-                self.transpose_products += 1;
+                self.found.transpose_products += 1;
                 advance = process.contract(map, None, Columns::new(n, &basis[..stored * n]));
             }
             if advance == Advance::NotFinite {
                 break Leave::Outcome(LinearOutcome::NotFinite);
             }
             lsmr.next(&mut process);
-            self.operator_norm = self.operator_norm.max(lsmr.operator_norm());
-            self.condition = self.condition.max(lsmr.condition());
+            self.found.operator_norm = self.found.operator_norm.max(lsmr.operator_norm());
+            self.found.condition = self.found.condition.max(lsmr.condition());
             let x_norm = if self.x_norm > 0.0 { self.x_norm } else { lsmr.solution() };
             let promised = self.test(lsmr.residual(), lsmr.gradient(), x_norm, 0.9).is_some();
             if promised || advance == Advance::Invariant {
                 break Leave::Promised;
             }
-            if self.condition > self.options.condition_limit {
+            if self.found.condition > self.options.condition_limit {
                 break Leave::Outcome(LinearOutcome::ConditionLimit);
             }
         };

@@ -56,6 +56,13 @@ pub struct Accuracy {
     pub truncated: bool,
 }
 
+impl Accuracy {
+    /// ‖r‖ ≤ `residual` ‖g‖, and nothing less.
+    pub const fn of_residual(residual: f64) -> Self {
+        Accuracy { residual, energy: 0.0, enough: 0.0, truncated: false }
+    }
+}
+
 /// What an inner solve needs from outside: remembered curvature, and how many products it may make.
 pub struct Resources<'r, T> {
     pub remembered: Option<&'r mut RememberedModel<T>>,

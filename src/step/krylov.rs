@@ -18,7 +18,8 @@
 use super::projected::Projected;
 use super::spectral::{Indefinite, Solution, Subproblem};
 use super::units::binade;
-use crate::base::{Scalar, columns::Columns, kernels};
+use crate::base::columns::{CANCELLED, Columns, ROUNDING};
+use crate::base::{Scalar, kernels};
 use crate::operator::SymmetricOperator;
 
 /// Inner products that are made together with those of a new column.
@@ -173,13 +174,15 @@ impl<T: Scalar> KrylovSpace<T> {
         let original = kernels::norm(direction);
         let basis = Columns::new(dim, &self.basis[..k * dim]);
         let products = Columns::new(dim, &self.products[..k * dim]);
-        for _ in 0..2 {
-            let h = &mut self.scratch[..k];
+        let (mut left, mut again) = (original, true);
+        while again {
+            let (h, before) = (&mut self.scratch[..k], left);
             basis.transpose_times(direction, h);
             basis.add_times(-1.0, h, direction);
             products.add_times(-1.0, h, product);
+            left = kernels::norm(direction);
+            again = before == original && left < CANCELLED * before;
         }
-        let left = kernels::norm(direction);
         // The product loses as many digits as the direction.
         if !(left > 1e-4 * original && left.is_finite()) {
             return;
@@ -227,23 +230,15 @@ impl<T: Scalar> KrylovSpace<T> {
         }
         scale_to_one(original, &mut self.work);
         let basis = Columns::new(self.dim, &self.basis[..self.len * self.dim]);
-        let mut size = 1.0;
+        let mut left = 1.0;
         if self.len > 0 {
-            let smallest = 16.0 * T::epsilon_f64();
-            for _ in 0..4 {
-                let h = &mut self.scratch[..self.len + 1];
-                let [before, left] = basis.remove_from(&mut self.work, h, size);
-                let settled = left > 0.7 * before;
-                size = left;
-                if settled || size <= smallest {
-                    break;
-                }
-            }
-            if size <= smallest {
-                return false;
-            }
+            let h = &mut self.scratch[..self.len + 1];
+            left = basis.remove_all_from(&mut self.work, h, left, ROUNDING * T::epsilon_f64());
         }
-        kernels::scale(size.recip(), &mut self.work);
+        if left == 0.0 {
+            return false;
+        }
+        kernels::scale(left.recip(), &mut self.work);
         true
     }
 

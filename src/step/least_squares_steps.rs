@@ -122,7 +122,7 @@ impl<'a, T: Scalar> LeastSquaresSteps<'a, T> {
             scaling: &self.scaling,
             more: &|_| true,
         };
-        let accuracy = Accuracy { residual: self.tolerance, energy: 0.0, enough: 0.0, truncated: false };
+        let accuracy = Accuracy::of_residual(self.tolerance);
         let solution = if self.entered { self.space.solution(&system, subproblem, Some(accuracy)) } else { None };
         check_callback(self.jacobian.take_error())?;
         let products = self.space.products_made() - before;

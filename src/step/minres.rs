@@ -24,6 +24,7 @@
 
 use std::mem::swap;
 
+use super::bidiagonalization::NEAR_ONE;
 use crate::base::{
     Error, Result, Scalar, check_callback, check_finite, check_length, check_positive_dimension, check_range, compiled,
     kernels, space,
@@ -159,10 +160,10 @@ fn solve<T: Scalar>(
 
     let mut run = MinresRun::new(&operator, gradient, damping);
     run.max_products = if max_products == 0 { space::whole(dim).saturating_mul(5) } else { max_products };
-    let goal = tolerance * run.residual_norm;
+    let goal = tolerance * run.found.residual_norm;
     let mut idle = 0;
-    let outcome = loop {
-        if run.residual_norm <= goal {
+    run.found.outcome = loop {
+        if run.found.residual_norm <= goal {
             break MinresOutcome::Accurate;
         }
         let (leave, moved) = run.cycle(goal);
@@ -170,18 +171,18 @@ fn solve<T: Scalar>(
         if !moved {
             break leave;
         }
-        let before = run.residual_norm;
+        let before = run.found.residual_norm;
         let verified = run.verify();
         let accepted = verified <= (1.0 + ROUNDING * T::epsilon_f64()) * before;
         if accepted {
-            swap(&mut run.step, &mut run.v);
-            run.residual_norm = verified;
+            swap(&mut run.found.step, &mut run.v);
+            run.found.residual_norm = verified;
         }
         // A least-squares solution is confirmed by the first product of the next cycle, or else refined, twice at most.
         idle = if verified <= 0.5 * before { 0 } else { idle + 1 };
         let progress = accepted && (idle == 0 || (idle < 3 && leave == MinresOutcome::LeastSquares));
         match leave {
-            _ if run.residual_norm <= goal => break MinresOutcome::Accurate,
+            _ if run.found.residual_norm <= goal => break MinresOutcome::Accurate,
             _ if !verified.is_finite() => break MinresOutcome::NotFinite,
             MinresOutcome::Accurate | MinresOutcome::LeastSquares if progress => {}
             MinresOutcome::Accurate | MinresOutcome::LeastSquares => break MinresOutcome::Stagnated,
@@ -189,17 +190,8 @@ fn solve<T: Scalar>(
         }
     };
     check_callback(operator.take_error())?;
-    Ok(MinresReport {
-        step: run.step,
-        residual_norm: run.residual_norm,
-        products: run.products,
-        outcome,
-        nonpositive_curvature: run.nonpositive_curvature,
-    })
+    Ok(run.found)
 }
-
-/// Factors that a Lanczos vector may carry.
-const NEAR_ONE: std::ops::Range<f64> = 1e-5..1e5;
 
 /// The problem, the verified iterate, and the vectors of the iteration.
 struct MinresRun<'a, T, M> {
@@ -207,14 +199,10 @@ struct MinresRun<'a, T, M> {
     gradient: &'a [T],
     damping: f64,
     max_products: usize,
-    products: usize,
-    /// δ.
-    step: Vec<T>,
-    /// ‖r‖ of δ, verified.
-    residual_norm: f64,
+    /// δ, and what is known of it so far.
+    found: MinresReport<T>,
     /// The largest ‖Mv‖ + |λ| met.
     scale: f64,
-    nonpositive_curvature: Option<NonpositiveCurvature<T>>,
     /// r = −g − Aδ at the start of a cycle; rₖ, up to the pending update, after it.
     r: Vec<T>,
     /// The correction of δ.
@@ -236,11 +224,14 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> MinresRun<'a, T, M> {
             gradient,
             damping,
             max_products: 0,
-            products: 0,
-            step: zero(),
-            residual_norm: kernels::norm(gradient),
+            found: MinresReport {
+                step: zero(),
+                residual_norm: kernels::norm(gradient),
+                products: 0,
+                outcome: MinresOutcome::Limit,
+                nonpositive_curvature: None,
+            },
             scale: damping.abs(),
-            nonpositive_curvature: None,
             r: gradient.iter().map(|&g| -g).collect(),
             z: zero(),
             u: zero(),
@@ -258,7 +249,7 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> MinresRun<'a, T, M> {
         for vector in [&mut self.z, &mut self.u, &mut self.w2, &mut self.w] {
             vector.fill(T::zero());
         }
-        let mut phi = self.residual_norm;
+        let mut phi = self.found.residual_norm;
         kernels::scale_into(phi.recip(), &self.r, &mut self.v);
         let goal = goal.max(epsilon * phi);
         let (mut beta, mut c, mut s, mut delta, mut eps) = (0.0, -1.0, 0.0, 0.0, 0.0);
@@ -270,11 +261,11 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> MinresRun<'a, T, M> {
         let mut size_before = 0.0;
         let mut moved = false;
         let outcome = loop {
-            if self.products + 1 >= self.max_products {
+            if self.found.products + 1 >= self.max_products {
                 break MinresOutcome::Limit;
             }
             self.operator.apply(&self.v, &mut self.q);
-            self.products += 1;
+            self.found.products += 1;
 
             // Lanczos: α = vᵀMv, βₖ₊₁vₖ₊₁ = Mv − αv − βu. A loss of uᵀv = 0 is not handed on to α.
             let vq = kernels::dot(&self.v, &self.q) / (factor_v * factor_v);
@@ -312,7 +303,7 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> MinresRun<'a, T, M> {
 
             // What that says about rₖ₋₁, before it is left.
             // Exactly gᵀr = −‖r‖²; where rounding has left nothing of that, r is noise.
-            let curved = -c * gamma <= ROUNDING * epsilon * self.scale && self.nonpositive_curvature.is_none();
+            let curved = -c * gamma <= ROUNDING * epsilon * self.scale && self.found.nonpositive_curvature.is_none();
             if curved {
                 self.catch_up(&mut pending);
                 let [e, f] = std::mem::replace(&mut last_r, [1.0, 0.0]);
@@ -321,7 +312,7 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> MinresRun<'a, T, M> {
             if curved && kernels::dot(self.gradient, &self.r) < 0.0 {
                 let mut direction = self.r.clone();
                 kernels::scale(kernels::norm(&self.r).recip(), &mut direction);
-                self.nonpositive_curvature = Some(NonpositiveCurvature { direction, curvature: -c * gamma });
+                self.found.nonpositive_curvature = Some(NonpositiveCurvature { direction, curvature: -c * gamma });
             }
             let normal = gamma.hypot(delta_next);
             if normal <= (if moved { 0.5 } else { 1.0 }) * SINGULAR * epsilon.sqrt() * self.scale {
@@ -371,11 +362,11 @@ impl<'a, T: Scalar, M: SymmetricOperator<T>> MinresRun<'a, T, M> {
 
     /// v ← δ + z, a new step, and r ← its true residual, whose norm is returned. One product.
     fn verify(&mut self) -> f64 {
-        kernels::add_scaled(&self.step, 1.0, &self.z, &mut self.v);
+        kernels::add_scaled(&self.found.step, 1.0, &self.z, &mut self.v);
         self.operator.apply(&self.v, &mut self.q);
-        self.products += 1;
+        self.found.products += 1;
         kernels::scale_into(-1.0, self.gradient, &mut self.r);
-        kernels::combine(-1.0, &self.q, -self.damping, &self.v, 1.0, &mut self.r);
-        kernels::norm(&self.r)
+        let [residual, ..] = kernels::lanczos_update([-1.0, -self.damping, 1.0], &self.q, &self.v, &mut self.r);
+        residual
     }
 }

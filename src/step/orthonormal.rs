@@ -1,13 +1,9 @@
 //! Orthonormal columns U that grow by one direction at a time; U = I where they were made to span everything.
 
+use crate::base::columns::{CANCELLED, Columns, ROUNDING};
 use crate::base::native::{Matrix, MatrixMut};
-use crate::base::{Scalar, columns::Columns, kernels, space};
+use crate::base::{Scalar, kernels, space};
 
-/// A part left of less than this share is orthogonalised again: "twice is enough" (Giraud, Langou, Rozložník & van den Eshof,
-/// Numer. Math. 101 (2005)). Without it what rounding leaves grows from column to column.
-const CANCELLED: f64 = 0.7;
-/// What is left of a vector, in units of its roundoff, that is nothing but that.
-const ROUNDING: f64 = 16.0;
 /// Rows of U that are multiplied at once.
 const ROWS: usize = 256;
 

@@ -31,8 +31,8 @@ pub enum Subproblem {
     SaddleFree(f64),
 }
 
-/// The solution to a [`Subproblem`]: which step it is and what the quadratic model says of it.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// The solution to a [`Subproblem`]: which step it is and what the quadratic model says of it. By default no step.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Solution {
     /// λ, with (M + λI)δ = −g in the space searched. For a metric ball 0: there δ is a multiple of the Newton step.

@@ -5,8 +5,8 @@ use super::family::{Accuracy, InnerSolver, InnerStop, Resources, StepFamily};
 use super::spectral::{Solution, Subproblem};
 use crate::base::random::SplitMix64;
 use crate::base::{
-    Result, Scalar, check_callback, check_finite, check_length, check_positive, check_positive_dimension, check_range,
-    compiled, kernels, space,
+    Result, Scalar, check_callback, check_finite, check_length, check_not_negative, check_positive,
+    check_positive_dimension, check_range, compiled, kernels, space,
 };
 use crate::operator::SymmetricOperator;
 
@@ -168,7 +168,7 @@ struct Point<'s, T> {
 impl<T: Scalar> Point<'_, T> {
     fn solution(&mut self, subproblem: Subproblem) -> Result<Step<T>> {
         match subproblem {
-            Subproblem::Damped(damping) => check_range("damping", damping, in_range(damping, 0.0), "at least 0")?,
+            Subproblem::Damped(damping) => check_not_negative("damping", damping)?,
             Subproblem::Radius(radius) => check_positive("radius", radius)?,
             Subproblem::Cubic(weight) => check_positive("weight", weight)?,
             Subproblem::MetricBall(size) => check_positive("size", size)?,
@@ -179,17 +179,7 @@ impl<T: Scalar> Point<'_, T> {
         let zero = vec![T::zero(); self.gradient.len()];
         let trivial = !matches!(subproblem, Subproblem::Radius(_) | Subproblem::Cubic(_));
         if kernels::norm(self.gradient) == 0.0 && self.family.is_empty() && trivial {
-            return Ok(Step {
-                step: zero,
-                shift: 0.0,
-                norm: 0.0,
-                decrease: 0.0,
-                residual_norm: 0.0,
-                on_boundary: false,
-                hard_case: false,
-                products: 0,
-                outcome: StepOutcome::Accurate,
-            });
+            return Ok(Step { shift: 0.0, ..self.without_step(zero, StepOutcome::Accurate, before) });
         }
         if self.family.is_empty() && !self.enter() {
             return Ok(self.without_step(zero, StepOutcome::NotFinite, before));
@@ -199,12 +189,7 @@ impl<T: Scalar> Point<'_, T> {
             made.set(made.get() + 1);
             made.get() <= limit
         };
-        let accuracy = Accuracy {
-            residual: self.options.tolerance.max(4.0 * T::epsilon_f64()),
-            energy: 0.0,
-            enough: 0.0,
-            truncated: false,
-        };
+        let accuracy = self.accuracy();
         let resources = Resources { remembered: None, more: &more };
         let Ok((solution, stop)) = self.family.refine(&self.operator, self.gradient, subproblem, accuracy, resources)
         else {
@@ -230,13 +215,9 @@ impl<T: Scalar> Point<'_, T> {
         let outcome = match stop {
             _ if self.family.asymmetry() > T::epsilon_f64().powf(0.25) => StepOutcome::Asymmetric,
             InnerStop::Accurate if !accurate => StepOutcome::Limit,
-            InnerStop::Accurate
-            | InnerStop::Exhausted
-            | InnerStop::Dense
-            | InnerStop::Remembered
-            | InnerStop::ClosedForm => StepOutcome::Accurate,
             InnerStop::Limit => StepOutcome::Limit,
             InnerStop::NotFinite => StepOutcome::NotFinite,
+            _ => StepOutcome::Accurate,
         };
         Ok(Step {
             step,
@@ -252,6 +233,7 @@ impl<T: Scalar> Point<'_, T> {
     }
 
     fn enter(&mut self) -> bool {
+        let accuracy = self.accuracy();
         let Point { operator, gradient, options, family } = self;
         let operator = &*operator;
         if operator.forming_cost() <= options.max_products && family.prefers_dense(options.inner, operator) {
@@ -272,16 +254,14 @@ impl<T: Scalar> Point<'_, T> {
         if !family.start(operator, &start, |_| false, &more) {
             return false;
         }
-        let accuracy = Accuracy {
-            residual: options.tolerance.max(4.0 * T::epsilon_f64()),
-            energy: 0.0,
-            enough: 0.0,
-            truncated: false,
-        };
         let resources = Resources { remembered: None, more: &more };
         let found = family.refine(operator, &start, Subproblem::Radius(1.0), accuracy, resources);
         family.krylov().forget_gradient();
         found.is_ok()
+    }
+
+    fn accuracy(&self) -> Accuracy {
+        Accuracy::of_residual(self.options.tolerance.max(4.0 * T::epsilon_f64()))
     }
 
     fn without_step(&self, zero: Vec<T>, outcome: StepOutcome, before: usize) -> Step<T> {
@@ -297,10 +277,6 @@ impl<T: Scalar> Point<'_, T> {
             outcome,
         }
     }
-}
-
-fn in_range(value: f64, least: f64) -> bool {
-    value >= least && value.is_finite()
 }
 
 /// The damped step δ = −(M + λI)⁻¹g: the inner solver alone.

@@ -28,7 +28,7 @@ const MOST_PRODUCTS: usize = 2000;
 /// Sofer, Oper. Res. Lett. 9 (1990), with the number that Ceres takes.
 const FORCING: f64 = 0.1;
 /// Where no accuracy was asked for.
-const STRICT: Accuracy = Accuracy { residual: 1e-10, energy: 0.0, enough: 0.0, truncated: false };
+const STRICT: Accuracy = Accuracy::of_residual(1e-10);
 /// Elements that one task preconditions at least.
 const GRAIN: usize = 1024;
 

@@ -138,7 +138,7 @@ fn agree<T: Scalar>(
     assert_eq!(path(&schur), expected);
     let system = System { jacobian: &at, residual, gradient: &g, scaling: &scaling, more: &|_| true };
     for &damping in lambdas {
-        let tight = Accuracy { residual: 1e-14, energy: 0.0, enough: 0.0, truncated: false };
+        let tight = Accuracy::of_residual(1e-14);
         let (solution, _) = schur.solution(&system, Subproblem::Damped(damping), Some(tight)).unwrap();
         let (truth, _) = dense.solution(&system, Subproblem::Damped(damping), None).unwrap();
         let (mut step, mut exact) = (vec![T::zero(); n], vec![T::zero(); n]);

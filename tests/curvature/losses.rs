@@ -3,8 +3,8 @@
 use newton_krylov::{
     Error, Scalar,
     losses::{
-        BernoulliCrossEntropy, Cauchy, GaussianLoss, Loss, PoissonLoss, RobustError, SoftL1, SoftmaxCrossEntropy,
-        SquaredError,
+        Arctan, BernoulliCrossEntropy, Cauchy, GaussianLoss, Huber, Loss, PoissonLoss, RobustError, RobustLoss, SoftL1,
+        SoftmaxCrossEntropy, SquaredError, Squares, Tukey,
     },
     random::SplitMix64,
 };
@@ -418,4 +418,40 @@ fn bad_targets_are_refused_by_name_and_number() {
     for variance in [0.0, -1.0, f64::NAN, f64::INFINITY] {
         assert!(SquaredError::new(vec![1.0], 1).unwrap().with_variance(variance).is_err());
     }
+}
+
+type Evaluated = Box<dyn Fn(f64) -> [f64; 3]>;
+
+fn robust_losses() -> [(&'static str, Evaluated); 6] {
+    fn boxed(loss: impl RobustLoss + 'static) -> Evaluated {
+        Box::new(move |s| loss.evaluate(s))
+    }
+    [
+        ("squares", boxed(Squares)),
+        ("Huber", boxed(Huber::new(0.7).unwrap())),
+        ("soft L1", boxed(SoftL1::new(0.7).unwrap())),
+        ("Cauchy", boxed(Cauchy::new(0.7).unwrap())),
+        ("arctan", boxed(Arctan::new(0.7).unwrap())),
+        ("Tukey", boxed(Tukey::new(0.7).unwrap())),
+    ]
+}
+
+#[test]
+fn derivatives_of_robust_losses_are_those_of_the_loss() {
+    for (name, loss) in robust_losses() {
+        assert_eq!(loss(0.0)[..2], [0.0, 1.0], "{name}");
+        for s in [1e-3, 0.1, 0.3, 0.48, 0.6, 2.0, 30.0] {
+            let h = 1e-5 * s;
+            let (low, at, high) = (loss(s - h), loss(s), loss(s + h));
+            assert!(((high[0] - low[0]) / (2.0 * h) - at[1]).abs() < 1e-8, "{name} {s}");
+            assert!(((high[1] - low[1]) / (2.0 * h) - at[2]).abs() < 1e-6 * (1.0 + at[2].abs()), "{name} {s}");
+            assert!((0.0..=1.0).contains(&at[1]) && at[0] <= s, "{name} {s}");
+        }
+        // Continuous where the pieces meet.
+        let joint = 0.49;
+        let (below, above) = (loss(joint * (1.0 - 1e-12)), loss(joint * (1.0 + 1e-12)));
+        assert!((below[0] - above[0]).abs() < 1e-10 && (below[1] - above[1]).abs() < 1e-10, "{name}");
+        assert!(loss(f64::NAN)[0].is_nan(), "{name}");
+    }
+    assert!(Huber::new(0.0).is_err() && Tukey::new(f64::NAN).is_err() && Cauchy::new(1e300).is_err());
 }

@@ -3,6 +3,7 @@
 #[path = "../common/derivative.rs"]
 mod derivative;
 mod exponential_families;
+mod feature_variances;
 mod kronecker;
 mod losses;
 mod low_rank_preconditioners;

@@ -5,8 +5,8 @@ mod tree;
 mod vectors;
 
 pub use recurrences::{
-    conjugate_gradient_dots, conjugate_gradient_step, conjugate_gradient_update, golub_kahan_update, lanczos_dots,
-    lanczos_update, lsmr_updates, minres_updates,
+    conjugate_gradient_dots, conjugate_gradient_step, conjugate_gradient_update, golub_kahan_update, lanczos_update,
+    lsmr_updates, minres_updates,
 };
 pub use tree::{for_rows, sum_rows, sum_terms};
 pub use vectors::*;

@@ -312,11 +312,3 @@ fn minres_block<T: Scalar, const K: usize>(
         (w[i], w2[i], z[i], r[i]) = (new, old, sum, left);
     }
 }
-
-/// vᵀq, uᵀq and uᵀv, in one pass: the inner products of a Lanczos step, q being Mv and u the vector before v.
-pub fn lanczos_dots<T: Scalar>(u: &[T], v: &[T], q: &[T]) -> [f64; 3] {
-    whole_sum(v.len(), &|r| {
-        let (u, v, q) = (&u[r.clone()], &v[r.clone()], &q[r]);
-        [dot_block(v, q), dot_block(u, q), dot_block(u, v)]
-    })
-}

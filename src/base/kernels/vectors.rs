@@ -11,7 +11,7 @@ pub(super) const SAFE_SQUARES: Range<f64> = 1e-280..1e280;
 
 /// aᵀb of a block.
 #[inline]
-pub(super) fn dot_block<T: Scalar>(a: &[T], b: &[T]) -> f64 {
+pub(in crate::base) fn dot_block<T: Scalar>(a: &[T], b: &[T]) -> f64 {
     #[inline(always)]
     fn sums<T: Scalar>(a: &[T], b: &[T]) -> [f64; LANES] {
         let mut sums = [0.0; LANES];
@@ -167,16 +167,6 @@ pub fn multiply<T: Scalar>(x: &[T], y: &mut [T]) {
     for_blocks(y, &|start, y| {
         for (y, &x) in y.iter_mut().zip(&x[start..]) {
             *y *= x;
-        }
-    });
-}
-
-/// z ← αx + βy + γz.
-pub fn combine<T: Scalar>(alpha: f64, x: &[T], beta: f64, y: &[T], gamma: f64, z: &mut [T]) {
-    let (alpha, beta, gamma) = (T::from_f64(alpha), T::from_f64(beta), T::from_f64(gamma));
-    for_blocks(z, &|start, z| {
-        for ((z, &x), &y) in z.iter_mut().zip(&x[start..]).zip(&y[start..]) {
-            *z = alpha * x + beta * y + gamma * *z;
         }
     });
 }

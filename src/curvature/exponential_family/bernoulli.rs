@@ -16,6 +16,11 @@ use crate::base::{Result, check_component};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Bernoulli;
 
+/// ln(1 + e^η) without overflow.
+pub(in crate::curvature) fn softplus(eta: f64) -> f64 {
+    eta.max(0.0) + (-eta.abs()).exp().ln_1p()
+}
+
 /// 1/(1 + e^−η) without overflow.
 fn logistic(eta: f64) -> f64 {
     let e = (-eta.abs()).exp();
@@ -39,7 +44,7 @@ impl ExponentialFamily for Bernoulli {
         check_component("x", 0, x[0], x[0] == 0.0 || x[0] == 1.0, "0 or 1")
     }
     fn log_partition_at(&self, natural: &[f64]) -> f64 {
-        natural[0].max(0.0) + (-natural[0].abs()).exp().ln_1p()
+        softplus(natural[0])
     }
     fn mean_at(&self, natural: &[f64], mean: &mut [f64]) {
         mean[0] = logistic(natural[0]);
@@ -49,7 +54,7 @@ impl ExponentialFamily for Bernoulli {
     }
     fn divergence_at(&self, p: &[f64], q: &[f64]) -> f64 {
         // For either outcome the logarithm of the ratio, from the side where it does not cancel.
-        let log_ratio = |sign: f64| self.log_partition_at(&[-sign * q[0]]) - self.log_partition_at(&[-sign * p[0]]);
+        let log_ratio = |sign: f64| softplus(-sign * q[0]) - softplus(-sign * p[0]);
         logistic(p[0]) * log_ratio(1.0) + logistic(-p[0]) * log_ratio(-1.0)
     }
     fn fisher_product_at(&self, natural: &[f64], v: &[f64], out: &mut [f64]) {

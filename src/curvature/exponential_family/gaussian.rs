@@ -6,7 +6,7 @@
 //! k = d + d(d + 1)/2. Differentials: dm = Σ(dh − dΛ m), dΣ = −Σ dΛ Σ. Khan & Rue, "The Bayesian learning rule", JMLR 24
 //! (2023), section 1.3, uses the same coordinates without the factor 2 off the diagonal.
 
-use super::{Coordinates, ExponentialFamily};
+use super::{Coordinates, ExponentialFamily, widened};
 use crate::base::{Cholesky, Result, Scalar, check_finite, check_length, check_positive_dimension, check_range};
 
 /// The Gaussian family in d dimensions with full covariance, k = d + d(d + 1)/2 parameters:
@@ -78,9 +78,8 @@ impl Gaussian {
             }
         }
         let factor = Cholesky::new("pivot of the covariance", d, matrix)?;
-        let mean: Vec<f64> = mean.iter().map(|&m| m.into()).collect();
         let mut natural = vec![0.0; self.parameters()];
-        self.write_natural(&mean, &factor, &mut natural);
+        self.write_natural(&widened(mean), &factor, &mut natural);
         Ok(natural.iter().map(|&n| T::from_f64(n)).collect())
     }
 

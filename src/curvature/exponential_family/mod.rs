@@ -29,4 +29,6 @@ pub use gamma::Gamma;
 pub use gaussian::Gaussian;
 pub use poisson::Poisson;
 
+pub(super) use bernoulli::softplus;
 pub(super) use family::{narrow, widened};
+pub(super) use poisson::divergence as poisson_divergence;

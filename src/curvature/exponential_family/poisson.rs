@@ -16,6 +16,12 @@ use crate::base::{Result, check_component, gamma_function::ln_gamma};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Poisson;
 
+/// KL for the logarithms of two rates: λ_q − λ_p − λ_p d with d = ln λ_q − ln λ_p.
+pub(in crate::curvature) fn divergence(p: f64, q: f64) -> f64 {
+    let d = q - p;
+    if d.abs() <= 1.0 { p.exp() * (d.exp_m1() - d) } else { q.exp() - p.exp() * (1.0 + d) }
+}
+
 impl ExponentialFamily for Poisson {
     fn parameters(&self) -> usize {
         1
@@ -43,12 +49,7 @@ impl ExponentialFamily for Poisson {
         natural[0] = mean[0].ln();
     }
     fn divergence_at(&self, p: &[f64], q: &[f64]) -> f64 {
-        let difference = q[0] - p[0];
-        if difference.abs() < 1.0 {
-            p[0].exp() * (difference.exp_m1() - difference)
-        } else {
-            q[0].exp() - p[0].exp() * (1.0 + difference)
-        }
+        divergence(p[0], q[0])
     }
     fn fisher_product_at(&self, natural: &[f64], v: &[f64], out: &mut [f64]) {
         out[0] = natural[0].exp() * v[0];

@@ -7,7 +7,9 @@ use std::borrow::Cow;
 
 use super::shared::{Targets, multiply_diagonal, not_negative};
 use crate::base::{Result, Scalar, SplitMix64, kernels};
+use crate::curvature::exponential_family::softplus;
 use crate::curvature::loss::{Likelihood, Loss};
+use crate::operator::forward;
 
 /// l(y, h) = Σⱼ log(1 + exp hⱼ) − yⱼhⱼ for targets y in \[0, 1\]; the outputs h are logits.
 ///
@@ -46,18 +48,8 @@ fn probabilities<T: Scalar>(h: T, e: T) -> (T, T) {
     if h >= T::zero() { (larger, smaller) } else { (smaller, larger) }
 }
 
-/// log(1 + eʰ).
-fn softplus(h: f64) -> f64 {
-    h.max(0.0) + (-h.abs()).exp().ln_1p()
-}
-
 impl<T: Scalar> Loss<T> for BernoulliCrossEntropy<'_, T> {
-    fn samples(&self) -> usize {
-        self.targets.samples()
-    }
-    fn outputs_per_sample(&self) -> usize {
-        self.targets.count
-    }
+    forward!(self.targets; samples, outputs_per_sample);
     fn value(&self, sample: usize, h: &[T]) -> f64 {
         let mut room = [T::zero(); BLOCK];
         let blocks = h.chunks(BLOCK).zip(self.targets[sample].chunks(BLOCK));

@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use super::shared::{Targets, not_negative};
 use crate::base::{Result, Scalar, SplitMix64, kernels};
 use crate::curvature::loss::{Likelihood, Loss};
+use crate::operator::forward;
 
 /// l(y, h) = ½ Σⱼ ωⱼ + (yⱼ − μⱼ)² exp(−ωⱼ): normal targets whose means μ and logarithms of variances ω are the outputs.
 ///
@@ -81,9 +82,7 @@ fn positive_part(r: f64) -> [f64; 3] {
 }
 
 impl<T: Scalar> Loss<T> for GaussianLoss<'_, T> {
-    fn samples(&self) -> usize {
-        self.targets.samples()
-    }
+    forward!(self.targets; samples);
     fn outputs_per_sample(&self) -> usize {
         2 * self.m()
     }

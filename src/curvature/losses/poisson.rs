@@ -5,7 +5,9 @@ use std::borrow::Cow;
 
 use super::shared::{Targets, multiply_diagonal, not_negative};
 use crate::base::{Result, Scalar, SplitMix64, kernels};
+use crate::curvature::exponential_family::poisson_divergence;
 use crate::curvature::loss::{Likelihood, Loss};
+use crate::operator::forward;
 
 /// l(y, h) = Σⱼ exp hⱼ − yⱼhⱼ for counts y ≥ 0; the outputs h are logarithms of rates.
 ///
@@ -34,12 +36,7 @@ impl<'y, T: Scalar> PoissonLoss<'y, T> {
 }
 
 impl<T: Scalar> Loss<T> for PoissonLoss<'_, T> {
-    fn samples(&self) -> usize {
-        self.counts.samples()
-    }
-    fn outputs_per_sample(&self) -> usize {
-        self.counts.count
-    }
+    forward!(self.counts; samples, outputs_per_sample);
     fn value(&self, sample: usize, h: &[T]) -> f64 {
         let y = &self.counts[sample];
         kernels::sum_terms(h.len(), |j| {
@@ -77,13 +74,7 @@ impl<T: Scalar> Likelihood<T> for PoissonLoss<'_, T> {
         self.hessian(sample, h, out);
     }
     fn divergence(&self, _: usize, before: &[T], after: &[T]) -> f64 {
-        // μ − λ − λd with d = log μ − log λ.
-        let sum = kernels::sum_terms(before.len(), |j| {
-            let (a, b): (f64, f64) = (before[j].into(), after[j].into());
-            let d = b - a;
-            if d.abs() <= 1.0 { a.exp() * (d.exp_m1() - d) } else { b.exp() - a.exp() * (1.0 + d) }
-        });
-        not_negative(sum)
+        not_negative(kernels::sum_terms(before.len(), |j| poisson_divergence(before[j].into(), after[j].into())))
     }
 }
 

@@ -10,6 +10,7 @@ use super::shared::Targets;
 use crate::base::{Result, Scalar, kernels};
 use crate::curvature::loss::Loss;
 use crate::curvature::robust::RobustLoss;
+use crate::operator::forward;
 
 /// l(y, h) = ½ρ(‖h − y‖²) with a [`RobustLoss`] ρ of the residuals of a sample: large ones count less.
 ///
@@ -58,12 +59,7 @@ impl<'y, T: Scalar, R: RobustLoss + Sync> RobustError<'y, T, R> {
 }
 
 impl<T: Scalar, R: RobustLoss + Sync> Loss<T> for RobustError<'_, T, R> {
-    fn samples(&self) -> usize {
-        self.targets.samples()
-    }
-    fn outputs_per_sample(&self) -> usize {
-        self.targets.count
-    }
+    forward!(self.targets; samples, outputs_per_sample);
     fn value(&self, sample: usize, h: &[T]) -> f64 {
         0.5 * self.evaluate(sample, h).1[0]
     }

@@ -32,6 +32,10 @@ impl<'y, T: Scalar> Targets<'y, T> {
     pub fn samples(&self) -> usize {
         self.all.len() / self.count
     }
+
+    pub fn outputs_per_sample(&self) -> usize {
+        self.count
+    }
 }
 
 impl<T: Clone> Index<usize> for Targets<'_, T> {

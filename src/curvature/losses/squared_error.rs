@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use super::shared::Targets;
 use crate::base::{Result, Scalar, SplitMix64, check_positive, kernels};
 use crate::curvature::loss::{Likelihood, Loss};
+use crate::operator::forward;
 
 /// l(y, h) = ½‖h − y‖²; as a likelihood, normal with mean h and a fixed variance σ² in every output.
 ///
@@ -45,12 +46,7 @@ impl<'y, T: Scalar> SquaredError<'y, T> {
 }
 
 impl<T: Scalar> Loss<T> for SquaredError<'_, T> {
-    fn samples(&self) -> usize {
-        self.targets.samples()
-    }
-    fn outputs_per_sample(&self) -> usize {
-        self.targets.count
-    }
+    forward!(self.targets; samples, outputs_per_sample);
     fn value(&self, sample: usize, h: &[T]) -> f64 {
         0.5 * squared_distance(h, &self.targets[sample])
     }

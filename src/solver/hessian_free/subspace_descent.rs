@@ -229,9 +229,7 @@ impl<T: Scalar> SubspaceStep<T> {
 
     /// δ(λ) and f at its end.
     fn try_point<M>(&mut self, here: &CurrentPoint<'_, T, M>, damping: f64, step: &mut [T], trial: &mut [T]) -> Point {
-        let nothing =
-            Solution { shift: damping, norm: 0.0, slope: 0.0, curvature: 0.0, on_boundary: false, hard_case: false };
-        let solution = self.space.solution(Subproblem::Damped(damping)).unwrap_or(nothing);
+        let solution = self.space.solution(Subproblem::Damped(damping)).unwrap_or_default();
         self.space.step(step);
         kernels::add_scaled(here.x, 1.0, step, trial);
         let moved = solution.norm > 0.0 && !kernels::same(trial, here.x);

@@ -53,7 +53,9 @@ impl<T: Scalar> StepFamily<T> {
         kernels::axpy(-shift, &cg.z, &mut cg.r);
         for (direction, product) in [(&mut cg.z, &mut cg.r), (&mut cg.p, &mut cg.product)] {
             if T::epsilon_f64() < COARSE {
-                kernels::scale(unit, product);
+                if unit != 1.0 {
+                    kernels::scale(unit, product);
+                }
                 self.krylov.adopt(direction, product, gradient);
             } else if !self.krylov.is_full() && more() {
                 self.krylov.direction().copy_from_slice(direction);

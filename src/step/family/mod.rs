@@ -339,30 +339,27 @@ impl<T: Scalar> StepFamily<T> {
                 }
                 continuations += 1;
                 let tolerance = (0.5 * accuracy.residual * size).max(accuracy.enough).max(0.5 * rounding);
-                match self.go_on(operator, gradient, subproblem, solution, tolerance, resources.more) {
+                let stop = match self.go_on(operator, gradient, subproblem, solution, tolerance, resources.more) {
                     Truncation::Accurate => continue,
                     Truncation::NegativeCurvature | Truncation::Outside if !accuracy.truncated => continue,
-                    Truncation::NegativeCurvature | Truncation::Outside => {
-                        return Ok((self.krylov.solution(subproblem)?, InnerStop::Accurate));
-                    }
-                    Truncation::Exhausted => return Ok((self.krylov.solution(subproblem)?, InnerStop::Limit)),
-                    Truncation::NotFinite => return Ok((self.krylov.solution(subproblem)?, InnerStop::NotFinite)),
-                }
+                    Truncation::NegativeCurvature | Truncation::Outside => InnerStop::Accurate,
+                    Truncation::Exhausted => InnerStop::Limit,
+                    Truncation::NotFinite => InnerStop::NotFinite,
+                };
+                return Ok((self.krylov.solution(subproblem)?, stop));
             }
-            match self.grow(operator, gradient) {
+            let mut growth = self.grow(operator, gradient);
+            if growth == Growth::Dependent {
+                // The preconditioned direction brings nothing; the residual itself is orthogonal to the space.
+                self.krylov.direction().copy_from_slice(&self.residual);
+                growth = self.grow(operator, gradient);
+            }
+            match growth {
                 Growth::Grown => {}
                 Growth::NotFinite => return Ok((solution, InnerStop::NotFinite)),
                 Growth::Dependent => {
-                    // The preconditioned direction brings nothing; the residual itself is orthogonal to the space.
-                    self.krylov.direction().copy_from_slice(&self.residual);
-                    match self.grow(operator, gradient) {
-                        Growth::Grown => {}
-                        Growth::NotFinite => return Ok((solution, InnerStop::NotFinite)),
-                        Growth::Dependent => {
-                            self.invariant = true;
-                            return Ok((solution, InnerStop::Exhausted));
-                        }
-                    }
+                    self.invariant = true;
+                    return Ok((solution, InnerStop::Exhausted));
                 }
             }
         }

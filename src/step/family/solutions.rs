@@ -2,6 +2,7 @@
 
 use super::StepFamily;
 use crate::base::{Scalar, kernels};
+use crate::step::conjugate_gradient::ConjugateGradient;
 use crate::step::dense::DenseModel;
 use crate::step::krylov::KrylovSpace;
 use crate::step::spectral::{Indefinite, Solution, Subproblem};
@@ -120,6 +121,6 @@ impl<T: Scalar> StepFamily<T> {
     /// Storage in vectors of length d.
     pub fn vectors(&self) -> usize {
         let dense = if self.dense.is_some() { 4 * self.dim } else { 0 };
-        self.krylov.vectors() + 1 + if self.conjugate_gradient.is_some() { 5 } else { 0 } + dense
+        self.krylov.vectors() + 1 + self.conjugate_gradient.as_ref().map_or(0, ConjugateGradient::vectors) + dense
     }
 }

@@ -318,10 +318,7 @@ impl<T: Scalar> GaussNewtonSteps<T> for GolubKahan<T> {
             // Without a gradient there is nothing to gain.
             if !(self.size > 0.0 && self.size.is_finite()) {
                 self.state = State::Invariant;
-                let on_boundary = false;
-                let zero =
-                    Solution { shift: 0.0, norm: 0.0, slope: 0.0, curvature: 0.0, on_boundary, hard_case: false };
-                return Some((zero, InnerStop::Exhausted));
+                return Some((Solution::default(), InnerStop::Exhausted));
             }
         }
         loop {

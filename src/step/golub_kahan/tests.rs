@@ -12,7 +12,7 @@ use crate::step::family::{Accuracy, InnerStop};
 use crate::step::gauss_newton::{GaussNewtonSteps, System};
 use crate::step::spectral::{Solution, Subproblem};
 
-const STRICT: Accuracy = Accuracy { residual: 1e-13, energy: 0.0, enough: 0.0, truncated: false };
+const STRICT: Accuracy = Accuracy::of_residual(1e-13);
 
 /// Asks subproblems at one point.
 struct At<T, S> {

@@ -39,7 +39,7 @@
 use super::rounding;
 
 /// f up to so many times p vanishes where the model's minimum is: p is f itself there, and ⅔ of it for a quartic.
-const ALL_PROMISE: f64 = 10.0;
+pub(crate) const ALL_PROMISE: f64 = 10.0;
 /// The share of what an accurate metric may promise that is left to one from few differences, which knows half of it.
 const IN_ITS_OWN_METRIC: f64 = 0.1;
 

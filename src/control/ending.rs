@@ -96,15 +96,18 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
             return Err(termination);
         }
         match self.limit() {
-            Some(interruption @ (Termination::CallbackFailed | Termination::Cancelled)) => return Err(interruption),
+            Some(limit) if !claimed || matches!(limit, Termination::CallbackFailed | Termination::Cancelled) => {
+                return Err(limit);
+            }
             Some(_) => return Err(termination),
             None => {}
         }
+        let _ = self.limits.take_refusal();
         if !stalled && self.tries_again(claimed)? {
             return Ok(());
         }
         if !stalled && !claimed {
-            return Err(termination);
+            return Err(self.unless_refused(termination));
         }
         let promises = self.local.promises();
         let minimum = match stalled {
@@ -115,14 +118,16 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
         };
         let termination = if minimum { Termination::GradientTolerance } else { termination };
         if !minimum && (!promises || O::residual(self.state).is_some()) {
-            return if self.tries_again(false)? { Ok(()) } else { Err(termination) };
+            return if self.tries_again(false)? { Ok(()) } else { Err(self.unless_refused(termination)) };
         }
         match self.local.confirm(self.state, self.track, self.limits) {
             Confirmation::Minimum => {
                 self.limits.note(self.oracle.caller().take_error());
                 match self.limits.interruption() {
                     None if !minimum && self.tries_again(false)? => Ok(()),
-                    interruption => Err(interruption.unwrap_or(termination)),
+                    Some(interruption) => Err(interruption),
+                    None if minimum => Err(termination),
+                    None => Err(self.unless_refused(termination)),
                 }
             }
             Confirmation::End(termination) => Err(termination),
@@ -133,6 +138,11 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
                 Ok(())
             }
         }
+    }
+
+    /// This end, or the limit that left no room for what was to tell it from a minimum.
+    fn unless_refused(&self, termination: Termination) -> Termination {
+        self.limits.take_refusal().unwrap_or(termination)
     }
 
     /// Whether the run goes on from here after all, since values turned out to be noisier than was thought.
@@ -147,7 +157,7 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
 
     pub(super) fn gradient_small(&self) -> bool {
         let tolerance = self.limits.stopping().gradient_tolerance::<T>(self.track.reference_gradient_norm);
-        self.track.gradient_norm <= tolerance
+        self.track.gradient_norm <= tolerance.max(self.track.gradient_noise)
     }
 
     /// Whether an accurate look may be worth it: f is flat, or a first step short.
@@ -168,10 +178,21 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
     fn settles_accurately(&mut self, ending: Ending) -> bool {
         self.local.look_closer(self.state, Some(Look::Accurate));
         let whole = self.local.propose(self.state, self.track, &mut Whole, self.limits, true);
-        if whole.is_ok_and(|(solution, inner)| self.seems_settled(&solution, inner, true, ending)) {
-            return true;
+        // Whether all that speaks against it is what may have been left out.
+        let mut but_for_that = false;
+        match whole {
+            Ok((solution, inner)) if inner != InnerStop::NotFinite => {
+                if self.seems_settled(&solution, inner, true, ending) {
+                    return true;
+                }
+                let promise = self.local.promise(self.state, &self.track.gradient, &solution, inner);
+                let all = promise.map(|promise| Promise { accurate: true, complete: true, ..promise });
+                but_for_that = all.is_some_and(|promise| self.measures(ending).settle(promise));
+            }
+            Err(limit) if limit.passes() => self.limits.refuse(limit),
+            _ => {}
         }
-        let promise = self.local.promise_of_singular(self.state, self.track, self.limits);
+        let promise = self.local.promise_of_whole(self.state, self.track, self.limits, but_for_that);
         promise.is_some_and(|promise| self.measures(ending).settle(promise))
     }
 

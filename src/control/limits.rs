@@ -3,7 +3,7 @@
 //! Ranks of a distributed run may differ in their clocks, cancellations and errors, not in their counts. What any of them
 //! wants is agreed on by a reduction between steps; between products it goes along with the sums that are made anyhow.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::time::{Duration, Instant};
 
 use super::{Stopping, Termination};
@@ -21,6 +21,8 @@ pub(crate) struct Limits<'s> {
     /// Reductions before the run.
     reductions: usize,
     error: RefCell<Option<CallbackError>>,
+    /// The limit that last refused calls which were asked for.
+    refused: Cell<Option<Termination>>,
 }
 
 impl<'s> Limits<'s> {
@@ -30,7 +32,7 @@ impl<'s> Limits<'s> {
         space::start_run();
         let clock = !cfg!(all(target_family = "wasm", target_os = "unknown"));
         let (started, reductions) = (clock.then(Instant::now), space::reductions());
-        Limits { stopping, started, before, reductions, error: RefCell::new(None) }
+        Limits { stopping, started, before, reductions, error: RefCell::new(None), refused: Cell::new(None) }
     }
 
     pub fn stopping(&self) -> &'s Stopping {
@@ -143,11 +145,34 @@ impl<'s> Limits<'s> {
 
     /// Whether another value may be computed.
     pub fn allow_value(&self, counts: Counts) -> bool {
-        counts.values < self.stopping.max_values && self.interruption().is_none()
+        self.allow_values(counts, 1)
+    }
+
+    /// Whether so many `further` values may be computed.
+    pub fn allow_values(&self, counts: Counts, further: usize) -> bool {
+        let left = self.stopping.max_values.saturating_sub(counts.values);
+        self.grants(further, (left, Termination::MaxValues)) && self.interruption().is_none()
     }
 
     /// The same for these counts.
     pub fn allow_products(&self, counts: Counts, further: usize, gradients: usize) -> bool {
-        further <= self.products_left(counts, gradients).0 && !space::stops(self.here().contains(&true))
+        self.grants(further, self.products_left(counts, gradients)) && !space::stops(self.here().contains(&true))
+    }
+
+    fn grants(&self, further: usize, (left, limit): (usize, Termination)) -> bool {
+        if further > left {
+            self.refuse(limit);
+        }
+        further <= left
+    }
+
+    /// Takes note that this limit has refused calls.
+    pub fn refuse(&self, limit: Termination) {
+        self.refused.set(Some(limit));
+    }
+
+    /// The limit that has refused calls since this was last asked, if one has: what they were to tell is not known.
+    pub fn take_refusal(&self) -> Option<Termination> {
+        self.refused.take()
     }
 }

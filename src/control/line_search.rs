@@ -193,8 +193,8 @@ pub(crate) fn strong_wolfe(line: &mut impl Line, start: Point, first: f64, rules
         noise = noise.max(shown_noise(rules.epsilon, start, point));
         let rounding = rounding(rules.epsilon, start.value, point.value).max(noise);
         let level = (point.value - start.value).abs() <= rounding;
-        // Within rounding the slope says that f falls on, as long as it would not show.
-        let hidden = -point.slope * length <= rounding;
+        // Within rounding the slope says that f falls on, as long as it would not show, or did not at all.
+        let hidden = point.value == start.value || -point.slope * length <= rounding;
         let falls = level && point.slope < 0.0 && hidden;
         let decreases = armijo || falls;
         let approximate = level

@@ -160,8 +160,9 @@ pub(crate) trait LocalProblem<T: Scalar, O: Oracle<T> + ?Sized> {
         None
     }
 
-    /// The same from the whole of a matrix that is singular to rounding, if it is worth the products.
-    fn promise_of_singular(&self, _: &mut O::State, _: &Track<T>, _: &Limits<'_>) -> Option<Promise> {
+    /// The same from the whole of the matrix, if that may be convex and is singular to rounding, or `wanted`, and worth the
+    /// products.
+    fn promise_of_whole(&self, _: &mut O::State, _: &Track<T>, _: &Limits<'_>, _wanted: bool) -> Option<Promise> {
         None
     }
 

@@ -47,7 +47,8 @@ pub enum Termination {
     Unbounded,
     /// The steps of a given rate have carried f up, out of the range of numbers.
     Diverged,
-    /// No step decreases f by more than its rounding, and the gradient no longer falls either.
+    /// No step decreases f by more than its rounding, and the gradient no longer falls either; or half of all steps did neither
+    /// by more than an end leaves.
     Stalled,
     /// f lies in a flat valley, or on a plateau: for twenty steps neither has the model promised more than √ε of f, nor less
     /// and less, nor have the residuals given more; or they do not depend on x here. Least squares only.

@@ -17,6 +17,9 @@ pub(crate) struct Pending {
     pub control: f64,
 }
 
+/// Steps in vain before a run may be said to stagnate: more than any detour.
+const MOST_VAIN_STEPS: usize = 128;
+
 /// The numbers and vectors of a run, apart from x itself. Storage: five vectors of length d, and one where the best point
 /// is not the last.
 #[derive(Clone, Debug)]
@@ -46,6 +49,8 @@ pub(crate) struct Track<T> {
     /// What differences of f may be by noise: as it was measured, or the most by which values have contradicted gradients that
     /// agreed with the model.
     pub noise: f64,
+    /// What ‖g‖ may be by noise, as it was measured where products are differences of gradients.
+    pub gradient_noise: f64,
     pub gradient: Vec<T>,
     /// The gradient at a new point; once its step was taken, the change y = g₊ − g.
     pub new_gradient: Vec<T>,
@@ -62,6 +67,8 @@ pub(crate) struct Track<T> {
     /// Steps in a row that neither promised nor brought more than √ε of f, and what the first of them promised.
     pub flat_steps: usize,
     pub flat_promise: f64,
+    /// The last power of two of steps, with f and the least measure after these.
+    half: (usize, f64, f64),
     pub asymmetry: f64,
     /// Whether products at some point were symmetric: then those elsewhere that are not are rounding.
     symmetric: bool,
@@ -95,6 +102,8 @@ impl<T: Scalar> Track<T> {
             farthest: 0.0,
             resolution: 0.0,
             noise: 0.0,
+            gradient_noise: 0.0,
+            half: (0, f64::NAN, f64::NAN),
             gradient: zeros(),
             new_gradient: zeros(),
             step: zeros(),
@@ -176,6 +185,17 @@ impl<T: Scalar> Track<T> {
         }
         (self.value_before, self.value) = (self.value, value);
         left_best
+    }
+
+    /// Whether half of all steps have been in vain: f has fallen by no more than `little` in them, and the gradient not at all.
+    pub fn half_in_vain(&mut self, little: f64) -> bool {
+        let (steps, value, measure) = self.half;
+        if self.steps() < 2 * steps.max(1) {
+            return false;
+        }
+        let vain = steps >= MOST_VAIN_STEPS && value - self.value <= little && self.least_measure >= measure;
+        self.half = (self.steps(), self.value, self.least_measure);
+        vain
     }
 
     /// Takes note of a point with a lower value where the run will not be: its step is rejected, or the run ends before its

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::globalisation::Globalisation;
 use super::oracle::{Entry, LocalProblem, Oracle, Outcome};
 use super::track::{Pending, Track};
-use super::{Evaluation, Judgement, Limits, Progress, Termination};
+use super::{Evaluation, Judgement, Limits, Progress, Termination, not_worth_a_step};
 use crate::base::{Error, Result, Scalar, check_finite, kernels, space};
 use crate::operator::Caller;
 
@@ -132,10 +132,13 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
         let stop = observer(&Progress { residual: O::residual(self.state), ..progress }).is_break();
         let [stop] = space::agree([stop]);
         let termination = match self.finished() {
-            Some(Termination::GradientTolerance) if !stop && self.limit().is_none() => self.confirm(),
+            Some(claim @ Termination::GradientTolerance) if !stop && self.limit().is_none() => self.confirm(claim),
             Some(termination) => Err(termination),
             None if stop => Err(Termination::Observer),
-            None if self.local.tried(self.state, self.track, self.limits) => self.confirm(),
+            None if self.local.tried(self.state, self.track, self.limits) => {
+                self.confirm(Termination::GradientTolerance)
+            }
+            None if self.stagnates() => self.confirm(self.stalled(Termination::Stalled)),
             None => Ok(Arrival::Stay),
         };
         Ok(termination.unwrap_or_else(|termination| Arrival::End { termination, back: false }))
@@ -153,8 +156,16 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
         Ok(())
     }
 
-    fn confirm(&mut self) -> Outcome<Arrival> {
-        self.conclude(Termination::GradientTolerance).map(|()| Arrival::Move)
+    fn confirm(&mut self, end: Termination) -> Outcome<Arrival> {
+        self.conclude(end).map(|()| Arrival::Move)
+    }
+
+    /// Whether the run has come to no more than an end leaves, for as long as it took to come here.
+    fn stagnates(&mut self) -> bool {
+        let tolerance = self.limits.stopping().relative_tolerance::<T>();
+        let gained = self.track.initial_value - self.track.value;
+        let little = not_worth_a_step(T::epsilon_f64(), tolerance, self.track.value, gained);
+        self.track.half_in_vain(little) && !self.globalisation.bare()
     }
 
     /// The end before the gradient at x is known: at the point before, if there is one, unless f is clearly lower here.

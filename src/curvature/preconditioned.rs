@@ -29,7 +29,7 @@ pub struct Preconditioned<M, P> {
 }
 
 impl<T, M: SymmetricOperator<T>, P: Preconditioner<T>> SymmetricOperator<T> for Preconditioned<M, P> {
-    forward!(self.operator; dim, apply, apply_block, form, forming_cost, accuracy, evaluations, evaluations_ahead);
+    forward!(self.operator; dim, apply, apply_block, form, forming_cost, accuracy, learn_accuracy, evaluations, evaluations_ahead);
     fn preconditioner(&self) -> Option<&dyn Preconditioner<T>> {
         Some(&self.preconditioner)
     }

@@ -15,7 +15,7 @@ pub struct Shifted<M> {
 }
 
 impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Shifted<M> {
-    forward!(self.operator; dim, abilities);
+    forward!(self.operator; dim, abilities, learn_accuracy);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.operator.apply(v, out);
         if self.shift != 0.0 {
@@ -83,7 +83,7 @@ pub struct ShiftedDiagonal<T, M> {
 }
 
 impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for ShiftedDiagonal<T, M> {
-    forward!(self.operator; dim, abilities);
+    forward!(self.operator; dim, abilities, learn_accuracy);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.apply_block(v, out);
     }
@@ -127,7 +127,7 @@ pub struct Scaled<M> {
 }
 
 impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for Scaled<M> {
-    forward!(self.operator; dim, abilities);
+    forward!(self.operator; dim, abilities, learn_accuracy);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.operator.apply(v, out);
         kernels::scale(self.factor, out);
@@ -200,6 +200,10 @@ impl<T: Scalar, M: SymmetricOperator<T>, N: SymmetricOperator<T>> SymmetricOpera
     }
     fn accuracy(&self) -> Option<f64> {
         self.first.accuracy().into_iter().chain(self.second.accuracy()).reduce(f64::max)
+    }
+    fn learn_accuracy(&self, accuracy: f64) {
+        self.first.learn_accuracy(accuracy);
+        self.second.learn_accuracy(accuracy);
     }
     fn evaluations(&self) -> usize {
         self.first.evaluations() + self.second.evaluations()

@@ -56,7 +56,7 @@ impl<T, O: Objective<T>> Objective<T> for Counted<O> {
 }
 
 impl<T, M: SymmetricOperator<T>> SymmetricOperator<T> for Counted<M> {
-    forward!(self.inner; dim, abilities, preconditioner);
+    forward!(self.inner; dim, abilities, learn_accuracy, preconditioner);
     fn apply(&self, v: &[T], out: &mut [T]) {
         self.view().apply(v, out);
     }
@@ -113,7 +113,7 @@ impl<E> CountedView<'_, E> {
 }
 
 impl<T, E: SymmetricOperator<T>> SymmetricOperator<T> for CountedView<'_, E> {
-    forward!(self.inner; dim, abilities, preconditioner);
+    forward!(self.inner; dim, abilities, learn_accuracy, preconditioner);
     fn apply(&self, v: &[T], out: &mut [T]) {
         record(self.counts, |c| c.products += 1);
         self.inner.apply(v, out);

@@ -60,7 +60,7 @@ struct DivergenceExpansion<'a, T, E, O, D> {
 }
 
 impl<T, E: SymmetricOperator<T>, O, D> SymmetricOperator<T> for DivergenceExpansion<'_, T, E, O, D> {
-    forward!(self.inner; dim, apply, apply_block, form, forming_cost, preconditioner, accuracy, evaluations, evaluations_ahead);
+    forward!(self.inner; dim, apply, apply_block, form, forming_cost, preconditioner, accuracy, learn_accuracy, evaluations, evaluations_ahead);
     fn take_error(&self) -> Option<CallbackError> {
         self.inner.take_error().or_else(|| self.objective.errors.take())
     }

@@ -93,7 +93,7 @@ impl<T: Scalar, F, G> GradientObjective<T, F, G> {
     }
 
     /// The same objective whose gradient is accurate to η = `accuracy` only, relative to its size: where it comes from a
-    /// simulation or an iteration. Steps are √η and ∛η in the units of the unknowns.
+    /// simulation or an iteration. Steps are √η and ∛η in the units of the unknowns. A run finds η where this is not given.
     ///
     /// # Errors
     /// If it is not in [0, 1).
@@ -115,7 +115,8 @@ impl<T: Scalar, F: ValueFn<T>, G: WriteFn<T>> Objective<T> for GradientObjective
     }
     fn expand<'a>(&'a self, x: &'a [T]) -> impl Expansion<T> + 'a {
         let scratch = RefCell::new((vec![T::zero(); self.dim], vec![T::zero(); self.dim]));
-        GradientAt { objective: self, x, gradient: OnceCell::new(), scratch, evaluations: Cell::new(0) }
+        let accuracy = Cell::new(self.accuracy());
+        GradientAt { objective: self, x, gradient: OnceCell::new(), scratch, accuracy, evaluations: Cell::new(0) }
     }
 }
 
@@ -125,6 +126,8 @@ struct GradientAt<'a, T, O> {
     x: &'a [T],
     gradient: OnceCell<Vec<T>>,
     scratch: RefCell<(Vec<T>, Vec<T>)>,
+    /// η.
+    accuracy: Cell<f64>,
     /// Gradients made for products.
     evaluations: Cell<usize>,
 }
@@ -158,7 +161,7 @@ impl<T: Scalar, F, G: WriteFn<T>> GradientAt<'_, T, GradientObjective<T, F, G>> 
             size = size.hypot(x * v);
         }
         let shortest = T::epsilon_f64().powf(0.75) * size;
-        Some((self.objective.difference.relative(self.objective.accuracy()) / reach).max(shortest) / length)
+        Some((self.objective.difference.relative(self.accuracy.get()) / reach).max(shortest) / length)
     }
 }
 
@@ -189,7 +192,10 @@ impl<T: Scalar, F, G: WriteFn<T>> SymmetricOperator<T> for GradientAt<'_, T, Gra
     }
 
     fn accuracy(&self) -> Option<f64> {
-        Some(self.objective.difference.error(self.objective.accuracy()))
+        Some(self.objective.difference.error(self.accuracy.get()))
+    }
+    fn learn_accuracy(&self, accuracy: f64) {
+        self.accuracy.set(self.accuracy.get().max(accuracy));
     }
     fn evaluations(&self) -> usize {
         self.evaluations.get()

@@ -77,6 +77,7 @@ macro_rules! forward {
     };
     (@ shared $f:tt) => { forward!(= $f shared() -> Option<&(dyn SymmetricOperator<T> + Sync)>); };
     (@ accuracy $f:tt) => { forward!(= $f accuracy() -> Option<f64>); };
+    (@ learn_accuracy $f:tt) => { forward!(= $f learn_accuracy(accuracy: f64)); };
     (@ evaluations $f:tt) => { forward!(= $f evaluations() -> usize); };
     (@ evaluations_ahead $f:tt) => { forward!(= $f evaluations_ahead() -> usize); };
     (@ rows $f:tt) => { forward!(= $f rows() -> usize); };

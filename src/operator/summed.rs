@@ -225,6 +225,9 @@ impl<T: Scalar, E: SymmetricOperator<T>> SymmetricOperator<T> for SummedExpansio
     fn accuracy(&self) -> Option<f64> {
         self.ranks.accuracy(self.inner.as_ref().and_then(|inner| inner.accuracy()))
     }
+    fn learn_accuracy(&self, accuracy: f64) {
+        self.inner.iter().for_each(|inner| inner.learn_accuracy(accuracy));
+    }
     fn evaluations(&self) -> usize {
         self.inner.as_ref().map_or(0, |inner| inner.evaluations())
     }

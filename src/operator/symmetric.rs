@@ -78,6 +78,12 @@ pub trait SymmetricOperator<T> {
         None
     }
 
+    /// Takes note that gradients are accurate to η = `accuracy` only, relative to their size, as a run has found: differences
+    /// go by that. By default nothing does.
+    fn learn_accuracy(&self, accuracy: f64) {
+        let _ = accuracy;
+    }
+
     /// Gradients that products have cost until now, by differences; none by default.
     fn evaluations(&self) -> usize {
         0
@@ -96,11 +102,11 @@ pub trait SymmetricOperator<T> {
 }
 
 impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for &M {
-    forward!(*; dim, apply, apply_block, form, abilities, preconditioner, shared);
+    forward!(*; dim, apply, apply_block, form, abilities, learn_accuracy, preconditioner, shared);
 }
 
 impl<T, M: SymmetricOperator<T> + ?Sized> SymmetricOperator<T> for Box<M> {
-    forward!(*; dim, apply, apply_block, form, abilities, preconditioner, shared);
+    forward!(*; dim, apply, apply_block, form, abilities, learn_accuracy, preconditioner, shared);
 }
 
 /// The matrix of a shared operator, several blocks of columns at once.

@@ -74,7 +74,7 @@ impl<'a, T: Scalar, M> InUnits<'a, T, M> {
 }
 
 impl<T: Scalar, M: SymmetricOperator<T>> SymmetricOperator<T> for InUnits<'_, T, M> {
-    forward!(self.operator; dim, forming_cost, accuracy, evaluations, evaluations_ahead, take_error);
+    forward!(self.operator; dim, forming_cost, accuracy, learn_accuracy, evaluations, evaluations_ahead, take_error);
 
     fn apply(&self, v: &[T], out: &mut [T]) {
         if !self.units.are_known() {

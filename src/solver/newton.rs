@@ -127,8 +127,25 @@ impl<T: Scalar, E: Expansion<T>> NewtonLocal<'_, T, E> {
     }
 }
 
+impl<T: Scalar, E: Expansion<T>> NewtonLocal<'_, T, E> {
+    /// Whether gradients of which products are differences are less accurate than was thought; then this is known.
+    fn measure_gradients(&self, source: &mut StepSource<T>, track: &mut Track<T>, limits: &Limits<'_>) -> bool {
+        if self.expansion.accuracy().is_none() {
+            return false;
+        }
+        source.measured = true;
+        let found = value_noise::accuracy_of_gradients(self.objective, self.x, track, limits, source.accuracy);
+        if let Some(accuracy) = found {
+            source.learn_accuracy(accuracy);
+            self.expansion.learn_accuracy(accuracy);
+        }
+        found.is_some()
+    }
+}
+
 impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for NewtonLocal<'_, T, E> {
-    fn enter(&self, _: &mut StepSource<T>, track: &mut Track<T>, back: bool) -> Entry {
+    fn enter(&self, source: &mut StepSource<T>, track: &mut Track<T>, back: bool) -> Entry {
+        self.expansion.learn_accuracy(source.accuracy);
         if back {
             return Entry::Known;
         }
@@ -171,15 +188,16 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         second_look::promise(&mut source.family, &InUnits::new(&self.expansion, self.units), at, solution, inner)
     }
 
-    fn promise_of_singular(
+    fn promise_of_whole(
         &self,
         source: &mut StepSource<T>,
         track: &Track<T>,
         limits: &Limits<'_>,
+        wanted: bool,
     ) -> Option<Promise> {
         let (x, gradient) = (self.units.of_step(self.x), self.units.of_gradient(&track.gradient));
         let (at, expansion) = ((&*x, track.value, &*gradient), InUnits::new(&self.expansion, self.units));
-        second_look::promise_of_singular(self.objective, &expansion, at, limits, &mut source.family)
+        second_look::promise_of_whole(self.objective, &expansion, at, limits, (&mut source.family, wanted))
     }
 
     fn doubts_values(
@@ -189,11 +207,25 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         limits: &Limits<'_>,
         claimed: bool,
     ) -> bool {
-        let found = !claimed && value_noise::finds_noise(self.objective, self.x, track, limits);
+        if claimed {
+            return false;
+        }
+        let found = value_noise::finds_noise(self.objective, self.x, track, limits);
         if found {
             source.start_again();
         }
-        found
+        let coarse = self.measure_gradients(source, track, limits);
+        if coarse {
+            track.other_x.copy_from_slice(self.x);
+        }
+        found || coarse
+    }
+
+    fn tried(&self, source: &mut StepSource<T>, track: &mut Track<T>, limits: &Limits<'_>) -> bool {
+        if source.doubtful && !source.measured {
+            self.measure_gradients(source, track, limits);
+        }
+        false
     }
 
     fn confirm(&self, source: &mut StepSource<T>, track: &mut Track<T>, limits: &Limits<'_>) -> Confirmation {

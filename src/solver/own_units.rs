@@ -8,14 +8,16 @@
 //! - Dq for the lowest θ, if it is negative.
 //!
 //! A direction in which neither θ nor b is more than its rounding, ε|qᵀ||A||D⁻¹x| for b, is one that f does not know: a
-//! freedom of gauge, as to move a molecule, or to add the same to all logits. It belongs to no step, and promises what b is
-//! worth at the rounding of θ. Where that rounding, over the length of x, may hide √ε of f nothing is known.
+//! freedom of gauge, as to move a molecule, or to add the same to all logits. Beside a minimum, where g is not 0, θ is not
+//! either: along an orbit c(t) on which f stays the same c′ᵀMc′ = −gᵀc″, so that it may be ‖Dg‖/‖D⁻¹x‖. Such a direction
+//! belongs to no step, and promises what b is worth at the rounding of θ. Where that rounding, over the length of x, may hide
+//! √ε of f nothing is known, unless f is all promise of the others.
 
 use faer::Par;
 
 use super::in_units::UnitsOfSteps;
 use crate::base::{Eigen, Scalar, kernels};
-use crate::control::Promise;
+use crate::control::{ALL_PROMISE, Promise};
 use crate::operator::SymmetricOperator;
 
 /// Passes of Ruiz' iteration, each of which halves the logarithms of what is out of balance: from 2⁶⁴ to 1.05.
@@ -24,6 +26,8 @@ const PASSES: usize = 10;
 const ROUNDING: f64 = 8.0;
 /// The same for b, a sum of terms that cancel.
 const SUM: f64 = 2.0;
+/// Multiples of ‖Dg‖/‖D⁻¹x‖ that an orbit's curvature may have: x may be long in one part, and the orbit turn in another.
+pub(super) const GAUGE: f64 = 8.0;
 
 /// A, and b.
 pub(super) struct OwnUnits {
@@ -74,9 +78,14 @@ impl OwnUnits {
         };
         // All that x's size may hide of f there.
         let size = size(x, &scale);
+        let gauge = GAUGE * scaled.iter().fold(0.0, |norm, b| f64::hypot(norm, *b)) / size;
+        let unknown: Vec<bool> =
+            (0..d).map(|i| eigen.values()[i].abs() <= noise.max(gauge) && slopes[i].abs() <= unseen(i)).collect();
+        let promised = |i: usize| 0.5 * slopes[i] * slopes[i] / eigen.values()[i].max(noise);
+        let of_others: f64 = (0..d).filter(|&i| !unknown[i]).map(promised).sum();
         let worthless = 0.5 * rounding * size * size <= T::epsilon_f64().sqrt() * value.abs();
-        let unknown = |i: usize| eigen.values()[i].abs() <= noise && slopes[i].abs() <= unseen(i);
-        let free = (0..d).map(|i| worthless && unknown(i)).collect();
+        let known = worthless || value.abs() <= ALL_PROMISE * of_others;
+        let free = unknown.into_iter().map(|unknown| known && unknown).collect();
         Some(OwnUnits { scale, eigen, slopes, noise, rounding, free })
     }
 

@@ -8,7 +8,7 @@
 //! So it is where there is next to no curvature between equal unknowns.
 
 use super::in_units::UnitsOfSteps;
-use super::own_units::OwnUnits;
+use super::own_units::{GAUGE, OwnUnits};
 use crate::base::random::SplitMix64;
 use crate::base::{Scalar, kernels, space};
 use crate::control::{Limits, Promise, rounding};
@@ -198,7 +198,7 @@ fn lowest_way<T: Scalar>(
         false if equals && lowest <= T::epsilon_f64().sqrt() * largest => 0.0,
         false => return None,
     };
-    let lengths = lengths(kernels::norm(point.x), point.value, curvature);
+    let lengths = lengths(kernels::norm(point.x).max(point.farthest), point.value, curvature);
     probe(objective, point, limits, (&direction, &[1.0, -1.0]), lengths, lower)
 }
 
@@ -220,24 +220,29 @@ pub(super) fn way_down_in_own_units<T: Scalar>(
     }
     let (lowest, direction) = own.lowest();
     if lowest < -own.noise {
-        let lengths = lengths(own.size(point.x), point.value, lowest);
+        let farther = point.farthest / kernels::norm(point.x);
+        let size = own.size(point.x) * if farther.is_finite() { farther.max(1.0) } else { 1.0 };
+        let lengths = lengths(size, point.value, lowest);
         let found = probe(objective, point, limits, (&direction, &[1.0, -1.0]), lengths, lower);
         return found.map_or(Outlook::Nothing, |value| Outlook::Lower(value, own.units(point.x)));
     }
     Outlook::Promise(own.promise(point.x))
 }
 
-/// What the whole matrix promises in units of its own where M is singular, to the rounding of the space that is known, and
-/// that has most of the products which the matrix takes.
-pub(super) fn promise_of_singular<T: Scalar>(
+/// What the whole matrix promises in units of its own, where what is known of it is singular to rounding, or it is `wanted` and
+/// may be convex; of few unknowns, or where most of the products were made.
+pub(super) fn promise_of_whole<T: Scalar>(
     objective: &Counted<AnyObjective<'_, T>>,
     expansion: &impl Expansion<T>,
     (x, value, gradient): (&[T], f64, &[T]),
     limits: &Limits<'_>,
-    family: &mut StepFamily<T>,
+    (family, wanted): (&mut StepFamily<T>, bool),
 ) -> Option<Promise> {
     let Curvatures { lowest, noise, .. } = Curvatures::of(family, expansion);
-    if lowest.abs() > noise || space::in_parts() {
+    // As in `own_units`.
+    let nothing = noise.max(GAUGE * kernels::norm(gradient) / kernels::norm(x));
+    let may_be = -nothing..=if wanted { f64::INFINITY } else { nothing };
+    if !may_be.contains(&lowest) || space::in_parts() {
         return None;
     }
     let own = match family.matrix() {
@@ -245,7 +250,7 @@ pub(super) fn promise_of_singular<T: Scalar>(
             OwnUnits::known(matrix.iter().map(|m| unit * m).collect(), expansion.accuracy(), (x, value, gradient))
         }
         None => {
-            let worth = x.len() <= PRODUCTS.max(2 * family.products_made());
+            let worth = x.len() <= FEW.max(2 * family.products_made());
             worth.then(|| own_units(objective, expansion, (x, value, gradient), limits)).flatten()
         }
     }?;

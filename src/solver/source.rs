@@ -80,6 +80,11 @@ pub(super) struct StepSource<T> {
     /// Points in a row at which products are not finite, and whether this is one.
     failures: usize,
     failed_here: bool,
+    /// η of gradients, as it was found where products are differences of them; whether products give reason to ask for it, and
+    /// whether it was asked for.
+    pub accuracy: f64,
+    pub doubtful: bool,
+    pub measured: bool,
 }
 
 type Proposal = std::result::Result<(Solution, InnerStop), Termination>;
@@ -102,6 +107,9 @@ impl<T: Scalar> StepSource<T> {
             look: None,
             failures: 0,
             failed_here: false,
+            accuracy: 0.0,
+            doubtful: false,
+            measured: false,
         }
     }
 
@@ -249,15 +257,27 @@ impl<T: Scalar> StepSource<T> {
         (self.scaled, self.trust_memory) = (false, false);
     }
 
+    /// The run goes on with products that are as right as gradients of this accuracy allow: what was remembered is not.
+    pub fn learn_accuracy(&mut self, accuracy: f64) {
+        self.accuracy = accuracy;
+        self.units = UnitsOfSteps::default();
+        self.forget_curvature();
+        self.start_again();
+    }
+
+    fn forget_curvature(&mut self) {
+        self.remembered = RememberedModel::new(self.dim(), self.most_remembered);
+        self.gain = self.gain.map(|_| Gain::UNKNOWN);
+        (self.trust_memory, self.leave) = (false, LOOSEST);
+    }
+
     /// The run goes on far from here, where curvature and gradient have other scales, or in these units if there are any.
     pub fn leave_saddle(&mut self, units: Option<UnitsOfSteps<T>>) {
         self.family.clear();
         self.scaled = false;
         if let Some(units) = units.filter(|_| !self.family.is_preconditioned()) {
             self.units = units;
-            self.remembered = RememberedModel::new(self.dim(), self.most_remembered);
-            self.gain = self.gain.map(|_| Gain::UNKNOWN);
-            self.trust_memory = false;
+            self.forget_curvature();
         }
     }
 
@@ -290,6 +310,7 @@ impl<T: Scalar> StepSource<T> {
         let fair = worth && trial.ratio >= FAIR && rejected == 0;
         self.trust_memory = remember && (error <= PREDICTED || after <= REDUCED * before || fair);
         self.remembers_all = remember && self.family.is_whole() && self.family.lowest_ritz_value() > 0.0;
+        self.doubtful = self.family.asymmetry() > T::epsilon_f64().powf(0.25);
         (self.failed_here, self.look) = (false, None);
         self.family.clear();
     }

@@ -1,5 +1,7 @@
 //! What an operator, an expansion or a model can do beside products is found again through every wrapper.
 
+use std::cell::Cell;
+
 use newton_krylov::callbacks::*;
 use newton_krylov::operators::*;
 use newton_krylov::preconditioners::*;
@@ -9,11 +11,11 @@ use newton_krylov::*;
 const D: usize = 20;
 
 /// A diagonal matrix that knows its inverse, and how to write itself down; f(x) = ½xᵀMx with a divergence and an S = I.
-struct Able(Vec<f64>, ErrorSlot);
+struct Able(Vec<f64>, ErrorSlot, Cell<f64>);
 
 impl Able {
     fn new() -> Self {
-        Able((1..=D).map(|i| (i * i) as f64).collect(), ErrorSlot::new())
+        Able((1..=D).map(|i| (i * i) as f64).collect(), ErrorSlot::new(), Cell::new(0.0))
     }
 }
 
@@ -33,6 +35,12 @@ impl SymmetricOperator<f64> for Able {
     }
     fn preconditioner(&self) -> Option<&dyn Preconditioner<f64>> {
         Some(self)
+    }
+    fn accuracy(&self) -> Option<f64> {
+        Some(self.2.get())
+    }
+    fn learn_accuracy(&self, accuracy: f64) {
+        self.2.set(accuracy);
     }
     fn evaluations_ahead(&self) -> usize {
         7
@@ -110,6 +118,12 @@ impl SymmetricOperator<f64> for ExpandedAble<'_> {
     fn preconditioner(&self) -> Option<&dyn Preconditioner<f64>> {
         self.0.preconditioner()
     }
+    fn accuracy(&self) -> Option<f64> {
+        self.0.accuracy()
+    }
+    fn learn_accuracy(&self, accuracy: f64) {
+        self.0.learn_accuracy(accuracy);
+    }
     fn evaluations_ahead(&self) -> usize {
         self.0.evaluations_ahead()
     }
@@ -142,6 +156,10 @@ fn examine(name: &str, m: &dyn SymmetricOperator<f64>, errors: &ErrorSlot) {
     m.form(&mut matrix);
     assert_eq!(m.forming_cost(), 1, "{name}");
     assert!(m.evaluations_ahead() >= 7, "{name}");
+    for accuracy in [0.25, 0.5] {
+        m.learn_accuracy(accuracy);
+        assert_eq!(m.accuracy(), Some(accuracy), "{name}");
+    }
     for k in 0..3 {
         m.apply(&v[k * D..(k + 1) * D], &mut out);
         assert_eq!(out, block[k * D..(k + 1) * D], "{name}");

@@ -12,6 +12,7 @@ mod every_solver;
 mod faults;
 mod first_order;
 mod first_order_theory;
+mod gauge;
 mod interruptions;
 mod magnitude;
 mod mirror_descent;

@@ -14,7 +14,7 @@ use crate::base::{Scalar, kernels};
 use crate::control::{Ending, Measures, Promise, Termination, not_worth_a_step};
 use crate::operator::{Caller, Counts, Objective, SymmetricOperator};
 use crate::solver::second_look::{
-    Outlook, Stationary, Steepest, promise, way_down, way_down_beside_gradient, way_down_in_own_units,
+    Outlook, Stationary, Steepest, promise, promise_of_whole, way_down, way_down_beside_gradient, way_down_in_own_units,
 };
 use crate::step::{Accuracy, InnerSolver, Resources, StepFamily, Subproblem};
 
@@ -177,7 +177,12 @@ fn look<T: Scalar>(
         let resources = Resources { remembered: None, more: &more };
         let solved = family.refine(&expansion, gradient, Subproblem::Damped(0.0), accuracy, resources);
         let promised = solved.ok().and_then(|(s, inner)| promise(&mut family, &expansion, (x, gradient), &s, inner));
-        promised.is_some_and(|promised| measures.settle(Promise { accurate: true, ..promised }))
+        let settles = |promised: Promise| measures.settle(Promise { accurate: true, ..promised });
+        let but_for_that = promised.is_some_and(|promised| settles(Promise { complete: true, ..promised }));
+        promised.is_some_and(settles) || {
+            let (at, family) = ((&**x, measures.value, &**gradient), (&mut family, but_for_that));
+            promise_of_whole(objective, &expansion, at, limits.run, family).is_some_and(settles)
+        }
     };
     let point = Stationary { doubtful, ..stationary(x, gradient, measures) };
     match way_down(objective, &expansion, point, limits.run, &mut family, next) {

@@ -310,13 +310,15 @@ impl<T: Scalar, O: Oracle<T>, M: Mover<T, O>> Walk<'_, T, O, M> {
             Err(Termination::InconsistentGradient) if place.gradient_norm <= tolerance => Err(Termination::Stalled),
             moved => moved,
         };
-        if !O::EXACT || !matches!(moved, Err(Termination::Stalled)) || limits.reached(&self.oracle).is_some() {
+        if !O::EXACT || !matches!(moved, Err(Termination::Stalled)) {
             return moved;
         }
+        limits.reached(&self.oracle).map_or(Ok(()), Err)?;
+        let _ = self.limits.take_refusal();
         match self.end(Moment::Stalled) {
             Some(End::Converged) => Err(Termination::GradientTolerance),
             Some(End::Lower(moved)) => Ok(moved),
-            None => Err(self.limit().unwrap_or(Termination::Stalled)),
+            None => Err(self.limit().or_else(|| self.limits.take_refusal()).unwrap_or(Termination::Stalled)),
         }
     }
 

@@ -25,10 +25,12 @@ impl<T: Scalar> FitLocal<'_, T> {
     ) -> bool {
         let problem = self.residuals;
         let by_differences = self.jacobian.accuracy().is_some();
-        let calls = problem.model.counts().values.saturating_add(NOISE_CALLS);
-        let allowed = calls <= limits.stopping().max_values && limits.stop(0, &problem.model).is_none();
         let blind = || (0..fit.norms.len()).any(|j| fit.norms[j] == 0.0 && fit.scaling[j] > T::zero());
-        if !allowed || claimed && !(by_differences && blind()) {
+        let wanted = !claimed || by_differences && blind();
+        if !wanted
+            || limits.stop(0, &problem.model).is_some()
+            || !limits.allow_values(problem.model.counts(), NOISE_CALLS)
+        {
             return false;
         }
         let met = &fit.met;

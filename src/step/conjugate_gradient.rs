@@ -18,6 +18,11 @@
 use crate::base::{Scalar, kernels, space};
 use crate::operator::SymmetricOperator;
 
+/// Iterations in a row in which ‖r‖² has not fallen by this factor, after which it never will: M is singular and r has a part
+/// that it does not reach, as a sum that no product changes. Without a limit a million unknowns would take two million products.
+const PATIENCE: usize = 200;
+const FALLS: f64 = 0.998;
+
 /// Why the iteration stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Truncation {
@@ -80,11 +85,13 @@ impl<T: Scalar> ConjugateGradient<T> {
         // β, where p is the next direction already.
         let mut ahead = None;
         let mut rr = kernels::dot(residual, residual);
+        let (mut best, mut since_best) = (rr, 0);
         for _ in 0..2 * space::whole(self.z.len()) {
             if rr.sqrt() <= tolerance {
                 return self.end(Truncation::Accurate, ahead);
             }
-            if !more() {
+            (best, since_best) = if rr < FALLS * best { (rr, 0) } else { (best, since_best + 1) };
+            if since_best > PATIENCE || !more() {
                 return self.end(Truncation::Exhausted, ahead);
             }
             let mut rho = rr;

@@ -258,6 +258,20 @@ fn accurate_means_a_small_residual_also_in_little_memory() {
 }
 
 /// Rounding along one large curvature does not excuse what is left along the others.
+/// A path's Laplacian, which no v changes the sum of: the residual keeps that of the gradient, in any number of products.
+#[test]
+fn a_residual_out_of_reach_ends_the_search() {
+    let n = 3000;
+    let laplacian = operator(n, |v: &[f64], out: &mut [f64]| {
+        let at = |i: usize| v[i.min(n - 1)];
+        (0..n).for_each(|i| out[i] = 2.0 * v[i] - at(i.saturating_sub(1)) - at(i + 1));
+    });
+    let gradient: Vec<f64> = numbers(n, 1).iter().map(|g: &f64| g + 0.5).collect();
+    let options = StepOptions { basis: 5, ..options(InnerSolver::Krylov, 1e-8) };
+    let step = Steps::new(&laplacian, &gradient, options).unwrap().solve(Subproblem::Damped(0.0)).unwrap();
+    assert!(step.outcome != StepOutcome::Accurate && step.products < n, "{:?} {}", step.outcome, step.products);
+}
+
 #[test]
 fn a_stiff_direction_excuses_no_residual() {
     let n = 50;

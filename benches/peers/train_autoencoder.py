@@ -13,9 +13,10 @@ One program runs after the other. The clock stops while one evaluates on all ima
 ends at or after each of the marks; what is made at first use (JAX: compiled) is made before it starts. Nothing else should run on the machine.
 
 Results are given by seconds, and by samples differentiated, which do not depend on the machine: gradients of one sample, in
-passes over the images, interpolated between the marks. For this crate a value is 1/3, a gradient 1, and a product with the
-Gauss-Newton matrix 4/3, as their operations are (measured 1.15 to 1.26: --products); learning Kronecker factors counts as
-the gradient that it makes. kfac-jax does not tell.
+passes over the images, interpolated between the marks. For this crate a gradient is 1, with the value at its point, from which
+it takes the forward pass, as in PyTorch; another value is 1/3, and a product with the Gauss-Newton matrix 4/3, as their
+operations are (measured 1.15 to 1.26: --products); learning Kronecker factors counts as the gradient that it makes. kfac-jax
+does not tell.
 
 - PyTorch: Adam at three rates and SGD with Nesterov's momentum (0.9) on batches of 128; L-BFGS with strong Wolfe searches on
   all images, its value summed in f64 because its search stalls otherwise, started again where it stalls nevertheless.
@@ -316,7 +317,8 @@ def run_crate(method, a):
     line = json.loads(output.splitlines()[-1])
     points = sorted(line["curve"], key=lambda point: point["seconds"])
     for point in points:
-        point["samples"] = point["sample_gradients"] + point["sample_values"] / 3 + point["sample_products"] * 4 / 3
+        gradients = point["sample_gradients"]
+        point["samples"] = gradients + max(point["sample_values"] - gradients, 0) / 3 + point["sample_products"] * 4 / 3
     return [
         {"mark": mark} | next((point for point in points if point["seconds"] >= mark), points[-1]) for mark in sorted(a.marks)
     ]

@@ -121,10 +121,11 @@ struct Mark {
     seconds: f64,
     iterations: usize,
     products: usize,
-    /// Gradients of samples, in passes over all.
-    epochs: f64,
+    /// Calls times the samples of each.
+    samples: Counts,
     cross_entropy: f64,
     accuracy: f64,
+    test_cross_entropy: f64,
     test_accuracy: f64,
 }
 
@@ -202,10 +203,17 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     let mut curve: Vec<Mark> = vec![];
     let mut next_mark = 0.0;
     let mark = |x: &[f32], iterations: usize, [counts, samples]: [Counts; 2], seconds: f64| {
-        let epochs = samples.gradients as f64 / images as f64;
-        let Judged { cross_entropy, accuracy, .. } = judge(&network, &train, x);
-        let test_accuracy = judge(&network, &test, x).accuracy;
-        Mark { seconds, iterations, products: counts.products, epochs, cross_entropy, accuracy, test_accuracy }
+        let (learned, test) = (judge(&network, &train, x), judge(&network, &test, x));
+        Mark {
+            seconds,
+            iterations,
+            products: counts.products,
+            samples,
+            cross_entropy: learned.cross_entropy,
+            accuracy: learned.accuracy,
+            test_cross_entropy: test.cross_entropy,
+            test_accuracy: test.accuracy,
+        }
     };
     let mut see = |Seen { x, iterations, counts, samples, value, seconds }: Seen<'_>| {
         bar.show(seconds, format!("iteration {iterations}, loss on the batch {value:.3}"));
@@ -277,9 +285,13 @@ fn run(arguments: &Arguments) -> Result<(), String> {
                 "seconds": mark.seconds,
                 "iterations": mark.iterations,
                 "products": mark.products,
-                "epochs": mark.epochs,
+                "epochs": mark.samples.gradients as f64 / images as f64,
+                "sample_values": mark.samples.values,
+                "sample_gradients": mark.samples.gradients,
+                "sample_products": mark.samples.products,
                 "cross_entropy": mark.cross_entropy,
                 "accuracy": mark.accuracy,
+                "test_cross_entropy": mark.test_cross_entropy,
                 "test_accuracy": mark.test_accuracy,
             })).collect::<Vec<_>>(),
         });

@@ -203,13 +203,6 @@ impl Bidiagonal {
         self.evaluate(shift, radius, true)
     }
 
-    /// The λ after `shift` in Newton's method on 1/‖y‖ − 1/Δ, where ‖y‖ is `norm` there and its derivative that of this
-    /// matrix.
-    pub fn next_shift(&mut self, shift: f64, norm: f64, radius: f64) -> f64 {
-        let here = self.solve(shift / self.unit / self.unit);
-        shift + (norm / radius - 1.0) / self.rate(here) * self.unit * self.unit
-    }
-
     /// The solution, and y, out of their units.
     fn evaluate(&mut self, shift: f64, norm: f64, on_boundary: bool) -> Solution {
         let slope = -self.phi.iter().map(|phi| phi * phi).sum::<f64>();

@@ -80,15 +80,11 @@ impl<T: Scalar> ConjugateGradient<T> {
         // β, where p is the next direction already.
         let mut ahead = None;
         let mut rr = kernels::dot(residual, residual);
-        let mut best = rr;
-        let mut since_best = 0;
         for _ in 0..2 * space::whole(self.z.len()) {
             if rr.sqrt() <= tolerance {
                 return self.end(Truncation::Accurate, ahead);
             }
-            // In finite precision the residual may stop falling; a long stretch without progress ends the loop.
-            (best, since_best) = if rr < 0.998 * best { (rr, 0) } else { (best, since_best + 1) };
-            if since_best > 200 || !more() {
+            if !more() {
                 return self.end(Truncation::Exhausted, ahead);
             }
             let mut rho = rr;

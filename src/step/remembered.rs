@@ -349,7 +349,7 @@ impl<T: Scalar> RememberedModel<T> {
         if outside > 0.01 {
             let inside: f64 = self.a[..m].iter().zip(&self.c).map(|(a, c)| a * c).sum();
             let observed = (sy - inside) / outside;
-            if observed > 1e-12 * self.complement && observed.is_finite() {
+            if observed > 0.0 && observed.is_finite() {
                 self.complement = observed.sqrt() * self.complement.sqrt();
             }
         }

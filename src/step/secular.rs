@@ -14,10 +14,8 @@ use super::spectral::{Solution, Subproblem, length};
 
 /// ‖y‖ fits its radius (or σ) to this relative accuracy; the step is then scaled to fit exactly.
 const FIT: f64 = 1e-12;
-/// Factorisations for one solution: Newton's method takes two to six.
+/// Factorisations for one solution: Newton's method takes two to six, a spectrum costs about thirty.
 const MOST_FACTORS: usize = 30;
-/// Of them those that may fail: the price of a spectrum is that of about thirty.
-const MOST_FAILURES: usize = 10;
 /// Where the bounds of λ are as close as this, relative to λ or to A, a solution would be more rounding than step.
 const CLOSE: f64 = 1e-10;
 /// What a bound of λ may lack by rounding.
@@ -196,7 +194,7 @@ impl Equation for Regularised {
 fn search(model: &mut impl Shifted, start: f64, equation: &impl Equation) -> Option<(f64, f64)> {
     let mut shift = start;
     let (mut left, mut right) = (0.0, f64::INFINITY);
-    let (mut failures, mut largest) = (0, None);
+    let mut largest = None;
     for _ in 0..MOST_FACTORS {
         let next = if model.factor(shift) {
             let norm = model.solve();
@@ -222,10 +220,6 @@ fn search(model: &mut impl Shifted, start: f64, equation: &impl Equation) -> Opt
             }
             next
         } else {
-            failures += 1;
-            if failures > MOST_FAILURES {
-                return None;
-            }
             left = left.max(shift).max(model.indefinite_up_to());
             if largest.is_none() {
                 let sizes = model.sizes();
@@ -238,7 +232,7 @@ fn search(model: &mut impl Shifted, start: f64, equation: &impl Equation) -> Opt
         // To the right of the root Newton's method may leave the range where A + λI is definite.
         shift = if next > left && next < right {
             next
-        } else if left == 0.0 && failures == 0 {
+        } else if left == 0.0 && largest.is_none() {
             equation.least(right)
         } else if right - left > CLOSE * right.max(largest.unwrap_or(0.0)) && right.is_finite() {
             (left * right).sqrt().max(left + LEAST_PART * (right - left))

@@ -180,15 +180,12 @@ impl<T: Scalar> State<T> {
         }
         let mut gain = f64::INFINITY;
         let mut decrease = self.start(jacobian, counted, more(PASS));
-        let (mut products, mut made, mut rho_before, mut first) = (0, 0, f64::INFINITY, f64::NAN);
+        let (mut products, mut made, mut rho_before) = (0, 0, f64::INFINITY);
         self.p.fill(0.0);
         let stop = loop {
             let rr = kernels::norm(&self.r);
             self.precondition(jacobian.layout);
             let rho = kernels::dot(&self.r, &self.preconditioned);
-            if first.is_nan() {
-                first = rho;
-            }
             let settled = if accuracy.energy <= 0.0 {
                 rr <= (accuracy.residual * size).max(accuracy.enough)
             } else if self.explicit.as_ref().is_some_and(|explicit| explicit.usable) {
@@ -199,7 +196,7 @@ impl<T: Scalar> State<T> {
             if settled {
                 break InnerStop::Accurate;
             }
-            if rho.is_nan() || rho <= 1e-32 * first || made >= MOST_PRODUCTS {
+            if rho.is_nan() || rho <= 0.0 || made >= MOST_PRODUCTS {
                 break InnerStop::Exhausted;
             }
             if !more(PASS) {

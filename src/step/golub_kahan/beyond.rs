@@ -8,11 +8,6 @@ use crate::step::gauss_newton::System;
 use crate::step::lsmr::Lsmr;
 use crate::step::spectral::{Solution, Subproblem};
 
-/// Runs of LSMR for one radius, each with a larger λ.
-const CONTINUATIONS: usize = 20;
-/// How far a step outside may be before λ is raised instead of shortening the step.
-const OUTSIDE: f64 = 1.1;
-
 /// The space that is full.
 pub struct Space<'a, T> {
     pub process: &'a Bidiagonalization<T>,
@@ -39,7 +34,8 @@ impl<T: Scalar> Beyond<T> {
         Beyond { process: Bidiagonalization::new(vec![T::zero(); m], n, 0), lsmr: Lsmr::new(n), solved: None }
     }
 
-    /// LSMR from where the space ends, until ‖Aᵀ(Az + r) + λz‖ ≤ `tolerance`.
+    /// LSMR from where the space ends, with its λ, until ‖Aᵀ(Az + r) + λz‖ ≤ `tolerance` or z, which grows, leaves the radius;
+    /// then z is shortened.
     pub fn go_on(
         &mut self,
         space: Space<'_, T>,
@@ -53,49 +49,39 @@ impl<T: Scalar> Beyond<T> {
         let scaling = Some(scaling);
         let Self { process: further, lsmr, solved } = self;
         let radius = if let Subproblem::Radius(radius) = subproblem { radius } else { f64::INFINITY };
-        let mut shift = here.shift;
+        let shift = here.shift;
+        further.copy_from(process);
+        lsmr.replay(matrix, basis, shift, process.alpha, &process.v.numbers);
         let mut stop = InnerStop::Limit;
-        for _ in 0..CONTINUATIONS {
-            further.copy_from(process);
-            lsmr.replay(matrix, basis, shift, process.alpha, &process.v.numbers);
-            let longest = if shift > 0.0 { OUTSIDE * radius } else { radius };
-            stop = InnerStop::Limit;
-            for _ in 0..most {
-                if lsmr.gradient() <= tolerance {
-                    stop = InnerStop::Accurate;
-                    break;
-                }
-                if lsmr.solution() > longest || !(system.more)(1) {
-                    break;
-                }
-                let mut advance = further.expand(system.jacobian, scaling);
-                if advance == Advance::Advanced {
-                    if !(system.more)(1) {
-                        break;
-                    }
-                    advance = further.contract(system.jacobian, scaling, Columns::new(work.len(), &[]));
-                }
-                if advance == Advance::NotFinite {
-                    stop = InnerStop::NotFinite;
-                    break;
-                }
-                lsmr.next(further);
-                if longest.is_finite() {
-                    lsmr.update(further);
-                }
-                if advance == Advance::Invariant {
-                    stop = InnerStop::Exhausted;
-                    break;
-                }
-            }
-            lsmr.update(further);
-            let again = stop == InnerStop::Limit && lsmr.solution() > longest && shift > 0.0;
-            if !again || !(system.more)(1) {
+        for _ in 0..most {
+            if lsmr.gradient() <= tolerance {
+                stop = InnerStop::Accurate;
                 break;
             }
-            // Newton's method on 1/‖z‖ − 1/Δ, with the derivative in the space.
-            shift = matrix.next_shift(shift, lsmr.solution(), radius);
+            if lsmr.solution() > radius || !(system.more)(1) {
+                break;
+            }
+            let mut advance = further.expand(system.jacobian, scaling);
+            if advance == Advance::Advanced {
+                if !(system.more)(1) {
+                    break;
+                }
+                advance = further.contract(system.jacobian, scaling, Columns::new(work.len(), &[]));
+            }
+            if advance == Advance::NotFinite {
+                stop = InnerStop::NotFinite;
+                break;
+            }
+            lsmr.next(further);
+            if radius.is_finite() {
+                lsmr.update(further);
+            }
+            if advance == Advance::Invariant {
+                stop = InnerStop::Exhausted;
+                break;
+            }
         }
+        lsmr.update(further);
         let mut norm = lsmr.solution();
         let on_boundary = norm > radius;
         if on_boundary {

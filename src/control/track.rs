@@ -187,13 +187,13 @@ impl<T: Scalar> Track<T> {
         left_best
     }
 
-    /// Whether half of all steps have been in vain: f has fallen by no more than `little` in them, and the gradient not at all.
+    /// Whether half of all steps have been in vain: f has fallen by no more than `little` in them, and the gradient hardly.
     pub fn half_in_vain(&mut self, little: f64) -> bool {
         let (steps, value, measure) = self.half;
         if self.steps() < 2 * steps.max(1) {
             return false;
         }
-        let vain = steps >= MOST_VAIN_STEPS && value - self.value <= little && self.least_measure >= measure;
+        let vain = steps >= MOST_VAIN_STEPS && value - self.value <= little && self.least_measure > 0.9 * measure;
         self.half = (self.steps(), self.value, self.least_measure);
         vain
     }
@@ -293,5 +293,39 @@ impl<T: Scalar> Track<T> {
             steps: self.history.steps(),
             history: self.history.into_entries(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run of 256 steps, in the last half of which f fell from 3 by `fallen`, and the least gradient to this share.
+    fn in_vain(fallen: f64, share: f64) -> bool {
+        let mut track = Track::<f64>::new(1);
+        let (inner, nan) = (InnerStop::Accurate, f64::NAN);
+        let step = Iteration {
+            value: 3.0,
+            gradient_norm: 1.0,
+            step_norm: 1.0,
+            ratio: 1.0,
+            control: 1.0,
+            shift: 0.0,
+            rejected: 0,
+            products: 1,
+            inner,
+            lowest_ritz_value: nan,
+        };
+        (0..256).for_each(|_| track.history.push(step));
+        (track.half, track.value, track.least_measure) = ((128, 3.0, 1.0), 3.0 - fallen, share);
+        let vain = track.half_in_vain(1e-8);
+        assert_eq!(track.half, (256, track.value, share));
+        vain && !track.half_in_vain(1e-8)
+    }
+
+    #[test]
+    fn half_of_all_steps_in_vain_are_an_end() {
+        assert!(in_vain(0.0, 1.0) && in_vain(0.9e-8, 0.91));
+        assert!(!in_vain(1.1e-8, 1.0) && !in_vain(0.0, 0.89));
     }
 }

@@ -1,6 +1,7 @@
 //! Floor 6: solvers.
 
 mod bare;
+mod blind_spot;
 mod control;
 mod cubic_regularization;
 mod damping;
@@ -21,6 +22,7 @@ mod newton_cg;
 mod own_units;
 mod second_look;
 mod source;
+mod stationary;
 mod trust_region;
 mod value_noise;
 

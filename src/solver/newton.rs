@@ -7,8 +7,9 @@
 
 use super::in_units::{InUnits, UnitsOfSteps};
 use super::memory::Memory;
-use super::second_look::{self, Outlook, Stationary};
+use super::second_look::{self, Outlook};
 use super::source::{CurrentPoint, StepSource};
+use super::stationary::Stationary;
 use super::value_noise;
 use crate::base::{Error, Result, Scalar, kernels};
 use crate::control::{
@@ -125,9 +126,7 @@ impl<T: Scalar, E: Expansion<T>> NewtonLocal<'_, T, E> {
             None => (self.objective.value(y), 0.0),
         }
     }
-}
 
-impl<T: Scalar, E: Expansion<T>> NewtonLocal<'_, T, E> {
     /// Whether gradients of which products are differences are less accurate than was thought; then this is known.
     fn measure_gradients(&self, source: &mut StepSource<T>, track: &mut Track<T>, limits: &Limits<'_>) -> bool {
         if self.expansion.accuracy().is_none() {

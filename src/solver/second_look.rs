@@ -1,31 +1,21 @@
 //! A closer look at a point with products there: what its model promises, and whether it is a saddle with a way down.
 //!
-//! Where the gradient is no more than rounding no gradient method moves; nor does one ever leave a space that holds x − x₀
-//! and the gradient and that M maps into itself, as on an axis of symmetry, a plane in which some coordinates of the
-//! gradient are zero, or where unknowns that f treats alike were given the same start. Unless negative curvature is at hand,
-//! a short Lanczos run from a random vector (fixed seed), orthogonal to what is known, looks for it; if the lowest Ritz
-//! vector has some, f is probed along it in both senses, over a range of lengths since such a gradient gives no scale.
+//! Unless negative curvature is at hand, a short Lanczos run from a random vector (fixed seed) in the gradient's [blind
+//! spot](super::blind_spot), orthogonal to what is known, looks for it; if the lowest Ritz vector has some, f is probed
+//! along it in both senses, over a range of lengths since such a gradient gives no scale.
 //! So it is where there is next to no curvature between equal unknowns.
 
+use super::blind_spot::{BlindSpot, PRODUCTS, between_equals, blind_spot, on_an_axis};
 use super::in_units::UnitsOfSteps;
 use super::own_units::{GAUGE, OwnUnits};
-use crate::base::random::SplitMix64;
+use super::stationary::{FEW, Stationary, Steepest};
 use crate::base::{Scalar, kernels, space};
 use crate::control::{Limits, Promise, rounding};
-use crate::operator::{AnyObjective, Counted, Counts, Expansion, Objective, SymmetricOperator};
-use crate::step::{InnerStop, RememberedModel, Solution, StepFamily};
+use crate::operator::{AnyObjective, Counted, Expansion, Objective, SymmetricOperator};
+use crate::step::{InnerStop, Solution, StepFamily};
 
 /// The shortest length that is tried, as a share of ‖x‖ and of f's own length.
 const SHORTEST: f64 = 1e-6;
-/// A look that costs one call of so many is made in any case.
-const LITTLE: usize = 20;
-/// Unknowns up to which the whole matrix is looked at where some of the gradient has not fallen: that may cost d products.
-const FEW: usize = 50;
-/// Most products that are spent on a way down from where the gradient cannot tell of one …
-const PRODUCTS: usize = 10;
-/// … and where it is rounding: there most points are minima, and two products tell a saddle of two unknowns.
-const FEW_PRODUCTS: usize = 2;
-
 /// The curvatures that a space knows, lowest and largest, and what may be rounding among them.
 struct Curvatures {
     lowest: f64,
@@ -75,54 +65,6 @@ fn reaches_all<T: Scalar>(family: &StepFamily<T>, x: &[T], gradient: &[T]) -> bo
     let slopes = |v: &[T]| kernels::sum_terms(x.len(), |j| (v[j].into() * x[j].into()).abs());
     kernels::axpy(1.0, gradient, &mut left);
     slopes(&left) <= T::epsilon_f64().sqrt() * slopes(gradient)
-}
-
-/// The largest |gⱼ| met, of few unknowns. Where ‖g‖ has fallen, those that have not were lost in it: in other units, or on an
-/// axis of symmetry, they may be worth all of f.
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub(super) struct Steepest(Vec<f64>);
-
-impl Steepest {
-    /// Nothing where the whole matrix would cost more than a look.
-    pub fn new(dim: usize) -> Self {
-        Steepest(if dim <= FEW && !space::in_parts() { vec![0.0; dim] } else { Vec::new() })
-    }
-
-    /// Whether it is kept.
-    pub fn is_kept(&self) -> bool {
-        !self.0.is_empty()
-    }
-
-    pub fn meet<T: Scalar>(&mut self, gradient: &[T]) {
-        self.0.iter_mut().zip(gradient).for_each(|(most, g)| *most = most.max(g.abs().into()));
-    }
-
-    /// Whether d products are worth it: where a component has not fallen to ε^¼ of the largest, as all do on the way to a
-    /// minimum, or where they are next to nothing beside the calls that were made, a product being two.
-    pub fn doubts<T: Scalar>(&self, gradient: &[T], counts: Counts) -> bool {
-        let share = T::epsilon_f64().powf(0.25);
-        let left_out = self.0.iter().zip(gradient).any(|(most, g)| g.abs().into() >= share * most);
-        let calls = (counts.values + counts.gradients).saturating_add(2 * counts.all_products());
-        left_out || self.is_kept() && 2 * self.0.len() <= calls / LITTLE
-    }
-}
-
-/// A stationary point, as far as its gradient tells.
-pub(super) struct Stationary<'a, T> {
-    pub x: &'a [T],
-    pub value: f64,
-    pub gradient: &'a [T],
-    pub gradient_norm: f64,
-    /// The largest ‖x‖ met.
-    pub farthest: f64,
-    /// The decrease that is not worth a step.
-    pub least: f64,
-    /// Whether the whole matrix is to be looked at.
-    pub doubtful: bool,
-    /// Whether all of its curvature was seen, or none is to be.
-    pub whole: bool,
-    /// The curvature met on the way.
-    pub remembered: Option<&'a mut RememberedModel<T>>,
 }
 
 /// What a look around shows.
@@ -267,89 +209,6 @@ fn own_units<T: Scalar>(
 ) -> Option<OwnUnits> {
     let allowed = limits.allow(objective, expansion.forming_cost(), expansion.evaluations_ahead());
     allowed.then(|| OwnUnits::of(expansion, at)).flatten()
-}
-
-/// A random direction of which the gradient cannot tell, and the products that it is worth.
-struct BlindSpot<T> {
-    direction: Vec<T>,
-    products: usize,
-    /// Whether it lies between unknowns that are equal.
-    equals: bool,
-}
-
-/// Of what the gradient does not tell: where it is no more than the rounding of x, all of it or in some coordinates, or leads
-/// to no more than the space that is known.
-fn blind_spot<T: Scalar>(
-    point: &mut Stationary<'_, T>,
-    family: &StepFamily<T>,
-    curvature: f64,
-) -> Option<BlindSpot<T>> {
-    if point.whole || family.is_whole() {
-        return None;
-    }
-    // A preconditioner that is M's own exhausts the space as well, and says nothing of symmetry.
-    let blind = point.gradient_norm == 0.0 || family.is_invariant() && !family.is_preconditioned();
-    let noise = 4.0 * T::epsilon_f64() * curvature;
-    let vanishes = point.gradient_norm <= noise * point.farthest.max(kernels::norm(point.x));
-    let everywhere = blind || vanishes;
-    let apart = if everywhere { None } else { between_equals(point, curvature) };
-    let (equals, sets) = (apart.is_some(), apart.as_ref().map_or(0, |apart| apart.products));
-    let apart = |i: usize| apart.as_ref().map_or(T::zero(), |apart| apart.direction[i]);
-    // In a coordinate it is to be rounding, or not much more where curvature met on the way does not speak against it.
-    let convex = !everywhere && point.remembered.as_mut().is_some_and(|remembered| remembered.is_definite());
-    let faint = if convex { noise } else { T::epsilon_f64().powf(-0.25) * noise };
-    let small = |i: usize| point.gradient[i].abs().into() <= faint * point.x[i].abs().into();
-    let hidden = |i: usize| everywhere || apart(i) == T::zero() && small(i);
-    let products = match everywhere {
-        true if blind => PRODUCTS,
-        true => FEW_PRODUCTS,
-        false => PRODUCTS.min(sets + space::whole((0..point.x.len()).filter(|&i| hidden(i)).count())),
-    };
-    if products == 0 {
-        return None;
-    }
-    let mut direction = vec![T::zero(); point.x.len()];
-    space::normals(&mut SplitMix64::new(0), 1.0, &mut direction);
-    (0..direction.len()).filter(|&i| !hidden(i)).for_each(|i| direction[i] = apart(i));
-    Some(BlindSpot { direction, products, equals })
-}
-
-/// A random direction that parts unknowns which x and g hold equal, g beyond rounding, as no step does if f treats them
-/// alike, and as many products as there are sets of them: M seldom has more curvatures between equals than these have kinds.
-/// Not where ranks know only their own.
-fn between_equals<T: Scalar>(point: &Stationary<'_, T>, curvature: f64) -> Option<BlindSpot<T>> {
-    let of = |v: &[T], i: usize| -> f64 { v[i].into() };
-    let (x, g) = (|i| of(point.x, i), |i| of(point.gradient, i));
-    let (near, noise) = (T::epsilon_f64().sqrt(), 16.0 * T::epsilon_f64() * curvature * kernels::norm(point.x));
-    let equal = |&i: &usize, &j: &usize| (x(i) - x(j)).abs() <= near * x(i).abs() && (g(i) - g(j)).abs() <= noise;
-    if space::in_parts() {
-        return None;
-    }
-    let mut order: Vec<usize> = (0..point.x.len()).filter(|&i| x(i) != 0.0 && g(i).abs() > noise).collect();
-    order.sort_by(|&i, &j| x(i).total_cmp(&x(j)).then(g(i).total_cmp(&g(j))));
-    let mut direction = vec![T::zero(); point.x.len()];
-    let mut random = SplitMix64::new(0);
-    let sets = order.chunk_by(equal).filter(|set| set.len() > 1);
-    let sets = sets.map(|set| {
-        let parts: Vec<f64> = set.iter().map(|_| random.normal()).collect();
-        let mean = parts.iter().sum::<f64>() / set.len() as f64;
-        set.iter().zip(parts).for_each(|(&i, part)| direction[i] = T::from_f64((part - mean) * x(i)));
-    });
-    let products = PRODUCTS.min(sets.count());
-    (products > 0).then_some(BlindSpot { direction, products, equals: true })
-}
-
-/// A random direction along unknowns that have never had a gradient, as on an axis of symmetry.
-fn on_an_axis<T: Scalar>(point: &Stationary<'_, T>, steepest: &Steepest) -> Option<BlindSpot<T>> {
-    let hidden = |i: usize| point.gradient[i].is_zero() && steepest.0[i] == 0.0;
-    let hidden: Vec<usize> = (0..steepest.0.len()).filter(|&i| hidden(i)).collect();
-    if hidden.is_empty() {
-        return None;
-    }
-    let mut direction = vec![T::zero(); point.x.len()];
-    let mut random = SplitMix64::new(0);
-    hidden.iter().for_each(|&i| direction[i] = T::from_f64(random.normal()));
-    Some(BlindSpot { direction, products: PRODUCTS.min(hidden.len()), equals: false })
 }
 
 /// Whether the lowest curvature is negative beyond doubt.

@@ -11,7 +11,7 @@
 use super::gain::Gain;
 use super::in_units::UnitsOfSteps;
 use super::memory::Plan;
-use super::second_look::Steepest;
+use super::stationary::Steepest;
 use crate::base::{Scalar, kernels};
 use crate::control::{Evaluation, Globalisation, Look, Pending, Scales, Termination, norm_or_one, reach};
 use crate::operator::Expansion;

@@ -14,8 +14,9 @@ use crate::base::{Scalar, kernels};
 use crate::control::{Ending, Measures, Promise, Termination, not_worth_a_step};
 use crate::operator::{Caller, Counts, Objective, SymmetricOperator};
 use crate::solver::second_look::{
-    Outlook, Stationary, Steepest, promise, promise_of_whole, way_down, way_down_beside_gradient, way_down_in_own_units,
+    Outlook, promise, promise_of_whole, way_down, way_down_beside_gradient, way_down_in_own_units,
 };
+use crate::solver::stationary::{Stationary, Steepest};
 use crate::step::{Accuracy, InnerSolver, Resources, StepFamily, Subproblem};
 
 /// Vectors that a closer look stores at most, and the products that it makes.

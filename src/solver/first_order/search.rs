@@ -8,7 +8,7 @@ use crate::control::{
     Evaluation, Found, Line, Point, Rules, Termination, backtrack, rounding, shown_noise, strong_wolfe,
 };
 use crate::operator::Objective;
-use crate::solver::second_look::Steepest;
+use crate::solver::stationary::Steepest;
 
 /// Armijo's constant c₁ (Nocedal & Wright, section 3.1).
 const ARMIJO: f64 = 1e-4;

@@ -160,11 +160,11 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
         self.conclude(end).map(|()| Arrival::Move)
     }
 
-    /// Whether the run has come to no more than an end leaves, for as long as it took to come here.
+    /// Whether the run has come to no more than an end leaves, for as long as it took to come here. Not by the tolerance that
+    /// was asked: in a valley every step gains little of the first decrease.
     fn stagnates(&mut self) -> bool {
-        let tolerance = self.limits.stopping().relative_tolerance::<T>();
         let gained = self.track.initial_value - self.track.value;
-        let little = not_worth_a_step(T::epsilon_f64(), tolerance, self.track.value, gained);
+        let little = not_worth_a_step(T::epsilon_f64(), 0.0, self.track.value, gained);
         self.track.half_in_vain(little) && !self.globalisation.bare()
     }
 

@@ -29,7 +29,6 @@ does not tell.
 """
 
 import argparse
-import gzip
 import itertools
 import json
 import math
@@ -40,6 +39,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from racing import read_idx, samples_differentiated, uniforms
 
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ["hessian-free", "natural-gradient", "gauss-newton", "martens", "adam", "our-soap", "sgd", "lbfgs"]
@@ -55,22 +56,10 @@ SEARCHED = {
 L2 = 1e-5
 
 
-def uniforms(n, seed):
-    with np.errstate(over="ignore"):
-        z = np.uint64(seed) + np.uint64(0x9E3779B97F4A7C15) * np.arange(1, n + 1, dtype=np.uint64)
-        z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return ((z ^ (z >> np.uint64(31))) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
 class Problem:
     def __init__(self, a):
-        opened = gzip.open(a.idx) if str(a.idx).endswith(".gz") else open(a.idx, "rb")
-        with opened as file:
-            magic, count, rows, columns = (int.from_bytes(file.read(4), "big") for _ in range(4))
-            assert magic == 0x803, f"{a.idx} is no IDX file of images"
-            count = min(count, a.images)
-            pixels = np.frombuffer(file.read(count * rows * columns), np.uint8).reshape(count, rows * columns)
+        pixels = read_idx(a.idx, 3, a.images)
+        pixels = pixels.reshape(len(pixels), -1)
         self.images = pixels.astype(np.float32) / np.float32(255)
         encoder = [int(width) for width in a.layers.split("-")]
         widths = encoder + encoder[-2::-1]
@@ -317,8 +306,7 @@ def run_crate(method, a):
     line = json.loads(output.splitlines()[-1])
     points = sorted(line["curve"], key=lambda point: point["seconds"])
     for point in points:
-        gradients = point["sample_gradients"]
-        point["samples"] = gradients + max(point["sample_values"] - gradients, 0) / 3 + point["sample_products"] * 4 / 3
+        point["samples"] = samples_differentiated(point)
     return [
         {"mark": mark} | next((point for point in points if point["seconds"] >= mark), points[-1]) for mark in sorted(a.marks)
     ]

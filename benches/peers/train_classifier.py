@@ -15,21 +15,18 @@ soap is judged at the average of its points. Samples differentiated are counted 
 """
 
 import argparse
-import gzip
 import json
-import math
 import os
 import re
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
 
-from train_autoencoder import uniforms
-from train_text import RATIO, at, optimizer_of
+from racing import read_idx, samples_differentiated, torch_curve, uniforms
+from train_text import at, optimizer_of
 
 ROOT = Path(__file__).resolve().parents[2]
 L2, SIDE = 1e-4, 3
@@ -41,14 +38,6 @@ PROGRAMS = [
 ]
 
 
-def read(path, rank):
-    opened = gzip.open(path) if str(path).endswith(".gz") else open(path, "rb")
-    with opened as file:
-        assert int.from_bytes(file.read(4), "big") == 0x800 + rank, f"{path} is no IDX file of {rank} dimensions"
-        shape = [int.from_bytes(file.read(4), "big") for _ in range(rank)]
-        return np.frombuffer(file.read(), np.uint8).reshape(shape)
-
-
 def write(path, numbers):
     sizes = b"".join(size.to_bytes(4, "big") for size in numbers.shape)
     path.write_bytes((0x800 + numbers.ndim).to_bytes(4, "big") + sizes + numbers.tobytes())
@@ -57,7 +46,7 @@ def write(path, numbers):
 
 class Problem:
     def __init__(self, a):
-        images, labels = read(a.idx, 3)[: a.images], read(a.labels, 1)[: a.images]
+        images, labels = read_idx(a.idx, 3, a.images), read_idx(a.labels, 1, a.images)
         learned = len(images) * 4 // 5
         self.learned, self.test = (images[:learned], labels[:learned]), (images[learned:], labels[learned:])
         numbers = lambda text: [int(part) for part in text.split("-")] if text != "none" else []
@@ -125,27 +114,15 @@ def run_torch(problem, name, a):
         return evaluate(initial())
     kind, size, rate = name.split("-", 2)
     size, rate, end = int(size), float(rate), max(a.seconds)
-    # What is made at first use does not count.
-    for steps in (3, None):
-        parts, curve = initial(), []
-        optimizer = torch.optim.Adam(parts, lr=rate) if kind == "adam" else optimizer_of(kind, parts, rate)
-        for group in optimizer.param_groups:
+
+    def optimizer(parts):
+        made = torch.optim.Adam(parts, lr=rate) if kind == "adam" else optimizer_of(kind, parts, rate)
+        for group in made.param_groups:
             group["weight_decay"] = 0.0
-        seconds, mark, samples, iterations = 0.0, 0.0, 0, 0
-        while steps is None or iterations < steps:
-            for drawn in torch.randperm(len(learned[0])).split(size):
-                if seconds >= mark or seconds >= end:
-                    curve.append({"seconds": seconds, "samples": samples, "iterations": iterations} | evaluate(parts))
-                    mark = max(seconds * RATIO, seconds + 0.1)
-                    if seconds >= end:
-                        return curve
-                started = time.perf_counter()
-                optimizer.zero_grad(set_to_none=True)
-                problem.loss(parts, learned[0][drawn], learned[1][drawn]).backward()
-                optimizer.step()
-                seconds, samples, iterations = seconds + time.perf_counter() - started, samples + len(drawn), iterations + 1
-                if iterations == steps:
-                    break
+        return made
+
+    loss = lambda parts, drawn: problem.loss(parts, learned[0][drawn], learned[1][drawn])
+    return torch_curve(initial, optimizer, loss, evaluate, len(learned[0]), size, end)
 
 
 def crate(a, files, *arguments):
@@ -158,8 +135,7 @@ def crate(a, files, *arguments):
     assert done.stdout, done.stderr
     curve = json.loads(done.stdout.splitlines()[-1])["curve"]
     for point in curve:
-        values = max(point["sample_values"] - point["sample_gradients"], 0)
-        point["samples"] = point["sample_gradients"] + values / 3 + point["sample_products"] * 4 / 3
+        point["samples"] = samples_differentiated(point)
     return curve
 
 

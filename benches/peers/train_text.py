@@ -30,12 +30,11 @@ import os
 import re
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 
-from train_autoencoder import uniforms
+from racing import samples_differentiated, torch_curve, uniforms
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCE = ROOT / "examples/train_text/text.rs"
@@ -47,8 +46,6 @@ PROGRAMS = [
     *(f"torch-soap-16-{rate}" for rate in ["3e-3", "1e-2"]),
     *(f"torch-muon-16-{rate}" for rate in ["2e-2", "5e-2"]),
 ]
-# Times of evaluations are so far apart.
-RATIO = 1.25
 
 
 class Problem:
@@ -153,29 +150,10 @@ def run_torch(problem, name, a):
 
         return {"learned": mean(*learned), "held_out": mean(*held_out)}
 
-    # What is made at first use does not count.
-    for steps in (3, None):
-        parts = [torch.tensor(part, dtype=torch.float32, requires_grad=True) for part in problem.initial]
-        optimizer, curve = optimizer_of(kind, parts, rate), []
-        seconds, mark, samples, iterations = 0.0, 0.0, 0, 0
-        while steps is None or iterations < steps:
-            for drawn in torch.randperm(len(learned[0])).split(size):
-                if seconds >= mark or seconds >= end:
-                    curve.append({"seconds": seconds, "samples": samples, "iterations": iterations} | evaluate(parts))
-                    mark = max(seconds * RATIO, seconds + 0.1)
-                    if seconds >= end:
-                        return curve
-                started = time.perf_counter()
-                if falls:
-                    for group in optimizer.param_groups:
-                        now = group.setdefault("rate", group["lr"])
-                        group["lr"] = now * (1 - seconds / end)
-                optimizer.zero_grad(set_to_none=True)
-                problem.cross_entropy(parts, learned[0][drawn], learned[1][drawn]).backward()
-                optimizer.step()
-                seconds, samples, iterations = seconds + time.perf_counter() - started, samples + len(drawn), iterations + 1
-                if iterations == steps:
-                    break
+    initial = lambda: [torch.tensor(part, dtype=torch.float32, requires_grad=True) for part in problem.initial]
+    loss = lambda parts, drawn: problem.cross_entropy(parts, learned[0][drawn], learned[1][drawn])
+    optimizer = lambda parts: optimizer_of(kind, parts, rate)
+    return torch_curve(initial, optimizer, loss, evaluate, len(learned[0]), size, end, falls)
 
 
 def crate(a, *arguments):
@@ -192,8 +170,7 @@ def run_crate(name, a):
     method, size, rate = re.fullmatch(r"(.*?)-(\d+)(?:-(.*))?", name).groups()
     line = crate(a, "--method", method, "--batch", size, "--seconds", max(a.seconds), *(["--rate", rate] if rate else []))
     for point in line["curve"]:
-        values = max(point["sample_values"] - point["sample_gradients"], 0)
-        point["samples"] = point["sample_gradients"] + values / 3 + point["sample_products"] * 4 / 3
+        point["samples"] = samples_differentiated(point)
     return line["curve"]
 
 

@@ -96,11 +96,10 @@ impl<'a, T: Scalar> Columns<'a, T> {
         for (i, four) in fours.iter_mut().enumerate() {
             *four = self.dots(4 * i, x, four_dots);
         }
-        let single = |x: &[T], b: &[T]| dot_block(b, x);
         match rest {
-            [a] => [*a] = self.dots(first, x, |x, [a]| [single(x, a)]),
-            [a, b] => [*a, *b] = self.dots(first, x, |x, b| b.map(|b| single(x, b))),
-            [a, b, c] => [*a, *b, *c] = self.dots(first, x, |x, b| b.map(|b| single(x, b))),
+            [a] => [*a] = self.dots(first, x, |x, b| b.map(|b| dot_block(b, x))),
+            [a, b] => [*a, *b] = self.dots(first, x, |x, b| b.map(|b| dot_block(b, x))),
+            [a, b, c] => [*a, *b, *c] = self.dots(first, x, |x, b| b.map(|b| dot_block(b, x))),
             _ => {}
         }
     }

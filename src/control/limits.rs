@@ -154,7 +154,7 @@ impl<'s> Limits<'s> {
         self.grants(further, (left, Termination::MaxValues)) && self.interruption().is_none()
     }
 
-    /// The same for these counts.
+    /// Whether so many `further` products may be made, each of which takes so many gradients at most.
     pub fn allow_products(&self, counts: Counts, further: usize, gradients: usize) -> bool {
         self.grants(further, self.products_left(counts, gradients)) && !space::stops(self.here().contains(&true))
     }

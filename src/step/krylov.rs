@@ -174,14 +174,16 @@ impl<T: Scalar> KrylovSpace<T> {
         let original = kernels::norm(direction);
         let basis = Columns::new(dim, &self.basis[..k * dim]);
         let products = Columns::new(dim, &self.products[..k * dim]);
-        let (mut left, mut again) = (original, true);
-        while again {
-            let (h, before) = (&mut self.scratch[..k], left);
+        let mut left = original;
+        for _ in 0..2 {
+            let h = &mut self.scratch[..k];
             basis.transpose_times(direction, h);
             basis.add_times(-1.0, h, direction);
             products.add_times(-1.0, h, product);
             left = kernels::norm(direction);
-            again = before == original && left < CANCELLED * before;
+            if left >= CANCELLED * original {
+                break;
+            }
         }
         // The product loses as many digits as the direction.
         if !(left > 1e-4 * original && left.is_finite()) {

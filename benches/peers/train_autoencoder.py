@@ -298,7 +298,7 @@ def run_crate(method, a):
     command += ["--layers", a.layers, "--method", method.removeprefix("our-"), "--seconds", max(a.marks), "--json"]
     command += ["--at", ",".join(str(mark) for mark in a.marks)]
     if method == "our-soap":
-        command += ["--batch", 250]  # peers' best
+        command += ["--batch", 250, "--rate", 0.01]  # as the best of pytorch-optimizer's
     environment = os.environ | {"RAYON_NUM_THREADS": str(a.threads)}
     output = subprocess.run(
         [str(part) for part in command], cwd=ROOT, env=environment, check=True, stdout=subprocess.PIPE, text=True

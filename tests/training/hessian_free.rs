@@ -398,6 +398,10 @@ fn every_option_out_of_its_range_is_refused_by_name_and_number() {
     for bad in [0.0, 0.9, -1.0, f64::NAN, f64::INFINITY] {
         refused(&|s| s.gradient_batch.growth = bad, &format!("gradient_batch.growth is {bad}"));
     }
+    for bad in [-0.1, 1.0, f64::NAN, f64::INFINITY] {
+        let momentum = StepMethod::SubspaceDescent(SubspaceDescent { momentum: bad, ..subspace_descent });
+        refused(&|s| s.method = momentum, &format!("method.momentum is {bad}"));
+    }
     for bad in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
         let warm_start = StepMethod::ConjugateGradients(ConjugateGradients { warm_start: bad, ..cg });
         refused(&|s| s.method = warm_start, &format!("method.warm_start is {bad}"));
@@ -622,9 +626,36 @@ fn once_batches_are_the_whole_set_so_are_those_of_products() {
         assert_eq!(run.iterate().unwrap(), None);
         (run.progress().counts.products, run.sample_counts().products)
     };
-    let part = GradientBatch { first: 100, growth: 1.0, most: 100 };
+    let part = GradientBatch { first: 200, growth: 1.0, most: 200 };
     assert_eq!(count(part, 1.0), (2, 2 * 25));
     assert_eq!(count(GradientBatch::all(), 1.0), (10, 10 * 200));
     // With a part of the set there are as few products as on batches.
     assert_eq!(count(GradientBatch::all(), 0.1), (2, 2 * 20));
+}
+
+/// What a gradient promises on a batch is mostly its noise, of which an average has less.
+#[test]
+fn on_batches_an_average_of_gradients_saves_steps() {
+    let problem = Logistic::<f64>::new(2000, 100);
+    let (least, all) = (minimum(&problem).value, Vec::from_iter(0..2000));
+    let between_30_and_50 = |momentum: f64| {
+        let solver = HessianFree {
+            gradient_batch: GradientBatch { first: 500, growth: 1.0, most: 500 },
+            curvature_batch: CurvatureBatch::all(),
+            method: StepMethod::SubspaceDescent(SubspaceDescent { momentum, ..SubspaceDescent::default() }),
+            stopping: Stopping { max_iterations: 50, ..Stopping::default() },
+            ..HessianFree::default()
+        };
+        let mut run = solver.start(&problem, (), &[0.0; 100]).unwrap();
+        let mut values = vec![];
+        while run.iterate().unwrap().is_none() {
+            values.push(problem.batch(&all).value(run.progress().x) - least);
+        }
+        values[30..].iter().sum::<f64>() / 20.0
+    };
+    let default = between_30_and_50(SubspaceDescent::default().momentum);
+    for other in [0.0, 0.4, 0.95] {
+        let gap = between_30_and_50(other);
+        assert!(default < 0.8 * gap, "momentum {other}: {gap}, by default {default}");
+    }
 }

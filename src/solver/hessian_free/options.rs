@@ -108,16 +108,27 @@ impl Default for StepMethod {
     }
 }
 
-impl Default for SubspaceDescent {
-    fn default() -> Self {
-        SubspaceDescent { products: 2, whole_products: 10, search: false }
+impl StepMethod {
+    /// β of the moving average of gradients.
+    pub(super) fn momentum(&self) -> f64 {
+        match self {
+            StepMethod::SubspaceDescent(method) => method.momentum,
+            StepMethod::ConjugateGradients(_) => 0.0,
+        }
     }
 }
 
-/// The step from a small space with exact products, spanned by the last step and by preconditioned residuals.
+impl Default for SubspaceDescent {
+    fn default() -> Self {
+        SubspaceDescent { products: 2, whole_products: 10, momentum: 0.8, search: false }
+    }
+}
+
+/// The step from a small space with exact products, spanned by P⁻¹m, the last step and preconditioned residuals, where m is
+/// the gradient or, on batches, a moving average of gradients.
 ///
 /// The last step in the space is momentum, with a coefficient from the model instead of a schedule. With two products
-/// the space is that of the last step and P⁻¹g: Martens & Grosse's K-FAC with their rescaling and momentum (2015,
+/// the space is that of the last step and P⁻¹m: for m = g Martens & Grosse's K-FAC with their rescaling and momentum (2015,
 /// sections 6.4 and 7) where P is Kronecker-factored. With more it is Hessian-free optimisation with a warm start.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -128,6 +139,11 @@ pub struct SubspaceDescent {
     pub products: usize,
     /// The same where products are made on the whole set, if it is more than `products`. Default 10, measured likewise.
     pub whole_products: usize,
+    /// β of m ← βm + (1 − β)g, in [0, 1): most of what P⁻¹g promises on one batch is its noise, which the next batches take
+    /// back, and m has less of it (Polyak, USSR Comput. Math. Math. Phys. 4 (1964); Adam's m, Kingma & Ba, ICLR 2015). 0 for
+    /// m = g; where the gradient batch is the whole set m = g too. Default 0.8, measured: an autoencoder of 10,000 images is
+    /// after 30 s where it was after 60 s; 0.9 is better there from 30 s on, worse before and on curves.
+    pub momentum: f64,
     /// Whether f is evaluated along λ ↦ δ(λ), which costs no product, and the best λ is taken. If not, λ follows the
     /// rule of Levenberg & Marquardt. Default: not, since with few products λ is also a damping of the preconditioner,
     /// which the best λ for the next step alone makes too small.
@@ -194,7 +210,7 @@ impl Default for ConjugateGradients {
 /// [`HessianFreeRun::sample_counts`](crate::hessian_free::HessianFreeRun::sample_counts) counts samples.
 ///
 /// # Storage
-/// 2·max(products, whole_products) + 11 vectors of length d for [`SubspaceDescent`], about 26 for [`ConjugateGradients`], one more
+/// 2·max(products, whole_products) + 12 vectors of length d for [`SubspaceDescent`], about 27 for [`ConjugateGradients`], one more
 /// with structural damping, and the preconditioner.
 ///
 /// ```
@@ -280,8 +296,10 @@ impl HessianFree {
         let share = self.curvature_batch.whole_share;
         check_range("curvature_batch.whole_share", share, share > 0.0 && share <= 1.0, "above 0 and at most 1")?;
         match self.method {
-            StepMethod::SubspaceDescent(SubspaceDescent { products, .. }) => {
-                check_count("method.products", products, 1, "at least 1")
+            StepMethod::SubspaceDescent(SubspaceDescent { products, momentum, .. }) => {
+                check_count("method.products", products, 1, "at least 1")?;
+                let accepted = (0.0..1.0).contains(&momentum);
+                check_range("method.momentum", momentum, accepted, "at least 0 and below 1")
             }
             StepMethod::ConjugateGradients(ConjugateGradients { products, progress, warm_start }) => {
                 check_count("method.products", products, 1, "at least 1")?;

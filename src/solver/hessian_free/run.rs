@@ -202,10 +202,11 @@ impl<'r, T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Hess
         (state.value? <= stopping.target_value).then_some(Termination::TargetValue)
     }
 
-    /// Stays, and forgets the last step, which may be the reason.
+    /// Stays, and forgets the last step and m, which may be the reason.
     fn fail(&mut self, failure: Failure) -> Option<Termination> {
         let state = &mut self.state;
         state.step.fill(T::zero());
+        state.mean_gradient.clear();
         state.failures += 1;
         state.not_finite += usize::from(matches!(failure, Failure::NotFinite(_)));
         match failure {
@@ -287,7 +288,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Run<T> f
             seconds: state.seconds,
             error: limits.error(),
             reductions: self.reductions,
-            memory_numbers: dim * (5 + inner + usize::from(!self.product.borrow().is_empty())),
+            memory_numbers: dim * (6 + inner + usize::from(!self.product.borrow().is_empty())),
             asymmetry: state.asymmetry,
             steps: state.history.len(),
             history: state.history,

@@ -74,6 +74,7 @@ impl HessianFree {
         let state = State {
             x: x0.to_vec(),
             step: vec![T::zero(); dim],
+            mean_gradient: vec![],
             damping: self.damping,
             preconditioner,
             batches: Batches::new(samples, size, self.seed)?,

@@ -3,16 +3,19 @@
 use std::fmt;
 use std::marker::PhantomData;
 
+use crate::base::{Scalar, kernels};
 use crate::control::{Batches, Identity, Iteration, type_name};
 use crate::operator::Counts;
 
-/// Everything that fixes how a run goes on, and nothing else. `P` is the preconditioner. Storage: 3 vectors of length d, the
+/// Everything that fixes how a run goes on, and nothing else. `P` is the preconditioner. Storage: 4 vectors of length d, the
 /// preconditioner, and the history.
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct State<T, P> {
     pub x: Vec<T>,
     /// What the next step starts from: the last step, or the last solution of conjugate gradients; 0 if there is none.
     pub step: Vec<T>,
+    /// m: the moving average of gradients, or g.
+    pub mean_gradient: Vec<T>,
     /// λ.
     pub damping: f64,
     pub preconditioner: P,
@@ -38,6 +41,14 @@ pub(super) struct State<T, P> {
     pub seconds: f64,
     pub asymmetry: f64,
     pub history: Vec<Iteration>,
+}
+
+impl<T: Scalar, P> State<T, P> {
+    /// m ← βm + (1 − β)g, from 0 on.
+    pub fn average_gradient(&mut self, momentum: f64, gradient: &[T]) {
+        self.mean_gradient.resize(gradient.len(), T::zero());
+        kernels::axpby(1.0 - momentum, gradient, momentum, &mut self.mean_gradient);
+    }
 }
 
 /// The solver with a preconditioner. Its options may be changed on the way.

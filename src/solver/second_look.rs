@@ -53,7 +53,8 @@ pub(super) fn promise<T: Scalar>(
     let Curvatures { lowest, noise, .. } = Curvatures::of(family, operator);
     let whole = family.is_whole() || inner == InnerStop::Exhausted && reaches_all(family, x, gradient);
     promise.complete = whole && lowest > noise;
-    promise.position = if promise.complete || x.len() <= FEW { family.metric_size(x) } else { 0.0 };
+    let small = x.len() <= FEW && !space::in_parts();
+    promise.position = if promise.complete || small { family.metric_size(x) } else { 0.0 };
     (lowest >= -noise && inner != InnerStop::Limit).then_some(promise)
 }
 

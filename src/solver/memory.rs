@@ -1,6 +1,7 @@
 //! How many vectors a run may store, and for what.
 
 use crate::base::space;
+use crate::step::MOST_BASIS;
 
 /// Vectors that a run needs besides basis and remembered curvature: x, the trial point, δ, Mδ, two gradients, nine in the
 /// workspaces, five for conjugate gradients and four for what they find.
@@ -12,9 +13,6 @@ const BYTES: usize = 1 << 26;
 const REMEMBERED: usize = 56;
 /// The default budget in vectors: more than this has not paid in products on any problem measured.
 const MOST: usize = FIXED + REMEMBERED + 200;
-
-/// Basis vectors beyond which solutions cost more than they are worth, O(k³) each.
-const MOST_COLUMNS: usize = 2000;
 
 /// Memory for vectors of length d.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,7 +59,7 @@ impl Memory {
 
     /// Right vectors that a Golub–Kahan space for `dim` parameters may store, one vector each.
     pub(super) fn right_vectors(self, dim: usize, size: usize) -> usize {
-        (self.vectors(dim.max(1), size) - FIXED).min(MOST_COLUMNS)
+        (self.vectors(dim.max(1), size) - FIXED).min(MOST_BASIS)
     }
 
     pub(super) fn plan(self, part: usize, size: usize) -> Plan {
@@ -71,7 +69,7 @@ impl Memory {
             Memory::Forgetful(_) => 0,
             _ => (vectors * 2 / 7).min(REMEMBERED).min(dim),
         };
-        Plan { columns: ((vectors - remembered) / 2).clamp(1, dim.min(MOST_COLUMNS)), remembered }
+        Plan { columns: ((vectors - remembered) / 2).clamp(1, dim.min(MOST_BASIS)), remembered }
     }
 }
 

@@ -171,7 +171,7 @@ impl<T: Scalar> Space<T> {
             coupling: vec![0.0; capacity],
             leaving: 0.0,
             column: vec![0.0; capacity],
-            correction: vec![0.0; capacity],
+            correction: vec![0.0; capacity + 1],
             eigen: Eigen::new(capacity),
             order: Vec::with_capacity(capacity),
             scale: 0.0,
@@ -187,15 +187,10 @@ impl<T: Scalar> Space<T> {
     /// Puts a random unit vector behind the basis.
     fn draw(&mut self) {
         self.product.iter_mut().for_each(|v| *v = T::from_f64(self.random.normal()));
-        let basis = Columns::new(self.dim, &self.basis[..self.len * self.dim]);
-        for _ in 0..2 {
-            kernels::scale(kernels::norm(&self.product).recip(), &mut self.product);
-            let h = &mut self.correction[..self.len];
-            basis.transpose_times(&self.product, h);
-            basis.add_times(-1.0, h, &mut self.product);
-        }
+        let (basis, norm) = (Columns::new(self.dim, &self.basis[..self.len * self.dim]), kernels::norm(&self.product));
+        let left = basis.remove_all_from(&mut self.product, &mut self.correction[..=self.len], norm, 0.0);
         let place = self.len * self.dim..(self.len + 1) * self.dim;
-        kernels::scale_into(kernels::norm(&self.product).recip(), &self.product, &mut self.basis[place]);
+        kernels::scale_into(left.recip(), &self.product, &mut self.basis[place]);
         self.drawn = true;
     }
 

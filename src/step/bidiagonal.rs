@@ -22,9 +22,6 @@
 use super::spectral::{self, Solution};
 use super::units::binade;
 
-/// Singular values below this share of the largest count as zero.
-const NEGLIGIBLE: f64 = 1e-40;
-
 /// B and β₁, in units of their own so that no square overflows or vanishes, and workspace for the solutions.
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Bidiagonal {
@@ -229,21 +226,23 @@ impl Bidiagonal {
         negative - 1 - self.len()
     }
 
-    /// The `j`-th lowest singular value of B, to half its digits; k > j.
+    /// The `j`-th lowest singular value of B, by bisection; k > j.
     pub fn singular_value(&self, j: usize) -> f64 {
-        // Column sums of |B| and |Bᵀ| bound the largest.
+        // Column sums of |B| and |Bᵀ| bound the largest; twice that is above it.
         let above = self.diagonal.iter().zip(&self.below).map(|(a, b)| a + b).fold(0.0, f64::max);
         let beside = self.below.iter().zip(&self.diagonal[1..]).map(|(b, a)| a + b).fold(self.diagonal[0], f64::max);
-        let mut right = 1.01 * above.max(beside);
-        let mut left = right * NEGLIGIBLE;
+        let mut right = 2.0 * above.max(beside);
+        let mut left = f64::MIN_POSITIVE;
         if right <= 0.0 || right.is_nan() || self.count_below(left) > j {
             return 0.0;
         }
-        while right / left > 1.0 + 1e-8 {
-            let middle = left * (right / left).sqrt();
+        loop {
+            let middle = left.sqrt() * right.sqrt();
+            if middle <= left || middle >= right {
+                return middle * self.unit;
+            }
             if self.count_below(middle) > j { right = middle } else { left = middle }
         }
-        left * (right / left).sqrt() * self.unit
     }
 }
 

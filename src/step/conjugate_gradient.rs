@@ -86,6 +86,8 @@ impl<T: Scalar> ConjugateGradient<T> {
         let mut ahead = None;
         let mut rr = kernels::dot(residual, residual);
         let (mut best, mut since_best) = (rr, 0);
+        // ‖M + λI‖, from below.
+        let mut largest = 0.0_f64;
         for _ in 0..2 * space::whole(self.z.len()) {
             if rr.sqrt() <= tolerance {
                 return self.end(Truncation::Accurate, ahead);
@@ -117,6 +119,11 @@ impl<T: Scalar> ConjugateGradient<T> {
             }
             if curvature <= f64::EPSILON * pp * shift.abs() {
                 return Truncation::NegativeCurvature;
+            }
+            // Less is what p's own rounding makes of a direction without curvature: a step along it would have no end.
+            largest = largest.max((size / pp).sqrt());
+            if curvature <= T::epsilon_f64().powi(2) * pp * largest {
+                return self.end(Truncation::Exhausted, None);
             }
             let alpha = rho / curvature;
             let Self { z, r, p, product, .. } = self;

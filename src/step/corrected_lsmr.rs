@@ -23,10 +23,10 @@ use super::linear_least_squares::{LinearLeastSquares, LinearOutcome, LinearRepor
 
 /// Numbers up to which all right vectors are stored and reorthogonalised (8 MB): n = 1000 where m ≥ n.
 const STORE_ALL: usize = 1_000_000;
-/// What rounding may add to a true residual before the recurrences are said to have lost it, in units of ε.
-const ROUNDING: f64 = 100.0;
 /// Corrections in a row that halve nothing.
 const MOST_IDLE: usize = 2;
+/// Rounding of b − Ax, in units of ε(‖A‖‖x‖ + ‖b‖).
+const ROUNDING: f64 = 4.0;
 
 impl LinearLeastSquares {
     /// Solves min ‖Ax − b‖² + λ‖x‖² from x = 0.
@@ -213,17 +213,20 @@ impl<'a, T: Scalar, J: LinearMap<T>> LsmrRun<'a, T, J> {
             idle =
                 if self.left <= 0.5 * left || self.found.gradient_norm <= 0.5 * gradient_norm { 0 } else { idle + 1 };
             if !accepted || idle > MOST_IDLE {
-                let scale = self.found.operator_norm * self.x_norm + self.b_norm;
-                let within_rounding =
-                    self.found.gradient_norm <= 4.0 * T::epsilon_f64() * self.found.operator_norm * scale;
+                let within_rounding = self.found.gradient_norm <= self.found.operator_norm * self.rounding();
                 return if within_rounding { LinearOutcome::LeastSquares } else { LinearOutcome::Stagnated };
             }
         }
     }
 
+    /// What rounding leaves of ‖b − Ax‖ at the verified x.
+    fn rounding(&self) -> f64 {
+        ROUNDING * T::epsilon_f64() * (self.found.operator_norm * self.x_norm + self.b_norm)
+    }
+
     /// The tests, with the tolerance times `factor`.
     fn test(&self, left: f64, gradient: f64, x_norm: f64, factor: f64) -> Option<LinearOutcome> {
-        let tolerance = factor * self.options.tolerance.max(4.0 * T::epsilon_f64());
+        let tolerance = factor * self.options.tolerance.max(ROUNDING * T::epsilon_f64());
         let scale = self.found.operator_norm * x_norm + self.b_norm;
         if left <= tolerance * scale {
             Some(LinearOutcome::Consistent)
@@ -252,7 +255,7 @@ impl<'a, T: Scalar, J: LinearMap<T>> LsmrRun<'a, T, J> {
             self.b_norm
         };
         let left = residual_norm.hypot(self.options.damping.sqrt() * x_norm);
-        let worse = left > (1.0 + ROUNDING * T::epsilon_f64()) * self.left;
+        let worse = left > self.left + self.rounding();
         if !left.is_finite() || worse {
             return false;
         }

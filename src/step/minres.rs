@@ -59,8 +59,8 @@ pub enum MinresOutcome {
     /// The true residual has reached the tolerance.
     Accurate,
     /// M + λI is singular and −g not in its range: δ minimises the residual r, since ‖(M + λI)r‖ ≤ 8√ε(‖M‖ + |λ|)‖r‖,
-    /// verified with a product, where ε is the spacing of `T`. Eigenvalues below 8√ε(‖M‖ + |λ|) count as zero here:
-    /// without a stored basis rounding hides what is smaller. Another shift makes the system solvable.
+    /// verified with a product, where ε is the spacing of `T`. Eigenvalues of about √ε(‖M‖ + |λ|) and less count as zero
+    /// here: without a stored basis rounding hides what is smaller. Another shift makes the system solvable.
     LeastSquares,
     /// No more products are allowed. Allow more, or ask for less.
     Limit,

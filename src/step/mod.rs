@@ -49,4 +49,5 @@ pub(crate) use golub_kahan::{ENTRY_COST, GolubKahan};
 pub(crate) use krylov::{Growth, KrylovSpace};
 pub(crate) use remembered::RememberedModel;
 pub(crate) use spectral::{Indefinite, Solution};
+pub(crate) use steps::MOST_BASIS;
 pub(crate) use units::binade;

@@ -14,14 +14,9 @@ use super::projected_model::ProjectedModel;
 use super::reflected::Reflected;
 use super::secular;
 use super::spectral::{self, Indefinite, Solution, Subproblem};
-use super::units::{Units, binade};
+use super::units::{FAR, Units, binade};
 use crate::base::Eigen;
 use crate::base::native::vectorized;
-
-/// The units of A follow its entries beyond this ratio.
-const SPREAD: f64 = 1e100;
-/// Rows up to which the eigendecomposition has its memory from the beginning.
-const EAGER: usize = 256;
 
 /// The model, its factor and its spectrum.
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -63,7 +58,7 @@ impl Projected {
             reflected: Reflected::new(),
             hint: 0.0,
             start: 0.0,
-            eigen: Eigen::new(if capacity <= EAGER { capacity } else { 0 }),
+            eigen: Eigen::new(capacity),
             decomposed: false,
             values: zeros(),
             y: zeros(),
@@ -105,7 +100,7 @@ impl Projected {
     pub fn push(&mut self, row: &[f64], linear: f64) {
         let (k, n) = (self.len, self.capacity);
         let largest = row.iter().fold(0.0, |l: f64, a| l.max(a.abs()));
-        if largest > 0.0 && (self.unit == 0.0 || largest > SPREAD * self.unit) {
+        if largest > 0.0 && (self.unit == 0.0 || largest > FAR * self.unit) {
             self.change_unit(binade(largest));
         }
         for (i, &a) in row.iter().enumerate() {
@@ -214,7 +209,7 @@ impl Projected {
         );
         self.changed();
         let largest = most.into_iter().fold(0.0, f64::max);
-        let far = largest > SPREAD || largest < SPREAD.recip();
+        let far = largest > FAR || largest < FAR.recip();
         if far && largest > 0.0 && largest.is_finite() {
             self.change_unit(self.unit * binade(largest));
         }

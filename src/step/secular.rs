@@ -16,9 +16,8 @@ use super::spectral::{Solution, Subproblem, length};
 const FIT: f64 = 1e-12;
 /// Factorisations for one solution: Newton's method takes two to six, a spectrum costs about thirty.
 const MOST_FACTORS: usize = 30;
-/// Where the bounds of λ are as close as this, relative to λ or to A, a solution would be more rounding than step.
-const CLOSE: f64 = 1e-10;
-/// What a bound of λ may lack by rounding.
+/// What a bound of λ may lack by rounding, relative to λ or to A: where two are as close as that, a solution would be more
+/// rounding than step.
 const BEYOND: f64 = 1e-9;
 /// Steps of inverse iteration for the lowest eigenvalue.
 const INVERSE_ITERATIONS: usize = 8;
@@ -234,7 +233,7 @@ fn search(model: &mut impl Shifted, start: f64, equation: &impl Equation) -> Opt
             next
         } else if left == 0.0 && largest.is_none() {
             equation.least(right)
-        } else if right - left > CLOSE * right.max(largest.unwrap_or(0.0)) && right.is_finite() {
+        } else if right - left > BEYOND * right.max(largest.unwrap_or(0.0)) && right.is_finite() {
             (left * right).sqrt().max(left + LEAST_PART * (right - left))
         } else {
             return None;

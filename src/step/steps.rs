@@ -11,7 +11,7 @@ use crate::base::{
 use crate::operator::SymmetricOperator;
 
 /// Basis vectors beyond which solutions cost more than they are worth, O(k³) each.
-const MOST_BASIS: usize = 2000;
+pub const MOST_BASIS: usize = 2000;
 
 /// How steps are computed.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -6,8 +6,9 @@
 
 use super::spectral::{Solution, Subproblem};
 
-/// λ̃ beside which a matrix of size 1 is nothing.
-const OVERWHELMING: f64 = 1e100;
+/// Sizes that are too far from 1 to stay, though the product of three is still a number; as a λ̃ one beside which a matrix of
+/// size 1 is nothing.
+pub const FAR: f64 = 1e100;
 
 /// The largest power of two that is not above a positive, finite number.
 pub fn binade(value: f64) -> f64 {
@@ -54,7 +55,7 @@ impl Units {
                 // λ̃ = √(σ̃‖b̃‖) where there is no matrix. Next to no weight is none.
                 let alone = weight.sqrt() * self.slope.sqrt() / self.curvature * self.size.sqrt();
                 let weight = weight / self.curvature * self.slope / self.curvature;
-                if alone > OVERWHELMING {
+                if alone > FAR {
                     Subproblem::Damped(alone.min(f64::MAX))
                 } else {
                     Subproblem::Cubic(if weight < f64::MIN_POSITIVE { 0.0 } else { weight })

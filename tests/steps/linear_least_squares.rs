@@ -366,3 +366,20 @@ fn more_damping_means_shorter_solutions() {
         assert!(more <= less * (1.0 + 1e-9));
     }
 }
+
+/// A million numbers are, and save iterations; more are not.
+#[test]
+fn small_problems_store_their_right_vectors() {
+    for n in [1000, 1001] {
+        let size = |i: usize| 10_f64.powf(-4.0 * (i % 40) as f64 / 39.0);
+        let multiply = |v: &[f64], out: &mut [f64]| (0..n).for_each(|i| out[i] = size(i) * v[i]);
+        let a = linear_map(n, n, multiply, multiply);
+        let mut next = random(1);
+        let b: Vec<f64> = (0..n).map(|_| next()).collect();
+        let [automatic, all, none] = [None, Some(n), Some(0)].map(|stored| {
+            LinearLeastSquares { tolerance: 1e-12, stored, ..Default::default() }.solve(&a, &b).unwrap().iterations
+        });
+        assert!(all < none, "{all} {none}");
+        assert_eq!(automatic, if n == 1000 { all } else { none });
+    }
+}

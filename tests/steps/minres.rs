@@ -5,7 +5,7 @@ use std::cell::Cell;
 use crate::vectors::{dot, norm};
 use newton_krylov::{
     Error, Scalar, SymmetricOperator, minres, operator,
-    operators::{Counted, FnOperator},
+    operators::{Counted, DiagonalOperator, FnOperator},
     random::SplitMix64,
     steps::{MinresOptions, MinresOutcome, MinresReport},
 };
@@ -400,5 +400,27 @@ fn any_spectrum_ends_in_a_verified_answer() {
             assert!(solution.residual_norm <= (1.0 + 1e-9) * least + 1.1e-6 * norm(&g));
         }
         solve::<f32>(&a, &g, damping, &many);
+    }
+}
+
+/// Eigenvalues 1 and μ: the smaller one counts as zero up to √ε, and not at 2√ε.
+#[test]
+fn small_eigenvalues_are_zero_or_not() {
+    let root = f64::EPSILON.sqrt();
+    for (small, expected) in [(root, MinresOutcome::LeastSquares), (2.0 * root, MinresOutcome::Accurate)] {
+        let m = DiagonalOperator(vec![1.0, small]);
+        assert_eq!(minres(&m, &[1.0, 1.0], 0.0, &MinresOptions::default()).unwrap().outcome, expected, "{small:e}");
+    }
+}
+
+/// Eigenvalues ±1, and a first residual whose curvature is so many ε: up to 100 that is rounding, and may be nonpositive.
+#[test]
+fn nonpositive_curvature_is_told_up_to_rounding() {
+    for (units, expected) in [(70.0, true), (150.0, false)] {
+        let angle = std::f64::consts::FRAC_PI_4 - 0.5 * units * f64::EPSILON;
+        let options = MinresOptions { max_products: 2, ..Default::default() };
+        let m = DiagonalOperator(vec![1.0, -1.0]);
+        let found = minres(&m, &[angle.cos(), angle.sin()], 0.0, &options).unwrap().nonpositive_curvature;
+        assert_eq!(found.is_some(), expected, "{units}");
     }
 }

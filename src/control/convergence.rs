@@ -39,9 +39,14 @@
 use super::rounding;
 
 /// f up to so many times p vanishes where the model's minimum is: p is f itself there, and ⅔ of it for a quartic.
-pub(crate) const ALL_PROMISE: f64 = 10.0;
+const ALL_PROMISE: f64 = 10.0;
 /// The share of what an accurate metric may promise that is left to one from few differences, which knows half of it.
 const IN_ITS_OWN_METRIC: f64 = 0.1;
+
+/// What of f is the rounding of x, whose square in the metric is S: 8ε²S.
+pub(crate) fn rounding_of_point(epsilon: f64, position: f64) -> f64 {
+    8.0 * epsilon.powi(2) * position
+}
 
 /// What the model at x still promises.
 #[derive(Clone, Copy, Debug)]
@@ -145,7 +150,7 @@ impl Measures {
         let sure = promise.accurate && (promise.complete || self.seems_flat());
         let risen = self.gradient_norm > self.first_gradient_norm;
         let whole = promise.accurate && promise.complete && !risen;
-        let arrived = whole && p <= 8.0 * epsilon.powi(2) * promise.position
+        let arrived = whole && p <= rounding_of_point(epsilon, promise.position)
             || sure && short && nothing_left
             || self.gradient_small && short && vanished
             || self.gradient_small

@@ -192,8 +192,9 @@ impl<T: Scalar, O: Oracle<T>, P: LocalProblem<T, O>> Visit<'_, '_, T, O, P> {
             Err(limit) if limit.passes() => self.limits.refuse(limit),
             _ => {}
         }
-        let promise = self.local.promise_of_whole(self.state, self.track, self.limits, but_for_that);
-        promise.is_some_and(|promise| self.measures(ending).settle(promise))
+        let measures = self.measures(ending);
+        let settles = |promise: Promise| measures.settle(promise);
+        self.local.whole_settles(self.state, self.track, self.limits, but_for_that, &settles)
     }
 
     fn seems_settled(&mut self, solution: &Solution, inner: InnerStop, accurate: bool, ending: Ending) -> bool {

@@ -42,7 +42,7 @@ pub use state::RunState;
 pub use stopping::Stopping;
 pub use termination::{Evaluation, Termination};
 
-pub(crate) use convergence::{ALL_PROMISE, Ending, Measures, Promise, not_worth_a_step};
+pub(crate) use convergence::{Ending, Measures, Promise, not_worth_a_step, rounding_of_point};
 pub(crate) use descent::DescentRun;
 pub(crate) use ending::Whole;
 pub(crate) use equal_ratios::EqualRatios;

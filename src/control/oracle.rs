@@ -160,10 +160,17 @@ pub(crate) trait LocalProblem<T: Scalar, O: Oracle<T> + ?Sized> {
         None
     }
 
-    /// The same from the whole of the matrix, if that may be convex and is singular to rounding, or `wanted`, and worth the
-    /// products.
-    fn promise_of_whole(&self, _: &mut O::State, _: &Track<T>, _: &Limits<'_>, _wanted: bool) -> Option<Promise> {
-        None
+    /// Whether the same from the whole of the matrix settles it, if that may be convex and is singular to rounding, or `wanted`,
+    /// and worth the products. Then nothing is left to be looked at.
+    fn whole_settles(
+        &self,
+        _: &mut O::State,
+        _: &Track<T>,
+        _: &Limits<'_>,
+        _wanted: bool,
+        _settles: &dyn Fn(Promise) -> bool,
+    ) -> bool {
+        false
     }
 
     /// Whether it ever promises anything: whether the metric is the curvature of f.

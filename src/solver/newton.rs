@@ -187,16 +187,19 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         second_look::promise(&mut source.family, &InUnits::new(&self.expansion, self.units), at, solution, inner)
     }
 
-    fn promise_of_whole(
+    fn whole_settles(
         &self,
         source: &mut StepSource<T>,
         track: &Track<T>,
         limits: &Limits<'_>,
         wanted: bool,
-    ) -> Option<Promise> {
-        let (x, gradient) = (self.units.of_step(self.x), self.units.of_gradient(&track.gradient));
-        let (at, expansion) = ((&*x, track.value, &*gradient), InUnits::new(&self.expansion, self.units));
-        second_look::promise_of_whole(self.objective, &expansion, at, limits, (&mut source.family, wanted))
+        settles: &dyn Fn(Promise) -> bool,
+    ) -> bool {
+        let (at, family) = ((self.x, track.value, &*track.gradient), (&mut source.family, wanted));
+        let expansion = (&self.expansion, self.units);
+        let promise = second_look::promise_of_whole(self.objective, expansion, at, limits, family);
+        source.remembers_all = promise.is_some_and(settles);
+        source.remembers_all
     }
 
     fn doubts_values(

@@ -7,17 +7,16 @@
 //! - the Newton step −DQΘ⁻¹b, which promises p = Σ bᵢ²/2θᵢ, with θ from below at its rounding;
 //! - Dq for the lowest θ, if it is negative.
 //!
-//! A direction in which neither θ nor b is more than its rounding, ε|qᵀ||A||D⁻¹x| for b, is one that f does not know: a
+//! A direction in which neither θ nor b is more than its rounding, ε|qᵀ||A||D⁻¹x| for b, may be one that f does not know: a
 //! freedom of gauge, as to move a molecule, or to add the same to all logits. Beside a minimum, where g is not 0, θ is not
-//! either: along an orbit c(t) on which f stays the same c′ᵀMc′ = −gᵀc″, so that it may be ‖Dg‖/‖D⁻¹x‖. Such a direction
-//! belongs to no step, and promises what b is worth at the rounding of θ. Where that rounding, over the length of x, may hide
-//! √ε of f nothing is known, unless f is all promise of the others.
+//! either: along an orbit c(t) on which f stays the same c′ᵀMc′ = −gᵀc″, so that it may be ‖Dg‖/‖D⁻¹x‖. Such directions
+//! belong to no step and promise nothing, if a random one of them leads to no lower f.
 
 use faer::Par;
 
 use super::in_units::UnitsOfSteps;
-use crate::base::{Eigen, Scalar, kernels};
-use crate::control::{ALL_PROMISE, Promise};
+use crate::base::{Eigen, Scalar, SplitMix64, kernels};
+use crate::control::Promise;
 use crate::operator::SymmetricOperator;
 
 /// Passes of Ruiz' iteration, each of which halves the logarithms of what is out of balance: from 2⁶⁴ to 1.05.
@@ -36,15 +35,13 @@ pub(super) struct OwnUnits {
     slopes: Vec<f64>,
     /// Below which θ is rounding.
     pub noise: f64,
-    /// The same for products that are exact.
-    rounding: f64,
-    /// Whether f does not know the direction.
+    /// Whether f may not know the direction.
     free: Vec<bool>,
 }
 
 impl OwnUnits {
     /// Forms the matrix at x; `None` if it is not finite.
-    pub fn of<T: Scalar>(operator: &impl SymmetricOperator<T>, at: (&[T], f64, &[T])) -> Option<Self> {
+    pub fn of<T: Scalar>(operator: &impl SymmetricOperator<T>, at: (&[T], &[T])) -> Option<Self> {
         let d = at.0.len();
         let mut formed = vec![T::zero(); d * d];
         operator.form(&mut formed);
@@ -53,11 +50,7 @@ impl OwnUnits {
     }
 
     /// From the matrix itself and the gradient at x, and the accuracy of products, if they are differences.
-    pub fn known<T: Scalar>(
-        mut a: Vec<f64>,
-        accuracy: Option<f64>,
-        (x, value, gradient): (&[T], f64, &[T]),
-    ) -> Option<Self> {
+    pub fn known<T: Scalar>(mut a: Vec<f64>, accuracy: Option<f64>, (x, gradient): (&[T], &[T])) -> Option<Self> {
         let d = gradient.len();
         let scale = equilibrate(&mut a, d);
         let mut eigen = Eigen::new(d);
@@ -67,8 +60,7 @@ impl OwnUnits {
         let scaled: Vec<f64> = gradient.iter().zip(&scale).map(|(&g, d)| g.into() * d).collect();
         let mut slopes = vec![0.0; d];
         eigen.to_eigenbasis(&scaled, &mut slopes);
-        let rounding = ROUNDING * d as f64 * T::epsilon_f64();
-        let noise = rounding.max(ROUNDING * d as f64 * accuracy.unwrap_or(0.0));
+        let noise = ROUNDING * d as f64 * accuracy.unwrap_or(0.0).max(T::epsilon_f64());
         // |A||D⁻¹x|
         let terms =
             |column: &[f64]| column.iter().zip(x).zip(&scale).map(|((a, &x), d)| (a * x.into() / d).abs()).sum();
@@ -76,17 +68,21 @@ impl OwnUnits {
         let unseen = |i: usize| {
             SUM * T::epsilon_f64() * eigen.vector(i).iter().zip(&terms).map(|(q, t)| (q * t).abs()).sum::<f64>()
         };
-        // All that x's size may hide of f there.
-        let size = size(x, &scale);
-        let gauge = GAUGE * scaled.iter().fold(0.0, |norm, b| f64::hypot(norm, *b)) / size;
-        let unknown: Vec<bool> =
-            (0..d).map(|i| eigen.values()[i].abs() <= noise.max(gauge) && slopes[i].abs() <= unseen(i)).collect();
-        let promised = |i: usize| 0.5 * slopes[i] * slopes[i] / eigen.values()[i].max(noise);
-        let of_others: f64 = (0..d).filter(|&i| !unknown[i]).map(promised).sum();
-        let worthless = 0.5 * rounding * size * size <= T::epsilon_f64().sqrt() * value.abs();
-        let known = worthless || value.abs() <= ALL_PROMISE * of_others;
-        let free = unknown.into_iter().map(|unknown| known && unknown).collect();
-        Some(OwnUnits { scale, eigen, slopes, noise, rounding, free })
+        let gauge = GAUGE * scaled.iter().fold(0.0, |norm, b| f64::hypot(norm, *b)) / size(x, &scale);
+        let free = |i: usize| eigen.values()[i].abs() <= noise.max(gauge) && slopes[i].abs() <= unseen(i);
+        let free = (0..d).map(free).collect();
+        Some(OwnUnits { scale, eigen, slopes, noise, free })
+    }
+
+    /// A random direction that f may not know, of the size of x; `None` if it knows all.
+    pub fn free_direction<T: Scalar>(&self, x: &[T]) -> Option<Vec<T>> {
+        let mut random = SplitMix64::new(0);
+        let part: Vec<f64> = self.free.iter().map(|&free| if free { random.normal() } else { 0.0 }).collect();
+        let norm = part.iter().fold(0.0, |norm, z| f64::hypot(norm, *z));
+        let mut direction = vec![0.0; part.len()];
+        self.eigen.from_eigenbasis(&part, &mut direction);
+        direction.iter_mut().for_each(|z| *z *= self.size(x) / norm);
+        (norm > 0.0).then(|| self.back(&direction))
     }
 
     /// What the matrix promises at x, with lengths as shares of ‖x‖ and the square of x's size in it.
@@ -104,10 +100,9 @@ impl OwnUnits {
 
     /// p, and the Newton step.
     pub fn newton<T: Scalar>(&self) -> (f64, Vec<T>) {
-        let curvature = |i: usize| if self.free[i] { self.rounding } else { self.eigen.values()[i].max(self.noise) };
-        let steps = || self.slopes.iter().enumerate().map(|(i, b)| -b / curvature(i));
-        let promised = -0.5 * self.slopes.iter().zip(steps()).map(|(b, z)| b * z).sum::<f64>();
-        let step: Vec<f64> = self.free.iter().zip(steps()).map(|(&free, z)| if free { 0.0 } else { z }).collect();
+        let step = |i: usize| if self.free[i] { 0.0 } else { -self.slopes[i] / self.eigen.values()[i].max(self.noise) };
+        let step: Vec<f64> = (0..self.free.len()).map(step).collect();
+        let promised = -0.5 * self.slopes.iter().zip(&step).map(|(b, z)| b * z).sum::<f64>();
         let mut z = vec![0.0; step.len()];
         self.eigen.from_eigenbasis(&step, &mut z);
         (promised, self.back(&z))
@@ -166,7 +161,7 @@ mod tests {
         let matrix = operator(2, move |v: &[f64], out: &mut [f64]| {
             (0..2).for_each(|i| out[i] = u[i] * (m[i][0] * u[0] * v[0] + m[i][1] * u[1] * v[1]));
         });
-        OwnUnits::of(&matrix, (&[0.0; 2], 0.0, &[-1e8, -1e-8])).unwrap()
+        OwnUnits::of(&matrix, (&[0.0; 2], &[-1e8, -1e-8])).unwrap()
     }
 
     #[test]

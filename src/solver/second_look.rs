@@ -6,11 +6,11 @@
 //! So it is where there is next to no curvature between equal unknowns.
 
 use super::blind_spot::{BlindSpot, PRODUCTS, between_equals, blind_spot, on_an_axis};
-use super::in_units::UnitsOfSteps;
+use super::in_units::{InUnits, UnitsOfSteps};
 use super::own_units::{GAUGE, OwnUnits};
 use super::stationary::{FEW, Stationary, Steepest};
 use crate::base::{Scalar, kernels, space};
-use crate::control::{Limits, Promise, rounding};
+use crate::control::{Limits, Promise, rounding, rounding_of_point};
 use crate::operator::{AnyObjective, Counted, Expansion, Objective, SymmetricOperator};
 use crate::step::{InnerStop, Solution, StepFamily};
 
@@ -53,7 +53,8 @@ pub(super) fn promise<T: Scalar>(
     let Curvatures { lowest, noise, .. } = Curvatures::of(family, operator);
     let whole = family.is_whole() || inner == InnerStop::Exhausted && reaches_all(family, x, gradient);
     promise.complete = whole && lowest > noise;
-    promise.position = if promise.complete { family.metric_size(x) } else { 0.0 };
+    let small = x.len() <= FEW && !space::in_parts();
+    promise.position = if promise.complete || small { family.metric_size(x) } else { 0.0 };
     (lowest >= -noise && inner != InnerStop::Limit).then_some(promise)
 }
 
@@ -100,7 +101,13 @@ pub(super) fn way_down<T: Scalar>(
             return seen;
         }
     }
-    if !bends_down && let Some(spot) = blind_spot(&mut point, family, largest.max(-lowest)) {
+    if !bends_down && !point.whole && lowest <= noise {
+        found = lowest_way(objective, expansion, &point, limits, (family, false), lower);
+    }
+    if !bends_down
+        && found.is_none()
+        && let Some(spot) = blind_spot(&mut point, family, largest.max(-lowest))
+    {
         explore(objective, expansion, limits, family, &spot);
         found = lowest_way(objective, expansion, &point, limits, (family, spot.equals), lower);
     }
@@ -141,7 +148,7 @@ fn lowest_way<T: Scalar>(
         false => return None,
     };
     let lengths = lengths(kernels::norm(point.x).max(point.farthest), point.value, curvature);
-    probe(objective, point, limits, (&direction, &[1.0, -1.0]), lengths, lower)
+    probe(objective, point.here(), limits, (&direction, &[1.0, -1.0]), lengths, lower)
 }
 
 /// The same from the whole matrix, for d products, whatever the units are.
@@ -152,11 +159,11 @@ pub(super) fn way_down_in_own_units<T: Scalar>(
     limits: &Limits<'_>,
     lower: &mut [T],
 ) -> Outlook<T> {
-    let at = (point.x, point.value, point.gradient);
+    let at = (point.x, point.gradient);
     let Some(own) = own_units(objective, expansion, at, limits) else { return Outlook::Nothing };
     let (decrease, step) = own.newton();
     if decrease > point.least
-        && let Some(value) = probe(objective, point, limits, (&step, &[1.0]), [1.0, SHORTEST], lower)
+        && let Some(value) = probe(objective, point.here(), limits, (&step, &[1.0]), [1.0, SHORTEST], lower)
     {
         return Outlook::Lower(value, own.units(point.x));
     }
@@ -165,46 +172,65 @@ pub(super) fn way_down_in_own_units<T: Scalar>(
         let farther = point.farthest / kernels::norm(point.x);
         let size = own.size(point.x) * if farther.is_finite() { farther.max(1.0) } else { 1.0 };
         let lengths = lengths(size, point.value, lowest);
-        let found = probe(objective, point, limits, (&direction, &[1.0, -1.0]), lengths, lower);
+        let found = probe(objective, point.here(), limits, (&direction, &[1.0, -1.0]), lengths, lower);
         return found.map_or(Outlook::Nothing, |value| Outlook::Lower(value, own.units(point.x)));
     }
-    Outlook::Promise(own.promise(point.x))
+    let free = own.free_direction(point.x);
+    match free.and_then(|free| probe(objective, point.here(), limits, (&free, &[1.0, -1.0]), [1.0, SHORTEST], lower)) {
+        Some(value) => Outlook::Lower(value, None),
+        None => Outlook::Promise(own.promise(point.x)),
+    }
 }
 
 /// What the whole matrix promises in units of its own, where what is known of it is singular to rounding, or it is `wanted` and
-/// may be convex; of few unknowns, or where most of the products were made.
+/// may be convex; of few unknowns, or where most of the products were made. What f may not know is looked along.
 pub(super) fn promise_of_whole<T: Scalar>(
     objective: &Counted<AnyObjective<'_, T>>,
-    expansion: &impl Expansion<T>,
+    (expansion, units): (&impl Expansion<T>, &UnitsOfSteps<T>),
     (x, value, gradient): (&[T], f64, &[T]),
     limits: &Limits<'_>,
     (family, wanted): (&mut StepFamily<T>, bool),
 ) -> Option<Promise> {
-    let Curvatures { lowest, noise, .. } = Curvatures::of(family, expansion);
+    let (original, x, gradient) = (x, units.of_step(x), units.of_gradient(gradient));
+    let (at, expansion) = ((&*x, &*gradient), InUnits::new(expansion, units));
+    let Curvatures { lowest, noise, .. } = Curvatures::of(family, &expansion);
     // As in `own_units`.
-    let nothing = noise.max(GAUGE * kernels::norm(gradient) / kernels::norm(x));
+    let nothing = noise.max(GAUGE * kernels::norm(&gradient) / kernels::norm(&x));
     let may_be = -nothing..=if wanted { f64::INFINITY } else { nothing };
     if !may_be.contains(&lowest) || space::in_parts() {
         return None;
     }
     let own = match family.matrix() {
-        Some((matrix, unit)) => {
-            OwnUnits::known(matrix.iter().map(|m| unit * m).collect(), expansion.accuracy(), (x, value, gradient))
-        }
+        Some((matrix, unit)) => OwnUnits::known(matrix.iter().map(|m| unit * m).collect(), expansion.accuracy(), at),
         None => {
             let worth = x.len() <= FEW.max(2 * family.products_made());
-            worth.then(|| own_units(objective, expansion, (x, value, gradient), limits)).flatten()
+            worth.then(|| own_units(objective, &expansion, at, limits)).flatten()
         }
     }?;
     // Along a slope with next to no curvature nothing is known.
-    own.all_above(own.noise.max(T::epsilon_f64().sqrt())).then(|| own.promise(x))
+    if !own.all_above(own.noise.max(T::epsilon_f64().sqrt())) {
+        return None;
+    }
+    let promise = own.promise(&x);
+    if let Some(mut free) = own.free_direction(&x) {
+        units.apply(&mut free);
+        // What the minimum of the others may leave is not told from it.
+        let rounding = rounding_of_point(T::epsilon_f64(), promise.position);
+        let least = promise.decrease.max(rounding).max(T::epsilon_f64().powf(0.75) * value.abs());
+        let (at, mut lower) = ((original, value, least), vec![T::zero(); x.len()]);
+        let found = probe(objective, at, limits, (&free, &[1.0, -1.0]), [1.0, SHORTEST], &mut lower);
+        if found.is_some() || limits.stop(0, objective).is_some() {
+            return None;
+        }
+    }
+    Some(promise)
 }
 
 /// The whole matrix at x, where f and its gradient are these, if limits allow it and it is finite.
 fn own_units<T: Scalar>(
     objective: &Counted<AnyObjective<'_, T>>,
     expansion: &impl Expansion<T>,
-    at: (&[T], f64, &[T]),
+    at: (&[T], &[T]),
     limits: &Limits<'_>,
 ) -> Option<OwnUnits> {
     let allowed = limits.allow(objective, expansion.forming_cost(), expansion.evaluations_ahead());
@@ -241,7 +267,7 @@ fn lengths(position: f64, value: f64, curvature: f64) -> [f64; 2] {
 /// Looks for a point below x along a direction, in these senses and from the longest of these lengths to the shortest.
 fn probe<T: Scalar>(
     objective: &Counted<AnyObjective<'_, T>>,
-    &Stationary { x, value, least, .. }: &Stationary<'_, T>,
+    (x, value, least): (&[T], f64, f64),
     limits: &Limits<'_>,
     (direction, signs): (&[T], &[f64]),
     [mut length, shortest]: [f64; 2],

@@ -61,3 +61,10 @@ pub(super) struct Stationary<'a, T> {
     /// The curvature met on the way.
     pub remembered: Option<&'a mut RememberedModel<T>>,
 }
+
+impl<T> Stationary<'_, T> {
+    /// x, f(x), and the decrease that is not worth a step.
+    pub fn here(&self) -> (&[T], f64, f64) {
+        (self.x, self.value, self.least)
+    }
+}

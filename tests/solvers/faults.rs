@@ -459,7 +459,8 @@ fn constants_and_minima_converge_at_once() {
         let constant = || objective(3, |_: &[f64]| 7.0, |_, g| g.fill(0.0), |_, _, hv| hv.fill(0.0));
         let report = run(&solver, constant(), &constant(), &[1.0, 2.0, 3.0]);
         assert!(report.termination.converged(), "{report}");
-        assert_eq!((report.counts.values, report.counts.gradients), (1, 1), "{report}");
+        // Twenty more along a direction that f may not know, where products are looked at.
+        assert!(matches!((report.counts.values, report.counts.gradients), (1 | 21, 1)), "{report}");
         assert!(report.counts.products <= 10 && report.x == [1.0, 2.0, 3.0], "{report}");
 
         let weights = [1.0, 10.0, 100.0];

@@ -3,10 +3,69 @@
 
 use newton_krylov::differences::Difference;
 use newton_krylov::{
-    NewtonCg, Objective, Report, Stopping, Termination, TrustRegion, objective, objective_from_gradient,
+    InnerSolver, NewtonCg, Objective, Report, Stopping, Termination, TrustRegion, objective, objective_from_gradient,
 };
 
 use crate::ordinary::{all, second_order};
+
+/// Twelve points on a line: ½u Σ ((xᵢ − xⱼ)² − a²ᵢⱼ)², whatever is added to all of them.
+fn line(u: f64, error: f64, difference: Difference) -> impl Objective<f64> {
+    let left = move |x: &[f64], i: usize, j: usize| {
+        let apart = 0.9 * (i - j) as f64 + 0.3 * ((i as f64).sin() - (j as f64).sin());
+        (x[i] - x[j]).powi(2) - apart * apart - error * ((7 * i + 3 * j) as f64).cos()
+    };
+    let pairs = || (0..12).flat_map(|i| (0..i).map(move |j| (i, j)));
+    let value = move |x: &[f64]| 0.5 * u * pairs().map(|(i, j)| left(x, i, j).powi(2)).sum::<f64>();
+    let gradient = move |x: &[f64], g: &mut [f64]| {
+        g.fill(0.0);
+        pairs().for_each(|(i, j)| {
+            let slope = 2.0 * u * left(x, i, j) * (x[i] - x[j]);
+            (g[i], g[j]) = (g[i] + slope, g[j] - slope);
+        });
+    };
+    objective_from_gradient(12, value, gradient, difference)
+}
+
+#[test]
+fn a_freedom_of_gauge_does_not_hide_an_answer_from_differences() {
+    let x0: Vec<f64> = (0..12).map(|i| 3.0 + 1.1 * i as f64 + 0.3 * (2.0 * i as f64).cos()).collect();
+    for (u, error) in [1.0, 1e6, 1e-6].into_iter().flat_map(|u| [(u, 0.0), (u, 0.05)]) {
+        for difference in [Difference::Forward, Difference::Central] {
+            let f = line(u, error, difference);
+            for (solver, report) in second_order(&f, &x0) {
+                assert!(report.termination.converged(), "{u}, {error}, {solver}: {report}");
+                let again = second_order(&f, &report.x).into_iter().find(|again| again.0 == solver).unwrap().1;
+                let at_once = again.termination.converged() && again.iterations() <= 2;
+                assert!(at_once, "{u}, {error}, {difference:?}, {solver}, again: {again}");
+            }
+        }
+    }
+}
+
+/// (x − 1)² + w² − w, w = exp(−1/y²), from y = 0.02, where w and all of its derivatives are 0 in the numbers.
+#[test]
+fn a_plateau_with_lower_ground_in_reach_is_left() {
+    let w = |y: f64| (-1.0 / (y * y)).exp();
+    let f = objective(
+        2,
+        move |x: &[f64]| (x[0] - 1.0).powi(2) + w(x[1]).powi(2) - w(x[1]),
+        move |x: &[f64], g: &mut [f64]| {
+            let (w, y) = (w(x[1]), x[1]);
+            g.copy_from_slice(&[2.0 * (x[0] - 1.0), (2.0 * w - 1.0) * 2.0 * w / y.powi(3)]);
+        },
+        move |x: &[f64], v: &[f64], hv: &mut [f64]| {
+            let (w, y) = (w(x[1]), x[1]);
+            let (first, second) = (2.0 * w / y.powi(3), w * (4.0 / y.powi(6) - 6.0 / y.powi(4)));
+            hv.copy_from_slice(&[2.0 * v[0], ((2.0 * w - 1.0) * second + 2.0 * first * first) * v[1]]);
+        },
+    );
+    for x0 in [[1.0 + 1e-9, 0.02], [1.0, 0.02], [5.0, 0.02]] {
+        let dense = TrustRegion { inner: InnerSolver::Dense, ..Default::default() };
+        for (solver, report) in all(&f, &x0).into_iter().chain([("dense", dense.minimize(&f, &x0).unwrap())]) {
+            assert!(report.termination.converged() && (report.value + 0.25).abs() < 1e-9, "{x0:?}, {solver}: {report}");
+        }
+    }
+}
 
 /// ½‖UVᵀ − A‖² for U, 6 × 2, and V, 5 × 2, with the singular values s of A: the minimum is ½Σ s² of all but the two largest
 /// (Eckart & Young), along an orbit of U ← UG, V ← VG⁻ᵀ of four dimensions.

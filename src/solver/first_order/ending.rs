@@ -13,6 +13,7 @@ use super::search::Searcher;
 use crate::base::{Scalar, kernels};
 use crate::control::{Ending, Measures, Promise, Termination, not_worth_a_step};
 use crate::operator::{Caller, Counts, Objective, SymmetricOperator};
+use crate::solver::in_units::UnitsOfSteps;
 use crate::solver::second_look::{
     Outlook, promise, promise_of_whole, way_down, way_down_beside_gradient, way_down_in_own_units,
 };
@@ -180,10 +181,13 @@ fn look<T: Scalar>(
         let promised = solved.ok().and_then(|(s, inner)| promise(&mut family, &expansion, (x, gradient), &s, inner));
         let settles = |promised: Promise| measures.settle(Promise { accurate: true, ..promised });
         let but_for_that = promised.is_some_and(|promised| settles(Promise { complete: true, ..promised }));
-        promised.is_some_and(settles) || {
-            let (at, family) = ((&**x, measures.value, &**gradient), (&mut family, but_for_that));
-            promise_of_whole(objective, &expansion, at, limits.run, family).is_some_and(settles)
+        let (at, family) = ((&**x, measures.value, &**gradient), (&mut family, but_for_that));
+        let units = UnitsOfSteps::default();
+        let minimum = promised.is_some_and(settles);
+        if !minimum && promise_of_whole(objective, (&expansion, &units), at, limits.run, family).is_some_and(settles) {
+            return Seen::Minimum;
         }
+        minimum
     };
     let point = Stationary { doubtful, ..stationary(x, gradient, measures) };
     match way_down(objective, &expansion, point, limits.run, &mut family, next) {

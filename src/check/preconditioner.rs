@@ -33,7 +33,7 @@ pub struct PreconditionerVerdict {
 
 /// Checks a preconditioner P ≈ M + λI for the λ that is given as `shift`: whether P⁻¹ is linear, symmetric and positive
 /// definite, and whether it saves products. Costs two solves with M + λI, to 10⁻³ of a random right-hand side and at most
-/// 2d products each, and 27 applications of P⁻¹ besides.
+/// 2d products each, and 22 applications of P⁻¹ besides.
 /// Where a solve takes d products and more without P, that it takes a few less with it says little: look at both numbers.
 ///
 /// ```

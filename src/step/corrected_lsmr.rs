@@ -23,8 +23,6 @@ use super::linear_least_squares::{LinearLeastSquares, LinearOutcome, LinearRepor
 
 /// Numbers up to which all right vectors are stored and reorthogonalised (8 MB): n = 1000 where m ≥ n.
 const STORE_ALL: usize = 1_000_000;
-/// Corrections in a row that halve nothing.
-const MOST_IDLE: usize = 2;
 /// Rounding of b − Ax, in units of ε(‖A‖‖x‖ + ‖b‖).
 const ROUNDING: f64 = 4.0;
 
@@ -184,7 +182,6 @@ impl<'a, T: Scalar, J: LinearMap<T>> LsmrRun<'a, T, J> {
         if !self.verify() {
             return LinearOutcome::NotFinite;
         }
-        let mut idle = 0;
         loop {
             if let Some(outcome) = self.test(self.left, self.found.gradient_norm, self.x_norm, 1.0) {
                 return outcome;
@@ -210,9 +207,8 @@ impl<'a, T: Scalar, J: LinearMap<T>> LsmrRun<'a, T, J> {
                 (Leave::Outcome(outcome), _) => return outcome,
                 (Leave::Promised, _) => {}
             }
-            idle =
-                if self.left <= 0.5 * left || self.found.gradient_norm <= 0.5 * gradient_norm { 0 } else { idle + 1 };
-            if !accepted || idle > MOST_IDLE {
+            let halved = self.left <= 0.5 * left || self.found.gradient_norm <= 0.5 * gradient_norm;
+            if !accepted || !halved {
                 let within_rounding = self.found.gradient_norm <= self.found.operator_norm * self.rounding();
                 return if within_rounding { LinearOutcome::LeastSquares } else { LinearOutcome::Stagnated };
             }

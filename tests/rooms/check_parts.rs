@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use newton_krylov::check::{self, Outcome};
 use newton_krylov::losses::*;
+use newton_krylov::operators::{Counted, DiagonalOperator};
 use newton_krylov::random::*;
 use newton_krylov::*;
 
@@ -185,8 +186,31 @@ fn the_losses_pass_in_both_precisions() {
     all_losses_pass::<f32>();
 }
 
-/// A squared error with one thing wrong.
-struct Wrong(usize);
+/// Counts, exactly: a longer space, a tighter solve or a sweep that ends later would cost more.
+#[test]
+fn checks_cost_what_is_said() {
+    let m = DiagonalOperator((0..150).map(|i| (1 + i * i) as f64).collect::<Vec<_>>());
+    assert_eq!(check::operator(&m, 1).unwrap().products, 22);
+    let applied = Cell::new(0);
+    let inverse = |shift: f64, r: &mut [f64]| {
+        applied.set(applied.get() + 1);
+        r.iter_mut().zip(&m.0).for_each(|(r, d)| *r /= d + shift);
+    };
+    let verdict = check::preconditioner(&m, &inverse, 1.0, 1).unwrap();
+    assert_eq!((verdict.products, applied.get()), ([291, 2], 22 + 3));
+    let f = Counted::new(objective(
+        3,
+        |x: &[f64]| x.iter().map(|x| (2.0 * x).sin()).sum::<f64>(),
+        |x, g| (0..3).for_each(|i| g[i] = 2.0 * (2.0 * x[i]).cos()),
+        |x, v, hv| (0..3).for_each(|i| hv[i] = -4.0 * (2.0 * x[i]).sin() * v[i]),
+    ));
+    assert!(check::objective(&f, &[0.3, 0.7, -1.1], 1).unwrap().passed());
+    let Counts { values, gradients, products, .. } = f.counts();
+    assert_eq!((values, gradients, products), (123, 128, 26));
+}
+
+/// A squared error with one thing wrong, by this factor.
+struct Wrong(usize, f64);
 
 impl Loss<f64> for Wrong {
     fn samples(&self) -> usize {
@@ -229,18 +253,18 @@ impl Likelihood<f64> for Wrong {
         (0..2).for_each(|i| out[i] = random.normal() + if self.0 == 3 { 1.0 } else { 0.0 });
     }
     fn fisher(&self, _: usize, _: &[f64], out: &mut [f64]) {
-        out[0] = if self.0 == 4 { 2.0 } else { 1.0 };
+        out[0] = if self.0 == 4 { self.1 } else { 1.0 };
     }
     fn divergence(&self, _: usize, before: &[f64], after: &[f64]) -> f64 {
         let square: f64 = before.iter().zip(after).map(|(a, b)| (a - b) * (a - b)).sum();
-        if self.0 == 5 { square } else { 0.5 * square }
+        if self.0 == 5 { 0.5 * self.1 * square } else { 0.5 * square }
     }
 }
 
 #[test]
 fn what_is_wrong_with_a_loss_is_named() {
     for seed in 0..10 {
-        let found = |which| check::loss(&Wrong(which), 0, &[0.4, -0.7], seed).unwrap();
+        let found = |which| check::loss(&Wrong(which, 2.0), 0, &[0.4, -0.7], seed).unwrap();
         assert!(!found(0).derivatives.gradient.finding.passed());
         assert_eq!(found(1).positive.outcome, Outcome::Indefinite);
         assert_eq!(found(2).score.outcome, Outcome::Mismatch);
@@ -250,7 +274,19 @@ fn what_is_wrong_with_a_loss_is_named() {
         let right = found(6);
         assert!(right.passed(), "{right}");
     }
-    assert!(check::loss(&Wrong(6), 1, &[0.4, -0.7], 1).is_err());
+    assert!(check::loss(&Wrong(6, 2.0), 1, &[0.4, -0.7], 1).is_err());
+}
+
+/// Eight standard errors of 2,000 squares of normal numbers are 25 %; a divergence may be 2 % off.
+#[test]
+fn what_chance_explains_in_a_loss_passes() {
+    let found = |which, factor| check::loss(&Wrong(which, factor), 0, &[0.4, -0.7], 1).unwrap();
+    for (factor, passes) in [(1.15, true), (1.21, false)] {
+        assert_eq!(found(4, factor).fisher.passed(), passes, "{factor}");
+    }
+    for (factor, passes) in [(1.015, true), (1.03, false)] {
+        assert_eq!(found(5, factor).divergence.passed(), passes, "{factor}");
+    }
 }
 
 /// A line through points, whose batches may be in the wrong order.

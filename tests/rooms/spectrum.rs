@@ -493,3 +493,17 @@ fn quadrature_is_exact_where_the_space_is_invariant() {
     assert_eq!(zero.log_determinant().value, f64::NEG_INFINITY);
     assert_eq!(zero.effective_dimension(1.0).unwrap().value, 0.0);
 }
+
+/// Up to 64 products the matrix is formed, which costs just d of them; one unknown more, and it is Lanczos' method.
+#[test]
+fn small_matrices_are_formed() {
+    for dim in [64, 65] {
+        let u: Vec<f64> = (0..dim).map(|i| (1.7 * i as f64).sin()).collect();
+        let m = operator(dim, |v: &[f64], out: &mut [f64]| {
+            let along: f64 = u.iter().zip(v).map(|(u, v)| u * v).sum();
+            (0..dim).for_each(|i| out[i] = (i + 1) as f64 * v[i] + along * u[i]);
+        });
+        let pairs = Lanczos::default().eigenpairs(&m, 2, End::Largest).unwrap();
+        assert!(pairs.status.converged() && (pairs.products == dim) == (dim == 64), "{dim} {}", pairs.products);
+    }
+}

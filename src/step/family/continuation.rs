@@ -1,6 +1,6 @@
 //! Beyond the memory of a space: conjugate gradients, whose result the space takes in.
 
-use super::{COARSE, StepFamily};
+use super::StepFamily;
 use crate::base::{Scalar, kernels};
 use crate::operator::{SymmetricOperator, forward};
 use crate::step::conjugate_gradient::{ConjugateGradient, Truncation};
@@ -52,7 +52,8 @@ impl<T: Scalar> StepFamily<T> {
         kernels::axpby(-1.0, &self.residual, 1.0, &mut cg.r);
         kernels::axpy(-shift, &cg.z, &mut cg.r);
         for (direction, product) in [(&mut cg.z, &mut cg.r), (&mut cg.p, &mut cg.product)] {
-            if T::epsilon_f64() < COARSE {
+            // In f32 the recurrences are too inexact for a product: it is made anew.
+            if T::epsilon_f64() == f64::EPSILON {
                 if unit != 1.0 {
                     kernels::scale(unit, product);
                 }

@@ -38,8 +38,6 @@ const SPARE: usize = 2;
 const ROUNDINGS: f64 = 4.0;
 /// … unless that is more than this share of ‖g‖: then M + λI is singular to rounding.
 const MOST_ROUNDING: f64 = 1e-3;
-/// Vectors whose recurrences are too inexact for a product: it is made anew.
-const COARSE: f64 = 1e-10;
 
 /// The paths and their workspaces.
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -173,7 +171,7 @@ impl<T: Scalar> StepFamily<T> {
         }
         let solution = dense.solution(subproblem);
         if let (Ok(solution), Subproblem::Damped(_)) = (solution, subproblem)
-            && T::epsilon_f64() > COARSE
+            && T::epsilon_f64() > f64::EPSILON
             && self.made < self.allowed
         {
             // In f32 the parts of the matrix that the space tells have lost digits.

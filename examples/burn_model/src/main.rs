@@ -111,7 +111,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     // A network of burn has no Kronecker factors: more products stand in for them.
     let solver = HessianFree {
-        method: StepMethod::SubspaceDescent(SubspaceDescent { products: 10, whole_products: 30, search: true, ..SubspaceDescent::default() }),
+        method: StepMethod::SubspaceDescent(SubspaceDescent {
+            products: 10,
+            whole_products: 30,
+            search: true,
+            ..SubspaceDescent::default()
+        }),
         gradient_batch: GradientBatch { growth: 1.1, ..GradientBatch::default() },
         damping: 1.0,
         stopping: Stopping { gradient_relative: 1e-3, ..Stopping::default() },

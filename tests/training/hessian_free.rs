@@ -626,7 +626,7 @@ fn once_batches_are_the_whole_set_so_are_those_of_products() {
         assert_eq!(run.iterate().unwrap(), None);
         (run.progress().counts.products, run.sample_counts().products)
     };
-    let part = GradientBatch { first: 200, growth: 1.0, most: 200 };
+    let part = GradientBatch { first: 100, growth: 1.0, most: 100 };
     assert_eq!(count(part, 1.0), (2, 2 * 25));
     assert_eq!(count(GradientBatch::all(), 1.0), (10, 10 * 200));
     // With a part of the set there are as few products as on batches.

@@ -198,8 +198,9 @@ impl<'o, T: Scalar, E: Expansion<T>> LocalProblem<T, SecondOrder<'o, T>> for New
         let (at, family) = ((self.x, track.value, &*track.gradient), (&mut source.family, wanted));
         let expansion = (&self.expansion, self.units);
         let promise = second_look::promise_of_whole(self.objective, expansion, at, limits, family);
-        source.remembers_all = promise.is_some_and(settles);
-        source.remembers_all
+        let settled = promise.is_some_and(settles);
+        source.remembers_all |= settled;
+        settled
     }
 
     fn doubts_values(

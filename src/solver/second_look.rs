@@ -101,15 +101,16 @@ pub(super) fn way_down<T: Scalar>(
             return seen;
         }
     }
-    if !bends_down && !point.whole && lowest <= noise {
-        found = lowest_way(objective, expansion, &point, limits, (family, false), lower);
-    }
-    if !bends_down
-        && found.is_none()
-        && let Some(spot) = blind_spot(&mut point, family, largest.max(-lowest))
-    {
-        explore(objective, expansion, limits, family, &spot);
-        found = lowest_way(objective, expansion, &point, limits, (family, spot.equals), lower);
+    if !bends_down {
+        if !point.whole && lowest <= noise {
+            found = lowest_way(objective, expansion, &point, limits, (family, false), lower);
+        }
+        if found.is_none()
+            && let Some(spot) = blind_spot(&mut point, family, largest.max(-lowest))
+        {
+            explore(objective, expansion, limits, family, &spot);
+            found = lowest_way(objective, expansion, &point, limits, (family, spot.equals), lower);
+        }
     }
     found.map_or(Outlook::Nothing, |value| Outlook::Lower(value, None))
 }

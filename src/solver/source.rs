@@ -69,7 +69,8 @@ pub(super) struct StepSource<T> {
     gain: Option<Gain>,
     /// The share of the model's decrease that the next inner solve may leave.
     leave: f64,
-    /// Whether the point before was left with the whole of its matrix, and that was positive definite.
+    /// Whether the point before was left with the whole of its matrix, and that was positive definite, or that of this point
+    /// has settled the run.
     pub remembers_all: bool,
     pub steepest: Steepest,
     /// What steps are measured in, with all that is remembered of them.

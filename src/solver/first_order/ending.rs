@@ -182,8 +182,7 @@ fn look<T: Scalar>(
         let settles = |promised: Promise| measures.settle(Promise { accurate: true, ..promised });
         let but_for_that = promised.is_some_and(|promised| settles(Promise { complete: true, ..promised }));
         let (at, family) = ((&**x, measures.value, &**gradient), (&mut family, but_for_that));
-        let units = UnitsOfSteps::default();
-        let minimum = promised.is_some_and(settles);
+        let (units, minimum) = (UnitsOfSteps::default(), promised.is_some_and(settles));
         if !minimum && promise_of_whole(objective, (&expansion, &units), at, limits.run, family).is_some_and(settles) {
             return Seen::Minimum;
         }

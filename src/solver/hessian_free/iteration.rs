@@ -34,8 +34,9 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> HessianF
             return Err(Outcome::NoStep(Failure::NotFinite(Evaluation::Gradient)));
         }
         self.state.gradient_norm = norm;
-        let momentum = if drawn.whole() { 0.0 } else { options.method.momentum() };
-        self.state.average_gradient(momentum, &self.gradient);
+        if let Some(momentum) = options.method.momentum() {
+            self.state.average_gradient(if drawn.whole() { 0.0 } else { momentum }, &self.gradient);
+        }
         self.state.since_value += drawn.gradient.len();
         let reference = *self.state.initial_gradient_norm.get_or_insert(norm);
         if drawn.whole() {

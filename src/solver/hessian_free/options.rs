@@ -109,11 +109,11 @@ impl Default for StepMethod {
 }
 
 impl StepMethod {
-    /// β of the moving average of gradients.
-    pub(super) fn momentum(&self) -> f64 {
+    /// β of the moving average of gradients, where there is one.
+    pub(super) fn momentum(&self) -> Option<f64> {
         match self {
-            StepMethod::SubspaceDescent(method) => method.momentum,
-            StepMethod::ConjugateGradients(_) => 0.0,
+            StepMethod::SubspaceDescent(method) => Some(method.momentum),
+            StepMethod::ConjugateGradients(_) => None,
         }
     }
 }
@@ -210,7 +210,7 @@ impl Default for ConjugateGradients {
 /// [`HessianFreeRun::sample_counts`](crate::hessian_free::HessianFreeRun::sample_counts) counts samples.
 ///
 /// # Storage
-/// 2·max(products, whole_products) + 12 vectors of length d for [`SubspaceDescent`], about 27 for [`ConjugateGradients`], one more
+/// 2·max(products, whole_products) + 12 vectors of length d for [`SubspaceDescent`], about 26 for [`ConjugateGradients`], one more
 /// with structural damping, and the preconditioner.
 ///
 /// ```

@@ -16,7 +16,7 @@ pub struct CurrentPoint<'a, T, M> {
     pub x: &'a [T],
     /// g on the gradient batch.
     pub gradient: &'a [T],
-    /// m, from which the first direction comes.
+    /// m, from which the first direction of a space comes.
     pub mean_gradient: &'a [T],
     /// f(x) on the acceptance batch.
     pub value: f64,

@@ -268,7 +268,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Run<T> f
         }
         self.end_part(&limits);
         let inner = match &self.inner {
-            SolverState::SubspaceDescent(space) => space.vectors(),
+            SolverState::SubspaceDescent(space) => 1 + space.vectors(),
             SolverState::ConjugateGradients(cg) => cg.vectors(),
         };
         let (state, dim) = (self.state, self.gradient.len());
@@ -288,7 +288,7 @@ impl<T: Scalar, S: SampledObjective<T>, P: LearnedPreconditioner<T, S>> Run<T> f
             seconds: state.seconds,
             error: limits.error(),
             reductions: self.reductions,
-            memory_numbers: dim * (6 + inner + usize::from(!self.product.borrow().is_empty())),
+            memory_numbers: dim * (5 + inner + usize::from(!self.product.borrow().is_empty())),
             asymmetry: state.asymmetry,
             steps: state.history.len(),
             history: state.history,

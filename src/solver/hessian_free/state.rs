@@ -7,14 +7,14 @@ use crate::base::{Scalar, kernels};
 use crate::control::{Batches, Identity, Iteration, type_name};
 use crate::operator::Counts;
 
-/// Everything that fixes how a run goes on, and nothing else. `P` is the preconditioner. Storage: 4 vectors of length d, the
+/// Everything that fixes how a run goes on, and nothing else. `P` is the preconditioner. Storage: 3 or 4 vectors of length d, the
 /// preconditioner, and the history.
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub(super) struct State<T, P> {
     pub x: Vec<T>,
     /// What the next step starts from: the last step, or the last solution of conjugate gradients; 0 if there is none.
     pub step: Vec<T>,
-    /// m: the moving average of gradients, or g.
+    /// m: the moving average of gradients, or g; empty for conjugate gradients, and where it is to start anew.
     pub mean_gradient: Vec<T>,
     /// λ.
     pub damping: f64,
